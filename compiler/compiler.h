@@ -1,0 +1,30 @@
+// The compiler: `.ckmap` text → Plan, or everything that is wrong with it.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "compiler/diag/diagnostic.h"
+#include "compiler/source/source_map.h"
+#include "runtime/plan/plan_io.h"
+
+namespace ckmap {
+
+struct CompileOptions {
+  std::vector<std::string> pack_path;               // folders that hold packs, first wins
+  std::map<std::string, std::string> memory_files;  // path → text, before the disk (tests, editors)
+  bool reverse = false;
+};
+
+struct CompileResult {
+  SourceMap sources;
+  std::vector<Diagnostic> diagnostics;  // sorted
+  std::optional<Plan> plan;             // set iff there is no error
+};
+
+// Reads `path` and what it uses. A file that cannot be read is a diagnostic too.
+CompileResult Compile(const std::string& path, const CompileOptions& options = {});
+
+}  // namespace ckmap

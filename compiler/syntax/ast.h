@@ -1,0 +1,168 @@
+// The syntax tree: mirrors the text, knows nothing of meaning. Every node has its span. Values, no
+// pointers to a parser; `Invalid` marks a place where parsing failed and was reported, so that later stages stay
+// silent about it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "compiler/source/source_map.h"
+
+namespace ckmap::ast {
+
+struct Identifier {
+  std::string text;
+  Span span;
+};
+
+// ---- expressions -------------------------------------------------------------------------------
+
+struct Expr;
+using ExprPtr = std::unique_ptr<Expr>;
+
+struct Pattern;
+
+struct Invalid {};
+struct IntLiteral { int64_t value = 0; };
+struct NumberLiteral { double value = 0; };
+struct StringLiteral { std::string value; std::unique_ptr<Pattern> pattern; };  // as a text, and read as a name pattern (null if it is none)
+struct BoolLiteral { bool value = false; };
+struct NameRef { std::string name; };                 // variable, capture, dim, leaf, dtype or word: sema decides; may be dotted
+struct Unary { std::string op; ExprPtr operand; };    // "-" "not"
+struct Binary { std::string op; ExprPtr left, right; };  // + - * / % == != < <= > >= and or
+struct Conditional { ExprPtr condition, then_value, else_value; };
+struct CallArgument { std::optional<Identifier> name; ExprPtr value; };
+struct CallExpr { Identifier function; std::vector<CallArgument> args; };
+struct ListExpr { std::vector<ExprPtr> items; };
+
+struct Expr {
+  std::variant<Invalid, IntLiteral, NumberLiteral, StringLiteral, BoolLiteral, NameRef, Unary, Binary, Conditional,
+               CallExpr, ListExpr>
+      kind;
+  Span span;
+};
+
+// ---- name patterns -----------------------------------------------------------------------------
+
+struct LiteralPart { std::string text; };
+struct CapturePart {
+  enum class Kind { kPlain, kSegment, kInt, kPath, kChoice, kRegex };  // kPlain: `{i}`, a segment or a use of a known capture
+  Identifier name;
+  Kind kind = Kind::kPlain;
+  std::vector<std::string> choices;
+  std::string regex;
+  bool gather = false;
+};
+struct AlternativesPart { std::vector<std::string> options; };
+struct WildcardPart { bool path = false; };  // * or **
+struct ExprPart { ExprPtr expr; };           // {3*i+1}
+
+struct PatternPart {
+  std::variant<LiteralPart, CapturePart, AlternativesPart, WildcardPart, ExprPart> kind;
+  Span span;
+};
+
+struct Pattern {
+  std::vector<PatternPart> parts;
+  std::string regex;    // raw /^…$/ ; parts is empty
+  bool optional = false;  // name?
+  bool invalid = false;
+  std::string text;     // as written
+  Span span;            // with its quotes
+};
+
+// ---- rules -------------------------------------------------------------------------------------
+
+struct DimExpr {
+  enum class Kind { kExpr, kAny, kRest };  // kExpr: a name alone may bind
+  Kind kind = Kind::kExpr;
+  ExprPtr expr;
+  Span span;
+};
+struct ShapeExpr { std::vector<DimExpr> dims; Span span; };
+
+struct OpCall {
+  Identifier name;
+  std::vector<CallArgument> args;
+  Span span;
+};
+
+struct Pipeline;
+struct Term {
+  std::variant<Pattern, std::unique_ptr<Pipeline>> kind;
+  std::optional<ShapeExpr> shape;
+  Span span;
+};
+struct Pipeline {
+  std::vector<Term> terms;
+  std::vector<OpCall> ops;
+  Span span;
+};
+
+struct RangeClause { Identifier capture; ExprPtr begin, end; Span span; };  // where i in 0..4
+
+struct Rule {
+  Pipeline source;
+  bool reversible = false;
+  Pipeline target;
+  ExprPtr when;                       // null: none
+  std::vector<RangeClause> ranges;
+  std::optional<std::string> exactly; // exactly "reason"
+  bool overrides = false;             // override SRC -> DST
+};
+
+// ---- statements --------------------------------------------------------------------------------
+
+struct Migration { Identifier name, from, to; };
+struct Use {
+  Identifier target;    // "std", "llama/hf2mindformers" or the text of a quoted relative path
+  bool is_path = false;
+  std::optional<Identifier> version;  // >= 1.2
+  std::vector<CallArgument> with;
+};
+struct Param { Identifier name, type; std::optional<Identifier> config_key; ExprPtr value; };
+struct Let { Identifier name; ExprPtr value; };
+struct Names { Identifier from, to; };
+struct RenamePair { Pattern from, to; Span span; };
+struct Rename { std::vector<RenamePair> pairs; };
+struct Drop { Pattern pattern; ExprPtr when; std::optional<std::string> reason; bool only = false; };
+struct LayerItem { std::variant<Rule, Drop> kind; Span span; std::string doc; };
+struct Layer { Identifier name; ExprPtr when; std::vector<LayerItem> items; };
+struct ModuleIs { Pattern module; Identifier layer; ExprPtr when; };
+struct Statement;
+struct Within { Pattern from, to; bool reversible = false; ExprPtr when; std::vector<Statement> body; };
+struct Init { Pattern pattern; Identifier kind; std::vector<CallArgument> args; ExprPtr when; };
+struct TargetItem {
+  enum class Kind { kStrict, kAllowMissing, kAllowUnused, kCast, kMatchSuffix };
+  Kind kind = Kind::kStrict;
+  std::vector<Identifier> words;      // strict's
+  std::optional<Pattern> pattern;
+  Identifier cast_from, cast_to;
+  std::optional<Identifier> overflow;
+  Span span;
+};
+struct Target { std::vector<TargetItem> items; };
+struct Assert { ExprPtr condition; std::optional<std::string> message; };
+struct Place { Pattern pattern; std::string device; };
+struct Shard { Pattern pattern; ExprPtr axis; Identifier over; };
+struct TestBlock { std::string name; Span body; };  // text of the block, read by `ckmapc test`
+
+struct Statement {
+  std::variant<Invalid, Migration, Use, Param, Let, Names, Rename, Layer, ModuleIs, Within, Rule, Drop, Init, Target,
+               Assert, Place, Shard, TestBlock>
+      kind;
+  Span span;
+  std::string doc;  // the /// lines above, without the slashes
+};
+
+struct File {
+  std::optional<int64_t> edition;  // of `ckmap 1;`
+  Span edition_span;
+  std::vector<Statement> statements;
+};
+
+}  // namespace ckmap::ast

@@ -1,0 +1,74 @@
+// A plan bound to two manifests: for each target tensor the pieces of source tensors that make
+// it. Nothing in here knows bytes or files; the executor does.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/bind/issue.h"
+#include "runtime/tensor/manifest.h"
+#include "runtime/tensor/strided_map.h"
+
+namespace ckmap {
+
+// What a cast does with a finite value that the new type cannot hold.
+enum class Overflow : uint8_t {
+  kError,     // stop, naming tensor, element and value
+  kSaturate,  // the nearest finite value; counted
+  kInf,       // ±infinity (IEEE); counted. Integers have none: not allowed for them
+};
+
+struct CastOp {
+  DType from = DType::kF32;
+  DType to = DType::kF32;
+  Overflow overflow = Overflow::kError;
+};
+
+// One input of a bound tensor: a source tensor, with the elementwise chain that its elements pass.
+struct BoundInput {
+  size_t source = 0;         // index into the source manifest
+  std::vector<CastOp> casts;  // in order; empty: bits are copied
+};
+
+struct BoundTensor {
+  size_t target = 0;  // index into the target manifest
+  std::string name;
+  DType dtype = DType::kF32;
+  Shape shape;  // what -1 was is filled in
+  std::string rule;              // "torch2ms.ckmap:12", as reports show it
+  std::vector<std::string> ops;  // "permute(1, 0)", as reports show it
+  std::vector<BoundInput> inputs;
+  PieceValue value;               // pieces over `inputs`
+  std::vector<std::byte> fill;    // the bytes of one element, for pieces with kFillInput
+  bool initialized = false;       // made by `init` alone
+};
+
+struct DroppedTensor {
+  size_t source = 0;
+  std::string name;
+  std::string rule;  // the statement that dropped it, or "allow unused"
+};
+
+struct KeptTensor {
+  std::string name;
+  std::string rule;  // `init … = keep`, `allow missing`, or "optional in the target"
+};
+
+struct BoundPlan {
+  Manifest source;
+  Manifest target;
+  std::vector<BoundTensor> tensors;  // in the target manifest's order
+  std::vector<DroppedTensor> dropped;
+  std::vector<KeptTensor> kept;
+  std::vector<Issue> notes;  // severity note or warning; errors prevent a BoundPlan
+
+  // For the report.
+  std::string plan_digest;                              // sha256 of the plan's bytes, hex
+  std::vector<std::pair<std::string, std::string>> packs;  // name, version
+  std::map<std::string, std::string> params;            // as bound, printed
+};
+
+}  // namespace ckmap

@@ -1,0 +1,19 @@
+// Opens a checkpoint of any format, found by its content; exactly one format must fit.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "runtime/base/result.h"
+#include "runtime/formats/checkpoint.h"
+
+namespace ckmap {
+
+// `path` is a file, a folder of shards, or a shard index. Errors name the path.
+Result<std::unique_ptr<Checkpoint>> OpenCheckpoint(const std::string& path,
+                                                   const OpenOptions& options = {});
+
+// The manifest of anything that has names and shapes: a checkpoint, or a spec (YAML or JSON).
+Result<Manifest> ReadManifest(const std::string& path, const OpenOptions& options = {});
+
+}  // namespace ckmap

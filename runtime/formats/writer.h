@@ -1,0 +1,80 @@
+// Writing a checkpoint: the layout is decided from names, dtypes and shapes before a byte is
+// written; then any thread may write any range; then Commit makes the whole appear at once.
+//
+// Until Commit succeeds nothing has the final name: bytes go to temporary files in the same folder,
+// which the destructor removes. With shards, the index is renamed last.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/base/result.h"
+#include "runtime/formats/checkpoint.h"
+
+namespace ckmap {
+
+enum class OutputFormat { kSafetensors, kMindSporeCkpt, kTorch };
+
+struct OutputTensor {
+  std::string name;
+  DType dtype = DType::kF32;
+  Shape shape;
+};
+
+struct WriteOptions {
+  std::map<std::string, std::string> metadata;  // safetensors `__metadata__`
+  int64_t max_shard_size = 0;                   // bytes; 0: one file
+  bool crc = false;                             // MindSpore's crc_num
+  bool force = false;                           // replace what is there
+  bool fsync = true;
+};
+
+// Result of a commit, for the report.
+struct WrittenFile {
+  std::string path;
+  int64_t bytes = 0;
+};
+
+class CheckpointWriter {
+ public:
+  virtual ~CheckpointWriter() = default;
+  CheckpointWriter(const CheckpointWriter&) = delete;
+  CheckpointWriter& operator=(const CheckpointWriter&) = delete;
+
+  // Where tensor `tensor` (index into the list given at creation) goes: runs of output files, in
+  // order, that add up to its byte count. The fds are open for writing and owned by the writer.
+  // A caller may write them directly (pwrite, copy_file_range), each byte exactly once.
+  virtual std::vector<FileExtent> extents(size_t tensor) const = 0;
+
+  // Writes data at a byte offset of a tensor; thread-safe. Same effect as writing the extents.
+  Result<void> Write(size_t tensor, int64_t offset, std::span<const std::byte> data);
+
+  // All bytes are written: add checksums, flush, give the files their names. Once only.
+  virtual Result<std::vector<WrittenFile>> Commit() = 0;
+
+  // Total size of the files to come, bytes.
+  virtual int64_t total_bytes() const = 0;
+
+ protected:
+  CheckpointWriter() = default;
+};
+
+// `path`: the file to make, or, with shards, the folder (made if absent) or the first file's
+// name. Refuses an existing path without options.force, names and dtypes that the format (or MindSpore's
+// reader of it) cannot hold, all of them at once.
+Result<std::unique_ptr<CheckpointWriter>> CreateCheckpoint(const std::string& path,
+                                                           OutputFormat format,
+                                                           std::vector<OutputTensor> tensors,
+                                                           const WriteOptions& options);
+
+// ".ckpt" and so on; nullopt for an ending that names no format that can be written.
+std::optional<OutputFormat> OutputFormatFromPath(std::string_view path);
+std::optional<OutputFormat> ParseOutputFormat(std::string_view name);  // "ckpt|safetensors|torch"
+
+}  // namespace ckmap
