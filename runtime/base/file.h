@@ -1,0 +1,53 @@
+// Files by descriptor: every call is checked, short reads and EINTR are handled, errors name the
+// path and the system's reason (ErrorCode::kIo).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "runtime/base/result.h"
+
+namespace ckmap {
+
+// A regular file open for reading. Remembers what it was when it was opened.
+class InputFile {
+ public:
+  // kIo if it cannot be opened; kMalformed if it is no regular file (a pipe, a device, a folder).
+  static Result<InputFile> Open(const std::string& path);
+  InputFile(InputFile&& other) noexcept;
+  InputFile& operator=(InputFile&& other) noexcept;
+  ~InputFile();
+
+  int fd() const { return fd_; }
+  int64_t size() const { return size_; }
+  const std::string& path() const { return path_; }
+
+  // Fills `out` from byte `offset`. A file that ends before is kIo ("changed while it was read").
+  Result<void> ReadAt(int64_t offset, std::span<std::byte> out) const;
+
+  // kIo if device, inode, size or time of change differ from those at opening.
+  Result<void> CheckUnchanged() const;
+
+ private:
+  InputFile() = default;
+  int fd_ = -1;
+  int64_t size_ = 0;
+  uint64_t device_ = 0;
+  uint64_t inode_ = 0;
+  int64_t changed_ns_ = 0;
+  std::string path_;
+};
+
+// The whole file as text; kLimit if it is larger than `max_bytes`.
+Result<std::string> ReadTextFile(const std::string& path, int64_t max_bytes = int64_t{256} << 20);
+
+// "cannot open: No such file or directory", from errno.
+Error IoError(std::string_view what, int error_number);
+
+// Writes all of `data` at `offset`.
+Result<void> WriteAt(int fd, int64_t offset, std::span<const std::byte> data);
+
+}  // namespace ckmap
