@@ -59,8 +59,9 @@ Result<PieceValue> Slice(const PieceValue& value, size_t axis, int64_t begin, in
 Result<PieceValue> Concat(const std::vector<PieceValue>& values, size_t axis);
 Result<PieceValue> Flip(const PieceValue& value, size_t axis);
 Result<PieceValue> Repeat(const PieceValue& value, size_t axis, int64_t times);  // each element, in place
-// Composition: `outer`'s input k is what `inputs[k]` is made of.
-Result<PieceValue> Compose(const PieceValue& outer, const std::vector<PieceValue>& inputs);
+// The inverse of a value made of one input, as a value over that input's side: piece (a -> b) becomes
+// (b -> a). The caller has shown that the pieces read each element once (DescribeUnread, equal counts).
+PieceValue Invert(const PieceValue& value, const Shape& input_shape);
 
 // Merges neighbouring axes, drops axes of size 1, sorts: the fewest and longest runs that move the
 // same elements. Two values that move the same elements in one way normalise alike.
