@@ -81,8 +81,6 @@ std::string EscapeText(std::string_view text) {
       out += "\\t";
     } else if (code == '\r') {
       out += "\\r";
-    } else if (code == '\\') {
-      out += "\\\\";
     } else if (IsInvisible(code)) {
       out += fmt::format("\\u{{{:x}}}", static_cast<uint32_t>(code));
     } else {

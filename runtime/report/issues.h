@@ -1,0 +1,29 @@
+// Issues as text, in the manner of the compiler's diagnostics:
+//
+//   error[CK1203]: no rule writes target tensor `fc.weight` [10, 64]
+//     = note: nearest source tensor: `classifier.weight` [10, 64]
+//     = help: rename classifier -> fc;
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "runtime/bind/issue.h"
+#include "runtime/report/style.h"
+
+namespace ckmap {
+
+struct IssueTextOptions {
+  Style style;
+  bool all = false;  // neither fold nor cut
+};
+
+// Issues that differ only in numbers (one in each of 32 layers) are one, told with its count; of many
+// of one code the first are shown in full, some more in one line, and the rest is counted. Errors first. Lines end in '\n'.
+std::string RenderIssues(const std::vector<Issue>& issues, const IssueTextOptions& options = {});
+
+// "34 errors and 2 warnings"; "" for none.
+std::string CountIssues(const std::vector<Issue>& issues);
+
+}  // namespace ckmap
