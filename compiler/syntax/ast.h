@@ -1,6 +1,6 @@
 // The syntax tree: mirrors the text, knows nothing of meaning. Every node has its span. Values, no
-// pointers to a parser; `Invalid` marks a place where parsing failed and was reported, so that later stages stay
-// silent about it.
+// pointers to a parser; `Invalid` marks a place where parsing failed and was reported, so that later
+// stages stay silent about it. A statement that cannot be read at all is left out.
 #pragma once
 
 #include <cstdint>
@@ -29,11 +29,12 @@ struct Pattern;
 struct Invalid {};
 struct IntLiteral { int64_t value = 0; };
 struct NumberLiteral { double value = 0; };
-struct StringLiteral { std::string value; std::unique_ptr<Pattern> pattern; };  // as a text, and read as a name pattern (null if it is none)
+// As a text (`\"` and `\\` resolved, braces as they stand), and read as a name pattern (null if it is none).
+struct StringLiteral { std::string value; std::unique_ptr<Pattern> pattern; };
 struct BoolLiteral { bool value = false; };
 struct NameRef { std::string name; };                 // variable, capture, dim, leaf, dtype or word: sema decides; may be dotted
 struct Unary { std::string op; ExprPtr operand; };    // "-" "not"
-struct Binary { std::string op; ExprPtr left, right; };  // + - * / % == != < <= > >= and or
+struct Binary { std::string op; ExprPtr left, right; };  // + - * / // % == != < <= > >= and or
 struct Conditional { ExprPtr condition, then_value, else_value; };
 struct CallArgument { std::optional<Identifier> name; ExprPtr value; };
 struct CallExpr { Identifier function; std::vector<CallArgument> args; };
@@ -50,14 +51,14 @@ struct Expr {
 
 struct LiteralPart { std::string text; };
 struct CapturePart {
-  enum class Kind { kPlain, kSegment, kInt, kPath, kChoice, kRegex };  // kPlain: `{i}`, a segment or a use of a known capture
+  enum class Kind { kPlain, kInt, kPath, kChoice, kRegex };  // kPlain: `{i}`, a segment or a use of a known capture
   Identifier name;
   Kind kind = Kind::kPlain;
-  std::vector<std::string> choices;
-  std::string regex;
-  bool gather = false;
+  std::vector<std::string> choices;  // kChoice: two or more, none empty
+  std::string regex;                 // kRegex: the text between the slashes, `\/` as `/`; not yet checked
+  bool gather = false;               // {e:int...}
 };
-struct AlternativesPart { std::vector<std::string> options; };
+struct AlternativesPart { std::vector<std::string> options; };  // two or more; one may be empty
 struct WildcardPart { bool path = false; };  // * or **
 struct ExprPart { ExprPtr expr; };           // {3*i+1}
 
@@ -67,12 +68,13 @@ struct PatternPart {
 };
 
 struct Pattern {
-  std::vector<PatternPart> parts;
-  std::string regex;    // raw /^…$/ ; parts is empty
+  std::vector<PatternPart> parts;  // literal parts never touch; none at all for ""
+  std::string regex;    // raw /^…$/: the text between ^ and $, `\/` as `/`; parts is empty; not yet checked
+  Span regex_span;      // of that text
   bool optional = false;  // name?
   bool invalid = false;
-  std::string text;     // as written
-  Span span;            // with its quotes
+  std::string text;     // as written, without quotes, slashes and `?`
+  Span span;            // with its quotes and its `?`
 };
 
 // ---- rules -------------------------------------------------------------------------------------
@@ -108,7 +110,8 @@ struct RangeClause { Identifier capture; ExprPtr begin, end; Span span; };  // w
 struct Rule {
   Pipeline source;
   bool reversible = false;
-  Pipeline target;
+  Span arrow;
+  Pipeline target;                    // without ops and without (…): both are reported when parsing
   ExprPtr when;                       // null: none
   std::vector<RangeClause> ranges;
   std::optional<std::string> exactly; // exactly "reason"
@@ -134,7 +137,7 @@ struct LayerItem { std::variant<Rule, Drop> kind; Span span; std::string doc; };
 struct Layer { Identifier name; ExprPtr when; std::vector<LayerItem> items; };
 struct ModuleIs { Pattern module; Identifier layer; ExprPtr when; };
 struct Statement;
-struct Within { Pattern from, to; bool reversible = false; ExprPtr when; std::vector<Statement> body; };
+struct Within { Pattern from, to; bool reversible = false; Span arrow; ExprPtr when; std::vector<Statement> body; };
 struct Init { Pattern pattern; Identifier kind; std::vector<CallArgument> args; ExprPtr when; };
 struct TargetItem {
   enum class Kind { kStrict, kAllowMissing, kAllowUnused, kCast, kMatchSuffix };
@@ -142,7 +145,7 @@ struct TargetItem {
   std::vector<Identifier> words;      // strict's
   std::optional<Pattern> pattern;
   Identifier cast_from, cast_to;
-  std::optional<Identifier> overflow;
+  std::optional<Identifier> overflow;  // kCast: error, saturate or inf
   Span span;
 };
 struct Target { std::vector<TargetItem> items; };
