@@ -35,7 +35,7 @@ struct WriteOptions {
   bool fsync = true;
 };
 
-// Result of a commit, for the report.
+// One file of a commit, for the report.
 struct WrittenFile {
   std::string path;
   int64_t bytes = 0;
@@ -48,9 +48,13 @@ class CheckpointWriter {
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
 
   // Where tensor `tensor` (index into the list given at creation) goes: runs of output files, in
-  // order, that add up to its byte count. The fds are open for writing and owned by the writer.
-  // A caller may write them directly (pwrite, copy_file_range), each byte exactly once.
+  // order, that add up to its byte count. The fds are open for reading and writing and owned by the
+  // writer. A caller may write them directly (pwrite, copy_file_range), each byte exactly once, and
+  // may rewrite what lies between two neighbouring runs with the bytes that are there.
   virtual std::vector<FileExtent> extents(size_t tensor) const = 0;
+
+  // The final name of the file where a tensor goes, for messages.
+  virtual const std::string& path(size_t tensor) const = 0;
 
   // Writes data at a byte offset of a tensor; thread-safe. Same effect as writing the extents.
   Result<void> Write(size_t tensor, int64_t offset, std::span<const std::byte> data);
@@ -61,8 +65,14 @@ class CheckpointWriter {
   // Total size of the files to come, bytes.
   virtual int64_t total_bytes() const = 0;
 
+  // Facts about the output that a person should know and that stop nothing (one line each), such
+  // as dtypes that MindSpore's own reader refuses.
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
  protected:
   CheckpointWriter() = default;
+
+  std::vector<std::string> warnings_;
 };
 
 // `path`: the file to make, or, with shards, the folder (made if absent) or the first file's
