@@ -2,10 +2,9 @@ ckmap_layer(formats_write SOURCES
   writer.cc
   writer_checks.cc
   output_file.cc
-  file_crc.cc
   safetensors_writer.cc
   ms_ckpt_writer.cc
-  LINK ckmap_tensor PRIVATE ZLIB::ZLIB PkgConfig::ISAL)
+  LINK ckmap_formats_core)
 
 ckmap_test(output_file_test SOURCES output_file_test.cc LINK ckmap_formats_write)
 ckmap_test(safetensors_writer_test SOURCES safetensors_writer_test.cc LINK ckmap_formats_write)
