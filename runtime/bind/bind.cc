@@ -1,0 +1,312 @@
+// The order of events: parameters; applications of rules and layers; drops; who wins where files
+// overrule each other; what nobody claims keeps its (renamed) name; then each target tensor is
+// checked against what claims it, and what is left over on either side is reported.
+#include "runtime/bind/bind.h"
+
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "plan.pb.h"
+#include "runtime/bind/candidates.h"
+#include "runtime/bind/layer_binder.h"
+#include "runtime/bind/rule_binder.h"
+#include "runtime/bind/target_check.h"
+
+namespace ckmap {
+namespace {
+
+// Lower wins. A file overrides the packs it uses; in one file a rule or drop names its tensors, and
+// so is more specific than a layer; `override` goes first of all.
+int RulePriority(const BindContext& context, const plan::Rule& rule, bool in_layer) {
+  const plan::Location& loc = rule.loc();
+  return static_cast<int>(context.Level(loc)) * 4 + (in_layer ? 2 : 1) - (rule.overrides() ? 1 : 0);
+}
+
+struct DropClaim {
+  size_t source;
+  int priority;
+  std::string where;
+};
+
+class Binder {
+ public:
+  Binder(const Plan& plan, Manifest source, Manifest target, Variables variables)
+      : proto_(plan.proto()), variables_(std::move(variables)) {
+    bound_.source = std::move(source);
+    bound_.target = std::move(target);
+    bound_.plan_digest = plan.digest();
+  }
+
+  Result<BindResult> Run() {
+    CKMAP_ASSIGN_OR_RETURN(const Renamer renamer, Renamer::Create(proto_, variables_));
+    const BindContext context{proto_,
+                              bound_.source,
+                              bound_.target,
+                              variables_,
+                              renamer,
+                              proto_.source_separator().empty() ? "." : proto_.source_separator(),
+                              proto_.target_separator().empty() ? "." : proto_.target_separator()};
+    context_ = &context;
+    CheckAsserts();
+    CKMAP_RETURN_IF_ERROR(CollectDrops());
+    CKMAP_ASSIGN_OR_RETURN(instances_, BindRules(context, issues_));
+    CKMAP_ASSIGN_OR_RETURN(LayerBindings layers, BindLayers(context, issues_));
+    for (RuleInstance& instance : layers.instances) instances_.push_back(std::move(instance));
+    for (const LayerDrop& drop : layers.drops) {
+      drops_.push_back({drop.source, static_cast<int>(context.Level(drop.layer->loc())) * 4 + 2,
+                        context.Where(drop.drop->loc())});
+    }
+    Overrule();
+    CKMAP_RETURN_IF_ERROR(ApplyDrops());
+    CKMAP_RETURN_IF_ERROR(PassThrough());
+    TargetCheck check(context, bound_, issues_);
+    CKMAP_RETURN_IF_ERROR(check.Run(instances_));
+    FillReport();
+    return Finish();
+  }
+
+ private:
+  void CheckAsserts() {
+    const Captures none;
+    const NamePrefix prefix;
+    for (const plan::Assert& statement : proto_.asserts()) {
+      const auto holds = EvaluateBool(statement.condition(), ApplicationScope(*context_, prefix, none));
+      if (holds && *holds) continue;
+      const std::string why = holds ? "does not hold" : "cannot be decided: " + holds.error().message();
+      issues_.push_back({"CK1217", IssueSeverity::kError, "",
+                         fmt::format("`assert {}` {}", statement.text(), why),
+                         {fmt::format("the statement is at {}", context_->Where(statement.loc()))},
+                         statement.message().empty() ? "check the parameters" : statement.message()});
+    }
+  }
+
+  Result<void> CollectDrops() {
+    std::vector<NamePattern> only;
+    const NamePrefix prefix;
+    std::string only_where;
+    for (const plan::Drop& drop : proto_.drops()) {
+      for (const std::vector<size_t>& choices : AllChoices(drop.pattern())) {
+        CKMAP_ASSIGN_OR_RETURN(NamePattern pattern,
+                               NamePattern::Compile(Choose(drop.pattern(), choices),
+                                                    {context_->source_separator, variables_}));
+        if (drop.only()) {
+          only.push_back(std::move(pattern));
+          only_where = context_->Where(drop.loc());
+          continue;
+        }
+        CKMAP_RETURN_IF_ERROR(CollectDrop(drop, pattern));
+      }
+    }
+    if (only.empty()) return {};
+    for (size_t i = 0; i < bound_.source.size(); ++i) {
+      const bool kept = std::any_of(only.begin(), only.end(), [&](const NamePattern& pattern) {
+        Captures captures;
+        return pattern.Match(bound_.source[i].name, variables_, captures);
+      });
+      if (!kept) drops_.push_back({i, -1, only_where});
+    }
+    return {};
+  }
+
+  Result<void> CollectDrop(const plan::Drop& drop, const NamePattern& pattern) {
+    const NamePrefix prefix;
+    const auto add = [&](size_t tensor, const Captures& captures) -> Result<void> {
+      if (drop.has_when()) {
+        CKMAP_ASSIGN_OR_RETURN(const bool when,
+                               EvaluateBool(drop.when(), ApplicationScope(*context_, prefix, captures)));
+        if (!when) return {};
+      }
+      drops_.push_back({tensor, static_cast<int>(context_->Level(drop.loc())) * 4 + 1, context_->Where(drop.loc())});
+      return {};
+    };
+    if (pattern.literal()) {
+      const auto found = bound_.source.Find(*pattern.literal());
+      return found ? add(*found, {}) : Result<void>();
+    }
+    for (size_t i = 0; i < bound_.source.size(); ++i) {
+      Captures captures;
+      if (pattern.Match(bound_.source[i].name, variables_, captures)) CKMAP_RETURN_IF_ERROR(add(i, captures));
+    }
+    return {};
+  }
+
+  // Takes out the applications whose source or target something of higher priority claims.
+  void Overrule() {
+    std::stable_sort(instances_.begin(), instances_.end(), [&](const RuleInstance& a, const RuleInstance& b) {
+      return Priority(a) < Priority(b);
+    });
+    std::unordered_map<size_t, int> sources;
+    std::unordered_map<std::string, int> targets;
+    for (const DropClaim& drop : drops_) {
+      const auto [it, added] = sources.emplace(drop.source, drop.priority);
+      if (!added) it->second = std::min(it->second, drop.priority);
+    }
+    std::vector<RuleInstance> kept;
+    for (RuleInstance& instance : instances_) {
+      const int priority = Priority(instance);
+      const bool overruled =
+          std::any_of(instance.sources.begin(), instance.sources.end(),
+                      [&](size_t source) {
+                        const auto found = sources.find(source);
+                        return found != sources.end() && found->second < priority;
+                      }) ||
+          std::any_of(instance.intended.begin(), instance.intended.end(), [&](const std::string& target) {
+            const auto found = targets.find(target);
+            return found != targets.end() && found->second < priority;
+          });
+      if (overruled) continue;
+      for (const size_t source : instance.sources) sources.emplace(source, priority);
+      for (const std::string& target : instance.intended) targets.emplace(target, priority);
+      kept.push_back(std::move(instance));
+    }
+    instances_ = std::move(kept);
+  }
+
+  int Priority(const RuleInstance& instance) const {
+    return RulePriority(*context_, *instance.rule, instance.layer != nullptr);
+  }
+
+  Result<void> ApplyDrops() {
+    std::unordered_map<size_t, const RuleInstance*> used;
+    for (const RuleInstance& instance : instances_) {
+      for (const size_t source : instance.sources) used.emplace(source, &instance);
+    }
+    std::set<size_t> done;
+    for (const DropClaim& drop : drops_) {
+      const auto user = used.find(drop.source);
+      const std::string& name = bound_.source[drop.source].name;
+      if (user != used.end()) {
+        if (Priority(*user->second) < drop.priority || drop.priority < 0) continue;  // overruled
+        if (!done.insert(drop.source).second) continue;
+        issues_.push_back({"CK1211", IssueSeverity::kError, name,
+                           fmt::format("`{}` is dropped and used", name),
+                           {fmt::format("dropped at {}", drop.where),
+                            fmt::format("used by the rule at {}: {}", context_->Where(user->second->rule->loc()),
+                                        user->second->rule->text())},
+                           "take one of the two away, or give it a `when`"});
+        continue;
+      }
+      if (!done.insert(drop.source).second) continue;
+      bound_.dropped.push_back({drop.source, name, drop.where});
+    }
+    std::sort(bound_.dropped.begin(), bound_.dropped.end(),
+              [](const DroppedTensor& a, const DroppedTensor& b) { return a.source < b.source; });
+    return {};
+  }
+
+  // What no statement claims goes to its renamed name, as it is.
+  Result<void> PassThrough() {
+    std::vector<bool> claimed(bound_.source.size(), false);
+    for (const RuleInstance& instance : instances_) {
+      for (const size_t source : instance.sources) claimed[source] = true;
+    }
+    for (const DropClaim& drop : drops_) claimed[drop.source] = true;
+    std::vector<size_t> left_over;
+    for (size_t i = 0; i < bound_.source.size(); ++i) {
+      if (claimed[i]) continue;
+      const TensorInfo& info = bound_.source[i];
+      std::vector<const plan::Rename*> renames;
+      CKMAP_ASSIGN_OR_RETURN(std::string name, context_->renamer.Apply(info.name, &renames));
+      if (!bound_.target.Find(name)) {
+        left_over.push_back(i);
+        continue;
+      }
+      RuleInstance instance = WholeCopy(i, std::move(name));
+      instance.passed = renames.empty() ? "same name" : context_->Where(renames.front()->loc());
+      instances_.push_back(std::move(instance));
+    }
+    MatchSuffixes(left_over);
+    return {};
+  }
+
+  RuleInstance WholeCopy(size_t source, std::string target) const {
+    const TensorInfo& info = bound_.source[source];
+    RuleInstance instance;
+    instance.sources = {source};
+    instance.intended = {target};
+    instance.writes.push_back(
+        {std::move(target), {WholeTensor(0, info.shape), info.dtype, {{source, {}}}, fmt::format("`{}`", info.name)}});
+    return instance;
+  }
+
+  // `match suffix`: a target that nobody writes takes the one left-over source whose name ends in
+  // its name, on whole segments, where no other target fits that source as well.
+  void MatchSuffixes(const std::vector<size_t>& left_over) {
+    const auto policy = std::find_if(proto_.policies().begin(), proto_.policies().end(), [](const auto& p) {
+      return p.kind() == plan::TargetPolicy::MATCH_SUFFIX;
+    });
+    if (policy == proto_.policies().end()) return;
+    std::set<std::string> written;
+    for (const RuleInstance& instance : instances_) written.insert(instance.intended.begin(), instance.intended.end());
+    std::map<std::string, std::vector<size_t>> by_target;
+    std::map<size_t, size_t> fits;  // how many targets a source fits
+    for (const size_t source : left_over) {
+      std::string_view name = bound_.source[source].name;
+      while (true) {
+        const size_t at = name.find(context_->source_separator);
+        if (at == std::string_view::npos) break;
+        name.remove_prefix(at + context_->source_separator.size());
+        if (!bound_.target.Find(name) || written.contains(std::string(name))) continue;
+        by_target[std::string(name)].push_back(source);
+        ++fits[source];
+      }
+    }
+    for (const auto& [target, candidates] : by_target) {
+      if (candidates.size() != 1 || fits[candidates.front()] != 1) continue;
+      RuleInstance instance = WholeCopy(candidates.front(), target);
+      instance.passed = context_->Where(policy->loc());
+      instances_.push_back(std::move(instance));
+    }
+  }
+
+  void FillReport() {
+    std::set<std::string> packs;
+    for (const plan::SourceFile& file : proto_.files()) {
+      if (!file.pack().empty() && packs.insert(file.pack()).second) {
+        bound_.packs.emplace_back(file.pack(), file.pack_version());
+      }
+    }
+    for (const plan::Variable& variable : proto_.variables()) {
+      if (!variable.is_param()) continue;
+      bound_.params[variable.name()] = FormatValue(variables_.Variable(variable.name()));
+    }
+  }
+
+  Result<BindResult> Finish() {
+    std::stable_sort(issues_.begin(), issues_.end(), [](const Issue& a, const Issue& b) {
+      return a.severity != b.severity ? a.severity < b.severity : a.code < b.code;
+    });
+    BindResult result;
+    result.issues = issues_;
+    const bool errors = !issues_.empty() && issues_.front().severity == IssueSeverity::kError;
+    if (!errors) {
+      bound_.notes = issues_;
+      result.plan = std::move(bound_);
+    }
+    return result;
+  }
+
+  const plan::Plan& proto_;
+  const Variables variables_;
+  BoundPlan bound_;
+  const BindContext* context_ = nullptr;
+  std::vector<Issue> issues_;
+  std::vector<RuleInstance> instances_;
+  std::vector<DropClaim> drops_;
+};
+
+}  // namespace
+
+Result<BindResult> Bind(const Plan& plan, Manifest source, Manifest target, const BindOptions& options) {
+  std::vector<Issue> issues;
+  CKMAP_ASSIGN_OR_RETURN(Variables variables,
+                         BindVariables(plan.proto(), options.defines, options.config_json,
+                                       options.config_path.empty() ? "config" : options.config_path, issues));
+  // Without its parameters nothing further would be told truly.
+  if (!issues.empty()) return BindResult{std::nullopt, std::move(issues)};
+  return Binder(plan, std::move(source), std::move(target), std::move(variables)).Run();
+}
+
+}  // namespace ckmap

@@ -1,0 +1,26 @@
+// Layers: which modules of the source each one fits, and its rules applied in each of them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "runtime/bind/rule_binder.h"
+
+namespace ckmap {
+
+struct LayerDrop {
+  size_t source = 0;
+  const plan::Drop* drop = nullptr;
+  const plan::Layer* layer = nullptr;
+};
+
+struct LayerBindings {
+  std::vector<RuleInstance> instances;
+  std::vector<LayerDrop> drops;
+};
+
+// Modules that two layers of one level fit are reported (CK1212); so is a `module … is` whose layer
+// does not fit, with the reason (CK1222).
+Result<LayerBindings> BindLayers(const BindContext& context, std::vector<Issue>& issues);
+
+}  // namespace ckmap

@@ -1,0 +1,40 @@
+// Many patterns against many names at once: which patterns match a name.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include <re2/set.h>
+
+#include "runtime/bind/name_pattern.h"
+
+
+namespace ckmap {
+
+class Matcher {
+ public:
+  Matcher();
+  ~Matcher();
+  Matcher(const Matcher&) = delete;
+  Matcher& operator=(const Matcher&) = delete;
+
+  // Ids count up from 0 in the order of the calls. The pattern is referred to until the last Match.
+  size_t Add(const NamePattern& pattern);
+  void Compile();  // after the last Add
+
+  // Ids of the patterns that may match the name, ascending; NamePattern::Match decides (it knows of
+  // repeated captures and computed indices).
+  std::vector<size_t> Candidates(std::string_view name) const;
+
+ private:
+  std::unordered_map<std::string, std::vector<size_t>> literals_;
+  std::unique_ptr<re2::RE2::Set> set_;
+  std::vector<size_t> set_ids_;
+  std::vector<const NamePattern*> patterns_;
+};
+
+}  // namespace ckmap

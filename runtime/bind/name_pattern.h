@@ -1,0 +1,91 @@
+// Name patterns of a plan against concrete names. Together with matcher.h the only user of RE2 for names.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "plan.pb.h"
+#include "runtime/base/result.h"
+#include "runtime/bind/value.h"
+
+namespace re2 {
+class RE2;
+}
+
+namespace ckmap {
+
+using Captures = std::map<std::string, std::string, std::less<>>;
+
+// A scope that adds captures to another one. Captures named in `ints` are integers.
+class CaptureScope : public Scope {
+ public:
+  CaptureScope(const Scope& base, const Captures& captures) : base_(base), captures_(captures) {}
+  Value Variable(const std::string& name) const override { return base_.Variable(name); }
+  Value Capture(const std::string& name) const override;
+  Value Dim(const std::string& name) const override { return base_.Dim(name); }
+
+ private:
+  const Scope& base_;
+  const Captures& captures_;
+};
+
+// One list level of a pattern: `{q,k,v}` or `{e:int...}`, in the order in which they stand.
+struct ListLevel {
+  std::vector<std::string> options;  // of alternatives
+  std::string gather;                // else: the name of the gathering capture
+};
+std::vector<ListLevel> ListLevels(const plan::Pattern& pattern);
+
+// The pattern with its alternatives replaced by these choices (one index per alternatives level).
+plan::Pattern Choose(const plan::Pattern& pattern, const std::vector<size_t>& choices);
+// All choices of a pattern, first level slowest.
+std::vector<std::vector<size_t>> AllChoices(const plan::Pattern& pattern);
+
+// A pattern without alternatives, compiled.
+class NamePattern {
+ public:
+  struct Context {
+    std::string_view separator;  // between segments, one character
+    const Scope& scope;
+    Captures known = {};         // captures that have their value already: literal text
+    std::map<std::string, const plan::Capture*> declared = {};  // what references to captures of other names mean
+    std::string_view prefix = {};  // stands in front, literally
+  };
+  static Result<NamePattern> Compile(const plan::Pattern& pattern, const Context& context);
+
+  // The one name that the pattern matches, if it has no open capture.
+  const std::optional<std::string>& literal() const { return literal_; }
+  const std::string& regex() const { return regex_; }
+  const std::vector<std::string>& captures() const { return groups_; }  // in group order, each once
+
+  // Whether the whole name matches; fills `captures` (adding to what is there).
+  bool Match(std::string_view name, const Scope& scope, Captures& captures) const;
+
+ private:
+  struct Check {  // a group that must equal an expression, or an earlier group
+    size_t group;
+    std::string same_as;
+    const plan::Expr* expr;
+  };
+  Result<void> CompileRegex();
+  Result<size_t> AddGroup(const plan::Part& part, const std::string& name, size_t group,
+                          const Context& context);
+
+  std::optional<std::string> literal_;
+  std::string regex_;
+  std::shared_ptr<const re2::RE2> compiled_;
+  std::vector<std::string> groups_;       // captures by first appearance
+  std::vector<size_t> group_index_;       // regex group of each
+  std::vector<Check> checks_;
+  std::shared_ptr<const plan::Pattern> pattern_;  // keeps the expressions of checks_ alive
+};
+
+// The name that a pattern stands for under these captures. Alternatives must have been chosen.
+Result<std::string> Instantiate(const plan::Pattern& pattern, const Scope& scope,
+                                const Captures& captures);
+
+}  // namespace ckmap

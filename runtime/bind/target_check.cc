@@ -1,0 +1,420 @@
+#include "runtime/bind/target_check.h"
+
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "runtime/bind/candidates.h"
+#include "runtime/tensor/scalar_bytes.h"
+
+namespace ckmap {
+namespace {
+
+// Searching for near names is quadratic; past this many issues of a kind only the fact is told.
+constexpr size_t kMaxExplained = 100;
+
+bool Matches(const std::vector<NamePattern>& patterns, const std::string& name, const Scope& scope) {
+  return patterns.empty() || std::any_of(patterns.begin(), patterns.end(), [&](const NamePattern& pattern) {
+           Captures captures;
+           return pattern.Match(name, scope, captures);
+         });
+}
+
+Overflow ParseOverflow(const std::string& text) {
+  return text == "saturate" ? Overflow::kSaturate : text == "inf" ? Overflow::kInf : Overflow::kError;
+}
+
+// Whether pieces of one input read all of a tensor of `count` elements in one run.
+bool ReadsAll(const Piece& piece, int64_t count) {
+  return piece.src_offset == 0 &&
+         ((piece.axes.empty() && count == 1) ||
+          (piece.axes.size() == 1 && piece.axes[0].src_stride == 1 && piece.axes[0].size == count));
+}
+
+}  // namespace
+
+void TargetCheck::Add(std::string code, std::string tensor, std::string message, std::vector<std::string> notes,
+                      std::string help) {
+  issues_.push_back({std::move(code), IssueSeverity::kError, std::move(tensor), std::move(message),
+                     std::move(notes), std::move(help)});
+}
+
+std::string TargetCheck::RuleNote(const RuleInstance& instance) const {
+  if (instance.rule == nullptr) return fmt::format("it comes from the source as it is ({})", instance.passed);
+  return fmt::format("the rule is {}: {}", context_.Where(instance.rule->loc()), instance.rule->text());
+}
+
+Result<void> TargetCheck::ReadPolicies() {
+  for (const plan::TargetPolicy& policy : context_.plan.policies()) {
+    Policy entry{&policy, {}};
+    if (policy.has_pattern()) {
+      const bool source_side = policy.kind() == plan::TargetPolicy::ALLOW_UNUSED;
+      for (const std::vector<size_t>& choices : AllChoices(policy.pattern())) {
+        CKMAP_ASSIGN_OR_RETURN(
+            NamePattern pattern,
+            NamePattern::Compile(Choose(policy.pattern(), choices),
+                                 {source_side ? context_.source_separator : context_.target_separator,
+                                  context_.variables}));
+        entry.patterns.push_back(std::move(pattern));
+      }
+    }
+    policies_.push_back(std::move(entry));
+  }
+  std::stable_sort(policies_.begin(), policies_.end(), [&](const Policy& a, const Policy& b) {
+    return context_.Level(a.policy->loc()) < context_.Level(b.policy->loc());
+  });
+  return {};
+}
+
+Result<void> TargetCheck::ReadInits() {
+  for (const plan::Init& init : context_.plan.inits()) {
+    for (const std::vector<size_t>& choices : AllChoices(init.pattern())) {
+      CKMAP_ASSIGN_OR_RETURN(NamePattern pattern,
+                             NamePattern::Compile(Choose(init.pattern(), choices),
+                                                  {context_.target_separator, context_.variables}));
+      inits_.emplace_back(&init, std::move(pattern));
+    }
+  }
+  std::stable_sort(inits_.begin(), inits_.end(), [&](const auto& a, const auto& b) {
+    return context_.Level(a.first->loc()) < context_.Level(b.first->loc());
+  });
+  return {};
+}
+
+const plan::TargetPolicy* TargetCheck::Allowed(plan::TargetPolicy::Kind kind, const std::string& name) const {
+  for (const Policy& entry : policies_) {
+    if (entry.policy->kind() == kind && Matches(entry.patterns, name, context_.variables)) return entry.policy;
+  }
+  return nullptr;
+}
+
+void TargetCheck::CollectClaims(std::vector<RuleInstance>& instances) {
+  for (RuleInstance& instance : instances) {
+    for (const Issue& issue : instance.issues) issues_.push_back(issue);
+    if (!instance.issues.empty()) {
+      for (const std::string& target : instance.intended) failed_targets_[target] = true;
+      continue;
+    }
+    for (size_t i = 0; i < instance.writes.size(); ++i) {
+      claims_[instance.writes[i].target].push_back({&instance, i});
+    }
+  }
+}
+
+Result<void> TargetCheck::Run(std::vector<RuleInstance>& instances) {
+  CKMAP_RETURN_IF_ERROR(ReadPolicies());
+  CKMAP_RETURN_IF_ERROR(ReadInits());
+  CollectClaims(instances);
+  // What is left over on both sides is needed before the first of it is reported.
+  std::vector<bool> used(bound_.source.size(), false);
+  for (const RuleInstance& instance : instances) {
+    for (const size_t source : instance.sources) used[source] = true;
+  }
+  for (const DroppedTensor& dropped : bound_.dropped) used[dropped.source] = true;
+  for (size_t i = 0; i < used.size(); ++i) {
+    if (!used[i]) unused_sources_.push_back(i);
+  }
+  for (size_t i = 0; i < bound_.target.size(); ++i) {
+    if (!claims_.contains(bound_.target[i].name)) unwritten_targets_.push_back(i);
+  }
+  for (size_t i = 0; i < bound_.target.size(); ++i) CKMAP_RETURN_IF_ERROR(CheckTarget(i));
+  // After all targets, since a tied one may follow what it is tied to.
+  for (size_t i = 0; i < missing_.size(); ++i) ReportMissing(missing_[i]);
+  for (RuleInstance& instance : instances) {
+    for (const RuleInstance::Write& write : instance.writes) {
+      if (bound_.target.Find(write.target)) continue;
+      TensorInfo wanted{write.target, write.tensor.dtype, write.tensor.value.shape};
+      std::vector<std::string> notes = {RuleNote(instance)};
+      for (std::string& near : NearestNames(wanted, bound_.target, unwritten_targets_)) {
+        notes.push_back("the target has " + near);
+      }
+      Add("CK1206", write.target, fmt::format("the target has no `{}`, which a rule would write", write.target),
+          std::move(notes), "correct the right side of the rule, or give it a `when target_has(…)`");
+    }
+  }
+  CheckSources(instances);
+  CheckUnread();
+  return {};
+}
+
+Result<void> TargetCheck::CheckTarget(size_t index) {
+  const TensorInfo& target = bound_.target[index];
+  const auto found = claims_.find(target.name);
+  if (found == claims_.end()) {
+    CKMAP_ASSIGN_OR_RETURN(const bool done, Initialize(index));
+    if (!done) missing_.push_back(index);
+    return {};
+  }
+  if (found->second.size() > 1) {
+    ReportDuplicate(index, found->second);
+    return {};
+  }
+  return BindClaim(index, found->second.front());
+}
+
+Result<void> TargetCheck::BindClaim(size_t index, const Claim& claim) {
+  const TensorInfo& target = bound_.target[index];
+  RuleInstance& instance = *claim.instance;
+  TensorValue& tensor = instance.writes[claim.write].tensor;
+  BoundTensor bound;
+  bound.target = index;
+  bound.name = target.name;
+  bound.ops = instance.ops;
+  const bool shape_fits = FitShape(target, claim, bound.shape);
+  const bool dtype_fits = FitDType(target, claim, tensor, bound.ops);
+  if (!shape_fits || !dtype_fits) return {};
+  for (const BoundInput& input : tensor.inputs) {
+    const TensorInfo& source = bound_.source[input.source];
+    if (source.unreadable.empty()) continue;
+    Add("CK1215", source.name, fmt::format("`{}` is needed but cannot be read: {}", source.name, source.unreadable),
+        {RuleNote(instance)}, "drop it, or convert it with the framework that wrote it first");
+    return {};
+  }
+  bound.dtype = tensor.dtype;
+  bound.rule = instance.rule != nullptr ? context_.Where(instance.rule->loc()) : instance.passed;
+  bound.inputs = std::move(tensor.inputs);
+  bound.value = std::move(tensor.value);
+  bound.value.shape = bound.shape;
+  const Result<void> tiling = CheckTiling(bound.value);
+  if (!tiling && tiling.error().code() != ErrorCode::kMismatch) return tiling.error();
+  if (!tiling) {
+    Add("CK1213", target.name, fmt::format("`{}` is not written whole: {}", target.name, tiling.error().message()),
+        {RuleNote(instance)}, "correct the operations of the rule");
+    return {};
+  }
+  bound_.tensors.push_back(std::move(bound));
+  return {};
+}
+
+bool TargetCheck::FitShape(const TensorInfo& target, const Claim& claim, Shape& shape) {
+  const RuleInstance& instance = *claim.instance;
+  const TensorValue& tensor = instance.writes[claim.write].tensor;
+  shape = tensor.value.shape;
+  bool fits = shape.size() == target.shape.size(), inferred = false;
+  for (size_t i = 0; fits && i < shape.size(); ++i) {
+    inferred = inferred || target.shape[i] == -1;
+    fits = target.shape[i] == -1 || target.shape[i] == shape[i];
+  }
+  if (fits) {
+    if (inferred) {
+      issues_.push_back({"CK1221", IssueSeverity::kNote, target.name,
+                         fmt::format("`{}`: {} was inferred for {}", target.name, FormatShape(shape),
+                                     FormatShape(target.shape)), {}, ""});
+    }
+    return true;
+  }
+  std::vector<std::string> notes;
+  for (const size_t source : instance.sources) notes.push_back("from " + DescribeTensor(bound_.source[source]));
+  notes.push_back(RuleNote(instance));
+  Shape sorted = shape, wanted = target.shape;
+  std::sort(sorted.begin(), sorted.end());
+  std::sort(wanted.begin(), wanted.end());
+  std::string help = "correct the shape of one side";
+  if (sorted == wanted) {
+    help = "the sizes are the same in another order: a permute may be missing, or one too many";
+  } else if (NumElements(shape) == NumElements(target.shape)) {
+    help = "the number of elements is the same: a reshape may be missing";
+  }
+  Add("CK1203", target.name,
+      fmt::format("`{}`: the target's shape is {}, the rule gives {}", target.name, FormatShape(target.shape),
+                  FormatShape(shape)),
+      std::move(notes), std::move(help));
+  return false;
+}
+
+bool TargetCheck::FitDType(const TensorInfo& target, const Claim& claim, TensorValue& tensor,
+                           std::vector<std::string>& ops) {
+  if (target.dtype == DType::kAny || target.dtype == tensor.dtype) return true;
+  const std::string_view from = DTypeName(tensor.dtype), to = DTypeName(target.dtype);
+  for (const Policy& entry : policies_) {
+    const plan::TargetPolicy& policy = *entry.policy;
+    if (policy.kind() != plan::TargetPolicy::CAST) continue;
+    if (!policy.cast_from().empty() && policy.cast_from() != "any" && policy.cast_from() != from) continue;
+    if (!policy.cast_to().empty() && policy.cast_to() != "any" && policy.cast_to() != to) continue;
+    if (!Matches(entry.patterns, target.name, context_.variables)) continue;
+    for (BoundInput& input : tensor.inputs) {
+      input.casts.push_back({tensor.dtype, target.dtype, ParseOverflow(policy.overflow())});
+    }
+    tensor.dtype = target.dtype;
+    ops.push_back(fmt::format("cast({})", to));
+    return true;
+  }
+  Add("CK1204", target.name, fmt::format("`{}`: the target's dtype is {}, the rule gives {}", target.name, to, from),
+      {RuleNote(*claim.instance)},
+      fmt::format("allow the conversion: target {{ cast {} -> {}; }}", from, to));
+  return false;
+}
+
+Result<bool> TargetCheck::Initialize(size_t index) {
+  const TensorInfo& target = bound_.target[index];
+  const NamePrefix prefix;
+  for (const auto& [init, pattern] : inits_) {
+    Captures captures;
+    if (!pattern.Match(target.name, context_.variables, captures)) continue;
+    if (init->has_when()) {
+      auto when = EvaluateBool(init->when(), ApplicationScope(context_, prefix, captures));
+      if (!when) {
+        Add("CK1216", target.name, fmt::format("`when` cannot be decided: {}", when.error().message()),
+            {fmt::format("the statement is at {}", context_.Where(init->loc()))}, "correct the condition");
+        return true;
+      }
+      if (!*when) continue;
+    }
+    if (init->kind() == plan::Init::KEEP) {
+      bound_.kept.push_back({target.name, context_.Where(init->loc())});
+      return true;
+    }
+    return Fill(*init, index);
+  }
+  return false;
+}
+
+bool TargetCheck::Fill(const plan::Init& init, size_t index) {
+  const TensorInfo& target = bound_.target[index];
+  double value = init.kind() == plan::Init::ONES ? 1 : 0;
+  std::string what = init.kind() == plan::Init::ONES ? "ones" : "zeros";
+  for (const plan::Argument& arg : init.args()) {
+    const auto given = Evaluate(arg.value(), context_.variables);
+    if (init.kind() != plan::Init::CONSTANT || !given) continue;
+    if (const auto* integer = std::get_if<int64_t>(&*given)) value = static_cast<double>(*integer);
+    if (const auto* number = std::get_if<double>(&*given)) value = *number;
+    if (const auto* boolean = std::get_if<bool>(&*given)) value = *boolean ? 1 : 0;
+    what = fmt::format("constant({})", FormatValue(*given));
+  }
+  const auto bytes = ScalarBytes(value, target.dtype);
+  const bool open = std::find(target.shape.begin(), target.shape.end(), -1) != target.shape.end();
+  if (init.kind() == plan::Init::NORMAL || !bytes || open) {
+    Add("CK1219", target.name,
+        fmt::format("`{}` ({} {}) cannot be initialised with {}", target.name, DTypeName(target.dtype),
+                    FormatShape(target.shape), init.kind() == plan::Init::NORMAL ? "normal(…)" : what),
+        {fmt::format("the statement is at {}", context_.Where(init.loc()))},
+        open ? "its shape must be known: complete the target's spec"
+             : "choose a value that the dtype can hold, or `keep`");
+    return true;
+  }
+  BoundTensor bound;
+  bound.target = index;
+  bound.name = target.name;
+  bound.dtype = target.dtype;
+  bound.shape = target.shape;
+  bound.rule = context_.Where(init.loc());
+  bound.ops = {what};
+  bound.value = WholeTensor(kFillInput, target.shape);
+  bound.fill = *bytes;
+  bound.initialized = true;
+  bound_.tensors.push_back(std::move(bound));
+  return true;
+}
+
+void TargetCheck::ReportMissing(size_t index) {
+  const TensorInfo& target = bound_.target[index];
+  if (!target.tied_to.empty() && claims_.contains(target.tied_to)) {
+    bound_.kept.push_back({target.name, fmt::format("tied to `{}`", target.tied_to)});
+    return;
+  }
+  if (const plan::TargetPolicy* allowed = Allowed(plan::TargetPolicy::ALLOW_MISSING, target.name)) {
+    bound_.kept.push_back({target.name, context_.Where(allowed->loc())});
+    return;
+  }
+  if (target.optional) {
+    bound_.kept.push_back({target.name, "optional in the target"});
+    return;
+  }
+  if (failed_targets_.contains(target.name)) return;  // its rule was reported
+  std::vector<std::string> notes;
+  const auto explained = std::count_if(issues_.begin(), issues_.end(), [](const Issue& i) { return i.code == "CK1201"; });
+  if (static_cast<size_t>(explained) < kMaxExplained) {
+    for (const plan::Rule& rule : context_.plan.rules()) {
+      for (const plan::Term& term : rule.target().terms()) {
+        for (const std::vector<size_t>& choices : AllChoices(term.pattern())) {
+          const auto pattern = NamePattern::Compile(Choose(term.pattern(), choices),
+                                                    {context_.target_separator, context_.variables});
+          Captures captures;
+          if (!pattern || !pattern->Match(target.name, context_.variables, captures) || notes.size() > 2) continue;
+          notes.push_back(fmt::format("the rule at {} would write it, but what it needs is not in the source: {}",
+                                      context_.Where(rule.loc()), rule.text()));
+        }
+      }
+    }
+    for (std::string& near : NearestNames(target, bound_.source, unused_sources_)) {
+      notes.push_back("not used so far: " + near);
+    }
+  }
+  Add("CK1201", target.name, fmt::format("nothing writes {}", DescribeTensor(target)), std::move(notes),
+      "add a rule or rename for it, or: init \"…\" = keep; target { allow missing \"…\"; }");
+}
+
+void TargetCheck::ReportDuplicate(size_t index, const std::vector<Claim>& claims) {
+  const TensorInfo& target = bound_.target[index];
+  std::vector<std::string> notes;
+  for (const Claim& claim : claims) {
+    std::string sources;
+    for (const size_t source : claim.instance->sources) {
+      sources += (sources.empty() ? "" : ", ") + fmt::format("`{}`", bound_.source[source].name);
+    }
+    notes.push_back(fmt::format("from {}: {}", sources, RuleNote(*claim.instance)));
+  }
+  Add("CK1205", target.name, fmt::format("`{}` is written {} times", target.name, claims.size()), std::move(notes),
+      "each target tensor has one rule: drop one source, give one rule a `when`, or say `override`");
+}
+
+void TargetCheck::CheckSources(const std::vector<RuleInstance>& /*instances*/) {
+  for (const size_t source : unused_sources_) {
+    const std::string& name = bound_.source[source].name;
+    if (const plan::TargetPolicy* allowed = Allowed(plan::TargetPolicy::ALLOW_UNUSED, name)) {
+      bound_.dropped.push_back({source, name, context_.Where(allowed->loc())});
+      continue;
+    }
+    ReportUnused(source);
+  }
+}
+
+void TargetCheck::ReportUnused(size_t source) {
+  const TensorInfo& info = bound_.source[source];
+  std::vector<std::string> notes;
+  const auto explained = std::count_if(issues_.begin(), issues_.end(), [](const Issue& i) { return i.code == "CK1202"; });
+  if (static_cast<size_t>(explained) < kMaxExplained) {
+    const auto renamed = context_.renamer.Apply(info.name);
+    if (renamed && *renamed != info.name) notes.push_back(fmt::format("the renames make it `{}`, which the target lacks", *renamed));
+    for (std::string& near : NearestNames(info, bound_.target, missing_)) notes.push_back("not written so far: " + near);
+    for (size_t i = 0; info.storage >= 0 && i < bound_.source.size(); ++i) {
+      if (i == source || bound_.source[i].storage != info.storage) continue;
+      notes.push_back(fmt::format("it shares its bytes with `{}`", bound_.source[i].name));
+      break;
+    }
+  }
+  Add("CK1202", info.name, fmt::format("nothing uses {}", DescribeTensor(info)), std::move(notes),
+      "add a rule or rename for it, or: drop \"…\";");
+}
+
+void TargetCheck::CheckUnread() {
+  std::vector<bool> whole(bound_.source.size(), false), read(bound_.source.size(), false);
+  for (const BoundTensor& tensor : bound_.tensors) {
+    for (const Piece& piece : tensor.value.pieces) {
+      if (piece.input == kFillInput) continue;
+      const size_t source = tensor.inputs[static_cast<size_t>(piece.input)].source;
+      read[source] = true;
+      if (ReadsAll(piece, NumElements(bound_.source[source].shape).value_or(-1))) whole[source] = true;
+    }
+  }
+  std::unordered_map<size_t, std::vector<Piece>> partial;
+  for (const BoundTensor& tensor : bound_.tensors) {
+    for (const Piece& piece : tensor.value.pieces) {
+      if (piece.input == kFillInput) continue;
+      const size_t source = tensor.inputs[static_cast<size_t>(piece.input)].source;
+      if (!whole[source]) partial[source].push_back(piece);
+    }
+  }
+  for (size_t source = 0; source < bound_.source.size(); ++source) {
+    const auto found = partial.find(source);
+    if (found == partial.end()) continue;
+    const TensorInfo& info = bound_.source[source];
+    const std::string unread = DescribeUnread(found->second, info.shape);
+    if (unread.empty() || Allowed(plan::TargetPolicy::ALLOW_UNUSED, info.name) != nullptr) continue;
+    Add("CK1214", info.name, fmt::format("{} of {} are read by no rule", unread, DescribeTensor(info)), {},
+        "use them, or: target { allow unused \"…\"; }");
+  }
+}
+
+}  // namespace ckmap
