@@ -94,6 +94,11 @@ std::string EscapeText(std::string_view text) {
 size_t DisplayWidth(std::string_view text) {
   size_t width = 0;
   for (size_t i = 0; i < text.size();) {
+    if (text.substr(i, 2) == "\x1b[") {
+      const size_t end = text.find('m', i);
+      i = end == std::string_view::npos ? text.size() : end + 1;
+      continue;
+    }
     char32_t code = 0;
     const size_t length = DecodeUtf8(text, i, code);
     width += length > 0 && InAny(code, kWide) ? 2 : 1;
@@ -187,7 +192,8 @@ std::string TextTable::Render(std::string_view indent) const {
   const auto append = [&](const std::vector<std::string>& cells) {
     std::string line(indent);
     for (size_t i = 0; i < cells.size() && i < widths.size(); ++i) {
-      if (i > 0) line += "  ";
+      if (widths[i] == 0) continue;
+      if (line.size() > indent.size()) line += "  ";
       const std::string padding(widths[i] - DisplayWidth(cells[i]), ' ');
       const bool right = i < right_.size() && right_[i];
       line += right ? padding + cells[i] : cells[i] + padding;

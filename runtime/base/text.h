@@ -25,7 +25,7 @@ bool IsInvisible(char32_t code);
 // code points as \u{202e}, bytes that are no UTF-8 as \xff. Escaped text stays as it is.
 std::string EscapeText(std::string_view text);
 
-// Columns that `text` takes on a terminal; East Asian wide forms count two.
+// Columns that `text` takes on a terminal; East Asian wide forms count two, colours nothing.
 size_t DisplayWidth(std::string_view text);
 
 // "512 B", "1.5 KiB", "97.8 MiB", "600.0 GiB".
@@ -44,14 +44,14 @@ std::string FormatDuration(double seconds);
 // TiB of 1024, upper or lower case. False for anything else, or beyond 2^62.
 bool ParseByteSize(std::string_view text, int64_t& bytes);
 
-// Columns aligned by spaces; the last one is not padded. Cells must be escaped already.
+// Columns aligned by spaces; the last one is not padded. Cells must be escaped already, and may be coloured.
 class TextTable {
  public:
   explicit TextTable(std::vector<std::string> header) : header_(std::move(header)) {}
   void AddRow(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
   void AlignRight(size_t column);
   bool empty() const { return rows_.empty(); }
-  // Lines end in '\n'. Without rows: "".
+  // Lines end in '\n'; columns without any text are left out. Without rows: "".
   std::string Render(std::string_view indent = "") const;
 
  private:

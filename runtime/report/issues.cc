@@ -15,17 +15,30 @@ constexpr size_t kShownInFull = 3;     // of one code
 constexpr size_t kShownInOneLine = 5;  // more of it
 constexpr size_t kShownNotes = 8;      // of one issue
 
-std::string SeverityText(IssueSeverity severity, const std::string& code, const Style& style) {
-  const std::string suffix = code.empty() ? "" : fmt::format("[{}]", EscapeText(code));
+std::string_view SeverityName(IssueSeverity severity) {
   switch (severity) {
     case IssueSeverity::kError:
-      return style.Red("error" + suffix);
+      return "error";
     case IssueSeverity::kWarning:
-      return style.Yellow("warning" + suffix);
+      return "warning";
     case IssueSeverity::kNote:
-      return style.Cyan("note" + suffix);
+      return "note";
   }
   return "";
+}
+
+std::string SeverityText(IssueSeverity severity, const std::string& code, const Style& style) {
+  const std::string suffix = code.empty() ? "" : fmt::format("[{}]", EscapeText(code));
+  const std::string text = std::string(SeverityName(severity)) + suffix;
+  switch (severity) {
+    case IssueSeverity::kError:
+      return style.Red(text);
+    case IssueSeverity::kWarning:
+      return style.Yellow(text);
+    case IssueSeverity::kNote:
+      break;
+  }
+  return style.Cyan(text);
 }
 
 // The texts that must agree, but for their numbers, for issues to fold: the tensor first, as it decides.
@@ -95,6 +108,17 @@ std::string RenderIssues(const std::vector<Issue>& issues, const IssueTextOption
     }
   }
   return out;
+}
+
+void WriteIssues(JsonWriter& json, const std::vector<Issue>& issues) {
+  json.BeginArray().OnLines();
+  for (const Issue& issue : issues) {
+    json.BeginObject().Key("code").String(issue.code).Key("severity").String(SeverityName(issue.severity));
+    json.Key("tensor").String(issue.tensor).Key("message").String(issue.message).Key("notes").BeginArray();
+    for (const std::string& note : issue.notes) json.String(note);
+    json.EndArray().Key("help").String(issue.help).EndObject();
+  }
+  json.EndArray();
 }
 
 std::string CountIssues(const std::vector<Issue>& issues) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/base/json_writer.h"
 #include "runtime/bind/issue.h"
 #include "runtime/report/style.h"
 
@@ -22,6 +23,9 @@ struct IssueTextOptions {
 // Issues that differ only in numbers (one in each of 32 layers) are one, told with its count; of many
 // of one code the first are shown in full, some more in one line, and the rest is counted. Errors first. Lines end in '\n'.
 std::string RenderIssues(const std::vector<Issue>& issues, const IssueTextOptions& options = {});
+
+// A JSON array: [{"code": …, "severity": …, "tensor": …, "message": …, "notes": […], "help": …}].
+void WriteIssues(JsonWriter& json, const std::vector<Issue>& issues);
 
 // "34 errors and 2 warnings"; "" for none.
 std::string CountIssues(const std::vector<Issue>& issues);

@@ -1,0 +1,77 @@
+// The commands of `ckmap`, one function each; they return the program's exit code.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "runtime/cli/console.h"
+#include "runtime/formats/writer.h"
+
+namespace ckmap {
+
+enum class DataFormat { kText, kJson };
+
+struct InspectArgs {
+  std::string path;
+  std::string root;
+  bool digest = false;
+  bool all = false;
+  DataFormat format = DataFormat::kText;
+};
+int RunInspect(const InspectArgs& args, const Console& console);
+
+// Of `plan` (no output) and `apply`.
+struct MigrateArgs {
+  std::string plan;    // a .ckplan file, or the name of a pack
+  std::string source;
+  std::string target;
+  std::string root;
+  std::map<std::string, std::string> defines;
+  std::string config;  // path of a config.json
+  int threads = 0;
+  int64_t max_memory = int64_t{64} << 20;
+  std::string report;  // path, ends in .json or .html
+  bool all = false;
+  bool force = false;
+  DataFormat format = DataFormat::kText;
+
+  std::string output;  // apply only, from here on
+  std::string to;      // ckpt, safetensors, torch; empty: by the output's ending
+  int64_t max_shard_size = 0;
+  bool fsync = true;
+  bool crc = false;
+};
+int RunPlan(const MigrateArgs& args, const Console& console);
+int RunApply(const MigrateArgs& args, const Console& console);
+
+struct LoadCheckArgs {
+  std::string source;
+  std::string target;
+  std::string root;
+  bool all = false;
+  DataFormat format = DataFormat::kText;
+};
+int RunLoadCheck(const LoadCheckArgs& args, const Console& console);
+
+struct DiffArgs {
+  std::string a;
+  std::string b;
+  std::string root;
+  double rtol = 0;
+  double atol = 0;
+  bool all = false;
+  DataFormat format = DataFormat::kText;
+};
+int RunDiff(const DiffArgs& args, const Console& console);
+
+struct VerifyArgs {
+  std::string output;
+  std::string report;  // the JSON report of the `apply` that wrote it
+  std::string root;
+  DataFormat format = DataFormat::kText;
+};
+int RunVerify(const VerifyArgs& args, const Console& console);
+
+}  // namespace ckmap

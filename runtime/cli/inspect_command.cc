@@ -1,0 +1,69 @@
+#include <utility>
+
+#include "runtime/base/text.h"
+#include "runtime/cli/commands.h"
+#include "runtime/exec/executor.h"
+#include "runtime/formats/open.h"
+#include "runtime/report/inspect.h"
+
+namespace ckmap {
+namespace {
+
+// Specs have names and shapes, but no bytes and no format of a checkpoint.
+bool LooksLikeSpec(const std::string& path) {
+  for (const std::string_view ending : {".yaml", ".yml"}) {
+    if (path.size() > ending.size() && path.ends_with(ending)) return true;
+  }
+  return false;
+}
+
+int InspectSpec(const InspectArgs& args, const Console& console, const Manifest& manifest) {
+  if (args.digest) {
+    return console.Fail({ErrorCode::kUsage, args.path + ": a spec holds no bytes to digest"});
+  }
+  return console.Write(args.format == DataFormat::kJson
+                           ? InspectSpecJson(args.path, manifest)
+                           : InspectSpecText(args.path, manifest, {.style = console.out(), .all = args.all, .digests = {}}));
+}
+
+Result<std::vector<std::string>> Digests(const Checkpoint& checkpoint, const Console& console) {
+  const Manifest& manifest = checkpoint.manifest();
+  int64_t total = 0;
+  for (const TensorInfo& tensor : manifest.tensors()) total += NumBytes(tensor.shape, tensor.dtype).value_or(0);
+  std::vector<std::string> digests(manifest.size());
+  ProgressBar bar(console, "reading");
+  int64_t done = 0;
+  for (size_t i = 0; i < manifest.size(); ++i) {
+    if (!manifest[i].unreadable.empty()) continue;
+    bar.Update(done, total);
+    CKMAP_ASSIGN_OR_RETURN(digests[i], DigestTensor(checkpoint, i));
+    done += NumBytes(manifest[i].shape, manifest[i].dtype).value_or(0);
+  }
+  return digests;
+}
+
+}  // namespace
+
+int RunInspect(const InspectArgs& args, const Console& console) {
+  const OpenOptions open{.root = args.root};
+  auto checkpoint = OpenCheckpoint(args.path, open);
+  if (!checkpoint) {
+    if (LooksLikeSpec(args.path)) {
+      auto manifest = ReadManifest(args.path, open);
+      if (manifest) return InspectSpec(args, console, *manifest);
+      return console.Fail(manifest.error());
+    }
+    return console.Fail(checkpoint.error());
+  }
+  InspectOptions options{.style = console.out(), .all = args.all, .digests = {}};
+  if (args.digest) {
+    auto digests = Digests(**checkpoint, console);
+    if (!digests) return console.Fail(digests.error());
+    options.digests = *std::move(digests);
+  }
+  console.Warn((*checkpoint)->warnings());
+  return console.Write(args.format == DataFormat::kJson ? InspectJson(args.path, **checkpoint, options)
+                                                        : InspectText(args.path, **checkpoint, options));
+}
+
+}  // namespace ckmap

@@ -1,0 +1,285 @@
+#include "runtime/report/load_check.h"
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "runtime/base/json_writer.h"
+#include "runtime/base/text.h"
+#include "runtime/report/issues.h"
+
+namespace ckmap {
+namespace {
+
+bool ShapesFit(const Shape& found, const Shape& wanted) {
+  if (found.size() != wanted.size()) return false;
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (wanted[i] != -1 && found[i] != wanted[i]) return false;
+  }
+  return true;
+}
+
+bool DTypesFit(DType found, DType wanted) { return wanted == DType::kAny || found == wanted; }
+
+// MindSpore's only tolerance: surplus trailing axes of size 1. It compares nothing else of the
+// shapes and then reshapes, so equal counts are enough.
+bool MindSporeReshapes(const Shape& found, const Shape& wanted) {
+  if (found.size() <= wanted.size()) return false;
+  for (size_t i = wanted.size(); i < found.size(); ++i) {
+    if (found[i] != 1) return false;
+  }
+  return true;
+}
+
+// dtypes that MindSpore converts into each other, in any direction, without strict_load.
+bool MindSporeConverts(DType from, DType to) {
+  constexpr DType kFloats[] = {DType::kF16, DType::kF32, DType::kF64, DType::kBF16};
+  constexpr DType kInts[] = {DType::kI8, DType::kI16, DType::kI32, DType::kI64, DType::kI4};
+  const auto both = [&](const auto& group) {
+    return std::find(std::begin(group), std::end(group), from) != std::end(group) &&
+           std::find(std::begin(group), std::end(group), to) != std::end(group);
+  };
+  return both(kFloats) || both(kInts);
+}
+
+std::string Describe(const TensorInfo& tensor) {
+  return fmt::format("{} {}", DTypeName(tensor.dtype), FormatShape(tensor.shape));
+}
+
+Issue MakeIssue(std::string code, IssueSeverity severity, const std::string& tensor, std::string message,
+                std::vector<std::string> notes = {}, std::string help = "") {
+  return {std::move(code), severity, tensor, std::move(message), std::move(notes), std::move(help)};
+}
+
+constexpr const char* kMigrate = "write rules for it: `ckmapc suggest` makes a first draft from two such files";
+
+class MindSpore {
+ public:
+  MindSpore(const Manifest& checkpoint, const Manifest& network, bool strict)
+      : checkpoint_(checkpoint), network_(network), strict_(strict), used_(checkpoint.size(), false) {}
+
+  LoadVerdict Run();
+
+ private:
+  void Update(size_t net, size_t found);
+  void FillByPrefix();
+  // The first entry of the checkpoint (in its order) whose name ends with `name`, as plain text.
+  std::optional<size_t> FirstEndingWith(std::string_view name) const;
+
+  const Manifest& checkpoint_;
+  const Manifest& network_;
+  const bool strict_;
+  std::vector<bool> used_;
+  std::vector<size_t> missing_;
+  std::vector<std::pair<std::string, size_t>> reversed_;  // names read backwards, sorted
+  LoadVerdict verdict_;
+};
+
+void MindSpore::Update(size_t net, size_t found) {
+  const TensorInfo& want = network_[net];
+  const TensorInfo& have = checkpoint_[found];
+  used_[found] = true;
+  const auto raise = [&](std::string message, std::vector<std::string> notes) {
+    verdict_.issues.push_back(MakeIssue("CK1502", IssueSeverity::kError, want.name, std::move(message), std::move(notes)));
+  };
+  if (!ShapesFit(have.shape, want.shape)) {
+    const bool counts = NumElements(have.shape) == NumElements(want.shape);
+    if (!MindSporeReshapes(have.shape, want.shape) || !counts) {
+      raise(fmt::format("`{}` has shape {}, the network wants {}", have.name, FormatShape(have.shape), FormatShape(want.shape)),
+            {"MindSpore raises RuntimeError: should have the same shape"});
+      return;
+    }
+    verdict_.issues.push_back(MakeIssue(
+        "CK1505", IssueSeverity::kWarning, want.name,
+        fmt::format("`{}` of shape {} is taken for {}: the network's parameter changes its shape", have.name,
+                    FormatShape(have.shape), FormatShape(want.shape))));
+  }
+  if (!DTypesFit(have.dtype, want.dtype)) {
+    if (strict_ || !MindSporeConverts(have.dtype, want.dtype)) {
+      raise(fmt::format("`{}` is {}, the network wants {}", have.name, DTypeName(have.dtype), DTypeName(want.dtype)),
+            {"MindSpore raises RuntimeError: should have the same type"});
+      return;
+    }
+    verdict_.issues.push_back(MakeIssue(
+        "CK1506", IssueSeverity::kWarning, want.name,
+        fmt::format("`{}` is converted from {} to {} without a check of its values", have.name, DTypeName(have.dtype),
+                    DTypeName(want.dtype))));
+  }
+  ++verdict_.loaded;
+}
+
+std::optional<size_t> MindSpore::FirstEndingWith(std::string_view name) const {
+  const std::string reversed(name.rbegin(), name.rend());
+  auto it = std::lower_bound(reversed_.begin(), reversed_.end(), std::pair(reversed, size_t{0}));
+  std::optional<size_t> first;
+  for (; it != reversed_.end() && it->first.starts_with(reversed); ++it) {
+    if (!first || it->second < *first) first = it->second;
+  }
+  return first;
+}
+
+// Follows `_load_dismatch_prefix_params`: the prefix of the first entry that ends with a missing name
+// is tried on all of them, without regard for dots and for entries that are in use.
+void MindSpore::FillByPrefix() {
+  for (size_t i = 0; i < checkpoint_.size(); ++i) {
+    const std::string& name = checkpoint_[i].name;
+    reversed_.emplace_back(std::string(name.rbegin(), name.rend()), i);
+  }
+  std::sort(reversed_.begin(), reversed_.end());
+  // A prefix that equals the first missing name ends MindSpore's loop.
+  const std::string end_mark = missing_.empty() ? "" : network_[missing_[0]].name;
+  for (size_t next = 0; next < missing_.size();) {
+    const std::string& name = network_[missing_[next]].name;
+    const auto found = FirstEndingWith(name);
+    if (!found) {
+      ++next;
+      continue;
+    }
+    const std::string prefix = checkpoint_[*found].name.substr(0, checkpoint_[*found].name.size() - name.size());
+    if (prefix == end_mark) return;
+    std::vector<size_t> still;
+    size_t passed = 0;
+    for (size_t i = 0; i < missing_.size(); ++i) {
+      const std::string& wanted = network_[missing_[i]].name;
+      const auto source = checkpoint_.Find(prefix + wanted);
+      if (!source) {
+        still.push_back(missing_[i]);
+        if (i < next) ++passed;
+        continue;
+      }
+      verdict_.issues.push_back(MakeIssue(
+          "CK1504", IssueSeverity::kWarning, wanted,
+          fmt::format("`{}` is filled from `{}`: MindSpore takes away the prefix `{}`", wanted, checkpoint_[*source].name, prefix),
+          {"it compares the ends of names only, so that optimizer state can pass for weights"}));
+      Update(missing_[i], *source);
+    }
+    missing_ = std::move(still);
+    next = passed;
+  }
+}
+
+LoadVerdict MindSpore::Run() {
+  verdict_.rules = strict_ ? "load_param_into_net, strict_load=True" : "load_param_into_net";
+  for (size_t i = 0; i < network_.size(); ++i) {
+    // A tied parameter is one parameter in a Cell, under the other name.
+    if (!network_[i].tied_to.empty() || network_[i].name.starts_with("accu_grads")) continue;
+    if (const auto found = checkpoint_.Find(network_[i].name)) {
+      Update(i, *found);
+    } else {
+      missing_.push_back(i);
+    }
+  }
+  if (!strict_) FillByPrefix();
+  for (const size_t i : missing_) {
+    ++verdict_.missing;
+    verdict_.issues.push_back(MakeIssue("CK1501", IssueSeverity::kWarning, network_[i].name,
+                                        fmt::format("`{}` keeps the network's own value: MindSpore only logs it", network_[i].name)));
+  }
+  verdict_.unused = std::count(used_.begin(), used_.end(), false);
+  verdict_.fits = std::none_of(verdict_.issues.begin(), verdict_.issues.end(),
+                               [](const Issue& issue) { return issue.severity == IssueSeverity::kError; });
+  return std::move(verdict_);
+}
+
+// Unused tensors of the checkpoint that could be what `want` means: equal in dtype and shape, those
+// whose names end alike first.
+std::vector<std::string> Candidates(const TensorInfo& want, const Manifest& checkpoint, const std::vector<size_t>& unused) {
+  constexpr size_t kShown = 2;
+  std::vector<std::pair<size_t, size_t>> ranked;  // common end, index
+  for (const size_t i : unused) {
+    const TensorInfo& have = checkpoint[i];
+    if (!ShapesFit(have.shape, want.shape) || !DTypesFit(have.dtype, want.dtype)) continue;
+    const auto mismatch = std::mismatch(have.name.rbegin(), have.name.rend(), want.name.rbegin(), want.name.rend());
+    ranked.emplace_back(static_cast<size_t>(mismatch.first - have.name.rbegin()), i);
+  }
+  std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::vector<std::string> names;
+  for (size_t i = 0; i < ranked.size() && i < kShown; ++i) names.push_back(fmt::format("`{}`", checkpoint[ranked[i].second].name));
+  return names;
+}
+
+LoadVerdict CheckStrict(const Manifest& checkpoint, const Manifest& network) {
+  constexpr size_t kMostCandidates = 4'000'000;  // comparisons; beyond, candidates are left out
+  LoadVerdict verdict{.rules = "strict", .issues = {}};
+  std::vector<bool> used(checkpoint.size(), false);
+  std::vector<size_t> missing;
+  for (size_t i = 0; i < network.size(); ++i) {
+    const TensorInfo& want = network[i];
+    const auto found = checkpoint.Find(want.name);
+    if (!found) {
+      if (!want.optional) missing.push_back(i);
+      continue;
+    }
+    used[*found] = true;
+    const TensorInfo& have = checkpoint[*found];
+    if (!have.unreadable.empty()) {
+      verdict.issues.push_back(MakeIssue("CK1507", IssueSeverity::kError, want.name,
+                                         fmt::format("`{}` cannot be read: {}", have.name, have.unreadable)));
+    } else if (!ShapesFit(have.shape, want.shape) || !DTypesFit(have.dtype, want.dtype)) {
+      verdict.issues.push_back(MakeIssue("CK1502", IssueSeverity::kError, want.name,
+                                         fmt::format("`{}` is {}, the network wants {}", have.name, Describe(have), Describe(want))));
+    } else {
+      ++verdict.loaded;
+    }
+  }
+  std::vector<size_t> unused;
+  for (size_t i = 0; i < used.size(); ++i) {
+    if (!used[i]) unused.push_back(i);
+  }
+  for (const size_t i : missing) {
+    std::vector<std::string> notes;
+    if (missing.size() * unused.size() < kMostCandidates) {
+      const auto names = Candidates(network[i], checkpoint, unused);
+      if (!names.empty()) notes.push_back(fmt::format("unused, of that dtype and shape: {}", fmt::join(names, ", ")));
+    }
+    verdict.issues.push_back(MakeIssue("CK1501", IssueSeverity::kError, network[i].name,
+                                       fmt::format("the checkpoint has no `{}` ({})", network[i].name, Describe(network[i])),
+                                       std::move(notes), kMigrate));
+  }
+  for (const size_t i : unused) {
+    verdict.issues.push_back(MakeIssue("CK1503", IssueSeverity::kError, checkpoint[i].name,
+                                       fmt::format("the network has no `{}` ({})", checkpoint[i].name, Describe(checkpoint[i]))));
+  }
+  verdict.missing = static_cast<int64_t>(missing.size());
+  verdict.unused = static_cast<int64_t>(unused.size());
+  verdict.fits = verdict.issues.empty();
+  return verdict;
+}
+
+}  // namespace
+
+std::vector<LoadVerdict> CheckLoad(const Manifest& checkpoint, const Manifest& network) {
+  return {MindSpore(checkpoint, network, false).Run(), MindSpore(checkpoint, network, true).Run(), CheckStrict(checkpoint, network)};
+}
+
+std::string LoadCheckJson(const std::string& source, const std::string& target, const std::vector<LoadVerdict>& verdicts) {
+  JsonWriter json;
+  json.BeginObject().OnLines().Key("source").String(source).Key("target").String(target);
+  json.Key("ok").Bool(!verdicts.empty() && verdicts.back().fits);
+  json.Key("verdicts").BeginArray().OnLines();
+  for (const LoadVerdict& verdict : verdicts) {
+    json.BeginObject().Key("rules").String(verdict.rules).Key("fits").Bool(verdict.fits);
+    json.Key("loaded").Int(verdict.loaded).Key("missing").Int(verdict.missing).Key("unused").Int(verdict.unused);
+    json.Key("issues");
+    WriteIssues(json, verdict.issues);
+    json.EndObject();
+  }
+  json.EndArray().EndObject();
+  return std::move(json).Finish();
+}
+
+std::string LoadCheckText(const std::vector<LoadVerdict>& verdicts, const Style& style) {
+  TextTable table({"rules", "", "loaded", "missing", "unused"});
+  for (size_t column = 2; column < 5; ++column) table.AlignRight(column);
+  for (const LoadVerdict& verdict : verdicts) {
+    const bool strict = verdict.rules == "strict";
+    table.AddRow({verdict.rules, verdict.fits ? style.Green("loads") : style.Red(strict ? "does not fit" : "raises an error"),
+                  FormatCount(verdict.loaded), FormatCount(verdict.missing), FormatCount(verdict.unused)});
+  }
+  return table.Render();
+}
+
+}  // namespace ckmap

@@ -1,0 +1,31 @@
+// Would a checkpoint load into a network as it is? Decided from names, dtypes and shapes alone, by
+// MindSpore's rules (mindspore.load_param_into_net of 2.10) and by strict ones.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "runtime/bind/issue.h"
+#include "runtime/report/style.h"
+#include "runtime/tensor/manifest.h"
+
+namespace ckmap {
+
+struct LoadVerdict {
+  std::string rules;  // "load_param_into_net", "load_param_into_net, strict_load=True", "strict"
+  bool fits = false;  // nothing raises; for the strict rules: nothing differs at all
+  int64_t loaded = 0;   // tensors of the network that get a value
+  int64_t missing = 0;  // those that keep their own
+  int64_t unused = 0;   // tensors of the checkpoint that go nowhere
+  std::vector<Issue> issues;
+};
+
+// The three, in the order above. In a spec a dtype `any` and a size -1 fit everything.
+std::vector<LoadVerdict> CheckLoad(const Manifest& checkpoint, const Manifest& network);
+
+std::string LoadCheckJson(const std::string& source, const std::string& target, const std::vector<LoadVerdict>& verdicts);
+// One line a verdict; issues are rendered apart (runtime/report/issues.h).
+std::string LoadCheckText(const std::vector<LoadVerdict>& verdicts, const Style& style);
+
+}  // namespace ckmap
