@@ -147,12 +147,24 @@ class Evaluator {
   }
 
   void Report(std::string code, std::string tensor, std::string message, std::string help) {
+    std::erase(tensor, '`');
     issues_.push_back({std::move(code), IssueSeverity::kError, std::move(tensor), std::move(message),
                        {fmt::format("the rule is {}: {}", context_.Where(rule_.loc()), rule_.text())},
                        std::move(help)});
   }
 
-  std::vector<std::string> intended() const { return intended_; }
+  // The right side's names; those of an application that failed too, as far as they are known.
+  std::vector<std::string> Intended() const {
+    if (!intended_.empty()) return intended_;
+    std::vector<std::string> names;
+    for (const plan::Term& term : rule_.target().terms()) {
+      for (const std::vector<size_t>& choices : AllChoices(term.pattern())) {
+        auto name = Instantiate(Choose(term.pattern(), choices), scope_, application_.captures);
+        if (name) names.push_back(prefix_.target + *std::move(name));
+      }
+    }
+    return names;
+  }
 
  private:
   void BindDim(const plan::ShapePattern& pattern, const plan::Dim& dim, int64_t actual,
@@ -399,7 +411,7 @@ std::optional<RuleInstance> Apply(const BindContext& context, const plan::Rule& 
   }
   instance.sources = evaluator.sources();
   instance.ops = std::move(evaluator.ops());
-  instance.intended = evaluator.intended();
+  instance.intended = evaluator.Intended();
   if (!instance.issues.empty()) instance.writes.clear();
   return instance;
 }
