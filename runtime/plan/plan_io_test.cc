@@ -12,6 +12,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/sha256.h"
 #include "runtime/plan/plan_wire.h"
+#include "tests/support/temp_folder.h"
 
 namespace ckmap {
 namespace {
@@ -38,22 +39,13 @@ ErrorCode CodeOf(const std::string& bytes) {
   return plan.error().code();
 }
 
-struct Folder {
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "ckmap-plan-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~Folder() { fs::remove_all(path); }
-  void Put(const std::string& name, const std::string& bytes) const {
-    fs::create_directories((path / name).parent_path());
-    const int fd = ::open((path / name).c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
-    REQUIRE(fd >= 0);
-    REQUIRE(WriteAt(fd, 0, std::as_bytes(std::span(bytes))).ok());
-    ::close(fd);
-  }
-  fs::path path;
-};
+void Put(const TempFolder& folder, const std::string& name, const std::string& bytes) {
+  fs::create_directories(fs::path(folder / name).parent_path());
+  const int fd = ::open((folder / name).c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  REQUIRE(fd >= 0);
+  REQUIRE(WriteAt(fd, 0, std::as_bytes(std::span(bytes))).ok());
+  ::close(fd);
+}
 
 TEST_CASE("a plan is read back as it was, under the digest of its bytes") {
   const std::string bytes = SerializePlan(SmallPlan());
@@ -130,24 +122,24 @@ TEST_CASE("depth, count and size are limited before anything is built") {
 }
 
 TEST_CASE("a pack's plan is found by name") {
-  const Folder folder;
-  folder.Put("resnet/torchvision2mindcv.ckplan", "x");
-  folder.Put("llama/a.ckplan", "x");
-  folder.Put("llama/b.ckplan", "x");
-  folder.Put("std/std.ckplan", "x");
-  folder.Put("std/extra.ckplan", "x");
-  folder.Put("empty/readme.txt", "x");
-  ::setenv("CKMAP_PACKS", ("/nonexistent:" + folder.path.string()).c_str(), 1);
+  const TempFolder folder;
+  Put(folder, "resnet/torchvision2mindcv.ckplan", "x");
+  Put(folder, "llama/a.ckplan", "x");
+  Put(folder, "llama/b.ckplan", "x");
+  Put(folder, "std/std.ckplan", "x");
+  Put(folder, "std/extra.ckplan", "x");
+  Put(folder, "empty/readme.txt", "x");
+  ::setenv("CKMAP_PACKS", ("/nonexistent:" + folder.path()).c_str(), 1);
 
   const auto only = FindPackPlan("resnet");
   REQUIRE(only.ok());
-  CHECK(*only == (folder.path / "resnet/torchvision2mindcv.ckplan").string());
+  CHECK(*only == folder / "resnet/torchvision2mindcv.ckplan");
   const auto named = FindPackPlan("llama/b");
   REQUIRE(named.ok());
-  CHECK(*named == (folder.path / "llama/b.ckplan").string());
+  CHECK(*named == folder / "llama/b.ckplan");
   const auto library = FindPackPlan("std");
   REQUIRE(library.ok());
-  CHECK(*library == (folder.path / "std/std.ckplan").string());
+  CHECK(*library == folder / "std/std.ckplan");
 
   for (const char* name : {"llama", "llama/c", "bert", "empty", "../resnet", "resnet/../llama/a", "", "/", "resnet/"}) {
     CAPTURE(name);
