@@ -49,6 +49,9 @@ Tokens Tokenize(std::string_view name) {
     i = end;
   }
   tokens.push_back({std::move(literal), {}});
+  // No network counts in so many ways; the time to fold grows with the numbers of a name.
+  constexpr size_t kMaxTokens = 33;
+  if (tokens.size() > kMaxTokens) return {{std::string(name), {}}};
   return tokens;
 }
 

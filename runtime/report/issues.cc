@@ -98,9 +98,9 @@ std::string RenderIssues(const std::vector<Issue>& issues, const IssueTextOption
     }
     if (full) {
       for (size_t i = 3; i < row.names.size() && (options.all || i < 3 + kShownNotes); ++i) {
-        out += fmt::format("  {} {}\n", style.Cyan("= note:"), row.names[i]);
+        out += fmt::format("   {} {}\n", style.Cyan("= note:"), row.names[i]);
       }
-      if (!row.names[2].empty()) out += fmt::format("  {} {}\n", style.Cyan("= help:"), row.names[2]);
+      if (!row.names[2].empty()) out += fmt::format("   {} {}\n", style.Cyan("= help:"), row.names[2]);
     }
     if (is_last && hidden_members[kind] > 0) {
       out += fmt::format("{}: … and {} more of this kind; --all shows them\n", head,
@@ -129,7 +129,7 @@ std::string CountIssues(const std::vector<Issue>& issues) {
   const auto warnings = count(IssueSeverity::kWarning);
   std::string out;
   if (errors > 0) out = Plural(errors, "error");
-  if (warnings > 0) out += (out.empty() ? "" : " and ") + Plural(warnings, "warning");
+  if (warnings > 0) out += (out.empty() ? "" : ", ") + Plural(warnings, "warning");
   return out;
 }
 

@@ -1,8 +1,8 @@
 // Issues as text, in the manner of the compiler's diagnostics:
 //
 //   error[CK1203]: no rule writes target tensor `fc.weight` [10, 64]
-//     = note: nearest source tensor: `classifier.weight` [10, 64]
-//     = help: rename classifier -> fc;
+//      = note: nearest source tensor: `classifier.weight` [10, 64]
+//      = help: rename classifier -> fc;
 #pragma once
 
 #include <cstddef>
@@ -27,7 +27,7 @@ std::string RenderIssues(const std::vector<Issue>& issues, const IssueTextOption
 // A JSON array: [{"code": …, "severity": …, "tensor": …, "message": …, "notes": […], "help": …}].
 void WriteIssues(JsonWriter& json, const std::vector<Issue>& issues);
 
-// "34 errors and 2 warnings"; "" for none.
+// "34 errors, 2 warnings"; "" for none.
 std::string CountIssues(const std::vector<Issue>& issues);
 
 }  // namespace ckmap

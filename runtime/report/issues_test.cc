@@ -15,8 +15,8 @@ Issue Missing(const std::string& tensor) {
 TEST_CASE("an issue reads like a diagnostic of the compiler") {
   CHECK(RenderIssues({Missing("fc.weight")}) ==
         "error[CK1203]: no rule writes target tensor `fc.weight`\n"
-        "  = note: nearest source tensor: `old.fc.weight`\n"
-        "  = help: add a rule\n");
+        "   = note: nearest source tensor: `old.fc.weight`\n"
+        "   = help: add a rule\n");
   CHECK(RenderIssues({}).empty());
 }
 
@@ -25,8 +25,8 @@ TEST_CASE("one mistake in 32 layers is told once") {
   for (int i = 0; i < 32; ++i) issues.push_back(Missing("layers." + std::to_string(i) + ".w"));
   CHECK(RenderIssues(issues) ==
         "error[CK1203]: no rule writes target tensor `layers.{0..31}.w` (32 times)\n"
-        "  = note: nearest source tensor: `old.layers.{0..31}.w`\n"
-        "  = help: add a rule\n");
+        "   = note: nearest source tensor: `old.layers.{0..31}.w`\n"
+        "   = help: add a rule\n");
   CHECK(CountIssues(issues) == "32 errors");
 }
 
@@ -40,7 +40,7 @@ TEST_CASE("many different mistakes of one kind fit a screen") {
   CHECK(text.find("warning[CK1301]: parameter `x` is not used\n") != std::string::npos);
   const std::string all = RenderIssues(issues, {.style = {}, .all = true});
   CHECK(std::count(all.begin(), all.end(), '\n') == 26 * 3 + 1);
-  CHECK(CountIssues(issues) == "26 errors and 1 warning");
+  CHECK(CountIssues(issues) == "26 errors, 1 warning");
 }
 
 TEST_CASE("the last one is shown instead of counted") {
