@@ -1,0 +1,23 @@
+# Checkpoints of torch.
+ckmap_layer(formats_torch SOURCES
+  zip_archive.cc
+  zip_directory.cc
+  zip_inflate.cc
+  pickle.cc
+  pickle_calls.cc
+  pickle_opcodes.cc
+  pickle_text.cc
+  torch_checkpoint.cc
+  torch_globals.cc
+  torch_leaves.cc
+  torch_numpy.cc
+  torch_objects.cc
+  torch_tensor.cc
+  torch_tree.cc
+  torch_zip.cc
+  LINK ckmap_formats_core PRIVATE ZLIB::ZLIB PkgConfig::ISAL)
+
+if(CKMAP_BUILD_TESTS)
+  ckmap_layer(torch_oracle SOURCES torch_oracle.cc LINK ckmap_formats_core PRIVATE simdjson::simdjson)
+endif()
+ckmap_test(torch_zip_test SOURCES torch_zip_test.cc LINK ckmap_formats_torch ckmap_torch_oracle)
