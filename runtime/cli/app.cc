@@ -37,8 +37,10 @@ void AddCommon(CLI::App& command, Common& common) {
   command.add_flag("-q,--quiet", common.quiet, "print errors only");
 }
 
-void AddRoot(CLI::App& command, std::string& root) {
-  command.add_option("--root", root, "the dict inside a torch checkpoint that holds the tensors (a.b for b in a)");
+void AddSource(CLI::App& command, SourceArgs& args) {
+  command.add_option("--root", args.root, "the dict inside a torch checkpoint that holds the tensors (a.b for b in a)");
+  command.add_option("--key-file", args.key_file, "a file with the key of an encrypted checkpoint (raw, or after hex:)");
+  command.add_option("--key-env", args.key_env, "the environment variable that holds it");
 }
 
 void AddAll(CLI::App& command, bool& all) { command.add_flag("--all", all, "print every line: neither fold nor cut"); }
@@ -51,7 +53,7 @@ void AddMigration(CLI::App& command, MigrateArgs& args, Common& common) {
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
   command.add_option("--config", args.config, "the model's config.json, for parameters that come from it");
-  AddRoot(command, args.root);
+  AddSource(command, args.open);
   command.add_option("-j", args.threads, "threads; 0: one per core")->check(CLI::Range(0, 1024));
   command.add_option("--max-memory", common.max_memory, "memory for buffers, such as 64MiB")->capture_default_str();
   command.add_option("--report", args.report, "also write the report to FILE.json or FILE.html");
@@ -149,7 +151,7 @@ void Program::AddInspect() {
   });
   command.add_option("PATH", inspect_.path, "a checkpoint: a file, a folder of shards, or their index; or a spec")->required();
   command.add_flag("--digest", inspect_.digest, "add the SHA-256 of each tensor's elements (reads all bytes)");
-  AddRoot(command, inspect_.root);
+  AddSource(command, inspect_.open);
   AddAll(command, inspect_.all);
   AddCommon(command, common_);
 }
@@ -184,7 +186,7 @@ void Program::AddLoadCheck() {
   });
   command.add_option("SOURCE", load_check_.source, "a checkpoint")->required();
   command.add_option("--target", load_check_.target, "the network: a checkpoint or a spec (.yaml)")->required();
-  AddRoot(command, load_check_.root);
+  AddSource(command, load_check_.open);
   AddAll(command, load_check_.all);
   AddCommon(command, common_);
 }
@@ -198,7 +200,7 @@ void Program::AddDiff() {
   command.add_option("B", diff_.b, "another")->required();
   command.add_option("--rtol", diff_.rtol, "equal if |a - b| <= atol + rtol * |b|")->check(CLI::NonNegativeNumber);
   command.add_option("--atol", diff_.atol, "see --rtol; with both 0, bytes must be equal")->check(CLI::NonNegativeNumber);
-  AddRoot(command, diff_.root);
+  AddSource(command, diff_.open);
   AddAll(command, diff_.all);
   AddCommon(command, common_);
 }
@@ -210,7 +212,7 @@ void Program::AddVerify() {
   });
   command.add_option("OUT", verify_.output, "the checkpoint that was written")->required();
   command.add_option("--report", verify_.report, "the JSON report that `apply --report FILE.json` wrote")->required();
-  AddRoot(command, verify_.root);
+  AddSource(command, verify_.open);
   AddCommon(command, common_);
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "runtime/cli/console.h"
+#include "runtime/cli/source_args.h"
 #include "runtime/formats/writer.h"
 
 namespace ckmap {
@@ -15,7 +16,7 @@ enum class DataFormat { kText, kJson };
 
 struct InspectArgs {
   std::string path;
-  std::string root;
+  SourceArgs open;
   bool digest = false;
   bool all = false;
   DataFormat format = DataFormat::kText;
@@ -27,7 +28,7 @@ struct MigrateArgs {
   std::string plan;    // a .ckplan file, or the name of a pack
   std::string source;
   std::string target;
-  std::string root;
+  SourceArgs open;
   std::map<std::string, std::string> defines;
   std::string config;  // path of a config.json
   int threads = 0;
@@ -49,7 +50,7 @@ int RunApply(const MigrateArgs& args, const Console& console);
 struct LoadCheckArgs {
   std::string source;
   std::string target;
-  std::string root;
+  SourceArgs open;
   bool all = false;
   DataFormat format = DataFormat::kText;
 };
@@ -58,7 +59,7 @@ int RunLoadCheck(const LoadCheckArgs& args, const Console& console);
 struct DiffArgs {
   std::string a;
   std::string b;
-  std::string root;
+  SourceArgs open;
   double rtol = 0;
   double atol = 0;
   bool all = false;
@@ -69,7 +70,7 @@ int RunDiff(const DiffArgs& args, const Console& console);
 struct VerifyArgs {
   std::string output;
   std::string report;  // the JSON report of the `apply` that wrote it
-  std::string root;
+  SourceArgs open;
   DataFormat format = DataFormat::kText;
 };
 int RunVerify(const VerifyArgs& args, const Console& console);

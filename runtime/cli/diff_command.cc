@@ -7,9 +7,11 @@
 namespace ckmap {
 
 int RunDiff(const DiffArgs& args, const Console& console) {
-  const auto a = OpenCheckpoint(args.a, {.root = args.root});
+  const auto open = MakeOpenOptions(args.open);
+  if (!open) return console.Fail(open.error());
+  const auto a = OpenCheckpoint(args.a, *open);
   if (!a) return console.Fail(a.error());
-  const auto b = OpenCheckpoint(args.b, {.root = args.root});
+  const auto b = OpenCheckpoint(args.b, *open);
   if (!b) return console.Fail(b.error());
   console.Warn((*a)->warnings());
   console.Warn((*b)->warnings());

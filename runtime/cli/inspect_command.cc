@@ -45,11 +45,12 @@ Result<std::vector<std::string>> Digests(const Checkpoint& checkpoint, const Con
 }  // namespace
 
 int RunInspect(const InspectArgs& args, const Console& console) {
-  const OpenOptions open{.root = args.root};
-  auto checkpoint = OpenCheckpoint(args.path, open);
+  const auto open = MakeOpenOptions(args.open);
+  if (!open) return console.Fail(open.error());
+  const auto checkpoint = OpenCheckpoint(args.path, *open);
   if (!checkpoint) {
     if (LooksLikeSpec(args.path)) {
-      auto manifest = ReadManifest(args.path, open);
+      auto manifest = ReadManifest(args.path);
       if (manifest) return InspectSpec(args, console, *manifest);
       return console.Fail(manifest.error());
     }

@@ -9,7 +9,9 @@
 namespace ckmap {
 
 int RunLoadCheck(const LoadCheckArgs& args, const Console& console) {
-  const auto source = OpenCheckpoint(args.source, {.root = args.root});
+  const auto open = MakeOpenOptions(args.open);
+  if (!open) return console.Fail(open.error());
+  const auto source = OpenCheckpoint(args.source, *open);
   if (!source) return console.Fail(source.error());
   const auto target = ReadManifest(args.target);
   if (!target) return console.Fail(target.error());

@@ -112,7 +112,8 @@ Result<void> Migration::Prepare() {
   if (!args_.config.empty()) {
     CKMAP_ASSIGN_OR_RETURN(bind.config_json, ReadTextFile(args_.config, int64_t{64} << 20));
   }
-  CKMAP_ASSIGN_OR_RETURN(source_, OpenCheckpoint(args_.source, {.root = args_.root}));
+  CKMAP_ASSIGN_OR_RETURN(const OpenOptions open, MakeOpenOptions(args_.open));
+  CKMAP_ASSIGN_OR_RETURN(source_, OpenCheckpoint(args_.source, open));
   report_.source_format = source_->format();
   report_.warnings = source_->warnings();
   CKMAP_ASSIGN_OR_RETURN(Manifest target, ReadManifest(args_.target));
