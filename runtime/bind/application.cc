@@ -153,17 +153,17 @@ class Evaluator {
                        std::move(help)});
   }
 
-  // The right side's names; those of an application that failed too, as far as they are known.
-  std::vector<std::string> Intended() const {
-    if (!intended_.empty()) return intended_;
-    std::vector<std::string> names;
+  // What an application that failed would have written, as far as it is known.
+  std::vector<size_t> Intended() const {
+    std::vector<size_t> targets;
     for (const plan::Term& term : rule_.target().terms()) {
       for (const std::vector<size_t>& choices : AllChoices(term.pattern())) {
-        auto name = Instantiate(Choose(term.pattern(), choices), scope_, application_.captures);
-        if (name) names.push_back(prefix_.target + *std::move(name));
+        const auto name = Instantiate(term.pattern(), choices, scope_, application_.captures);
+        const auto found = name ? context_.target.Find(prefix_.target + *name) : std::nullopt;
+        if (found) targets.push_back(*found);
       }
     }
-    return names;
+    return targets;
   }
 
  private:
@@ -188,7 +188,7 @@ class Evaluator {
   }
 
   Node SourceTerm(const plan::Term& term) {
-    if (application_.direct && !term.pattern().regex().empty()) return SourceTensor(*application_.direct);
+    if (application_.direct) return SourceTensor(*application_.direct);
     Captures captures = application_.captures;
     std::vector<size_t> choices;
     return SourceLevel(term, ListLevels(term.pattern()), 0, choices, captures);
@@ -216,7 +216,7 @@ class Evaluator {
   }
 
   Node SourceName(const plan::Term& term, const std::vector<size_t>& choices, const Captures& captures) {
-    auto name = Instantiate(Choose(term.pattern(), choices), scope_, captures);
+    auto name = Instantiate(term.pattern(), choices, scope_, captures);
     if (!name) {
       Report("CK1216", FirstSourceName(), name.error().message(), "correct the name");
       return {};
@@ -232,14 +232,8 @@ class Evaluator {
   }
 
   Node SourceTensor(size_t index) {
-    const TensorInfo& info = context_.source[index];
     if (std::find(sources_.begin(), sources_.end(), index) == sources_.end()) sources_.push_back(index);
-    TensorValue tensor;
-    tensor.value = WholeTensor(0, info.shape);
-    tensor.dtype = info.dtype;
-    tensor.inputs.push_back({index, {}});
-    tensor.name = fmt::format("`{}`", info.name);
-    return Node::Leaf(std::move(tensor));
+    return Node::Leaf(WholeSource(context_.source, index));
   }
 
   // All values of a gathering capture, in numeric order; they must be 0, 1, … without a hole, or the
@@ -352,12 +346,16 @@ class Evaluator {
 
   void AssignName(const plan::Term& term, const TensorValue& tensor, const std::vector<size_t>& choices,
                   const Captures& captures, std::vector<RuleInstance::Write>& writes) {
-    auto name = Instantiate(Choose(term.pattern(), choices), scope_, captures);
+    auto name = Instantiate(term.pattern(), choices, scope_, captures);
     if (!name) return Report("CK1216", FirstSourceName(), name.error().message(), "correct the name");
-    std::string full = prefix_.target + *name;
-    intended_.push_back(full);
-    if (term.has_shape()) BindShape(term.shape(), tensor.value.shape, fmt::format("`{}`", full));
-    writes.push_back({std::move(full), tensor});
+    std::string full = prefix_.target.empty() ? *std::move(name) : prefix_.target + *name;
+    if (term.has_shape()) BindShape(term.shape(), tensor.value.shape, full);
+    const auto found = context_.target.Find(full);
+    if (found) {
+      writes.push_back({*found, {}, tensor});
+    } else {
+      writes.push_back({RuleInstance::kNoTarget, std::move(full), tensor});
+    }
   }
 
   const BindContext& context_;
@@ -369,7 +367,6 @@ class Evaluator {
   std::vector<size_t> sources_;
   std::vector<std::string> ops_;
   std::vector<DeferredSize> deferred_;
-  std::vector<std::string> intended_;
 };
 
 // Whether a right side whose names are all optional has none of them in the target.
@@ -378,7 +375,7 @@ bool OptionalTargetAbsent(const BindContext& context, const plan::Rule& rule, co
   for (const plan::Term& term : rule.target().terms()) {
     if (!term.optional()) return false;
     for (const std::vector<size_t>& choices : AllChoices(term.pattern())) {
-      const auto name = Instantiate(Choose(term.pattern(), choices), scope, captures);
+      const auto name = Instantiate(term.pattern(), choices, scope, captures);
       if (!name || context.target.Find(prefix.target + *name)) return false;
     }
   }
@@ -411,8 +408,14 @@ std::optional<RuleInstance> Apply(const BindContext& context, const plan::Rule& 
   }
   instance.sources = evaluator.sources();
   instance.ops = std::move(evaluator.ops());
-  instance.intended = evaluator.Intended();
-  if (!instance.issues.empty()) instance.writes.clear();
+  if (instance.issues.empty()) {
+    for (const RuleInstance::Write& write : instance.writes) {
+      if (write.target != RuleInstance::kNoTarget) instance.intended.push_back(write.target);
+    }
+  } else {
+    instance.writes.clear();
+    instance.intended = evaluator.Intended();
+  }
   return instance;
 }
 

@@ -4,6 +4,7 @@
 #include "runtime/bind/bind.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include <fmt/format.h>
@@ -137,28 +138,22 @@ class Binder {
     std::stable_sort(instances_.begin(), instances_.end(), [&](const RuleInstance& a, const RuleInstance& b) {
       return Priority(a) < Priority(b);
     });
-    std::unordered_map<size_t, int> sources;
-    std::unordered_map<std::string, int> targets;
-    for (const DropClaim& drop : drops_) {
-      const auto [it, added] = sources.emplace(drop.source, drop.priority);
-      if (!added) it->second = std::min(it->second, drop.priority);
-    }
+    constexpr int kFree = std::numeric_limits<int>::max();
+    std::vector<int> sources(bound_.source.size(), kFree), targets(bound_.target.size(), kFree);
+    for (const DropClaim& drop : drops_) sources[drop.source] = std::min(sources[drop.source], drop.priority);
     std::vector<RuleInstance> kept;
+    kept.reserve(instances_.size());
     for (RuleInstance& instance : instances_) {
       const int priority = Priority(instance);
-      const bool overruled =
-          std::any_of(instance.sources.begin(), instance.sources.end(),
-                      [&](size_t source) {
-                        const auto found = sources.find(source);
-                        return found != sources.end() && found->second < priority;
-                      }) ||
-          std::any_of(instance.intended.begin(), instance.intended.end(), [&](const std::string& target) {
-            const auto found = targets.find(target);
-            return found != targets.end() && found->second < priority;
-          });
-      if (overruled) continue;
-      for (const size_t source : instance.sources) sources.emplace(source, priority);
-      for (const std::string& target : instance.intended) targets.emplace(target, priority);
+      const auto claimed = [&](const std::vector<int>& claims) {
+        return [&claims, priority](size_t index) { return claims[index] < priority; };
+      };
+      if (std::any_of(instance.sources.begin(), instance.sources.end(), claimed(sources)) ||
+          std::any_of(instance.intended.begin(), instance.intended.end(), claimed(targets))) {
+        continue;
+      }
+      for (const size_t source : instance.sources) sources[source] = std::min(sources[source], priority);
+      for (const size_t target : instance.intended) targets[target] = std::min(targets[target], priority);
       kept.push_back(std::move(instance));
     }
     instances_ = std::move(kept);
@@ -169,6 +164,7 @@ class Binder {
   }
 
   Result<void> ApplyDrops() {
+    if (drops_.empty()) return {};
     std::unordered_map<size_t, const RuleInstance*> used;
     for (const RuleInstance& instance : instances_) {
       for (const size_t source : instance.sources) used.emplace(source, &instance);
@@ -209,11 +205,12 @@ class Binder {
       const TensorInfo& info = bound_.source[i];
       std::vector<const plan::Rename*> renames;
       CKMAP_ASSIGN_OR_RETURN(std::string name, context_->renamer.Apply(info.name, &renames));
-      if (!bound_.target.Find(name)) {
+      const auto target = bound_.target.Find(name);
+      if (!target) {
         left_over.push_back(i);
         continue;
       }
-      RuleInstance instance = WholeCopy(i, std::move(name));
+      RuleInstance instance = WholeCopy(i, *target);
       instance.passed = renames.empty() ? "same name" : context_->Where(renames.front()->loc());
       instances_.push_back(std::move(instance));
     }
@@ -221,13 +218,11 @@ class Binder {
     return {};
   }
 
-  RuleInstance WholeCopy(size_t source, std::string target) const {
-    const TensorInfo& info = bound_.source[source];
+  RuleInstance WholeCopy(size_t source, size_t target) const {
     RuleInstance instance;
     instance.sources = {source};
     instance.intended = {target};
-    instance.writes.push_back(
-        {std::move(target), {WholeTensor(0, info.shape), info.dtype, {{source, {}}}, fmt::format("`{}`", info.name)}});
+    instance.writes.push_back({target, {}, WholeSource(bound_.source, source)});
     return instance;
   }
 
@@ -238,9 +233,9 @@ class Binder {
       return p.kind() == plan::TargetPolicy::MATCH_SUFFIX;
     });
     if (policy == proto_.policies().end()) return;
-    std::set<std::string> written;
+    std::set<size_t> written;
     for (const RuleInstance& instance : instances_) written.insert(instance.intended.begin(), instance.intended.end());
-    std::map<std::string, std::vector<size_t>> by_target;
+    std::map<size_t, std::vector<size_t>> by_target;
     std::map<size_t, size_t> fits;  // how many targets a source fits
     for (const size_t source : left_over) {
       std::string_view name = bound_.source[source].name;
@@ -248,8 +243,9 @@ class Binder {
         const size_t at = name.find(context_->source_separator);
         if (at == std::string_view::npos) break;
         name.remove_prefix(at + context_->source_separator.size());
-        if (!bound_.target.Find(name) || written.contains(std::string(name))) continue;
-        by_target[std::string(name)].push_back(source);
+        const auto target = bound_.target.Find(name);
+        if (!target || written.contains(*target)) continue;
+        by_target[*target].push_back(source);
         ++fits[source];
       }
     }

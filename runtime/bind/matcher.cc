@@ -38,7 +38,7 @@ void Matcher::Compile() {
 
 std::vector<size_t> Matcher::Candidates(std::string_view name) const {
   std::vector<size_t> ids;
-  if (const auto found = literals_.find(std::string(name)); found != literals_.end()) ids = found->second;
+  if (const auto found = literals_.find(name); found != literals_.end()) ids = found->second;
   if (set_ids_.empty()) return ids;
   std::vector<int> hits;
   RE2::Set::ErrorInfo error{};

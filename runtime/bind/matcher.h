@@ -31,7 +31,11 @@ class Matcher {
   std::vector<size_t> Candidates(std::string_view name) const;
 
  private:
-  std::unordered_map<std::string, std::vector<size_t>> literals_;
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+  std::unordered_map<std::string, std::vector<size_t>, Hash, std::equal_to<>> literals_;
   std::unique_ptr<re2::RE2::Set> set_;
   std::vector<size_t> set_ids_;
   std::vector<const NamePattern*> patterns_;

@@ -193,15 +193,28 @@ bool NamePattern::Match(std::string_view name, const Scope& scope, Captures& cap
   return true;
 }
 
+bool HasAlternatives(const plan::Pattern& pattern) {
+  return std::any_of(pattern.parts().begin(), pattern.parts().end(),
+                     [](const plan::Part& part) { return part.has_alternatives(); });
+}
+
 Result<std::string> Instantiate(const plan::Pattern& pattern, const Scope& scope,
                                 const Captures& captures) {
+  return Instantiate(pattern, {}, scope, captures);
+}
+
+Result<std::string> Instantiate(const plan::Pattern& pattern, const std::vector<size_t>& choices,
+                                const Scope& scope, const Captures& captures) {
   std::string name;
-  const CaptureScope with_captures(scope, captures);
+  size_t next_choice = 0;
   for (const plan::Part& part : pattern.parts()) {
     if (part.has_literal()) {
       name += part.literal();
+    } else if (part.has_alternatives()) {
+      CKMAP_CHECK(next_choice < choices.size());
+      name += part.alternatives().options(static_cast<int>(choices[next_choice++]));
     } else if (part.has_expr()) {
-      CKMAP_ASSIGN_OR_RETURN(const int64_t value, EvaluateInt(part.expr(), with_captures));
+      CKMAP_ASSIGN_OR_RETURN(const int64_t value, EvaluateInt(part.expr(), CaptureScope(scope, captures)));
       if (value < 0) {
         return Error(ErrorCode::kMismatch,
                      fmt::format("`{}`: an index of {} stands in a name", pattern.text(), value));

@@ -45,6 +45,9 @@ plan::Pattern Choose(const plan::Pattern& pattern, const std::vector<size_t>& ch
 // All choices of a pattern, first level slowest.
 std::vector<std::vector<size_t>> AllChoices(const plan::Pattern& pattern);
 
+// Whether the pattern has alternatives at all; most have none, and then need no copy.
+bool HasAlternatives(const plan::Pattern& pattern);
+
 // A pattern without alternatives, compiled.
 class NamePattern {
  public:
@@ -86,6 +89,10 @@ class NamePattern {
 
 // The name that a pattern stands for under these captures. Alternatives must have been chosen.
 Result<std::string> Instantiate(const plan::Pattern& pattern, const Scope& scope,
+                                const Captures& captures);
+
+// As above, of the pattern with these choices for its alternatives.
+Result<std::string> Instantiate(const plan::Pattern& pattern, const std::vector<size_t>& choices, const Scope& scope,
                                 const Captures& captures);
 
 }  // namespace ckmap

@@ -185,6 +185,10 @@ Result<std::vector<RuleInstance>> BindRules(const BindContext& context, std::vec
   for (const Slot& slot : slots) matcher.Add(slot.pattern);
   matcher.Compile();
 
+  // A rule of one name has one application for each match; the others' are brought together first.
+  std::vector<size_t> slot_count(static_cast<size_t>(rules.size()), 0);
+  for (const Slot& slot : slots) ++slot_count[slot.rule];
+  std::vector<RuleInstance> instances;
   const ApplicationScope scope(context, no_prefix, kNoCaptures);
   std::vector<Applications> applications(static_cast<size_t>(rules.size()));
   for (size_t tensor = 0; tensor < context.source.size(); ++tensor) {
@@ -194,11 +198,16 @@ Result<std::vector<RuleInstance>> BindRules(const BindContext& context, std::vec
       if (!slot.full) continue;
       Captures captures;
       if (!slot.pattern.Match(name, scope, captures)) continue;
-      AddMatch(rules[static_cast<int>(slot.rule)], slot, captures, tensor, scope, applications[slot.rule]);
+      const plan::Rule& rule = rules[static_cast<int>(slot.rule)];
+      if (slot_count[slot.rule] == 1 && rule.ranges().empty() && ListLevels(slot.term->pattern()).empty()) {
+        auto instance = Apply(context, rule, no_prefix, {std::move(captures), {}, tensor});
+        if (instance) instances.push_back(*std::move(instance));
+        continue;
+      }
+      AddMatch(rule, slot, captures, tensor, scope, applications[slot.rule]);
     }
   }
 
-  std::vector<RuleInstance> instances;
   for (int i = 0; i < rules.size(); ++i) {
     for (const auto& [key, application] : applications[static_cast<size_t>(i)]) {
       auto instance = Apply(context, rules[i], no_prefix, application);
@@ -249,7 +258,7 @@ Result<std::string> WhyRuleDoesNotFit(const BindContext& context, const plan::Ru
   ForEachName(rule.source(), [&](const plan::Term& term) {
     required = required || !term.optional();
     for (const std::vector<size_t>& choices : AllChoices(term.pattern())) {
-      const auto name = Instantiate(Choose(term.pattern(), choices), scope, none);
+      const auto name = Instantiate(term.pattern(), choices, scope, none);
       if (!name) continue;
       if (context.source.Find(prefix.source + *name)) {
         any = true;

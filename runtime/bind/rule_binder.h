@@ -42,21 +42,23 @@ struct RuleInstance {
   const plan::Layer* layer = nullptr;  // that the rule belongs to
   std::string passed;  // without a rule: why the tensor goes there, as reports show it
   struct Write {
-    std::string target;
+    size_t target = kNoTarget;  // index into the target manifest
+    std::string name;           // only where the target has no such tensor
     TensorValue tensor;
   };
+  static constexpr size_t kNoTarget = static_cast<size_t>(-1);
   std::vector<size_t> sources;  // that it reads, each once
   std::vector<Write> writes;
   std::vector<std::string> ops;
   std::vector<Issue> issues;    // why it could not be applied; writes is empty then
-  std::vector<std::string> intended;  // targets that it would have written, as far as they are known
+  std::vector<size_t> intended; // targets that it would have written, as far as they are known
 };
 
 // Values of captures for one application, with what its gathers and its regular expression found.
 struct Application {
   Captures captures;
   std::map<const plan::Term*, std::vector<Captures>> gathered;
-  std::optional<size_t> direct;  // the tensor that a raw regular expression matched
+  std::optional<size_t> direct;  // the one tensor that the rule's only name matched, where that is known
 };
 
 // Scope of one application: parameters, captures, sizes, questions about the manifests.

@@ -90,14 +90,22 @@ const plan::TargetPolicy* TargetCheck::Allowed(plan::TargetPolicy::Kind kind, co
 }
 
 void TargetCheck::CollectClaims(std::vector<RuleInstance>& instances) {
+  claims_.resize(bound_.target.size());
+  failed_.resize(bound_.target.size(), false);
   for (RuleInstance& instance : instances) {
     for (const Issue& issue : instance.issues) issues_.push_back(issue);
     if (!instance.issues.empty()) {
-      for (const std::string& target : instance.intended) failed_targets_[target] = true;
+      for (const size_t target : instance.intended) failed_[target] = true;
       continue;
     }
     for (size_t i = 0; i < instance.writes.size(); ++i) {
-      claims_[instance.writes[i].target].push_back({&instance, i});
+      const size_t target = instance.writes[i].target;
+      if (target == RuleInstance::kNoTarget) continue;
+      if (claims_[target].instance == nullptr) {
+        claims_[target] = {&instance, i};
+      } else {
+        rivals_[target].push_back({&instance, i});
+      }
     }
   }
 }
@@ -116,41 +124,48 @@ Result<void> TargetCheck::Run(std::vector<RuleInstance>& instances) {
     if (!used[i]) unused_sources_.push_back(i);
   }
   for (size_t i = 0; i < bound_.target.size(); ++i) {
-    if (!claims_.contains(bound_.target[i].name)) unwritten_targets_.push_back(i);
+    if (claims_[i].instance == nullptr) unwritten_targets_.push_back(i);
   }
   for (size_t i = 0; i < bound_.target.size(); ++i) CKMAP_RETURN_IF_ERROR(CheckTarget(i));
   // After all targets, since a tied one may follow what it is tied to.
   for (size_t i = 0; i < missing_.size(); ++i) ReportMissing(missing_[i]);
-  for (RuleInstance& instance : instances) {
-    for (const RuleInstance::Write& write : instance.writes) {
-      if (bound_.target.Find(write.target)) continue;
-      TensorInfo wanted{write.target, write.tensor.dtype, write.tensor.value.shape};
-      std::vector<std::string> notes = {RuleNote(instance)};
-      for (std::string& near : NearestNames(wanted, bound_.target, unwritten_targets_)) {
-        notes.push_back("the target has " + near);
-      }
-      Add("CK1206", write.target, fmt::format("the target has no `{}`, which a rule would write", write.target),
-          std::move(notes), "correct the right side of the rule, or give it a `when target_has(…)`");
-    }
-  }
+  ReportUnknownTargets(instances);
   CheckSources(instances);
   CheckUnread();
   return {};
 }
 
+void TargetCheck::ReportUnknownTargets(const std::vector<RuleInstance>& instances) {
+  for (const RuleInstance& instance : instances) {
+    for (const RuleInstance::Write& write : instance.writes) {
+      if (write.target != RuleInstance::kNoTarget) continue;
+      TensorInfo wanted;
+      wanted.name = write.name;
+      wanted.dtype = write.tensor.dtype;
+      wanted.shape = write.tensor.value.shape;
+      std::vector<std::string> notes = {RuleNote(instance)};
+      for (std::string& near : NearestNames(wanted, bound_.target, unwritten_targets_)) {
+        notes.push_back("the target has " + near);
+      }
+      Add("CK1206", write.name, fmt::format("the target has no `{}`, which a rule would write", write.name),
+          std::move(notes), "correct the right side of the rule, or give it a `when target_has(…)`");
+    }
+  }
+}
+
 Result<void> TargetCheck::CheckTarget(size_t index) {
-  const TensorInfo& target = bound_.target[index];
-  const auto found = claims_.find(target.name);
-  if (found == claims_.end()) {
+  if (claims_[index].instance == nullptr) {
     CKMAP_ASSIGN_OR_RETURN(const bool done, Initialize(index));
     if (!done) missing_.push_back(index);
     return {};
   }
-  if (found->second.size() > 1) {
-    ReportDuplicate(index, found->second);
+  if (const auto rivals = rivals_.find(index); rivals != rivals_.end()) {
+    std::vector<Claim> all = rivals->second;
+    all.insert(all.begin(), claims_[index]);
+    ReportDuplicate(index, std::move(all));
     return {};
   }
-  return BindClaim(index, found->second.front());
+  return BindClaim(index, claims_[index]);
 }
 
 Result<void> TargetCheck::BindClaim(size_t index, const Claim& claim) {
@@ -309,7 +324,8 @@ bool TargetCheck::Fill(const plan::Init& init, size_t index) {
 
 void TargetCheck::ReportMissing(size_t index) {
   const TensorInfo& target = bound_.target[index];
-  if (!target.tied_to.empty() && claims_.contains(target.tied_to)) {
+  const auto tied = target.tied_to.empty() ? std::nullopt : bound_.target.Find(target.tied_to);
+  if (tied && claims_[*tied].instance != nullptr) {
     bound_.kept.push_back({target.name, fmt::format("tied to `{}`", target.tied_to)});
     return;
   }
@@ -321,7 +337,7 @@ void TargetCheck::ReportMissing(size_t index) {
     bound_.kept.push_back({target.name, "optional in the target"});
     return;
   }
-  if (failed_targets_.contains(target.name)) return;  // its rule was reported
+  if (failed_[index]) return;  // its rule was reported
   std::vector<std::string> notes;
   const auto explained = std::count_if(issues_.begin(), issues_.end(), [](const Issue& i) { return i.code == "CK1201"; });
   if (static_cast<size_t>(explained) < kMaxExplained) {
@@ -345,7 +361,7 @@ void TargetCheck::ReportMissing(size_t index) {
       "add a rule or rename for it, or: init \"…\" = keep; target { allow missing \"…\"; }");
 }
 
-void TargetCheck::ReportDuplicate(size_t index, const std::vector<Claim>& claims) {
+void TargetCheck::ReportDuplicate(size_t index, std::vector<Claim> claims) {
   const TensorInfo& target = bound_.target[index];
   std::vector<std::string> notes;
   for (const Claim& claim : claims) {

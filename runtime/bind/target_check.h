@@ -22,8 +22,8 @@ class TargetCheck {
 
  private:
   struct Claim {
-    RuleInstance* instance;
-    size_t write;
+    RuleInstance* instance = nullptr;
+    size_t write = 0;
   };
   struct Policy {
     const plan::TargetPolicy* policy;
@@ -39,7 +39,8 @@ class TargetCheck {
   Result<bool> Initialize(size_t index);
   bool Fill(const plan::Init& init, size_t index);
   void ReportMissing(size_t index);
-  void ReportDuplicate(size_t index, const std::vector<Claim>& claims);
+  void ReportDuplicate(size_t index, std::vector<Claim> claims);
+  void ReportUnknownTargets(const std::vector<RuleInstance>& instances);
   bool FitShape(const TensorInfo& target, const Claim& claim, Shape& shape);
   bool FitDType(const TensorInfo& target, const Claim& claim, TensorValue& tensor, std::vector<std::string>& ops);
   void CheckSources(const std::vector<RuleInstance>& instances);
@@ -53,8 +54,9 @@ class TargetCheck {
   std::vector<Issue>& issues_;
   std::vector<Policy> policies_;
   std::vector<std::pair<const plan::Init*, NamePattern>> inits_;  // lowest level first
-  std::unordered_map<std::string, std::vector<Claim>> claims_;
-  std::unordered_map<std::string, bool> failed_targets_;  // a rule for it was reported
+  std::vector<Claim> claims_;                              // of each target: the first, or none
+  std::unordered_map<size_t, std::vector<Claim>> rivals_;  // further claims of a target
+  std::vector<bool> failed_;                               // a rule for the target was reported
   std::vector<size_t> unused_sources_, unwritten_targets_;
   std::vector<size_t> missing_;
 };

@@ -392,6 +392,16 @@ Result<void> Transform(Node& node, bool innermost_lists, const std::function<Res
 
 }  // namespace
 
+TensorValue WholeSource(const Manifest& source, size_t index) {
+  const TensorInfo& info = source[index];
+  TensorValue tensor;
+  tensor.value = WholeTensor(0, info.shape);
+  tensor.dtype = info.dtype;
+  tensor.inputs.push_back({index, {}});
+  tensor.name = info.name;
+  return tensor;
+}
+
 Node Node::Leaf(TensorValue value) {
   Node node;
   node.tensor = std::move(value);

@@ -20,6 +20,9 @@ struct TensorValue {
   std::string name;  // what messages call it: its source's name, or "the result of concat"
 };
 
+// All of one source tensor.
+TensorValue WholeSource(const Manifest& source, size_t index);
+
 // A tensor, or a list of nodes.
 struct Node {
   bool is_list = false;
