@@ -1,9 +1,10 @@
 // Writes JSON text that any parser takes, and that is safe to print on a terminal: controls and
-// other invisible characters are escaped, bytes that are no UTF-8 become U+FFFD, and numbers that JSON lacks
-// become the strings "NaN", "Infinity" and "-Infinity".
+// other invisible characters are escaped, bytes that are no UTF-8 become U+FFFD, and numbers that
+// JSON lacks become the strings "NaN", "Infinity" and "-Infinity".
 //
 //   JsonWriter json;
-//   json.BeginObject().Key("name").String("fc.weight").Key("shape").BeginArray().Int(10).EndArray().EndObject();
+//   json.BeginObject().Key("name").String("fc.weight");
+//   json.Key("shape").BeginArray().Int(10).EndArray().EndObject();
 //   std::move(json).Finish();
 #pragma once
 

@@ -11,7 +11,10 @@ TEST_CASE("strings of any bytes become JSON strings") {
   CHECK(JsonString("a\"b\\c") == R"("a\"b\\c")");
   CHECK(JsonString("\n\t\r\x01\x1b\x7f") == R"("\n\t\u000d\u0001\u001b\u007f")");
   CHECK(JsonString(std::string_view("\0", 1)) == R"("\u0000")");
-  CHECK(JsonString("\xff" "a\xc3") == "\"\xef\xbf\xbd" "a\xef\xbf\xbd\"");
+  CHECK(JsonString("\xff"
+                   "a\xc3") ==
+        "\"\xef\xbf\xbd"
+        "a\xef\xbf\xbd\"");
   CHECK(JsonString("\xe2\x80\xa8") == R"("\u2028")");
   CHECK(JsonString("\xf3\xa0\x81\x81") == R"("\udb40\udc41")");  // U+E0041, a tag character
   CHECK(JsonString("\xe5\xb1\x82") == "\"\xe5\xb1\x82\"");

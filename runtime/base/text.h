@@ -40,11 +40,12 @@ std::string Plural(int64_t count, std::string_view noun);
 // "0.4 s", "42 s", "3 min 05 s", "2 h 10 min".
 std::string FormatDuration(double seconds);
 
-// "5GB", "64MiB", "1048576" (bytes) as a number of bytes: KB MB GB TB are powers of 1000, KiB MiB GiB
-// TiB of 1024, upper or lower case. False for anything else, or beyond 2^62.
+// "5GB", "64MiB", "1048576" (bytes) as a number of bytes: KB MB GB TB are powers of 1000, KiB MiB
+// GiB TiB of 1024, upper or lower case. False for anything else, or beyond 2^62.
 bool ParseByteSize(std::string_view text, int64_t& bytes);
 
-// Columns aligned by spaces; the last one is not padded. Cells must be escaped already, and may be coloured.
+// Columns aligned by spaces; the last one is not padded. Cells must be escaped already, and may be
+// coloured.
 class TextTable {
  public:
   explicit TextTable(std::vector<std::string> header) : header_(std::move(header)) {}

@@ -10,8 +10,10 @@ TEST_CASE("a name cannot steer the terminal") {
   CHECK(EscapeText("a\nb\tc\rd\\e") == "a\\nb\\tc\\rd\\e");
   CHECK(EscapeText("\x1b[2J") == "\\u{1b}[2J");
   CHECK(EscapeText(std::string_view("a\0b", 3)) == "a\\u{0}b");
-  CHECK(EscapeText("\xc2\x9b" "31m") == "\\u{9b}31m");           // C1 control sequence introducer
-  CHECK(EscapeText("\xe2\x80\xae" "txt") == "\\u{202e}txt");     // right-to-left override
+  CHECK(EscapeText("\xc2\x9b"
+                   "31m") == "\\u{9b}31m");  // C1 control sequence introducer
+  CHECK(EscapeText("\xe2\x80\xae"
+                   "txt") == "\\u{202e}txt");  // right-to-left override
   CHECK(EscapeText("\xff\xfe") == "\\xff\\xfe");
   CHECK(EscapeText("\xe5\xb1\x82.\xc3\xa9") == "\xe5\xb1\x82.\xc3\xa9");
 }
@@ -54,8 +56,8 @@ TEST_CASE("byte sizes are read with their unit") {
   CHECK(bytes == 64 << 20);
   CHECK(ParseByteSize("17", bytes));
   CHECK(bytes == 17);
-  for (const char* text : {"", "GB", "-1", "5 GB", "5XB", "1.5GB", "99999999999999999999", "9223372036854775807",
-                           "5000000TiB"}) {
+  for (const char* text : {"", "GB", "-1", "5 GB", "5XB", "1.5GB", "99999999999999999999",
+                           "9223372036854775807", "5000000TiB"}) {
     CAPTURE(text);
     CHECK_FALSE(ParseByteSize(text, bytes));
   }

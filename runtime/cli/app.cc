@@ -17,7 +17,8 @@ namespace ckmap {
 namespace {
 
 constexpr const char* kExitCodes =
-    "exit codes: 0 done, 1 the rules or the target do not fit, 2 usage, 3 malformed or hostile input,\n"
+    "exit codes: 0 done, 1 the rules or the target do not fit, 2 usage, 3 malformed or hostile "
+    "input,\n"
     "            4 I/O, 5 a limit was reached, 128+n a signal";
 
 // Options that every command has, and texts that are read into numbers after parsing.
@@ -32,30 +33,45 @@ struct Common {
 };
 
 void AddCommon(CLI::App& command, Common& common) {
-  command.add_option("--format", common.format, "what is printed: text or json")->check(CLI::IsMember({"text", "json"}));
-  command.add_option("--color", common.color, "auto, always or never")->check(CLI::IsMember({"auto", "always", "never"}));
+  command.add_option("--format", common.format, "what is printed: text or json")
+      ->check(CLI::IsMember({"text", "json"}));
+  command.add_option("--color", common.color, "auto, always or never")
+      ->check(CLI::IsMember({"auto", "always", "never"}));
   command.add_flag("-q,--quiet", common.quiet, "print errors only");
 }
 
 void AddSource(CLI::App& command, SourceArgs& args) {
-  command.add_option("--root", args.root, "the dict inside a torch checkpoint that holds the tensors (a.b for b in a)");
-  command.add_option("--key-file", args.key_file, "a file with the key of an encrypted checkpoint (raw, or after hex:)");
+  command.add_option("--root", args.root,
+                     "the dict inside a torch checkpoint that holds the tensors (a.b for b in a)");
+  command.add_option("--key-file", args.key_file,
+                     "a file with the key of an encrypted checkpoint (raw, or after hex:)");
   command.add_option("--key-env", args.key_env, "the environment variable that holds it");
 }
 
-void AddAll(CLI::App& command, bool& all) { command.add_flag("--all", all, "print every line: neither fold nor cut"); }
+void AddAll(CLI::App& command, bool& all) {
+  command.add_flag("--all", all, "print every line: neither fold nor cut");
+}
 
 void AddMigration(CLI::App& command, MigrateArgs& args, Common& common) {
-  command.add_option("PLAN", args.plan, "a .ckplan file, or an installed pack: NAME or NAME/MIGRATION")->required();
-  command.add_option("SOURCE", args.source, "a checkpoint: a file, a folder of shards, or their index")->required();
-  command.add_option("--target", args.target, "names and shapes to reach: a checkpoint or a spec (.yaml)")->required();
+  command
+      .add_option("PLAN", args.plan, "a .ckplan file, or an installed pack: NAME or NAME/MIGRATION")
+      ->required();
+  command
+      .add_option("SOURCE", args.source, "a checkpoint: a file, a folder of shards, or their index")
+      ->required();
+  command
+      .add_option("--target", args.target,
+                  "names and shapes to reach: a checkpoint or a spec (.yaml)")
+      ->required();
   command.add_option("-D", common.defines, "gives a parameter its value: -D heads=32")
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
-  command.add_option("--config", args.config, "the model's config.json, for parameters that come from it");
+  command.add_option("--config", args.config,
+                     "the model's config.json, for parameters that come from it");
   AddSource(command, args.open);
   command.add_option("-j", args.threads, "threads; 0: one per core")->check(CLI::Range(0, 1024));
-  command.add_option("--max-memory", common.max_memory, "memory for buffers, such as 64MiB")->capture_default_str();
+  command.add_option("--max-memory", common.max_memory, "memory for buffers, such as 64MiB")
+      ->capture_default_str();
   command.add_option("--report", args.report, "also write the report to FILE.json or FILE.html");
   command.add_flag("--force", args.force, "replace outputs that exist");
   AddAll(command, args.all);
@@ -65,18 +81,24 @@ void AddMigration(CLI::App& command, MigrateArgs& args, Common& common) {
 Result<int64_t> ReadSize(std::string_view option, const std::string& text, int64_t least) {
   int64_t bytes = 0;
   if (!ParseByteSize(text, bytes)) {
-    return Error(ErrorCode::kUsage, fmt::format("{} {}: not a size; write 64MiB, 5GB or a number of bytes", option, text));
+    return Error(
+        ErrorCode::kUsage,
+        fmt::format("{} {}: not a size; write 64MiB, 5GB or a number of bytes", option, text));
   }
-  if (bytes < least) return Error(ErrorCode::kUsage, fmt::format("{} {}: the least is {}", option, text, FormatBytes(least)));
+  if (bytes < least)
+    return Error(ErrorCode::kUsage,
+                 fmt::format("{} {}: the least is {}", option, text, FormatBytes(least)));
   return bytes;
 }
 
 // Turns what was typed into what the commands take.
 Result<void> Complete(const Common& common, MigrateArgs& args) {
   constexpr int64_t kLeastMemory = int64_t{1} << 20;
-  CKMAP_ASSIGN_OR_RETURN(args.max_memory, ReadSize("--max-memory", common.max_memory, kLeastMemory));
+  CKMAP_ASSIGN_OR_RETURN(args.max_memory,
+                         ReadSize("--max-memory", common.max_memory, kLeastMemory));
   if (!common.max_shard_size.empty()) {
-    CKMAP_ASSIGN_OR_RETURN(args.max_shard_size, ReadSize("--max-shard-size", common.max_shard_size, 1));
+    CKMAP_ASSIGN_OR_RETURN(args.max_shard_size,
+                           ReadSize("--max-shard-size", common.max_shard_size, 1));
   }
   args.fsync = !common.no_fsync;
   for (const std::string& define : common.defines) {
@@ -100,7 +122,8 @@ Console MakeConsole(const Common& common) {
 
 class Program {
  public:
-  Program() : app_("Migrates checkpoints between frameworks, by plans that ckmapc compiles.", "ckmap") {
+  Program()
+      : app_("Migrates checkpoints between frameworks, by plans that ckmapc compiles.", "ckmap") {
     app_.footer(kExitCodes);
     app_.set_version_flag("--version", "ckmap " CKMAP_VERSION);
     app_.require_subcommand(1);
@@ -123,7 +146,9 @@ class Program {
     commands_.emplace_back(added, std::move(command));
     return *added;
   }
-  DataFormat Format() const { return common_.format == "json" ? DataFormat::kJson : DataFormat::kText; }
+  DataFormat Format() const {
+    return common_.format == "json" ? DataFormat::kJson : DataFormat::kText;
+  }
 
   void AddInspect();
   void AddPlan();
@@ -145,80 +170,106 @@ class Program {
 };
 
 void Program::AddInspect() {
-  CLI::App& command = Add("inspect", "Lists what is in a checkpoint, without reading its bytes.", [this](const Console& console) {
-    inspect_.format = Format();
-    return RunInspect(inspect_, console);
-  });
-  command.add_option("PATH", inspect_.path, "a checkpoint: a file, a folder of shards, or their index; or a spec")->required();
-  command.add_flag("--digest", inspect_.digest, "add the SHA-256 of each tensor's elements (reads all bytes)");
+  CLI::App& command = Add("inspect", "Lists what is in a checkpoint, without reading its bytes.",
+                          [this](const Console& console) {
+                            inspect_.format = Format();
+                            return RunInspect(inspect_, console);
+                          });
+  command
+      .add_option("PATH", inspect_.path,
+                  "a checkpoint: a file, a folder of shards, or their index; or a spec")
+      ->required();
+  command.add_flag("--digest", inspect_.digest,
+                   "add the SHA-256 of each tensor's elements (reads all bytes)");
   AddSource(command, inspect_.open);
   AddAll(command, inspect_.all);
   AddCommon(command, common_);
 }
 
 void Program::AddPlan() {
-  CLI::App& command = Add("plan", "The dry run: what becomes what, proved, without reading a tensor's bytes.", [this](const Console& console) {
-    if (auto complete = Complete(common_, plan_); !complete) return console.Fail(complete.error());
-    plan_.format = Format();
-    return RunPlan(plan_, console);
-  });
+  CLI::App& command =
+      Add("plan", "The dry run: what becomes what, proved, without reading a tensor's bytes.",
+          [this](const Console& console) {
+            if (auto complete = Complete(common_, plan_); !complete)
+              return console.Fail(complete.error());
+            plan_.format = Format();
+            return RunPlan(plan_, console);
+          });
   AddMigration(command, plan_, common_);
 }
 
 void Program::AddApply() {
-  CLI::App& command = Add("apply", "Migrates SOURCE to OUT, after the same proof.", [this](const Console& console) {
-    if (auto complete = Complete(common_, apply_); !complete) return console.Fail(complete.error());
-    apply_.format = Format();
-    return RunApply(apply_, console);
-  });
+  CLI::App& command =
+      Add("apply", "Migrates SOURCE to OUT, after the same proof.", [this](const Console& console) {
+        if (auto complete = Complete(common_, apply_); !complete)
+          return console.Fail(complete.error());
+        apply_.format = Format();
+        return RunApply(apply_, console);
+      });
   AddMigration(command, apply_, common_);
-  command.add_option("-o,--output", apply_.output, "OUT: the file to write; with --max-shard-size also a folder")->required();
-  command.add_option("--to", apply_.to, "the output's format: ckpt, safetensors or torch (else by OUT's ending)");
-  command.add_option("--max-shard-size", common_.max_shard_size, "split the output into files of at most this size, such as 5GB");
+  command
+      .add_option("-o,--output", apply_.output,
+                  "OUT: the file to write; with --max-shard-size also a folder")
+      ->required();
+  command.add_option("--to", apply_.to,
+                     "the output's format: ckpt, safetensors or torch (else by OUT's ending)");
+  command.add_option("--max-shard-size", common_.max_shard_size,
+                     "split the output into files of at most this size, such as 5GB");
   command.add_flag("--no-fsync", common_.no_fsync, "do not wait until the output is on the disk");
   command.add_flag("--crc", apply_.crc, "add the checksum that MindSpore's crc_check reads");
 }
 
 void Program::AddLoadCheck() {
-  CLI::App& command = Add("load-check", "Would SOURCE load into the target as it is, in MindSpore and strictly?", [this](const Console& console) {
-    load_check_.format = Format();
-    return RunLoadCheck(load_check_, console);
-  });
+  CLI::App& command =
+      Add("load-check", "Would SOURCE load into the target as it is, in MindSpore and strictly?",
+          [this](const Console& console) {
+            load_check_.format = Format();
+            return RunLoadCheck(load_check_, console);
+          });
   command.add_option("SOURCE", load_check_.source, "a checkpoint")->required();
-  command.add_option("--target", load_check_.target, "the network: a checkpoint or a spec (.yaml)")->required();
+  command.add_option("--target", load_check_.target, "the network: a checkpoint or a spec (.yaml)")
+      ->required();
   AddSource(command, load_check_.open);
   AddAll(command, load_check_.all);
   AddCommon(command, common_);
 }
 
 void Program::AddDiff() {
-  CLI::App& command = Add("diff", "Compares two checkpoints tensor by tensor.", [this](const Console& console) {
-    diff_.format = Format();
-    return RunDiff(diff_, console);
-  });
+  CLI::App& command =
+      Add("diff", "Compares two checkpoints tensor by tensor.", [this](const Console& console) {
+        diff_.format = Format();
+        return RunDiff(diff_, console);
+      });
   command.add_option("A", diff_.a, "a checkpoint")->required();
   command.add_option("B", diff_.b, "another")->required();
-  command.add_option("--rtol", diff_.rtol, "equal if |a - b| <= atol + rtol * |b|")->check(CLI::NonNegativeNumber);
-  command.add_option("--atol", diff_.atol, "see --rtol; with both 0, bytes must be equal")->check(CLI::NonNegativeNumber);
+  command.add_option("--rtol", diff_.rtol, "equal if |a - b| <= atol + rtol * |b|")
+      ->check(CLI::NonNegativeNumber);
+  command.add_option("--atol", diff_.atol, "see --rtol; with both 0, bytes must be equal")
+      ->check(CLI::NonNegativeNumber);
   AddSource(command, diff_.open);
   AddAll(command, diff_.all);
   AddCommon(command, common_);
 }
 
 void Program::AddVerify() {
-  CLI::App& command = Add("verify", "Checks an output against the report of the run that wrote it.", [this](const Console& console) {
-    verify_.format = Format();
-    return RunVerify(verify_, console);
-  });
+  CLI::App& command = Add("verify", "Checks an output against the report of the run that wrote it.",
+                          [this](const Console& console) {
+                            verify_.format = Format();
+                            return RunVerify(verify_, console);
+                          });
   command.add_option("OUT", verify_.output, "the checkpoint that was written")->required();
-  command.add_option("--report", verify_.report, "the JSON report that `apply --report FILE.json` wrote")->required();
+  command
+      .add_option("--report", verify_.report,
+                  "the JSON report that `apply --report FILE.json` wrote")
+      ->required();
   AddSource(command, verify_.open);
   AddCommon(command, common_);
 }
 
 int Program::UsageError(const CLI::ParseError& error) {
   std::string help = "ckmap --help";
-  for (const CLI::App* command : app_.get_subcommands()) help = fmt::format("ckmap {} --help", command->get_name());
+  for (const CLI::App* command : app_.get_subcommands())
+    help = fmt::format("ckmap {} --help", command->get_name());
   const Console console = MakeConsole(common_);
   console.Fail({ErrorCode::kUsage, error.what()});
   console.SayAlways(fmt::format("see `{}`\n", help));
@@ -252,7 +303,8 @@ int RunCkmap(int argc, const char* const* argv) {
   } catch (const std::bad_alloc&) {
     return Console(ColorMode::kAuto, false).Fail({ErrorCode::kLimit, "out of memory"});
   } catch (const std::exception& error) {
-    return Console(ColorMode::kAuto, false).Fail({ErrorCode::kIo, fmt::format("internal error: {}", error.what())});
+    return Console(ColorMode::kAuto, false)
+        .Fail({ErrorCode::kIo, fmt::format("internal error: {}", error.what())});
   }
 }
 

@@ -25,7 +25,7 @@ int RunInspect(const InspectArgs& args, const Console& console);
 
 // Of `plan` (no output) and `apply`.
 struct MigrateArgs {
-  std::string plan;    // a .ckplan file, or the name of a pack
+  std::string plan;  // a .ckplan file, or the name of a pack
   std::string source;
   std::string target;
   SourceArgs open;

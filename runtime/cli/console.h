@@ -16,7 +16,8 @@ enum class ColorMode { kAuto, kAlways, kNever };
 
 class Console {
  public:
-  // kAuto: colour where the stream is a terminal, NO_COLOR is unset or empty, and TERM is not "dumb".
+  // kAuto: colour where the stream is a terminal, NO_COLOR is unset or empty, and TERM is not
+  // "dumb".
   Console(ColorMode mode, bool quiet);
 
   Style out() const { return out_; }
@@ -45,7 +46,8 @@ class Console {
   bool progress_ = false;
 };
 
-// One line that is redrawn: bytes, rate, time left. Draws at most ten times a second; leaves no trace.
+// One line that is redrawn: bytes, rate, time left. Draws at most ten times a second; leaves no
+// trace.
 class ProgressBar {
  public:
   ProgressBar(const Console& console, std::string_view verb);

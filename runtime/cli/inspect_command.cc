@@ -21,15 +21,18 @@ int InspectSpec(const InspectArgs& args, const Console& console, const Manifest&
   if (args.digest) {
     return console.Fail({ErrorCode::kUsage, args.path + ": a spec holds no bytes to digest"});
   }
-  return console.Write(args.format == DataFormat::kJson
-                           ? InspectSpecJson(args.path, manifest)
-                           : InspectSpecText(args.path, manifest, {.style = console.out(), .all = args.all, .digests = {}}));
+  return console.Write(
+      args.format == DataFormat::kJson
+          ? InspectSpecJson(args.path, manifest)
+          : InspectSpecText(args.path, manifest,
+                            {.style = console.out(), .all = args.all, .digests = {}}));
 }
 
 Result<std::vector<std::string>> Digests(const Checkpoint& checkpoint, const Console& console) {
   const Manifest& manifest = checkpoint.manifest();
   int64_t total = 0;
-  for (const TensorInfo& tensor : manifest.tensors()) total += NumBytes(tensor.shape, tensor.dtype).value_or(0);
+  for (const TensorInfo& tensor : manifest.tensors())
+    total += NumBytes(tensor.shape, tensor.dtype).value_or(0);
   std::vector<std::string> digests(manifest.size());
   ProgressBar bar(console, "reading");
   int64_t done = 0;
@@ -63,8 +66,9 @@ int RunInspect(const InspectArgs& args, const Console& console) {
     options.digests = *std::move(digests);
   }
   console.Warn((*checkpoint)->warnings());
-  return console.Write(args.format == DataFormat::kJson ? InspectJson(args.path, **checkpoint, options)
-                                                        : InspectText(args.path, **checkpoint, options));
+  return console.Write(args.format == DataFormat::kJson
+                           ? InspectJson(args.path, **checkpoint, options)
+                           : InspectText(args.path, **checkpoint, options));
 }
 
 }  // namespace ckmap

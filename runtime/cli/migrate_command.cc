@@ -58,15 +58,19 @@ class Migration {
   MigrationReport report_;
 };
 
-bool EndsIn(const std::string& path, std::string_view ending) { return path.size() > ending.size() && path.ends_with(ending); }
+bool EndsIn(const std::string& path, std::string_view ending) {
+  return path.size() > ending.size() && path.ends_with(ending);
+}
 
 Result<void> Migration::CheckArguments() {
   if (!args_.report.empty()) {
     if (!EndsIn(args_.report, ".json") && !EndsIn(args_.report, ".html")) {
-      return Error(ErrorCode::kUsage, fmt::format("--report {}: the name must end in .json or .html", args_.report));
+      return Error(ErrorCode::kUsage,
+                   fmt::format("--report {}: the name must end in .json or .html", args_.report));
     }
     if (!args_.force && PathExists(args_.report)) {
-      return Error(ErrorCode::kUsage, fmt::format("--report {}: exists already; --force replaces it", args_.report));
+      return Error(ErrorCode::kUsage,
+                   fmt::format("--report {}: exists already; --force replaces it", args_.report));
     }
     CKMAP_RETURN_IF_ERROR(CheckOutputApart(args_.report, {args_.source, args_.target, args_.plan}));
   }
@@ -78,21 +82,29 @@ Result<void> Migration::CheckArguments() {
 Result<Plan> Migration::OpenPlan() const {
   std::error_code error;
   if (EndsIn(args_.plan, ".ckmap")) {
-    return Error(ErrorCode::kUsage, fmt::format("{} holds rules, not a plan; compile it first: ckmapc {}", args_.plan, args_.plan));
+    return Error(ErrorCode::kUsage,
+                 fmt::format("{} holds rules, not a plan; compile it first: ckmapc {}", args_.plan,
+                             args_.plan));
   }
-  if (EndsIn(args_.plan, ".ckplan") || fs::is_regular_file(args_.plan, error)) return LoadPlan(args_.plan);
+  if (EndsIn(args_.plan, ".ckplan") || fs::is_regular_file(args_.plan, error))
+    return LoadPlan(args_.plan);
   CKMAP_ASSIGN_OR_RETURN(const std::string path, FindPackPlan(args_.plan));
   return LoadPlan(path);
 }
 
 Result<OutputFormat> Migration::Format() const {
-  const auto format = args_.to.empty() ? OutputFormatFromPath(args_.output) : ParseOutputFormat(args_.to);
+  const auto format =
+      args_.to.empty() ? OutputFormatFromPath(args_.output) : ParseOutputFormat(args_.to);
   if (format) return *format;
   if (!args_.to.empty()) {
-    return Error(ErrorCode::kUsage, fmt::format("--to {}: not one of ckpt, safetensors, torch", args_.to));
+    return Error(ErrorCode::kUsage,
+                 fmt::format("--to {}: not one of ckpt, safetensors, torch", args_.to));
   }
-  return Error(ErrorCode::kUsage,
-               fmt::format("the ending of `{}` names no format that is written; say --to ckpt, safetensors or torch", args_.output));
+  return Error(
+      ErrorCode::kUsage,
+      fmt::format(
+          "the ending of `{}` names no format that is written; say --to ckpt, safetensors or torch",
+          args_.output));
 }
 
 Result<void> Migration::Prepare() {
@@ -117,7 +129,8 @@ Result<void> Migration::Prepare() {
   report_.source_format = source_->format();
   report_.warnings = source_->warnings();
   CKMAP_ASSIGN_OR_RETURN(Manifest target, ReadManifest(args_.target));
-  CKMAP_ASSIGN_OR_RETURN(BindResult bound, Bind(plan, source_->manifest(), std::move(target), bind));
+  CKMAP_ASSIGN_OR_RETURN(BindResult bound,
+                         Bind(plan, source_->manifest(), std::move(target), bind));
   report_.issues = std::move(bound.issues);
   report_.bound = std::move(bound.plan);
   if (report_.bound) report_.cost = EstimateCost(*report_.bound, Execution());
@@ -146,7 +159,8 @@ std::map<std::string, std::string> Migration::Metadata() const {
   if (to_framework_ == "pytorch" || to_framework_ == "torch") add("format", "pt");
   add("ckmap.plan", report_.plan_digest);
   std::string packs;
-  for (const auto& [name, version] : report_.packs) packs += (packs.empty() ? "" : ", ") + name + " " + version;
+  for (const auto& [name, version] : report_.packs)
+    packs += (packs.empty() ? "" : ", ") + name + " " + version;
   add("ckmap.packs", packs);
   return metadata;
 }
@@ -155,7 +169,8 @@ std::map<std::string, std::string> Migration::Metadata() const {
 Result<void> Migration::VerifyUsedStorage(const SignalGuard& signals) {
   std::set<uint32_t> storages;
   for (const BoundTensor& tensor : report_.bound->tensors) {
-    for (const BoundInput& input : tensor.inputs) storages.insert(source_->layout(input.source).storage);
+    for (const BoundInput& input : tensor.inputs)
+      storages.insert(source_->layout(input.source).storage);
   }
   int64_t total = 0;
   for (const uint32_t storage : storages) total += source_->storage_bytes(storage);
@@ -174,14 +189,17 @@ Result<void> Migration::Run(const SignalGuard& signals) {
   const auto start = std::chrono::steady_clock::now();
   CKMAP_ASSIGN_OR_RETURN(const OutputFormat format, Format());
   std::vector<OutputTensor> tensors;
-  for (const BoundTensor& tensor : report_.bound->tensors) tensors.push_back({tensor.name, tensor.dtype, tensor.shape});
+  for (const BoundTensor& tensor : report_.bound->tensors)
+    tensors.push_back({tensor.name, tensor.dtype, tensor.shape});
   const WriteOptions write{.metadata = Metadata(),
                            .max_shard_size = args_.max_shard_size,
                            .crc = args_.crc,
                            .force = args_.force,
                            .fsync = args_.fsync};
-  CKMAP_ASSIGN_OR_RETURN(const auto writer, CreateCheckpoint(args_.output, format, std::move(tensors), write));
-  report_.warnings.insert(report_.warnings.end(), writer->warnings().begin(), writer->warnings().end());
+  CKMAP_ASSIGN_OR_RETURN(const auto writer,
+                         CreateCheckpoint(args_.output, format, std::move(tensors), write));
+  report_.warnings.insert(report_.warnings.end(), writer->warnings().begin(),
+                          writer->warnings().end());
   CKMAP_RETURN_IF_ERROR(VerifyUsedStorage(signals));
 
   ExecOptions options = Execution();
@@ -206,35 +224,40 @@ void Migration::NoteOverflows() {
     const int64_t overflowed = report_.outcome->tensors[i].overflowed;
     if (overflowed == 0) continue;
     const BoundTensor& tensor = report_.bound->tensors[i];
-    report_.issues.push_back({.code = "CK1402",
-                              .severity = IssueSeverity::kWarning,
-                              .tensor = tensor.name,
-                              .message = fmt::format("`{}`: {} did not fit {}", tensor.name, Plural(overflowed, "value"),
-                                                     DTypeName(tensor.dtype)),
-                              .notes = {fmt::format("by the rule at {}", tensor.rule)},
-                              .help = ""});
+    report_.issues.push_back(
+        {.code = "CK1402",
+         .severity = IssueSeverity::kWarning,
+         .tensor = tensor.name,
+         .message = fmt::format("`{}`: {} did not fit {}", tensor.name, Plural(overflowed, "value"),
+                                DTypeName(tensor.dtype)),
+         .notes = {fmt::format("by the rule at {}", tensor.rule)},
+         .help = ""});
   }
 }
 
 Result<void> Migration::WriteReport() const {
   if (args_.report.empty()) return {};
-  return WriteWholeFile(args_.report, EndsIn(args_.report, ".html") ? ReportHtml(report_) : ReportJson(report_), args_.force);
+  return WriteWholeFile(args_.report,
+                        EndsIn(args_.report, ".html") ? ReportHtml(report_) : ReportJson(report_),
+                        args_.force);
 }
 
 void Migration::TellOutcome() const {
   console_.Warn(report_.warnings);
-  const std::string issues = RenderIssues(report_.issues, {.style = console_.err(), .all = args_.all});
+  const std::string issues =
+      RenderIssues(report_.issues, {.style = console_.err(), .all = args_.all});
   if (!report_.ok()) {
     console_.SayAlways(issues);
     if (report_.source_format.empty()) return;
-    console_.SayAlways(fmt::format("{}: `{}` does not fit: {}{}\n", console_.err().Red("error"), EscapeText(args_.source),
-                                   CountIssues(report_.issues), args_.output.empty() ? "" : "; nothing was written"));
+    console_.SayAlways(fmt::format("{}: `{}` does not fit: {}{}\n", console_.err().Red("error"),
+                                   EscapeText(args_.source), CountIssues(report_.issues),
+                                   args_.output.empty() ? "" : "; nothing was written"));
     return;
   }
   console_.Say(issues);
   for (const WrittenFile& file : report_.files) {
-    console_.Say(fmt::format("wrote {} ({}, {})\n", console_.err().Bold(EscapeText(file.path)), FormatBytes(file.bytes),
-                             FormatDuration(report_.seconds)));
+    console_.Say(fmt::format("wrote {} ({}, {})\n", console_.err().Bold(EscapeText(file.path)),
+                             FormatBytes(file.bytes), FormatDuration(report_.seconds)));
   }
 }
 
@@ -242,7 +265,12 @@ int Migration::Finish(const Result<void>& result) {
   int exit_code = 0;
   if (!result) {
     exit_code = console_.Fail(result.error());
-    report_.issues.push_back({.code = "", .severity = IssueSeverity::kError, .tensor = "", .message = result.error().message(), .notes = {}, .help = ""});
+    report_.issues.push_back({.code = "",
+                              .severity = IssueSeverity::kError,
+                              .tensor = "",
+                              .message = result.error().message(),
+                              .notes = {},
+                              .help = ""});
   } else {
     TellOutcome();
     if (!report_.ok()) exit_code = static_cast<int>(ErrorCode::kMismatch);

@@ -36,7 +36,9 @@ bool IsFolder(const fs::path& path) {
 }
 
 // An index names its shards, which lie beside it.
-bool IsIndex(const fs::path& path) { return path.extension() == ".json" || path.extension() == ".index"; }
+bool IsIndex(const fs::path& path) {
+  return path.extension() == ".json" || path.extension() == ".index";
+}
 
 }  // namespace
 
@@ -57,8 +59,10 @@ Result<void> CheckOutputApart(const std::string& out, const std::vector<std::str
       why = "is the folder that holds what is read";
     }
     if (why.empty()) continue;
-    return Error(ErrorCode::kUsage, fmt::format("output `{}` {} (`{}`): inputs are never changed, choose another place",
-                                                EscapeText(out), why, EscapeText(input)));
+    return Error(
+        ErrorCode::kUsage,
+        fmt::format("output `{}` {} (`{}`): inputs are never changed, choose another place",
+                    EscapeText(out), why, EscapeText(input)));
   }
   return {};
 }
@@ -68,12 +72,14 @@ Result<void> WriteWholeFile(const std::string& path, std::string_view text, bool
     return Error(ErrorCode::kUsage, fmt::format("{} exists already; --force replaces it", path));
   }
   const std::string temporary =
-      (FolderOf(path) / fmt::format(".{}.{}.tmp", fs::path(path).filename().string(), ::getpid())).string();
+      (FolderOf(path) / fmt::format(".{}.{}.tmp", fs::path(path).filename().string(), ::getpid()))
+          .string();
   const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (fd < 0) return IoError("cannot create", errno).Context(path);
   Result<void> result = WriteAt(fd, 0, std::as_bytes(std::span(text)));
   if (::close(fd) != 0 && result) result = IoError("cannot write", errno);
-  if (result && ::rename(temporary.c_str(), path.c_str()) != 0) result = IoError("cannot rename", errno);
+  if (result && ::rename(temporary.c_str(), path.c_str()) != 0)
+    result = IoError("cannot rename", errno);
   if (result) return {};
   ::unlink(temporary.c_str());
   return std::move(result).error().Context(path);

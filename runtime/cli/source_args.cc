@@ -29,7 +29,8 @@ Result<std::string> ReadKey(const SourceArgs& args) {
   if (!args.key_file.empty()) return ReadTextFile(args.key_file, 1024);
   const char* value = std::getenv(args.key_env.c_str());
   if (value == nullptr || *value == '\0') {
-    return Error(ErrorCode::kUsage, fmt::format("--key-env {}: this environment variable is not set", args.key_env));
+    return Error(ErrorCode::kUsage,
+                 fmt::format("--key-env {}: this environment variable is not set", args.key_env));
   }
   std::string key = value;
   ::unsetenv(args.key_env.c_str());
@@ -39,7 +40,8 @@ Result<std::string> ReadKey(const SourceArgs& args) {
 }  // namespace
 
 Result<std::string> DecodeKey(std::string text) {
-  if (!text.empty() && text.back() == '\n' && (text.starts_with(kHex) || !IsKeyLength(text.size()))) text.pop_back();
+  if (!text.empty() && text.back() == '\n' && (text.starts_with(kHex) || !IsKeyLength(text.size())))
+    text.pop_back();
   if (!text.starts_with(kHex)) return text;
   std::string key;
   bool ok = text.size() % 2 == 0;
@@ -52,7 +54,8 @@ Result<std::string> DecodeKey(std::string text) {
   SecretKey::Wipe(text);
   if (ok) return key;
   SecretKey::Wipe(key);
-  return Error(ErrorCode::kUsage, "the key: after `hex:` an even number of hexadecimal digits is expected");
+  return Error(ErrorCode::kUsage,
+               "the key: after `hex:` an even number of hexadecimal digits is expected");
 }
 
 Result<OpenOptions> MakeOpenOptions(const SourceArgs& args) {
@@ -63,7 +66,8 @@ Result<OpenOptions> MakeOpenOptions(const SourceArgs& args) {
   CKMAP_ASSIGN_OR_RETURN(std::string key, DecodeKey(std::move(text)));
   if (!IsKeyLength(key.size())) {
     SecretKey::Wipe(key);
-    return Error(ErrorCode::kUsage, "the key: 16, 24 or 32 bytes are expected (hexadecimal digits go after `hex:`)");
+    return Error(ErrorCode::kUsage,
+                 "the key: 16, 24 or 32 bytes are expected (hexadecimal digits go after `hex:`)");
   }
   options.key = SecretKey(std::move(key));
   return options;

@@ -14,9 +14,9 @@ struct SourceArgs {
   std::string key_env;   // --key-env: the environment variable that holds it
 };
 
-// Reads the key. It is taken as raw bytes, or as hexadecimal digits after `hex:`; one line feed at the
-// end of a key file is not part of it unless the length says so. The environment variable is removed
-// once read. No message shows a key.
+// Reads the key. It is taken as raw bytes, or as hexadecimal digits after `hex:`; one line feed at
+// the end of a key file is not part of it unless the length says so. The environment variable is
+// removed once read. No message shows a key.
 Result<OpenOptions> MakeOpenOptions(const SourceArgs& args);
 
 // "hex:00ff…" decoded, anything else as it is; kUsage for bad digits.

@@ -33,12 +33,15 @@ Result<Promise> ReadPromise(simdjson::dom::element target) {
     return Error(ErrorCode::kMalformed, "a target without name, dtype or shape");
   }
   if (target["sha256"].get(sha256)) {
-    return Error(ErrorCode::kMalformed,
-                 fmt::format("`{}` has no digest: this is the report of a dry run, not of `apply`", name));
+    return Error(
+        ErrorCode::kMalformed,
+        fmt::format("`{}` has no digest: this is the report of a dry run, not of `apply`", name));
   }
   for (const simdjson::dom::element size : shape) {
     int64_t value = 0;
-    if (size.get(value)) return Error(ErrorCode::kMalformed, fmt::format("`{}` has a shape that is no list of integers", name));
+    if (size.get(value))
+      return Error(ErrorCode::kMalformed,
+                   fmt::format("`{}` has a shape that is no list of integers", name));
     promise.shape.push_back(value);
   }
   promise.name = name;
@@ -52,10 +55,12 @@ Result<std::vector<Promise>> ReadReport(const std::string& path) {
   simdjson::dom::parser parser;
   simdjson::dom::element root;
   if (const auto error = parser.parse(text).get(root); error) {
-    return Error(ErrorCode::kMalformed, fmt::format("{}: not JSON: {}", path, simdjson::error_message(error)));
+    return Error(ErrorCode::kMalformed,
+                 fmt::format("{}: not JSON: {}", path, simdjson::error_message(error)));
   }
   simdjson::dom::array targets;
-  if (root["targets"].get(targets)) return Error(ErrorCode::kMalformed, path + ": no report of ckmap: it has no `targets`");
+  if (root["targets"].get(targets))
+    return Error(ErrorCode::kMalformed, path + ": no report of ckmap: it has no `targets`");
   std::vector<Promise> promises;
   for (const simdjson::dom::element target : targets) {
     auto promise = ReadPromise(target);
@@ -65,11 +70,17 @@ Result<std::vector<Promise>> ReadReport(const std::string& path) {
   return promises;
 }
 
-Result<std::vector<Issue>> Compare(const Checkpoint& output, const std::vector<Promise>& promises, const Console& console) {
+Result<std::vector<Issue>> Compare(const Checkpoint& output, const std::vector<Promise>& promises,
+                                   const Console& console) {
   const Manifest& manifest = output.manifest();
   std::vector<Issue> issues;
   const auto add = [&](const std::string& tensor, std::string message) {
-    issues.push_back({.code = "CK1601", .severity = IssueSeverity::kError, .tensor = tensor, .message = std::move(message), .notes = {}, .help = ""});
+    issues.push_back({.code = "CK1601",
+                      .severity = IssueSeverity::kError,
+                      .tensor = tensor,
+                      .message = std::move(message),
+                      .notes = {},
+                      .help = ""});
   };
   ProgressBar bar(console, "verifying");
   std::vector<bool> promised(manifest.size(), false);
@@ -84,15 +95,19 @@ Result<std::vector<Issue>> Compare(const Checkpoint& output, const std::vector<P
     promised[*index] = true;
     const TensorInfo& tensor = manifest[*index];
     if (DTypeName(tensor.dtype) != promise.dtype || tensor.shape != promise.shape) {
-      add(promise.name, fmt::format("`{}` is {} {}, the report says {} {}", promise.name, DTypeName(tensor.dtype),
-                                    FormatShape(tensor.shape), promise.dtype, FormatShape(promise.shape)));
+      add(promise.name,
+          fmt::format("`{}` is {} {}, the report says {} {}", promise.name, DTypeName(tensor.dtype),
+                      FormatShape(tensor.shape), promise.dtype, FormatShape(promise.shape)));
       continue;
     }
     CKMAP_ASSIGN_OR_RETURN(const std::string digest, DigestTensor(output, *index));
-    if (digest != promise.sha256) add(promise.name, fmt::format("the bytes of `{}` are not those that were written", promise.name));
+    if (digest != promise.sha256)
+      add(promise.name,
+          fmt::format("the bytes of `{}` are not those that were written", promise.name));
   }
   for (size_t i = 0; i < manifest.size(); ++i) {
-    if (!promised[i]) add(manifest[i].name, fmt::format("`{}` is not in the report", manifest[i].name));
+    if (!promised[i])
+      add(manifest[i].name, fmt::format("`{}` is not in the report", manifest[i].name));
   }
   return issues;
 }
@@ -113,13 +128,21 @@ int RunVerify(const VerifyArgs& args, const Console& console) {
   int written = 0;
   if (args.format == DataFormat::kJson) {
     JsonWriter json;
-    json.BeginObject().OnLines().Key("ok").Bool(ok).Key("tensors").Int(static_cast<int64_t>(promises->size())).Key("issues");
+    json.BeginObject()
+        .OnLines()
+        .Key("ok")
+        .Bool(ok)
+        .Key("tensors")
+        .Int(static_cast<int64_t>(promises->size()))
+        .Key("issues");
     WriteIssues(json, *issues);
     json.EndObject();
     written = console.Write(std::move(json).Finish());
   } else if (!console.quiet()) {
-    written = console.Write(ok ? fmt::format("{} as written\n", Plural(static_cast<int64_t>(promises->size()), "tensor"))
-                               : fmt::format("{} differ\n", CountIssues(*issues)));
+    written =
+        console.Write(ok ? fmt::format("{} as written\n",
+                                       Plural(static_cast<int64_t>(promises->size()), "tensor"))
+                         : fmt::format("{} differ\n", CountIssues(*issues)));
   }
   return ok ? written : static_cast<int>(ErrorCode::kMismatch);
 }

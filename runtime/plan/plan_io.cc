@@ -45,10 +45,11 @@ std::vector<fs::path> PackFolders() {
 
 // A pack or migration name: a plain file name, so that no name leads out of the pack folders.
 bool IsPackWord(std::string_view word) {
-  return !word.empty() && word[0] != '.' && std::all_of(word.begin(), word.end(), [](unsigned char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
-           c == '.' || c == '+';
-  });
+  return !word.empty() && word[0] != '.' &&
+         std::all_of(word.begin(), word.end(), [](unsigned char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '_' || c == '-' || c == '.' || c == '+';
+         });
 }
 
 // Names of the plans in a pack's folder, without their ending, sorted.
@@ -120,9 +121,9 @@ Result<std::string> FindPackPlan(const std::string& name) {
   const std::string pack = name.substr(0, slash);
   const std::string migration = slash == std::string::npos ? "" : name.substr(slash + 1);
   if (!IsPackWord(pack) || (slash != std::string::npos && !IsPackWord(migration))) {
-    return Error(ErrorCode::kUsage,
-                 fmt::format("`{}` is neither a plan file that exists nor the name of a pack (PACK or PACK/MIGRATION)",
-                             EscapeText(name)));
+    return Error(ErrorCode::kUsage, fmt::format("`{}` is neither a plan file that exists nor the "
+                                                "name of a pack (PACK or PACK/MIGRATION)",
+                                                EscapeText(name)));
   }
   const std::vector<fs::path> folders = PackFolders();
   for (const fs::path& folder : folders) {
@@ -134,16 +135,18 @@ Result<std::string> FindPackPlan(const std::string& name) {
       return (folder / pack / (chosen + std::string(kExtension))).string();
     }
     std::vector<std::string> full;
-    for (const std::string& plan : plans) full.push_back(fmt::format("{}/{}", pack, EscapeText(plan)));
+    for (const std::string& plan : plans)
+      full.push_back(fmt::format("{}/{}", pack, EscapeText(plan)));
     return Error(ErrorCode::kUsage,
                  migration.empty()
-                     ? fmt::format("pack `{}` has several migrations; name one of: {}", pack, fmt::join(full, ", "))
+                     ? fmt::format("pack `{}` has several migrations; name one of: {}", pack,
+                                   fmt::join(full, ", "))
                      : fmt::format("pack `{}` has no migration `{}`; it has: {}", pack, migration,
                                    fmt::join(full, ", ")));
   }
   return Error(ErrorCode::kUsage,
-               fmt::format("`{}` is neither a plan file that exists nor an installed pack; {}", EscapeText(name),
-                           InstalledPacks(folders)));
+               fmt::format("`{}` is neither a plan file that exists nor an installed pack; {}",
+                           EscapeText(name), InstalledPacks(folders)));
 }
 
 }  // namespace ckmap

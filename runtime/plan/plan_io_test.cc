@@ -1,12 +1,13 @@
 #include "runtime/plan/plan_io.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <string>
 
 #include <doctest/doctest.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include "plan.pb.h"
 #include "runtime/base/file.h"
@@ -87,7 +88,9 @@ TEST_CASE("every flipped bit gives a plan or a clean refusal") {
     std::string flipped = bytes;
     flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
     const auto plan = ParsePlan(flipped);
-    if (!plan) CHECK((plan.error().code() == ErrorCode::kMalformed || plan.error().code() == ErrorCode::kLimit));
+    if (!plan)
+      CHECK((plan.error().code() == ErrorCode::kMalformed ||
+             plan.error().code() == ErrorCode::kLimit));
   }
 }
 
@@ -113,12 +116,11 @@ TEST_CASE("depth, count and size are limited before anything is built") {
   }
   SUBCASE("count") {
     std::string bytes = SerializePlan(SmallPlan());
-    for (int64_t i = 0; i <= kMaxPlanNodes; ++i) bytes += std::string("\x4a\x00", 2);  // an empty rename
+    for (int64_t i = 0; i <= kMaxPlanNodes; ++i)
+      bytes += std::string("\x4a\x00", 2);  // an empty rename
     CHECK(CodeOf(bytes) == ErrorCode::kLimit);
   }
-  SUBCASE("size") {
-    CHECK(CodeOf(std::string(kMaxPlanBytes + 1, '\0')) == ErrorCode::kLimit);
-  }
+  SUBCASE("size") { CHECK(CodeOf(std::string(kMaxPlanBytes + 1, '\0')) == ErrorCode::kLimit); }
 }
 
 TEST_CASE("a pack's plan is found by name") {
@@ -141,7 +143,8 @@ TEST_CASE("a pack's plan is found by name") {
   REQUIRE(library.ok());
   CHECK(*library == folder / "std/std.ckplan");
 
-  for (const char* name : {"llama", "llama/c", "bert", "empty", "../resnet", "resnet/../llama/a", "", "/", "resnet/"}) {
+  for (const char* name : {"llama", "llama/c", "bert", "empty", "../resnet", "resnet/../llama/a",
+                           "", "/", "resnet/"}) {
     CAPTURE(name);
     const auto missing = FindPackPlan(name);
     REQUIRE_FALSE(missing.ok());

@@ -9,11 +9,11 @@ namespace plan {
 class Plan;
 }
 
-inline constexpr int kMaxExprDepth = 64;         // calls inside calls
-inline constexpr int kMaxPipelineDepth = 16;     // pipelines in parentheses
-inline constexpr int kMaxPatternParts = 256;     // of one name
-inline constexpr int kMaxOptions = 4096;         // of one {q,k,v} or {p:q|k|v}
-inline constexpr int kMaxRegexes = 2000;         // different ones in a plan
+inline constexpr int kMaxExprDepth = 64;             // calls inside calls
+inline constexpr int kMaxPipelineDepth = 16;         // pipelines in parentheses
+inline constexpr int kMaxPatternParts = 256;         // of one name
+inline constexpr int kMaxOptions = 4096;             // of one {q,k,v} or {p:q|k|v}
+inline constexpr int kMaxRegexes = 2000;             // different ones in a plan
 inline constexpr int64_t kMaxRegexMemory = 1 << 20;  // bytes that RE2 may use for one
 
 // After this holds: every file, variable, layer and capture that is named exists; variables come

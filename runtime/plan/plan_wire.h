@@ -12,8 +12,8 @@
 namespace ckmap {
 
 inline constexpr size_t kMaxPlanBytes = size_t{64} << 20;
-inline constexpr int kMaxPlanNesting = 200;           // messages inside messages
-inline constexpr int64_t kMaxPlanNodes = 1'500'000;   // messages and strings in all
+inline constexpr int kMaxPlanNesting = 200;          // messages inside messages
+inline constexpr int64_t kMaxPlanNodes = 1'500'000;  // messages and strings in all
 
 // kMalformed: no plan, a newer format (the message names both), an unknown field or enum value, a
 // length that runs out of its message, text that is no UTF-8. kLimit: one of the limits above.

@@ -39,8 +39,9 @@ std::string_view KindName(DiffKind kind) {
 }
 
 // Compares one block of elements and adds what differs to `diff`.
-void CompareBlock(DType type_a, DType type_b, const std::vector<std::byte>& a, const std::vector<std::byte>& b, int64_t begin,
-                  const DiffOptions& options, TensorDiff& diff) {
+void CompareBlock(DType type_a, DType type_b, const std::vector<std::byte>& a,
+                  const std::vector<std::byte>& b, int64_t begin, const DiffOptions& options,
+                  TensorDiff& diff) {
   const bool exact = options.rtol == 0 && options.atol == 0;
   if (type_a == type_b && a == b) return;
   const size_t size_a = static_cast<size_t>(DTypeSize(type_a));
@@ -56,15 +57,16 @@ void CompareBlock(DType type_a, DType type_b, const std::vector<std::byte>& a, c
       const double v = ToDouble(type_b, y);
       if (!exact && ((std::isnan(u) && std::isnan(v)) || u == v)) continue;
       distance = std::abs(u - v);
-      if (!exact && std::isfinite(v) && distance <= options.atol + options.rtol * std::abs(v)) continue;
+      if (!exact && std::isfinite(v) && distance <= options.atol + options.rtol * std::abs(v))
+        continue;
     }
     if (diff.different++ == 0) diff.first_index = begin + static_cast<int64_t>(i);
     if (distance > diff.max_difference) diff.max_difference = distance;
   }
 }
 
-Result<void> CompareValues(const Checkpoint& a, size_t in_a, const Checkpoint& b, size_t in_b, const DiffOptions& options,
-                           TensorDiff& diff) {
+Result<void> CompareValues(const Checkpoint& a, size_t in_a, const Checkpoint& b, size_t in_b,
+                           const DiffOptions& options, TensorDiff& diff) {
   ElementReader reader_a(a, in_a);
   ElementReader reader_b(b, in_b);
   const DType type_a = a.manifest()[in_a].dtype;
@@ -83,8 +85,8 @@ Result<void> CompareValues(const Checkpoint& a, size_t in_a, const Checkpoint& b
 }
 
 // Compares what both have; true if it is equal.
-Result<bool> CompareTensor(const Checkpoint& a, size_t in_a, const Checkpoint& b, size_t in_b, const DiffOptions& options,
-                           TensorDiff& diff) {
+Result<bool> CompareTensor(const Checkpoint& a, size_t in_a, const Checkpoint& b, size_t in_b,
+                           const DiffOptions& options, TensorDiff& diff) {
   const TensorInfo& left = a.manifest()[in_a];
   const TensorInfo& right = b.manifest()[in_b];
   const bool tolerant = options.rtol > 0 || options.atol > 0;
@@ -117,19 +119,22 @@ std::string WhatDiffers(const TensorDiff& diff) {
     case DiffKind::kUnreadable:
       return "cannot be read";
     case DiffKind::kValues:
-      return fmt::format("{} of {} differ, by at most {:.6g}; first at element {}", FormatCount(diff.different),
-                         FormatCount(diff.elements), diff.max_difference, diff.first_index);
+      return fmt::format("{} of {} differ, by at most {:.6g}; first at element {}",
+                         FormatCount(diff.different), FormatCount(diff.elements),
+                         diff.max_difference, diff.first_index);
   }
   return "";
 }
 
 }  // namespace
 
-Result<DiffResult> CompareCheckpoints(const Checkpoint& a, const Checkpoint& b, const DiffOptions& options) {
+Result<DiffResult> CompareCheckpoints(const Checkpoint& a, const Checkpoint& b,
+                                      const DiffOptions& options) {
   const Manifest& left = a.manifest();
   const Manifest& right = b.manifest();
   int64_t total = 0;
-  for (const TensorInfo& tensor : left.tensors()) total += NumBytes(tensor.shape, tensor.dtype).value_or(0);
+  for (const TensorInfo& tensor : left.tensors())
+    total += NumBytes(tensor.shape, tensor.dtype).value_or(0);
   int64_t done = 0;
   DiffResult result;
   for (size_t i = 0; i < left.size(); ++i) {
@@ -153,7 +158,8 @@ Result<DiffResult> CompareCheckpoints(const Checkpoint& a, const Checkpoint& b, 
   }
   for (const TensorInfo& tensor : right.tensors()) {
     if (left.Find(tensor.name)) continue;
-    result.differences.push_back({.name = tensor.name, .kind = DiffKind::kOnlyInB, .in_a = "", .in_b = Describe(tensor)});
+    result.differences.push_back(
+        {.name = tensor.name, .kind = DiffKind::kOnlyInB, .in_a = "", .in_b = Describe(tensor)});
   }
   return result;
 }
@@ -169,7 +175,10 @@ std::string DiffJson(const std::string& a, const std::string& b, const DiffResul
     if (!diff.in_b.empty()) json.Key("b").String(diff.in_b);
     if (diff.kind == DiffKind::kValues) {
       json.Key("different").Int(diff.different).Key("elements").Int(diff.elements);
-      json.Key("max_difference").Number(diff.max_difference).Key("first_index").Int(diff.first_index);
+      json.Key("max_difference")
+          .Number(diff.max_difference)
+          .Key("first_index")
+          .Int(diff.first_index);
     }
     json.EndObject();
   }
@@ -181,20 +190,24 @@ std::string DiffText(const DiffResult& result, const Style& style, bool all) {
   TextTable table({"", "tensor", "difference"});
   table.AlignRight(0);
   std::vector<FoldRow> rows;
-  for (const TensorDiff& diff : result.differences) rows.push_back({{diff.name}, WhatDiffers(diff)});
+  for (const TensorDiff& diff : result.differences)
+    rows.push_back({{diff.name}, WhatDiffers(diff)});
   if (all) {
     for (const FoldRow& row : rows) table.AddRow({"", EscapeText(row.names[0]), row.detail});
   } else {
     for (const FoldedRow& row : FoldRows(rows)) {
       const size_t count = row.members.size();
-      table.AddRow({count > 1 ? fmt::format("{} ×", count) : "", row.names[0], rows[row.members[0]].detail});
+      table.AddRow(
+          {count > 1 ? fmt::format("{} ×", count) : "", row.names[0], rows[row.members[0]].detail});
     }
   }
   std::string out = table.Render();
   if (!out.empty()) out += "\n";
   const int64_t different = static_cast<int64_t>(result.differences.size());
   return out + fmt::format("{} equal, {}\n", Plural(result.equal, "tensor"),
-                           different == 0 ? style.Green("none different") : style.Red(fmt::format("{} different", FormatCount(different))));
+                           different == 0
+                               ? style.Green("none different")
+                               : style.Red(fmt::format("{} different", FormatCount(different))));
 }
 
 }  // namespace ckmap

@@ -15,8 +15,8 @@ namespace {
 class MemoryCheckpoint : public Checkpoint {
  public:
   template <typename T>
-  void Add(const std::string& name, DType dtype, Shape shape, const std::vector<T>& data, std::vector<int64_t> strides = {},
-           TensorLayout layout = {}) {
+  void Add(const std::string& name, DType dtype, Shape shape, const std::vector<T>& data,
+           std::vector<int64_t> strides = {}, TensorLayout layout = {}) {
     TensorInfo info;
     info.name = name;
     info.dtype = dtype;
@@ -34,9 +34,12 @@ class MemoryCheckpoint : public Checkpoint {
   void MakeUnreadable(size_t tensor) { manifest_.at(tensor).unreadable = "sparse"; }
 
   std::string_view format() const override { return "memory"; }
-  int64_t storage_bytes(uint32_t storage) const override { return static_cast<int64_t>(storages_[storage].size()); }
+  int64_t storage_bytes(uint32_t storage) const override {
+    return static_cast<int64_t>(storages_[storage].size());
+  }
   std::vector<FileExtent> storage_extents(uint32_t) const override { return {}; }
-  Result<void> ReadStorage(uint32_t storage, int64_t offset, std::span<std::byte> out) const override {
+  Result<void> ReadStorage(uint32_t storage, int64_t offset,
+                           std::span<std::byte> out) const override {
     REQUIRE(offset >= 0);
     REQUIRE(offset + static_cast<int64_t>(out.size()) <= storage_bytes(storage));
     if (!out.empty()) std::memcpy(out.data(), storages_[storage].data() + offset, out.size());
@@ -54,7 +57,8 @@ std::vector<T> ReadAll(const Checkpoint& checkpoint, size_t tensor = 0) {
   std::vector<std::byte> bytes;
   std::vector<T> values;
   // In two steps, so that a start inside the tensor is met too.
-  for (const auto& [begin, end] : {std::pair(int64_t{0}, reader.elements() / 2), std::pair(reader.elements() / 2, reader.elements())}) {
+  for (const auto& [begin, end] : {std::pair(int64_t{0}, reader.elements() / 2),
+                                   std::pair(reader.elements() / 2, reader.elements())}) {
     REQUIRE(reader.Read(begin, end - begin, bytes).ok());
     const size_t old = values.size();
     values.resize(old + bytes.size() / sizeof(T));
@@ -88,13 +92,17 @@ TEST_CASE("elements come in row-major order, whatever the strides") {
 
 TEST_CASE("byte order and lazy bits are applied") {
   MemoryCheckpoint checkpoint;
-  checkpoint.Add("big", DType::kU16, {2}, std::vector<uint16_t>{0x0102, 0x0304}, {}, {.strides = {}, .byteswap = true});
-  checkpoint.Add("negative", DType::kF32, {2}, std::vector<float>{1, -2}, {}, {.strides = {}, .negative = true});
-  checkpoint.Add("integer", DType::kI16, {3}, std::vector<int16_t>{1, 0, -256}, {}, {.strides = {}, .negative = true});
+  checkpoint.Add("big", DType::kU16, {2}, std::vector<uint16_t>{0x0102, 0x0304}, {},
+                 {.strides = {}, .byteswap = true});
+  checkpoint.Add("negative", DType::kF32, {2}, std::vector<float>{1, -2}, {},
+                 {.strides = {}, .negative = true});
+  checkpoint.Add("integer", DType::kI16, {3}, std::vector<int16_t>{1, 0, -256}, {},
+                 {.strides = {}, .negative = true});
   struct Complex {
     float real, imaginary;
   };
-  checkpoint.Add("conjugate", DType::kC64, {1}, std::vector<Complex>{{1, 2}}, {}, {.strides = {}, .conjugate = true});
+  checkpoint.Add("conjugate", DType::kC64, {1}, std::vector<Complex>{{1, 2}}, {},
+                 {.strides = {}, .conjugate = true});
   CHECK(ReadAll<uint16_t>(checkpoint, 0) == std::vector<uint16_t>{0x0201, 0x0403});
   CHECK(ReadAll<float>(checkpoint, 1) == std::vector<float>{-1, 2});
   CHECK(ReadAll<int16_t>(checkpoint, 2) == std::vector<int16_t>{-1, 0, 256});
@@ -108,10 +116,18 @@ TEST_CASE("byte order and lazy bits are applied") {
 }
 
 TEST_CASE("small floats are read as numbers") {
-  const auto f16 = [](uint16_t bits) { return ToDouble(DType::kF16, reinterpret_cast<const std::byte*>(&bits)); };
-  const auto bf16 = [](uint16_t bits) { return ToDouble(DType::kBF16, reinterpret_cast<const std::byte*>(&bits)); };
-  const auto e4m3 = [](uint8_t bits) { return ToDouble(DType::kF8E4M3, reinterpret_cast<const std::byte*>(&bits)); };
-  const auto e5m2 = [](uint8_t bits) { return ToDouble(DType::kF8E5M2, reinterpret_cast<const std::byte*>(&bits)); };
+  const auto f16 = [](uint16_t bits) {
+    return ToDouble(DType::kF16, reinterpret_cast<const std::byte*>(&bits));
+  };
+  const auto bf16 = [](uint16_t bits) {
+    return ToDouble(DType::kBF16, reinterpret_cast<const std::byte*>(&bits));
+  };
+  const auto e4m3 = [](uint8_t bits) {
+    return ToDouble(DType::kF8E4M3, reinterpret_cast<const std::byte*>(&bits));
+  };
+  const auto e5m2 = [](uint8_t bits) {
+    return ToDouble(DType::kF8E5M2, reinterpret_cast<const std::byte*>(&bits));
+  };
   CHECK(f16(0x3c00) == 1);
   CHECK(f16(0xfbff) == -65504);
   CHECK(f16(0x0001) == 0x1p-24);
@@ -162,7 +178,8 @@ TEST_CASE("each difference is told once, with its kind") {
   CHECK(result.differences[3].different == 2);
   CHECK(result.differences[3].first_index == 1);
   CHECK(result.differences[3].max_difference == 1);
-  CHECK(DiffText(result, {}, false).find("2 of 4 differ, by at most 1; first at element 1") != std::string::npos);
+  CHECK(DiffText(result, {}, false).find("2 of 4 differ, by at most 1; first at element 1") !=
+        std::string::npos);
   CHECK(DiffJson("a", "b", result).find("\"kind\": \"values\"") != std::string::npos);
 }
 

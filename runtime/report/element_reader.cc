@@ -18,8 +18,8 @@ double As(const std::byte* element) {
   return static_cast<double>(value);
 }
 
-// A float of `exponent` and `mantissa` bits in the IEEE manner; `finite_top` for e4m3 (fn), whose top
-// exponent holds numbers and which has one NaN and no infinity.
+// A float of `exponent` and `mantissa` bits in the IEEE manner; `finite_top` for e4m3 (fn), whose
+// top exponent holds numbers and which has one NaN and no infinity.
 double SmallFloat(uint32_t bits, int exponent, int mantissa, bool finite_top) {
   const bool negative = ((bits >> (exponent + mantissa)) & 1) != 0;
   const int top = (1 << exponent) - 1;
@@ -28,7 +28,8 @@ double SmallFloat(uint32_t bits, int exponent, int mantissa, bool finite_top) {
   const int m = static_cast<int>(bits) & ((1 << mantissa) - 1);
   double value = 0;
   if (e == top && !finite_top) {
-    value = m == 0 ? std::numeric_limits<double>::infinity() : std::numeric_limits<double>::quiet_NaN();
+    value =
+        m == 0 ? std::numeric_limits<double>::infinity() : std::numeric_limits<double>::quiet_NaN();
   } else if (e == top && m == (1 << mantissa) - 1) {
     value = std::numeric_limits<double>::quiet_NaN();
   } else if (e == 0) {
@@ -93,7 +94,9 @@ double ToDouble(DType dtype, const std::byte* element) {
 }
 
 ElementReader::ElementReader(const Checkpoint& checkpoint, size_t tensor)
-    : checkpoint_(checkpoint), info_(checkpoint.manifest()[tensor]), layout_(checkpoint.layout(tensor)) {
+    : checkpoint_(checkpoint),
+      info_(checkpoint.manifest()[tensor]),
+      layout_(checkpoint.layout(tensor)) {
   CKMAP_CHECK(info_.unreadable.empty() && DTypeBits(info_.dtype) % 8 == 0);
   size_ = DTypeSize(info_.dtype);
   const auto elements = NumElements(info_.shape);
@@ -110,7 +113,8 @@ Result<void> ElementReader::Read(int64_t begin, int64_t count, std::vector<std::
   CKMAP_CHECK(begin >= 0 && count >= 0 && count <= elements_ - begin);
   out.resize(static_cast<size_t>(count * size_));
   if (dense_) {
-    CKMAP_RETURN_IF_ERROR(checkpoint_.ReadStorage(layout_.storage, layout_.offset + begin * size_, out));
+    CKMAP_RETURN_IF_ERROR(
+        checkpoint_.ReadStorage(layout_.storage, layout_.offset + begin * size_, out));
   } else {
     CKMAP_RETURN_IF_ERROR(ReadStrided(begin, count, out));
   }
@@ -118,8 +122,8 @@ Result<void> ElementReader::Read(int64_t begin, int64_t count, std::vector<std::
   return {};
 }
 
-// Elements are picked one by one from a window of the storage that moves along with them. The windows
-// of a transposed tensor that is much larger than kWindow are read many times over.
+// Elements are picked one by one from a window of the storage that moves along with them. The
+// windows of a transposed tensor that is much larger than kWindow are read many times over.
 Result<void> ElementReader::ReadStrided(int64_t begin, int64_t count, std::vector<std::byte>& out) {
   const size_t rank = info_.shape.size();
   const std::vector<int64_t> row_major = RowMajorStrides(info_.shape);
@@ -138,7 +142,8 @@ Result<void> ElementReader::ReadStrided(int64_t begin, int64_t count, std::vecto
       window_begin_ = position;
       CKMAP_RETURN_IF_ERROR(checkpoint_.ReadStorage(layout_.storage, position, window_));
     }
-    std::memcpy(out.data() + n * size_, window_.data() + (position - window_begin_), static_cast<size_t>(size_));
+    std::memcpy(out.data() + n * size_, window_.data() + (position - window_begin_),
+                static_cast<size_t>(size_));
     for (size_t i = rank; i-- > 0;) {
       position += layout_.strides[i];
       if (++index[i] < info_.shape[i]) break;

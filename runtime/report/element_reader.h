@@ -17,8 +17,8 @@ class ElementReader {
   ElementReader(const Checkpoint& checkpoint, size_t tensor);
 
   int64_t elements() const { return elements_; }
-  // Little-endian bytes of the elements [begin, begin + count), with the layout's byte order and lazy
-  // bits applied.
+  // Little-endian bytes of the elements [begin, begin + count), with the layout's byte order and
+  // lazy bits applied.
   Result<void> Read(int64_t begin, int64_t count, std::vector<std::byte>& out);
 
  private:
@@ -28,7 +28,7 @@ class ElementReader {
   const Checkpoint& checkpoint_;
   const TensorInfo& info_;
   const TensorLayout& layout_;
-  int64_t size_ = 0;      // bytes of an element
+  int64_t size_ = 0;  // bytes of an element
   int64_t elements_ = 0;
   bool dense_ = false;
   std::vector<std::byte> window_;  // bytes of the storage from window_begin_

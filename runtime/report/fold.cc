@@ -23,7 +23,9 @@ struct Token {
 using Tokens = std::vector<Token>;
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-bool IsWord(char c) { return IsDigit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+bool IsWord(char c) {
+  return IsDigit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
 
 Tokens Tokenize(std::string_view name) {
   constexpr size_t kMaxDigits = 15;
@@ -80,7 +82,8 @@ std::string FormatValues(const std::vector<int64_t>& values) {
 
 std::string Render(const Tokens& tokens) {
   std::string out;
-  for (const Token& token : tokens) out += token.number() ? FormatValues(token.values) : EscapeText(token.text);
+  for (const Token& token : tokens)
+    out += token.number() ? FormatValues(token.values) : EscapeText(token.text);
   return out;
 }
 
@@ -135,7 +138,8 @@ bool FollowsAlong(const std::vector<int64_t>& lead, const std::vector<int64_t>& 
 void FoldGroup(std::vector<Row>& rows, std::vector<size_t> group, size_t open) {
   const auto lead_value = [&](size_t row) { return rows[row].names[0][open].values[0]; };
   std::vector<size_t> sorted = group;
-  std::sort(sorted.begin(), sorted.end(), [&](size_t a, size_t b) { return lead_value(a) < lead_value(b); });
+  std::sort(sorted.begin(), sorted.end(),
+            [&](size_t a, size_t b) { return lead_value(a) < lead_value(b); });
   std::vector<int64_t> lead;
   for (const size_t row : sorted) {
     if (rows[row].names[0][open].values.size() > 1) return;

@@ -11,8 +11,9 @@
 
 namespace ckmap {
 
-// One line of a table. Rows fold when `detail` and all but one number of names[0] are equal, and the
-// numbers of the other names are equal too or go along with that one (`cell.{0..5}` from `layer{1..6}`).
+// One line of a table. Rows fold when `detail` and all but one number of names[0] are equal, and
+// the numbers of the other names are equal too or go along with that one (`cell.{0..5}` from
+// `layer{1..6}`).
 struct FoldRow {
   std::vector<std::string> names;
   std::string detail;
@@ -20,7 +21,7 @@ struct FoldRow {
 
 struct FoldedRow {
   std::vector<std::string> names;  // escaped for terminals
-  std::vector<size_t> members;     // indices of the rows that it stands for; the first gives its place
+  std::vector<size_t> members;  // indices of the rows that it stands for; the first gives its place
 };
 
 std::vector<FoldedRow> FoldRows(const std::vector<FoldRow>& rows);

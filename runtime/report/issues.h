@@ -20,8 +20,9 @@ struct IssueTextOptions {
   bool all = false;  // neither fold nor cut
 };
 
-// Issues that differ only in numbers (one in each of 32 layers) are one, told with its count; of many
-// of one code the first are shown in full, some more in one line, and the rest is counted. Errors first. Lines end in '\n'.
+// Issues that differ only in numbers (one in each of 32 layers) are one, told with its count; of
+// many of one code the first are shown in full, some more in one line, and the rest is counted.
+// Errors first. Lines end in '\n'.
 std::string RenderIssues(const std::vector<Issue>& issues, const IssueTextOptions& options = {});
 
 // A JSON array: [{"code": …, "severity": …, "tensor": …, "message": …, "notes": […], "help": …}].

@@ -13,8 +13,8 @@
 namespace ckmap {
 
 struct LoadVerdict {
-  std::string rules;  // "load_param_into_net", "load_param_into_net, strict_load=True", "strict"
-  bool fits = false;  // nothing raises; for the strict rules: nothing differs at all
+  std::string rules;    // "load_param_into_net", "load_param_into_net, strict_load=True", "strict"
+  bool fits = false;    // nothing raises; for the strict rules: nothing differs at all
   int64_t loaded = 0;   // tensors of the network that get a value
   int64_t missing = 0;  // those that keep their own
   int64_t unused = 0;   // tensors of the checkpoint that go nowhere
@@ -24,7 +24,8 @@ struct LoadVerdict {
 // The three, in the order above. In a spec a dtype `any` and a size -1 fit everything.
 std::vector<LoadVerdict> CheckLoad(const Manifest& checkpoint, const Manifest& network);
 
-std::string LoadCheckJson(const std::string& source, const std::string& target, const std::vector<LoadVerdict>& verdicts);
+std::string LoadCheckJson(const std::string& source, const std::string& target,
+                          const std::vector<LoadVerdict>& verdicts);
 // One line a verdict; issues are rendered apart (runtime/report/issues.h).
 std::string LoadCheckText(const std::vector<LoadVerdict>& verdicts, const Style& style);
 

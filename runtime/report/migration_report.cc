@@ -76,7 +76,11 @@ std::vector<KeptTensor> InitializedOf(const BoundPlan& bound) {
 }
 
 void WritePlan(JsonWriter& json, const MigrationReport& report) {
-  json.BeginObject().Key("digest").String(report.plan_digest).Key("migration").String(report.migration);
+  json.BeginObject()
+      .Key("digest")
+      .String(report.plan_digest)
+      .Key("migration")
+      .String(report.migration);
   json.Key("packs").BeginArray();
   for (const auto& [name, version] : report.packs) {
     json.BeginObject().Key("name").String(name).Key("version").String(version).EndObject();
@@ -100,7 +104,8 @@ std::string JoinSources(const std::vector<std::string>& sources) {
 std::string HowOf(const BoundTensor& tensor) {
   std::vector<std::string> ops = tensor.ops;
   const CastOp* cast = CastOf(tensor);
-  const bool told = std::any_of(ops.begin(), ops.end(), [](const std::string& op) { return op.rfind("cast", 0) == 0; });
+  const bool told = std::any_of(ops.begin(), ops.end(),
+                                [](const std::string& op) { return op.rfind("cast", 0) == 0; });
   if (cast != nullptr && !told) ops.push_back(fmt::format("cast({})", DTypeName(cast->to)));
   return EscapeText(fmt::format("{}", fmt::join(ops, " | ")));
 }
@@ -110,24 +115,29 @@ std::string MappingTable(const BoundPlan& bound, const ReportTextOptions& option
   for (const BoundTensor& tensor : bound.tensors) {
     // Source names are folded among themselves first: a gather of 64 experts is one name.
     std::vector<std::string> sources;
-    for (FoldedRow& source : FoldNames(SourcesOf(bound, tensor))) sources.push_back(std::move(source.names[0]));
+    for (FoldedRow& source : FoldNames(SourcesOf(bound, tensor)))
+      sources.push_back(std::move(source.names[0]));
     FoldRow row{.names = {tensor.name}, .detail = ""};
     row.names.push_back(tensor.initialized ? "(init)" : JoinSources(sources));
-    row.detail = fmt::format("{}\n{}\n{}\n{}", DTypeName(tensor.dtype), FormatShape(tensor.shape), HowOf(tensor), tensor.rule);
+    row.detail = fmt::format("{}\n{}\n{}\n{}", DTypeName(tensor.dtype), FormatShape(tensor.shape),
+                             HowOf(tensor), tensor.rule);
     rows.push_back(std::move(row));
   }
   TextTable table({"", "target", "dtype", "shape", "from", "by", "rule"});
   table.AlignRight(0);
-  const auto add = [&](std::string count, const std::string& name, const std::string& sources, const BoundTensor& tensor) {
-    table.AddRow({std::move(count), name, std::string(DTypeName(tensor.dtype)), FormatShape(tensor.shape), sources,
-                  HowOf(tensor), EscapeText(tensor.rule)});
+  const auto add = [&](std::string count, const std::string& name, const std::string& sources,
+                       const BoundTensor& tensor) {
+    table.AddRow({std::move(count), name, std::string(DTypeName(tensor.dtype)),
+                  FormatShape(tensor.shape), sources, HowOf(tensor), EscapeText(tensor.rule)});
   };
   if (options.all) {
-    for (size_t i = 0; i < rows.size(); ++i) add("", EscapeText(rows[i].names[0]), rows[i].names[1], bound.tensors[i]);
+    for (size_t i = 0; i < rows.size(); ++i)
+      add("", EscapeText(rows[i].names[0]), rows[i].names[1], bound.tensors[i]);
   } else {
     for (const FoldedRow& row : FoldRows(rows)) {
       const size_t count = row.members.size();
-      add(count > 1 ? fmt::format("{} ×", count) : "", row.names[0], row.names[1], bound.tensors[row.members[0]]);
+      add(count > 1 ? fmt::format("{} ×", count) : "", row.names[0], row.names[1],
+          bound.tensors[row.members[0]]);
     }
   }
   return table.Render();
@@ -146,7 +156,8 @@ std::string NameList(std::string_view what, const Items& items, const ReportText
   } else {
     for (const FoldedRow& row : FoldRows(rows)) {
       const size_t count = row.members.size();
-      table.AddRow({count > 1 ? fmt::format("{} ×", count) : "", row.names[0], EscapeText(items[row.members[0]].rule)});
+      table.AddRow({count > 1 ? fmt::format("{} ×", count) : "", row.names[0],
+                    EscapeText(items[row.members[0]].rule)});
     }
   }
   return "\n" + table.Render();
@@ -201,7 +212,8 @@ std::string ReportJson(const MigrationReport& report) {
   json.Key("bytes_written").Int(report.cost.bytes_written);
   json.Key("peak_memory").Int(report.cost.peak_memory);
   json.Key("targets").BeginArray().OnLines();
-  for (size_t i = 0; report.bound && i < report.bound->tensors.size(); ++i) WriteTarget(json, report, i);
+  for (size_t i = 0; report.bound && i < report.bound->tensors.size(); ++i)
+    WriteTarget(json, report, i);
   json.EndArray();
   const BoundPlan nothing;
   const BoundPlan& bound = report.bound ? *report.bound : nothing;
@@ -228,18 +240,23 @@ std::string ReportText(const MigrationReport& report, const ReportTextOptions& o
   out += NameList("kept by the network", bound.kept, options);
   if (!bound.params.empty()) {
     out += "\nparams:";
-    for (const auto& [name, value] : bound.params) out += fmt::format(" {}={}", EscapeText(name), EscapeText(value));
+    for (const auto& [name, value] : bound.params)
+      out += fmt::format(" {}={}", EscapeText(name), EscapeText(value));
     out += "\n";
   }
-  const auto count = [](const auto& items) { return FormatCount(static_cast<int64_t>(items.size())); };
-  out += fmt::format("\n{} from {}", Plural(static_cast<int64_t>(bound.tensors.size() - initialized.size()), "tensor"),
-                     Plural(static_cast<int64_t>(bound.source.size()), "source tensor"));
+  const auto count = [](const auto& items) {
+    return FormatCount(static_cast<int64_t>(items.size()));
+  };
+  out +=
+      fmt::format("\n{} from {}",
+                  Plural(static_cast<int64_t>(bound.tensors.size() - initialized.size()), "tensor"),
+                  Plural(static_cast<int64_t>(bound.source.size()), "source tensor"));
   if (!initialized.empty()) out += fmt::format(", {} initialized", count(initialized));
   if (!bound.dropped.empty()) out += fmt::format(", {} dropped", count(bound.dropped));
   if (!bound.kept.empty()) out += fmt::format(", {} kept", count(bound.kept));
-  out += fmt::format("; {} {}, {} {}, {} of memory\n", report.applied ? "read" : "reads", FormatBytes(report.cost.bytes_read),
-                     report.applied ? "wrote" : "writes", FormatBytes(report.cost.bytes_written),
-                     FormatBytes(report.cost.peak_memory));
+  out += fmt::format("; {} {}, {} {}, {} of memory\n", report.applied ? "read" : "reads",
+                     FormatBytes(report.cost.bytes_read), report.applied ? "wrote" : "writes",
+                     FormatBytes(report.cost.bytes_written), FormatBytes(report.cost.peak_memory));
   return out;
 }
 

@@ -28,10 +28,10 @@ struct MigrationReport {
   std::string source_path;
   std::string source_format;
   std::string target_path;
-  std::vector<std::string> warnings;      // of the source's format
-  std::optional<BoundPlan> bound;         // unset: it did not fit
-  std::optional<ExecResult> outcome;      // set by apply
-  std::vector<WrittenFile> files;         // set by apply
+  std::vector<std::string> warnings;  // of the source's format
+  std::optional<BoundPlan> bound;     // unset: it did not fit
+  std::optional<ExecResult> outcome;  // set by apply
+  std::vector<WrittenFile> files;     // set by apply
   Cost cost;
   std::vector<Issue> issues;
   double seconds = 0;
@@ -39,8 +39,8 @@ struct MigrationReport {
   bool ok() const;  // bound, and no issue is an error
 };
 
-// {"ok": …, "plan": {…}, "targets": […], …}. `targets` lists every tensor of the output, those made by
-// `init` too; "cast" has its counts, and "sha256" stands there, once the migration was applied.
+// {"ok": …, "plan": {…}, "targets": […], …}. `targets` lists every tensor of the output, those made
+// by `init` too; "cast" has its counts, and "sha256" stands there, once the migration was applied.
 std::string ReportJson(const MigrationReport& report);
 
 struct ReportTextOptions {

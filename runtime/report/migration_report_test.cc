@@ -25,7 +25,9 @@ MigrationReport Sample() {
     tensor.shape = {2, 4};
     tensor.rule = "a.ckmap:3";
     tensor.ops = {"permute(1, 0)"};
-    tensor.inputs = {{.source = i, .casts = {{.from = DType::kF32, .to = DType::kF16, .overflow = Overflow::kInf}}}};
+    tensor.inputs = {
+        {.source = i,
+         .casts = {{.from = DType::kF32, .to = DType::kF16, .overflow = Overflow::kInf}}}};
     bound.tensors.push_back(tensor);
   }
   BoundTensor made;
@@ -82,10 +84,12 @@ TEST_CASE("the JSON report of a dry run") {
 TEST_CASE("after the run casts have counts and tensors have digests") {
   MigrationReport report = Sample();
   report.applied = true;
-  report.outcome = ExecResult{.tensors = {{.sha256 = "abc", .overflowed = 1, .changed = 5}, {}, {}}};
+  report.outcome =
+      ExecResult{.tensors = {{.sha256 = "abc", .overflowed = 1, .changed = 5}, {}, {}}};
   report.files = {{.path = "out.ckpt", .bytes = 40}};
   const std::string json = ReportJson(report);
-  CHECK(json.find(R"("cast": {"to": "f16", "overflowed": 1, "changed": 5}, "sha256": "abc"})") != std::string::npos);
+  CHECK(json.find(R"("cast": {"to": "f16", "overflowed": 1, "changed": 5}, "sha256": "abc"})") !=
+        std::string::npos);
   CHECK(json.find(R"("files": [{"path": "out.ckpt", "bytes": 40}])") != std::string::npos);
 }
 
@@ -96,8 +100,10 @@ TEST_CASE("a migration that does not fit is not ok and lists why") {
   CHECK_FALSE(report.ok());
   const std::string json = ReportJson(report);
   CHECK(json.find("\"ok\": false") != std::string::npos);
-  CHECK(json.find(R"({"code": "CK1203", "severity": "error", "tensor": "fc", "message": "no rule", "notes": ["n"], "help": "h"})") !=
-        std::string::npos);
+  CHECK(
+      json.find(
+          R"({"code": "CK1203", "severity": "error", "tensor": "fc", "message": "no rule", "notes": ["n"], "help": "h"})") !=
+      std::string::npos);
   CHECK(ReportText(report, {}).empty());
 }
 
@@ -113,7 +119,8 @@ TEST_CASE("the table of a dry run folds layers") {
         "kept by the network  rule\n"
         "mask                 optional in the target\n"
         "\nparams: heads=8\n"
-        "\n2 tensors from 3 source tensors, 1 initialized, 1 dropped, 1 kept; reads 64 B, writes 32 B, 1.0 MiB of memory\n");
+        "\n2 tensors from 3 source tensors, 1 initialized, 1 dropped, 1 kept; reads 64 B, writes "
+        "32 B, 1.0 MiB of memory\n");
 }
 
 TEST_CASE("the HTML page escapes what came from files and loads nothing") {
