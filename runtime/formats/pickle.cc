@@ -43,6 +43,7 @@ Result<Pickle> PickleMachine::Run() {
 Result<std::string_view> PickleMachine::Take(uint64_t count) {
   const size_t end = frame_end_ != 0 ? frame_end_ : bytes_.size();
   if (count > end - position_) {
+    cut_short_ = frame_end_ == 0;
     return Fault(fmt::format("needs {} more bytes, {} are left{}", count, end - position_,
                              frame_end_ != 0 ? " in this frame" : ""));
   }
@@ -54,7 +55,10 @@ Result<std::string_view> PickleMachine::Take(uint64_t count) {
 Result<std::string_view> PickleMachine::TakeLine() {
   const size_t end = frame_end_ != 0 ? frame_end_ : bytes_.size();
   const size_t stop = bytes_.substr(0, end).find('\n', position_);
-  if (stop == std::string_view::npos) return Fault("the line has no end");
+  if (stop == std::string_view::npos) {
+    cut_short_ = frame_end_ == 0;
+    return Fault("the line has no end");
+  }
   const std::string_view line = bytes_.substr(position_, stop - position_);
   position_ = stop + 1;
   return line;
@@ -190,8 +194,11 @@ Result<void> PickleMachine::CheckKeys(std::span<const PickleId> items) const {
 
 // ---- the result
 
-Result<Pickle> Pickle::Read(std::string_view bytes, const PickleAllowList& allow) {
-  return PickleMachine(bytes, allow).Run();
+Result<Pickle> Pickle::Read(std::string_view bytes, const PickleAllowList& allow, bool* cut_short) {
+  PickleMachine machine(bytes, allow);
+  auto pickle = machine.Run();
+  if (cut_short != nullptr) *cut_short = machine.cut_short();
+  return pickle;
 }
 
 std::span<const PickleId> Pickle::items(PickleId id) const {

@@ -85,8 +85,10 @@ std::string_view PickleKindName(PickleKind kind);
 
 class Pickle {
  public:
-  // Reads one pickle from the start of `bytes`, which must outlive the result.
-  static Result<Pickle> Read(std::string_view bytes, const PickleAllowList& allow);
+  // Reads one pickle from the start of `bytes`, which must outlive the result. `cut_short`, if
+  // given, is set to whether an error was only that the bytes ended.
+  static Result<Pickle> Read(std::string_view bytes, const PickleAllowList& allow,
+                             bool* cut_short = nullptr);
 
   PickleId root() const { return root_; }
   size_t end() const { return end_; }  // bytes that were read, STOP included

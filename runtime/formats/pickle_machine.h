@@ -21,6 +21,7 @@ class PickleMachine {
   PickleMachine(std::string_view bytes, const PickleAllowList& allow)
       : bytes_(bytes), allow_(allow) {}
   Result<Pickle> Run();
+  bool cut_short() const { return cut_short_; }
 
  private:
   using Handler = Result<void> (PickleMachine::*)();
@@ -129,6 +130,7 @@ class PickleMachine {
   const Opcode* opcode_ = nullptr;
   size_t frame_end_ = 0;  // 0: outside of frames
   bool stopped_ = false;
+  bool cut_short_ = false;
   size_t opcodes_ = 0;
   size_t items_ = 0;
   std::vector<PickleId> stack_;

@@ -24,6 +24,7 @@ Result<void> PickleMachine::Frame() {
   if (frame_end_ != 0) return Fault("a frame inside a frame");
   CKMAP_ASSIGN_OR_RETURN(const auto length, TakeNumber<uint64_t>());
   if (length > bytes_.size() - position_) {
+    cut_short_ = true;
     return Fault(
         fmt::format("a frame of {} bytes, {} are left", length, bytes_.size() - position_));
   }

@@ -10,8 +10,11 @@ ckmap_layer(formats_torch SOURCES
   torch_checkpoint.cc
   torch_globals.cc
   torch_leaves.cc
+  torch_legacy.cc
   torch_numpy.cc
   torch_objects.cc
+  torch_stacked.cc
+  torch_tar.cc
   torch_tensor.cc
   torch_tree.cc
   torch_zip.cc
@@ -21,3 +24,4 @@ if(CKMAP_BUILD_TESTS)
   ckmap_layer(torch_oracle SOURCES torch_oracle.cc LINK ckmap_formats_core PRIVATE simdjson::simdjson)
 endif()
 ckmap_test(torch_zip_test SOURCES torch_zip_test.cc LINK ckmap_formats_torch ckmap_torch_oracle)
+ckmap_test(torch_legacy_test SOURCES torch_legacy_test.cc LINK ckmap_formats_torch ckmap_torch_oracle)

@@ -199,6 +199,9 @@ Result<void> TorchInterpreter::Reference(PickleId id) {
     return {};
   }
   const TorchStorageRef& ref = std::get<TorchStorageRef>(reference);
+  if (storages_.size() >= kMaxTorchTensors) {
+    return Error(ErrorCode::kLimit, fmt::format("more than {} storages", kMaxTorchTensors));
+  }
   storages_.emplace(id, ref);
   // Seen only where a bare storage stands in the place of a tensor.
   TorchTensor bare = UnreadableTorchTensor(ref.dtype, {ref.numel},
@@ -216,7 +219,7 @@ Result<void> TorchInterpreter::Object(PickleId id) {
   if (state != kNoPickle && pickle_.kind(state) == PickleKind::kTuple) {
     CKMAP_RETURN_IF_ERROR(ChargeValues(pickle_.items(state)));
   }
-  if (objects_.tensors_.size() + objects_.parts_.size() >= kMaxTorchTensors) {
+  if (objects_.tensors_.size() + objects_.parts_.size() >= 2 * kMaxTorchTensors) {
     return Error(ErrorCode::kLimit, fmt::format("more than {} tensors", kMaxTorchTensors));
   }
   switch (thing) {
@@ -358,6 +361,7 @@ Result<TorchTensor> TorchInterpreter::Strided(Items arguments, size_t dtype_at,
           fmt::format("its type {}.{} has no counterpart", global.module, global.name));
     }
   }
+  if (!ref.unreadable.empty()) return UnreadableTorchTensor(dtype, sizes, ref.unreadable);
   if (dtype == DType::kAny) return Bad("an untyped storage without an element type");
   if (ref.packed)
     return UnreadableTorchTensor(dtype, sizes,

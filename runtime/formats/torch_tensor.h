@@ -20,6 +20,7 @@ struct TorchStorageRef {
   bool packed = false;        // elements below a byte: `numel` is not what the bytes hold
   int64_t first = 0;          // elements (bytes if untyped) from the storage's start
   int64_t numel = 0;
+  std::string unreadable;  // not empty: its tensors are, for this reason
 };
 
 struct TorchTensor {
