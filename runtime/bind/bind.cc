@@ -12,6 +12,7 @@
 #include "plan.pb.h"
 #include "runtime/bind/candidates.h"
 #include "runtime/bind/layer_binder.h"
+#include "runtime/bind/reverse.h"
 #include "runtime/bind/rule_binder.h"
 #include "runtime/bind/target_check.h"
 
@@ -135,9 +136,10 @@ class Binder {
 
   // Takes out the applications whose source or target something of higher priority claims.
   void Overrule() {
-    std::stable_sort(instances_.begin(), instances_.end(), [&](const RuleInstance& a, const RuleInstance& b) {
-      return Priority(a) < Priority(b);
-    });
+    const auto before = [&](const RuleInstance& a, const RuleInstance& b) { return Priority(a) < Priority(b); };
+    if (!std::is_sorted(instances_.begin(), instances_.end(), before)) {
+      std::stable_sort(instances_.begin(), instances_.end(), before);
+    }
     constexpr int kFree = std::numeric_limits<int>::max();
     std::vector<int> sources(bound_.source.size(), kFree), targets(bound_.target.size(), kFree);
     for (const DropClaim& drop : drops_) sources[drop.source] = std::min(sources[drop.source], drop.priority);
@@ -302,6 +304,11 @@ Result<BindResult> Bind(const Plan& plan, Manifest source, Manifest target, cons
                                        options.config_path.empty() ? "config" : options.config_path, issues));
   // Without its parameters nothing further would be told truly.
   if (!issues.empty()) return BindResult{std::nullopt, std::move(issues)};
+  if (plan.proto().reversed()) {
+    CKMAP_ASSIGN_OR_RETURN(BindResult forward,
+                           Binder(plan, std::move(target), std::move(source), std::move(variables)).Run());
+    return Reverse(std::move(forward));
+  }
   return Binder(plan, std::move(source), std::move(target), std::move(variables)).Run();
 }
 

@@ -102,6 +102,16 @@ TEST_CASE("a rule with captures splits into the names of the other side") {
   CHECK(k.value.pieces[0].axes == std::vector<PieceAxis>{{2, 1, 2}, {2, 2, 1}});
 }
 
+TEST_CASE("a reversed plan turns the pieces round") {
+  const std::string plan = std::string("reversed: true ") + kSplitRule;
+  const auto result = BindText(plan, {{"b.0.q", {2, 2}}, {"b.0.k", {2, 2}}, {"b.0.v", {2, 2}}}, {{"h.0.qkv", {6, 2}}});
+  const BoundTensor& qkv = Find(result, "h.0.qkv");
+  REQUIRE(qkv.value.pieces.size() == 3);
+  CHECK(result.plan->source[qkv.inputs[1].source].name == "b.0.k");
+  CHECK(qkv.value.pieces[1].dst_offset == 4);
+  CHECK(qkv.value.pieces[1].axes == std::vector<PieceAxis>{{2, 1, 2}, {2, 2, 1}});
+}
+
 TEST_CASE("a size in brackets that does not hold is reported with its tensor") {
   const auto result = BindText(kSplitRule, {{"h.0.qkv", {6, 3}}}, {{"b.0.q", {3, 2}}, {"b.0.k", {3, 2}}, {"b.0.v", {3, 2}}});
   CHECK(Codes(result) == std::vector<std::string>{"CK1203 h.0.qkv"});

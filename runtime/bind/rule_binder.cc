@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <set>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -125,6 +127,62 @@ void AddMatch(const plan::Rule& rule, const Slot& slot, const Captures& matched,
   if (!slot.term->pattern().regex().empty()) application.direct = tensor;
 }
 
+// What the names of one part of the source matched.
+struct MatchedNames {
+  struct Match {
+    size_t slot, tensor;
+    Captures captures;
+  };
+  std::vector<RuleInstance> instances;  // of rules of one name: one for each match
+  std::vector<Match> matches;           // of the others, whose tensors must first be brought together
+};
+
+void MatchRange(const BindContext& context, const std::vector<Slot>& slots, const std::vector<bool>& simple,
+                const Matcher& matcher, size_t begin, size_t end, MatchedNames& out) {
+  const NamePrefix no_prefix;
+  const ApplicationScope scope(context, no_prefix, kNoCaptures);
+  for (size_t tensor = begin; tensor < end; ++tensor) {
+    const std::string& name = context.source[tensor].name;
+    for (const size_t id : matcher.Candidates(name)) {
+      const Slot& slot = slots[id];
+      if (!slot.full) continue;
+      Captures captures;
+      if (!slot.pattern.Match(name, scope, captures)) continue;
+      if (!simple[id]) {
+        out.matches.push_back({id, tensor, std::move(captures)});
+        continue;
+      }
+      const plan::Rule& rule = context.plan.rules(static_cast<int>(slot.rule));
+      auto instance = Apply(context, rule, no_prefix, {std::move(captures), {}, tensor});
+      if (instance) out.instances.push_back(*std::move(instance));
+    }
+  }
+}
+
+// All names, on all cores; the parts are in the order of the source, so nothing depends on timing.
+std::vector<MatchedNames> MatchNames(const BindContext& context, const std::vector<Slot>& slots, const Matcher& matcher) {
+  std::vector<size_t> slot_count(static_cast<size_t>(context.plan.rules_size()), 0);
+  for (const Slot& slot : slots) ++slot_count[slot.rule];
+  std::vector<bool> simple;
+  for (const Slot& slot : slots) {
+    simple.push_back(slot_count[slot.rule] == 1 && ListLevels(slot.term->pattern()).empty() &&
+                     context.plan.rules(static_cast<int>(slot.rule)).ranges().empty());
+  }
+  constexpr size_t kWorthAThread = 20'000;  // names
+  const size_t names = context.source.size();
+  const size_t threads = std::clamp<size_t>(names / kWorthAThread, 1, std::max(1U, std::thread::hardware_concurrency()));
+  std::vector<MatchedNames> parts(threads);
+  std::vector<std::thread> workers;
+  for (size_t t = 1; t < threads; ++t) {
+    workers.emplace_back([&, t] {
+      MatchRange(context, slots, simple, matcher, names * t / threads, names * (t + 1) / threads, parts[t]);
+    });
+  }
+  MatchRange(context, slots, simple, matcher, 0, names / threads, parts[0]);
+  for (std::thread& worker : workers) worker.join();
+  return parts;
+}
+
 }  // namespace
 
 void ForEachName(const plan::Pipeline& pipeline, const std::function<void(const plan::Term&)>& visit) {
@@ -185,26 +243,14 @@ Result<std::vector<RuleInstance>> BindRules(const BindContext& context, std::vec
   for (const Slot& slot : slots) matcher.Add(slot.pattern);
   matcher.Compile();
 
-  // A rule of one name has one application for each match; the others' are brought together first.
-  std::vector<size_t> slot_count(static_cast<size_t>(rules.size()), 0);
-  for (const Slot& slot : slots) ++slot_count[slot.rule];
   std::vector<RuleInstance> instances;
   const ApplicationScope scope(context, no_prefix, kNoCaptures);
   std::vector<Applications> applications(static_cast<size_t>(rules.size()));
-  for (size_t tensor = 0; tensor < context.source.size(); ++tensor) {
-    const std::string& name = context.source[tensor].name;
-    for (const size_t id : matcher.Candidates(name)) {
-      const Slot& slot = slots[id];
-      if (!slot.full) continue;
-      Captures captures;
-      if (!slot.pattern.Match(name, scope, captures)) continue;
-      const plan::Rule& rule = rules[static_cast<int>(slot.rule)];
-      if (slot_count[slot.rule] == 1 && rule.ranges().empty() && ListLevels(slot.term->pattern()).empty()) {
-        auto instance = Apply(context, rule, no_prefix, {std::move(captures), {}, tensor});
-        if (instance) instances.push_back(*std::move(instance));
-        continue;
-      }
-      AddMatch(rule, slot, captures, tensor, scope, applications[slot.rule]);
+  for (MatchedNames& part : MatchNames(context, slots, matcher)) {
+    std::move(part.instances.begin(), part.instances.end(), std::back_inserter(instances));
+    for (const MatchedNames::Match& match : part.matches) {
+      const Slot& slot = slots[match.slot];
+      AddMatch(rules[static_cast<int>(slot.rule)], slot, match.captures, match.tensor, scope, applications[slot.rule]);
     }
   }
 

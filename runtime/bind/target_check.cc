@@ -380,9 +380,11 @@ void TargetCheck::CheckSources(const std::vector<RuleInstance>& /*instances*/) {
     const std::string& name = bound_.source[source].name;
     if (const plan::TargetPolicy* allowed = Allowed(plan::TargetPolicy::ALLOW_UNUSED, name)) {
       bound_.dropped.push_back({source, name, context_.Where(allowed->loc())});
-      continue;
+    } else if (bound_.source[source].optional) {
+      bound_.dropped.push_back({source, name, "optional in the source"});
+    } else {
+      ReportUnused(source);
     }
-    ReportUnused(source);
   }
 }
 

@@ -1,0 +1,175 @@
+#include "runtime/bind/reverse.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "runtime/bind/candidates.h"
+
+namespace ckmap {
+namespace {
+
+constexpr const char* kNote =
+    "the plan runs backwards: the source is the right side of its rules, the target the left side";
+
+// What one tensor of the left side becomes: the pieces that read it, with their ends exchanged.
+class TensorReverser {
+ public:
+  explicit TensorReverser(const BoundPlan& forward) : forward_(forward), readers_(forward.source.size()) {
+    for (size_t t = 0; t < forward.tensors.size(); ++t) {
+      const BoundTensor& tensor = forward.tensors[t];
+      for (size_t p = 0; p < tensor.value.pieces.size(); ++p) {
+        const Piece& piece = tensor.value.pieces[p];
+        if (piece.input == kFillInput) continue;
+        readers_[tensor.inputs[static_cast<size_t>(piece.input)].source].push_back({t, p});
+      }
+    }
+  }
+
+  // False if the rules do not give the tensor back; `issue` says why.
+  bool Reverse(size_t left, BoundTensor& result, Issue& issue) const {
+    const TensorInfo& info = forward_.source[left];
+    result.target = left;
+    result.name = info.name;
+    result.dtype = info.dtype;
+    result.shape = info.shape;
+    PieceValue value{info.shape, {}};
+    for (const Reader& reader : readers_[left]) {
+      const BoundTensor& tensor = forward_.tensors[reader.tensor];
+      const Piece& piece = tensor.value.pieces[reader.piece];
+      const BoundInput& input = tensor.inputs[static_cast<size_t>(piece.input)];
+      if (!input.casts.empty()) {
+        issue = Problem(info, fmt::format("`{}` was cast from {} to {} on the way there", tensor.name,
+                                          DTypeName(input.casts.front().from), DTypeName(input.casts.back().to)),
+                        tensor.rule);
+        return false;
+      }
+      PieceValue one{tensor.value.shape, {piece}};
+      if (RepeatsElements(piece)) {
+        issue = Problem(info, fmt::format("`{}` repeats its elements", tensor.name), tensor.rule);
+        return false;
+      }
+      PieceValue back = Invert(one, info.shape);
+      const int32_t index = InputFor(tensor, result);
+      for (Piece& part : back.pieces) {
+        part.input = index;
+        value.pieces.push_back(std::move(part));
+      }
+      result.rule = tensor.rule;
+      result.ops = {"reversed"};
+    }
+    return Choose(value, info, result, issue);
+  }
+
+ private:
+  struct Reader {
+    size_t tensor, piece;
+  };
+
+  static Issue Problem(const TensorInfo& info, const std::string& why, const std::string& rule) {
+    return {"CK1223", IssueSeverity::kError, info.name,
+            fmt::format("`{}` cannot be had back: {}", info.name, why),
+            {fmt::format("the rule is at {}", rule), kNote},
+            "leave the tensor out of the target, or mark it optional there"};
+  }
+
+  static bool RepeatsElements(const Piece& piece) {
+    return std::any_of(piece.axes.begin(), piece.axes.end(),
+                       [](const PieceAxis& axis) { return axis.src_stride == 0; });
+  }
+
+  // The right-side tensor as an input of the reversed one.
+  int32_t InputFor(const BoundTensor& tensor, BoundTensor& result) const {
+    for (size_t i = 0; i < result.inputs.size(); ++i) {
+      if (result.inputs[i].source == tensor.target) return static_cast<int32_t>(i);
+    }
+    result.inputs.push_back({tensor.target, {}});
+    return static_cast<int32_t>(result.inputs.size() - 1);
+  }
+
+  // A tensor that went to several places (tied weights) comes back from the first that has it whole.
+  bool Choose(PieceValue& value, const TensorInfo& info, BoundTensor& result, Issue& issue) const {
+    Normalize(value);
+    Result<void> tiling = CheckTiling(value);
+    for (size_t input = 0; !tiling && input < result.inputs.size(); ++input) {
+      PieceValue alone{value.shape, {}};
+      for (const Piece& piece : value.pieces) {
+        if (piece.input == static_cast<int32_t>(input)) alone.pieces.push_back(piece);
+      }
+      if (!CheckTiling(alone)) continue;
+      for (Piece& piece : alone.pieces) piece.input = 0;
+      result.inputs = {result.inputs[input]};
+      value = std::move(alone);
+      tiling = {};
+      break;
+    }
+    if (!tiling) {
+      issue = Problem(info, tiling.error().message(), result.rule.empty() ? "none" : result.rule);
+      return false;
+    }
+    result.value = std::move(value);
+    return true;
+  }
+
+  const BoundPlan& forward_;
+  std::vector<std::vector<Reader>> readers_;
+};
+
+}  // namespace
+
+BindResult Reverse(BindResult forward) {
+  if (!forward.plan) {
+    for (Issue& issue : forward.issues) issue.notes.emplace_back(kNote);
+    return forward;
+  }
+  BindResult result;
+  const BoundPlan& there = *forward.plan;
+  BoundPlan back;
+  back.plan_digest = there.plan_digest;
+  back.packs = there.packs;
+  back.params = there.params;
+  std::vector<bool> used(there.target.size(), false);
+  std::vector<const DroppedTensor*> dropped(there.source.size(), nullptr);
+  for (const DroppedTensor& tensor : there.dropped) dropped[tensor.source] = &tensor;
+  const TensorReverser reverser(there);
+  for (size_t left = 0; left < there.source.size(); ++left) {
+    const TensorInfo& info = there.source[left];
+    if (dropped[left] != nullptr) {
+      if (info.optional) {
+        back.kept.push_back({info.name, "optional in the target"});
+        continue;
+      }
+      result.issues.push_back({"CK1201", IssueSeverity::kError, info.name,
+                               fmt::format("nothing writes {}", DescribeTensor(info)),
+                               {fmt::format("it is dropped at {}", dropped[left]->rule), kNote},
+                               "leave the tensor out of the target, or mark it optional there"});
+      continue;
+    }
+    BoundTensor tensor;
+    Issue issue;
+    if (!reverser.Reverse(left, tensor, issue)) {
+      result.issues.push_back(std::move(issue));
+      continue;
+    }
+    for (const BoundInput& input : tensor.inputs) used[input.source] = true;
+    back.tensors.push_back(std::move(tensor));
+  }
+  // Tensors of the right side that were initialised, and second copies, have no place on the left.
+  for (const BoundTensor& tensor : there.tensors) {
+    if (!used[tensor.target]) back.dropped.push_back({tensor.target, tensor.name, tensor.rule});
+  }
+  for (const KeptTensor& tensor : there.kept) {
+    if (const auto index = there.target.Find(tensor.name)) back.dropped.push_back({*index, tensor.name, tensor.rule});
+  }
+  for (const Issue& note : there.notes) result.issues.push_back(note);
+  if (std::none_of(result.issues.begin(), result.issues.end(),
+                   [](const Issue& issue) { return issue.severity == IssueSeverity::kError; })) {
+    back.source = there.target;
+    back.target = there.source;
+    back.notes = result.issues;
+    result.plan = std::move(back);
+  }
+  return result;
+}
+
+}  // namespace ckmap
