@@ -27,6 +27,12 @@ size_t CountSegments(const plan::Pattern& pattern, std::string_view separator) {
   return count;
 }
 
+size_t LiteralSize(const plan::Pattern& pattern) {
+  size_t size = 0;
+  for (const plan::Part& part : pattern.parts()) size += part.literal().size();
+  return size;
+}
+
 }  // namespace
 
 Result<Renamer> Renamer::Create(const plan::Plan& plan, const Scope& scope) {
@@ -47,10 +53,11 @@ Result<Renamer> Renamer::Create(const plan::Plan& plan, const Scope& scope) {
         NamePattern from,
         NamePattern::Compile(rename->from(), {.separator = renamer.source_separator_, .scope = scope}));
     renamer.entries_.push_back(
-        {rename, CountSegments(rename->from(), renamer.source_separator_), std::move(from)});
+        {rename, CountSegments(rename->from(), renamer.source_separator_), LiteralSize(rename->from()), std::move(from)});
   }
-  std::stable_sort(renamer.entries_.begin(), renamer.entries_.end(),
-                   [](const Entry& a, const Entry& b) { return a.segments > b.segments; });
+  std::stable_sort(renamer.entries_.begin(), renamer.entries_.end(), [](const Entry& a, const Entry& b) {
+    return a.segments != b.segments ? a.segments > b.segments : a.literal_size > b.literal_size;
+  });
   return renamer;
 }
 
@@ -75,11 +82,16 @@ Result<std::string> Renamer::Apply(std::string_view name,
       const char* begin = segments[i].data();
       const std::string_view last = segments[i + entry.segments - 1];
       const std::string_view run(begin, static_cast<size_t>(last.data() + last.size() - begin));
-      captures.clear();
-      if (entry.from.Match(run, *scope_, captures)) {
-        found = &entry;
-        break;
+      if (found != nullptr && (entry.segments != found->segments || entry.literal_size != found->literal_size)) break;
+      Captures here;
+      if (!entry.from.Match(run, *scope_, here)) continue;
+      if (found != nullptr) {
+        return Error(ErrorCode::kMismatch,
+                     fmt::format("two renames fit `{}` of `{}` alike: `{}` and `{}`; make one of them more specific", run,
+                                 name, found->rename->from().text(), entry.rename->from().text()));
       }
+      found = &entry;
+      captures = std::move(here);
     }
     if (found == nullptr) {
       append(segments[i++]);
