@@ -81,7 +81,8 @@ std::string Expectation(const antlr4::misc::IntervalSet& expected,
   if (operators) items.emplace_back("an operator");
   for (const ssize_t entry : expected.toList()) {
     const auto type = static_cast<size_t>(entry);
-    if (entry < 0 || type == kEnd || IsWord(type) || type == CkmapLexer::DOTTED) continue;
+    const bool any_word = has(CkmapLexer::IDENT) && IsWord(type);
+    if (entry < 0 || type == kEnd || any_word || type == CkmapLexer::DOTTED) continue;
     const bool in_expression =
         type == CkmapLexer::NOT || type == CkmapLexer::IF || type == CkmapLexer::TRUE ||
         type == CkmapLexer::FALSE || type == CkmapLexer::INT || type == CkmapLexer::NUMBER ||
@@ -247,7 +248,9 @@ bool ReportingStrategy::AlreadyReported(Parser* parser, const Token* found) cons
     start = std::min(start, statement->start->getTokenIndex());
   }
   const auto first = std::lower_bound(bad_tokens_.begin(), bad_tokens_.end(), start);
-  return first != bad_tokens_.end() && *first <= found->getTokenIndex();
+  if (first == bad_tokens_.end()) return false;
+  auto* tokens = dynamic_cast<antlr4::BufferedTokenStream*>(parser->getTokenStream());
+  return *first <= found->getTokenIndex() || tokens->get(*first)->getLine() == found->getLine();
 }
 
 void ReportingStrategy::SkipStatement(Parser* parser, size_t start) {
@@ -437,6 +440,13 @@ bool ReportingStrategy::ReportSlip(const Mistake& mistake) {
   }
   if (rest.starts_with("&&")) return report({id_, at.begin, at.begin + 2}, "`&&` is no operator", "write `and`", "and");
   if (rest.starts_with("||")) return report({id_, at.begin, at.begin + 2}, "`||` is no operator", "write `or`", "or");
+  if (found == CkmapLexer::COMMA && Within(context, CkmapParser::RuleMapping) &&
+      mistake.Expects(CkmapLexer::ARROW)) {
+    return report(at, "expected an arrow, found `,` behind an operation",
+                  "operations act on all terms before them; to give terms their own, put each in "
+                  "parentheses: `(\"a\" | transpose), \"b\" -> …`",
+                  "");
+  }
   if (found == CkmapLexer::COLON && (Within(context, CkmapParser::RuleArguments) ||
                                      Within(context, CkmapParser::RuleExpr))) {
     return report(at, "an argument is given by `=`, found `:`", "as in `concat(axis=0)`", "=");

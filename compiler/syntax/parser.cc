@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -26,8 +27,9 @@ using grammar::CkmapLexer;
 using grammar::CkmapParser;
 
 constexpr size_t kMaxFileBytes = size_t{8} << 20;
-constexpr size_t kMaxTokens = 1'000'000;
-constexpr size_t kMaxNesting = 200;
+constexpr size_t kMaxTokens = 500'000;
+constexpr size_t kMaxNesting = 200;  // brackets and operators
+constexpr size_t kMaxBlocks = 50;     // braces
 constexpr size_t kMaxErrors = 100;
 
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
@@ -133,7 +135,7 @@ class TokenCheck {
       const size_t type = token.getType();
       if (type == CkmapLexer::UNKNOWN) {
         bad.push_back(i);
-        ReportCharacter(token, i > 0 ? tokens[i - 1].get() : nullptr);
+        if (std::exchange(character_line_, token.getLine()) != token.getLine()) ReportCharacter(token);
       } else if (type == CkmapLexer::UNTERMINATED_STRING || type == CkmapLexer::UNTERMINATED_REGEX) {
         bad.push_back(i);
         ReportUnterminated(token);
@@ -147,11 +149,8 @@ class TokenCheck {
  private:
   Span At(const antlr4::Token& token) const { return TokenSpan(&token, id_, file_); }
 
-  void ReportCharacter(const antlr4::Token& token, const antlr4::Token* previous) {
-    if (previous != nullptr && previous->getType() == CkmapLexer::UNKNOWN &&
-        previous->getStopIndex() + 1 == token.getStartIndex()) {
-      return;
-    }
+  // The first one of a line: the others are often of the same kind.
+  void ReportCharacter(const antlr4::Token& token) {
     Span span = At(token);
     char32_t code = 0;
     const size_t length = DecodeUtf8(file_.text(), span.begin, code);
@@ -223,10 +222,14 @@ class TokenCheck {
         break;
       default: break;
     }
-    if (depth_ <= kMaxNesting) return true;
+    if (token.getType() == CkmapLexer::LBRACE) ++blocks_;
+    if (token.getType() == CkmapLexer::RBRACE && blocks_ > 0) --blocks_;
+    if (depth_ <= kMaxNesting && blocks_ <= kMaxBlocks) return true;
+    const bool blocks = blocks_ > kMaxBlocks;
     sink_.Report(DiagnosticKind::kNestingTooDeep, At(token),
-                 fmt::format("more than {} levels of brackets and operators", kMaxNesting))
-        .Help("name a part of it with `let`")
+                 blocks ? fmt::format("more than {} blocks inside of each other", kMaxBlocks)
+                        : fmt::format("more than {} levels of brackets and operators", kMaxNesting))
+        .Help(blocks ? "join the prefixes of nested `within` blocks" : "name a part of it with `let`")
         .Emit();
     return false;
   }
@@ -266,6 +269,8 @@ class TokenCheck {
   std::vector<size_t> open_;
   size_t operators_ = 0;  // of the expression that is being read, in the innermost bracket
   size_t depth_ = 0;
+  size_t blocks_ = 0;
+  size_t character_line_ = 0;
 };
 
 // ---- the grammar ---------------------------------------------------------------------------------
