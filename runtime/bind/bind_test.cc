@@ -97,6 +97,11 @@ TEST_CASE("a rule with captures splits into the names of the other side") {
   const BoundTensor& k = Find(result, "b.1.k");
   CHECK(k.rule == "test.ckmap:7");
   CHECK(k.ops == std::vector<std::string>{"split(axis=0, sizes=[2, 2, 2])", "permute(1, 0)"});
+  REQUIRE(result.issues.size() == 2);  // square, and three equal parts
+  CHECK(result.issues[0].message ==
+        "test.ckmap:7: `b.0.q` and 5 more fit in another order of their equal parts as well");
+  CHECK(result.issues[1].message ==
+        "test.ckmap:7: `b.0.q` and 5 more fit without the transpose as well: they are square");
   REQUIRE(k.value.pieces.size() == 1);
   CHECK(k.value.pieces[0].src_offset == 4);
   CHECK(k.value.pieces[0].axes == std::vector<PieceAxis>{{2, 1, 2}, {2, 2, 1}});

@@ -132,6 +132,7 @@ Result<void> TargetCheck::Run(std::vector<RuleInstance>& instances) {
   ReportUnknownTargets(instances);
   CheckSources(instances);
   CheckUnread();
+  lint_.Report(issues_);
   return {};
 }
 
@@ -198,6 +199,7 @@ Result<void> TargetCheck::BindClaim(size_t index, const Claim& claim) {
         {RuleNote(instance)}, "correct the operations of the rule");
     return {};
   }
+  lint_.Look(context_, instance, bound);
   bound_.tensors.push_back(std::move(bound));
   return {};
 }

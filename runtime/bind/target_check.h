@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "runtime/bind/rule_binder.h"
+#include "runtime/bind/variant_lint.h"
 
 namespace ckmap {
 
@@ -59,6 +60,7 @@ class TargetCheck {
   std::vector<bool> failed_;                               // a rule for the target was reported
   std::vector<size_t> unused_sources_, unwritten_targets_;
   std::vector<size_t> missing_;
+  VariantLint lint_;
 };
 
 }  // namespace ckmap

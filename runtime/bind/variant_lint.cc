@@ -1,0 +1,60 @@
+#include "runtime/bind/variant_lint.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace ckmap {
+namespace {
+
+bool HasOp(const std::vector<std::string>& ops, std::string_view name) {
+  return std::any_of(ops.begin(), ops.end(), [&](const std::string& op) { return op.starts_with(name); });
+}
+
+bool IsSquare(const Shape& shape) {
+  return shape.size() >= 2 && shape[shape.size() - 1] == shape[shape.size() - 2] && shape.back() > 1;
+}
+
+// Whether at least two of the application's results have one shape.
+bool EqualResults(const RuleInstance& instance) {
+  return instance.writes.size() > 1 &&
+         instance.writes[0].tensor.value.shape == instance.writes[1].tensor.value.shape;
+}
+
+}  // namespace
+
+void VariantLint::Add(const std::string& where, const std::string& what, const std::string& target) {
+  Finding& finding = findings_[{where, what}];
+  if (finding.count++ == 0) finding.first = target;
+}
+
+void VariantLint::Look(const BindContext& context, const RuleInstance& instance, const BoundTensor& bound) {
+  const bool confirmed = instance.rule != nullptr && !instance.rule->exactly().empty();
+  if (confirmed) return;
+  const bool permuted = HasOp(bound.ops, "permute");
+  if (permuted && IsSquare(bound.shape)) Add(bound.rule, "fit without the transpose as well: they are square", bound.name);
+  // Frameworks that agree in a tensor's name seldom differ in its axes, so that plain copies by
+  // name are left alone.
+  if (!permuted && instance.rule != nullptr && instance.layer == nullptr && bound.shape.size() == 2 &&
+      IsSquare(bound.shape)) {
+    Add(bound.rule, "fit transposed as well: they are square", bound.name);
+  }
+  if (HasOp(bound.ops, "split") && EqualResults(instance)) {
+    Add(bound.rule, "fit in another order of their equal parts as well", bound.name);
+  }
+  if ((HasOp(bound.ops, "concat") || HasOp(bound.ops, "stack")) && bound.inputs.size() > 1 &&
+      context.source[bound.inputs[0].source].shape == context.source[bound.inputs[1].source].shape) {
+    Add(bound.rule, "fit with their equal parts in another order as well", bound.name);
+  }
+}
+
+void VariantLint::Report(std::vector<Issue>& issues) const {
+  for (const auto& [key, finding] : findings_) {
+    const std::string others = finding.count > 1 ? fmt::format(" and {} more", finding.count - 1) : "";
+    issues.push_back({"CK1230", IssueSeverity::kNote, finding.first,
+                      fmt::format("{}: `{}`{} {}", key.first, finding.first, others, key.second), {},
+                      "if the rule is right, say so in it: exactly \"why\""});
+  }
+}
+
+}  // namespace ckmap
