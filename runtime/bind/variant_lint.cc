@@ -16,9 +16,9 @@ bool IsSquare(const Shape& shape) {
 }
 
 // Whether at least two of the application's results have one shape.
-bool EqualResults(const RuleInstance& instance) {
-  return instance.writes.size() > 1 &&
-         instance.writes[0].tensor.value.shape == instance.writes[1].tensor.value.shape;
+bool EqualResults(const BindContext& context, const RuleInstance& instance) {
+  return instance.intended.size() > 1 &&
+         context.target[instance.intended[0]].shape == context.target[instance.intended[1]].shape;
 }
 
 }  // namespace
@@ -39,7 +39,7 @@ void VariantLint::Look(const BindContext& context, const RuleInstance& instance,
       IsSquare(bound.shape)) {
     Add(bound.rule, "fit transposed as well: they are square", bound.name);
   }
-  if (HasOp(bound.ops, "split") && EqualResults(instance)) {
+  if (HasOp(bound.ops, "split") && EqualResults(context, instance)) {
     Add(bound.rule, "fit in another order of their equal parts as well", bound.name);
   }
   if ((HasOp(bound.ops, "concat") || HasOp(bound.ops, "stack")) && bound.inputs.size() > 1 &&
