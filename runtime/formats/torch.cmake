@@ -7,12 +7,15 @@ ckmap_layer(formats_torch SOURCES
   pickle_calls.cc
   pickle_opcodes.cc
   pickle_text.cc
+  torch_archive.cc
   torch_checkpoint.cc
+  torch_distributed.cc
   torch_globals.cc
   torch_leaves.cc
   torch_legacy.cc
   torch_numpy.cc
   torch_objects.cc
+  torch_pieces.cc
   torch_stacked.cc
   torch_tar.cc
   torch_tensor.cc
@@ -25,3 +28,4 @@ if(CKMAP_BUILD_TESTS)
 endif()
 ckmap_test(torch_zip_test SOURCES torch_zip_test.cc LINK ckmap_formats_torch ckmap_torch_oracle)
 ckmap_test(torch_legacy_test SOURCES torch_legacy_test.cc LINK ckmap_formats_torch ckmap_torch_oracle)
+ckmap_test(torch_distributed_test SOURCES torch_distributed_test.cc LINK ckmap_formats_torch ckmap_torch_oracle)

@@ -127,6 +127,12 @@ Result<void> TorchCheckpoint::AddPickle(const Pickle& pickle, const TorchObjects
   return {};
 }
 
+void TorchCheckpoint::AddWarning(std::string warning) {
+  if (std::find(warnings_.begin(), warnings_.end(), warning) == warnings_.end()) {
+    warnings_.push_back(std::move(warning));
+  }
+}
+
 bool TorchCheckpoint::AddTensor(TensorInfo info, TensorLayout layout) {
   if (!manifest_.Add(std::move(info))) return false;
   layouts_.push_back(std::move(layout));

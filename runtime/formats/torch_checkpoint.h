@@ -43,7 +43,8 @@ class TorchCheckpoint final : public Checkpoint {
   Result<const ZipArchive*> AddArchive(const InputFile& file, int64_t begin, int64_t length);
   uint32_t AddSource(std::unique_ptr<TorchSource> source);
   void ReplaceSource(uint32_t storage, std::unique_ptr<TorchSource> source);
-  void AddWarning(std::string warning) { warnings_.push_back(std::move(warning)); }
+  void AddWarning(std::string warning);  // each text once
+  const TorchSource& source(uint32_t storage) const { return *sources_[storage]; }
   // The values of the pickle from the root that the options name on.
   Result<void> AddPickle(const Pickle& pickle, const TorchObjects& objects,
                          const OpenOptions& options);

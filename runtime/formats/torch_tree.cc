@@ -94,7 +94,6 @@ class Flattener {
   Result<void> CheckKeys(const Children& children) const;
   Result<void> AddTensor(std::string name, const TorchTensor& tensor);
   Result<void> AddOther(std::string name, OtherEntry entry);
-  Result<void> CheckName(std::string_view name) const;
   Result<void> Charge(size_t work);
 
   const Pickle& pickle_;
@@ -207,27 +206,8 @@ Result<void> Flattener::CheckKeys(const Children& children) const {
   return {};
 }
 
-Result<void> Flattener::CheckName(std::string_view name) const {
-  if (name.size() > kMaxNameBytes) {
-    return Bad(fmt::format("a tensor name of {} bytes (\"{}\"); the limit is {}", name.size(),
-                           Shown(name), kMaxNameBytes));
-  }
-  for (size_t i = 0; i < name.size();) {
-    char32_t code = 0;
-    const size_t length = DecodeUtf8(name, i, code);
-    if (length == 0) return Bad(fmt::format("tensor name \"{}\" is not UTF-8", Shown(name)));
-    if (code < 0x20 || (code >= 0x7f && code < 0xa0)) {
-      return Bad(fmt::format(
-          "tensor name \"{}\" has a control character; rename it where the file came from",
-          Shown(name)));
-    }
-    i += length;
-  }
-  return {};
-}
-
 Result<void> Flattener::AddTensor(std::string name, const TorchTensor& tensor) {
-  CKMAP_RETURN_IF_ERROR(CheckName(name));
+  CKMAP_RETURN_IF_ERROR(CheckTorchName(name));
   TensorInfo info;
   info.name = std::move(name);
   info.dtype = tensor.dtype;
@@ -269,6 +249,25 @@ std::string RootCandidates(std::vector<std::pair<std::string, int64_t>> dicts) {
 }
 
 }  // namespace
+
+Result<void> CheckTorchName(std::string_view name) {
+  if (name.size() > kMaxNameBytes) {
+    return Bad(fmt::format("a tensor name of {} bytes (\"{}\"); the limit is {}", name.size(),
+                           Shown(name), kMaxNameBytes));
+  }
+  for (size_t i = 0; i < name.size();) {
+    char32_t code = 0;
+    const size_t length = DecodeUtf8(name, i, code);
+    if (length == 0) return Bad(fmt::format("tensor name \"{}\" is not UTF-8", Shown(name)));
+    if (code < 0x20 || (code >= 0x7f && code < 0xa0)) {
+      return Bad(fmt::format(
+          "tensor name \"{}\" has a control character; rename it where the file came from",
+          Shown(name)));
+    }
+    i += length;
+  }
+  return {};
+}
 
 Result<TorchEntries> FlattenTorch(const Pickle& pickle, PickleId root,
                                   const TorchObjects& objects) {

@@ -34,6 +34,9 @@ Result<TorchEntries> FlattenTorch(const Pickle& pickle, PickleId root, const Tor
 Result<PickleId> FindTorchRoot(const Pickle& pickle, const TorchObjects& objects,
                                std::string_view path);
 
+// UTF-8 without control characters, at most 64 KiB.
+Result<void> CheckTorchName(std::string_view name);
+
 // A leaf as others() tells it, without its name.
 OtherEntry DescribeTorchLeaf(const Pickle& pickle, PickleId id);
 
