@@ -1,0 +1,138 @@
+// Plain loops without branches over integer bits: the compiler turns them into vector code, once
+// for each instruction set that Highway's foreach_target includes this file for.
+#include "runtime/exec/cast_kernels.h"
+
+#include <bit>
+#include <cstring>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/exec/cast_kernels.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace ckmap {
+namespace HWY_NAMESPACE {
+
+template <typename T>
+HWY_INLINE T Load(const std::byte* from, size_t index) {
+  T value;
+  std::memcpy(&value, from + index * sizeof(T), sizeof(T));
+  return value;
+}
+
+template <typename T>
+HWY_INLINE void Store(std::byte* to, size_t index, T value) {
+  std::memcpy(to + index * sizeof(T), &value, sizeof(T));
+}
+
+HWY_INLINE uint32_t HalfToFloatBits(uint32_t half) {
+  uint32_t body = (half & 0x7fffU) << 13;
+  const uint32_t exponent = body & 0x0f800000U;
+  body += (127U - 15U) << 23;
+  body += exponent == 0x0f800000U ? (128U - 16U) << 23 : 0U;
+  // A subnormal: the hidden bit is put in and taken out again by a subtraction.
+  const float small = std::bit_cast<float>(body + (1U << 23)) - std::bit_cast<float>(113U << 23);
+  body = exponent == 0 ? std::bit_cast<uint32_t>(small) : body;
+  return body | ((half & 0x8000U) << 16);
+}
+
+VectorCounts F32ToF16(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
+  uint32_t overflowed = 0;
+  uint32_t changed = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const auto bits = Load<uint32_t>(src, i);
+    const uint32_t body = bits & 0x7fffffffU;
+    const uint32_t nan = body > 0x7f800000U ? 1U : 0U;
+    // Normal: add just below half of the last kept bit, and that bit itself (ties to even).
+    uint32_t normal = (body + 0xc8000fffU + ((body >> 13) & 1U)) >> 13;
+    normal = normal > 0x7c00U ? 0x7c00U : normal;
+    // Subnormal: adding 0.5 shifts the value to where the last bit of a float is worth 2^-24.
+    const float sum = std::bit_cast<float>(body) + 0.5F;
+    const uint32_t small = std::bit_cast<uint32_t>(sum) - 0x3f000000U;
+    const bool is_small = body < 0x38800000U;
+    const uint32_t quiet = 0x7e00U | ((body >> 13) & 0x3ffU);
+    uint32_t half = is_small ? small : normal;
+    half = nan != 0 ? quiet : half;
+    const float back = static_cast<float>(static_cast<int32_t>(small & 0xffffU)) * 0x1p-24F;
+    const uint32_t lost_small = back != std::bit_cast<float>(body) ? 1U : 0U;
+    const uint32_t lost_normal = (body & 0x1fffU) != 0 ? 1U : 0U;
+    const uint32_t over = (body < 0x7f800000U ? 1U : 0U) & (half == 0x7c00U ? 1U : 0U);
+    overflowed += over;
+    changed += ((is_small ? lost_small : lost_normal) & (nan ^ 1U)) | over;
+    Store(dst, i, static_cast<uint16_t>(half | ((bits >> 16) & 0x8000U)));
+  }
+  return {overflowed, changed};
+}
+
+VectorCounts F32ToBF16(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
+  uint32_t overflowed = 0;
+  uint32_t changed = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const auto bits = Load<uint32_t>(src, i);
+    const uint32_t body = bits & 0x7fffffffU;
+    const uint32_t nan = body > 0x7f800000U ? 1U : 0U;
+    const uint32_t rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
+    const uint32_t out = nan != 0 ? (bits >> 16) | 0x40U : rounded;
+    const uint32_t over = (body < 0x7f800000U ? 1U : 0U) & ((out & 0x7fffU) == 0x7f80U ? 1U : 0U);
+    overflowed += over;
+    changed += ((bits & 0xffffU) != 0 ? 1U : 0U) & (nan ^ 1U);
+    Store(dst, i, static_cast<uint16_t>(out));
+  }
+  return {overflowed, changed};
+}
+
+VectorCounts F16ToF32(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
+  for (size_t i = 0; i < count; ++i) Store(dst, i, HalfToFloatBits(Load<uint16_t>(src, i)));
+  return {};
+}
+
+VectorCounts BF16ToF32(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    Store(dst, i, static_cast<uint32_t>(Load<uint16_t>(src, i)) << 16);
+  }
+  return {};
+}
+
+VectorCounts F64ToF32(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
+  uint32_t overflowed = 0;
+  uint32_t changed = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const auto value = Load<double>(src, i);
+    const auto out = static_cast<float>(value);
+    const uint64_t body = std::bit_cast<uint64_t>(value) & 0x7fffffffffffffffU;
+    const uint32_t out_body = std::bit_cast<uint32_t>(out) & 0x7fffffffU;
+    overflowed += (body < 0x7ff0000000000000U ? 1U : 0U) & (out_body == 0x7f800000U ? 1U : 0U);
+    changed += (static_cast<double>(out) != value ? 1U : 0U) & (body <= 0x7ff0000000000000U ? 1U : 0U);
+    Store(dst, i, out);
+  }
+  return {overflowed, changed};
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace ckmap
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace ckmap {
+namespace {
+
+HWY_EXPORT(F32ToF16);
+HWY_EXPORT(F32ToBF16);
+HWY_EXPORT(F16ToF32);
+HWY_EXPORT(BF16ToF32);
+HWY_EXPORT(F64ToF32);
+
+}  // namespace
+
+VectorCast FindVectorCast(DType from, DType to) {
+  if (from == DType::kF32 && to == DType::kF16) return HWY_DYNAMIC_DISPATCH(F32ToF16);
+  if (from == DType::kF32 && to == DType::kBF16) return HWY_DYNAMIC_DISPATCH(F32ToBF16);
+  if (from == DType::kF16 && to == DType::kF32) return HWY_DYNAMIC_DISPATCH(F16ToF32);
+  if (from == DType::kBF16 && to == DType::kF32) return HWY_DYNAMIC_DISPATCH(BF16ToF32);
+  if (from == DType::kF64 && to == DType::kF32) return HWY_DYNAMIC_DISPATCH(F64ToF32);
+  return nullptr;
+}
+
+}  // namespace ckmap
+#endif  // HWY_ONCE

@@ -1,0 +1,80 @@
+// Which work there is: tasks that any thread can do in any order, none of which writes a byte that
+// another one writes. Tasks stand in the order of the output files.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "runtime/base/result.h"
+#include "runtime/exec/box.h"
+#include "runtime/exec/lower.h"
+#include "runtime/formats/writer.h"
+
+namespace ckmap {
+
+// How one thread's memory is divided, bytes.
+struct Budget {
+  int threads = 1;
+  int64_t strip = 0;    // what is put together before it is written
+  int64_t convert = 0;  // elements between the gather and the casts
+  int64_t staging = 0;  // source bytes
+
+  int64_t small() const { return strip / 4; }  // tensors up to this are done in batches
+  int64_t total() const { return strip + convert + staging; }
+
+  // Fewer threads than asked for if the memory is too little for them.
+  static Budget Make(int threads, int64_t max_memory);
+};
+
+// A tensor that is done in more than one task.
+struct LargeTensor {
+  size_t tensor = 0;  // index into BoundPlan::tensors
+  LoweredTensor lowered;
+  std::vector<FileExtent> extents;
+};
+
+// Several small tensors that lie close together in one output file.
+struct BatchTask {
+  size_t begin = 0;  // range of Schedule::order
+  size_t end = 0;
+};
+
+// `bytes` of the target that one input gives in the same order, or that are filled.
+struct RunTask {
+  std::shared_ptr<const LargeTensor> large;
+  int32_t input = 0;
+  int64_t src = 0;  // in the input's storage
+  int64_t dst = 0;
+  int64_t bytes = 0;  // of the target
+};
+
+// Boxes that together write the stretches dst + Σ ik * outer_k (outer[k].dst), each `run` bytes.
+struct RegionTask {
+  std::shared_ptr<const LargeTensor> large;
+  std::vector<Box> boxes;
+  int64_t dst = 0;
+  int64_t run = 0;
+  std::vector<CopyAxis> outer;  // src is not used
+};
+
+struct Task {
+  enum class Kind { kBatch, kRun, kRegion } kind = Kind::kBatch;
+  BatchTask batch;
+  RunTask run;
+  RegionTask region;
+};
+
+struct Schedule {
+  std::vector<size_t> order;  // tensors that are not empty, as they lie in the output
+  std::vector<Task> tasks;
+};
+
+// Errors are those of LowerTensor, with the tensor's name.
+Result<Schedule> MakeSchedule(const BoundPlan& plan, const Checkpoint& source,
+                              const CheckpointWriter& writer, const Budget& budget);
+
+// Holes in source segments up to this are read along.
+inline constexpr int64_t kMaxGap = 2048;
+
+}  // namespace ckmap
