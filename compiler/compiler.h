@@ -15,7 +15,8 @@ namespace ckmap {
 struct CompileOptions {
   std::vector<std::string> pack_path;               // folders that hold packs, first wins
   std::map<std::string, std::string> memory_files;  // path → text, before the disk (tests, editors)
-  bool reverse = false;
+  std::map<std::string, std::string> defines;       // parameter → value as typed; fixed in the plan
+  bool reverse = false;                             // the plan runs from right to left
 };
 
 struct CompileResult {

@@ -1,0 +1,78 @@
+#include "compiler/cli/app.h"
+
+#include <cstdio>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "compiler/cli/commands.h"
+
+namespace ckmap {
+namespace {
+
+constexpr int kUsageExit = static_cast<int>(ErrorCode::kUsage);
+
+void AddCommon(CLI::App& app, CompilerArgs& args) {
+  app.add_option("-I", args.includes, "Look for packs in this folder too (may be repeated)")->type_name("DIR")->allow_extra_args(false);
+  app.add_option("-D", args.defines, "Fix a parameter: name=value (may be repeated)")->type_name("NAME=VALUE")->allow_extra_args(false);
+  app.add_option("--config", args.config, "Fix the parameters that this config.json holds")->type_name("FILE");
+  app.add_option("--format", args.format, "How mistakes are printed: text or json")->check(CLI::IsMember({"text", "json"}));
+  app.add_option("--color", args.color, "Colour: auto, always or never")->check(CLI::IsMember({"auto", "always", "never"}));
+}
+
+int Run(CLI::App& app, int argc, char** argv) {
+  CompilerArgs args;
+  std::string code, pack, file;
+  app.set_version_flag("--version", "ckmapc " CKMAP_VERSION);
+  app.require_subcommand(0, 1);
+  app.add_option("FILE", file, "Rules (.ckmap), or the name of a pack");
+  app.add_option("-o,--output", args.output, "Where the plan goes; otherwise beside FILE, ending in .ckplan")->type_name("FILE.ckplan");
+  app.add_flag("--reverse", args.reverse, "Compile the migration from right to left");
+  AddCommon(app, args);
+  app.footer("Exit codes: 0 done, 1 the rules are wrong, 2 usage, 3 malformed input, 4 I/O, 5 a limit.");
+
+  CLI::App* check = app.add_subcommand("check", "Check rules and write nothing");
+  check->add_option("FILE", args.files, "Rules, or names of packs")->required();
+  check->add_flag("--reverse", args.reverse, "Check that the migration can be reversed");
+  AddCommon(*check, args);
+  CLI::App* explain = app.add_subcommand("explain", "Say what a code of a message means");
+  explain->add_option("CODE", code, "As CK0301")->required();
+  CLI::App* packs = app.add_subcommand("pack", "What packs there are");
+  packs->require_subcommand(1);
+  CLI::App* list = packs->add_subcommand("list", "List the packs on the pack path");
+  list->add_option("-I", args.includes, "Look in this folder too")->type_name("DIR")->allow_extra_args(false);
+  CLI::App* show = packs->add_subcommand("show", "Show one pack: its migrations and parameters");
+  show->add_option("NAME", pack, "Name of the pack")->required();
+  show->add_option("-I", args.includes, "Look in this folder too")->type_name("DIR")->allow_extra_args(false);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kUsageExit;
+  }
+  if (check->parsed()) return CheckCommand(args);
+  if (explain->parsed()) return ExplainCommand(code);
+  if (list->parsed()) return PackListCommand(args);
+  if (show->parsed()) return PackShowCommand(args, pack);
+  if (file.empty()) {
+    fmt::print(stderr, "ckmapc: error: no FILE is given\n\n{}", app.help());
+    return kUsageExit;
+  }
+  args.files = {file};
+  return CompileCommand(args);
+}
+
+}  // namespace
+
+int RunCkmapc(int argc, char** argv) {
+  CLI::App app("Compiles checkpoint migrations: rules (.ckmap) to plans (.ckplan).", "ckmapc");
+  try {
+    return Run(app, argc, argv);
+  } catch (const std::exception& error) {
+    // Out of memory, or a stream that broke: nothing that the rules or the files could cause.
+    fmt::print(stderr, "ckmapc: error: {}\n", error.what());
+    return static_cast<int>(ErrorCode::kIo);
+  }
+}
+
+}  // namespace ckmap

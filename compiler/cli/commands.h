@@ -1,0 +1,46 @@
+// The commands of `ckmapc`, one function each. They return exit codes.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "compiler/compiler.h"
+
+namespace ckmap {
+
+struct CompilerArgs {
+  std::vector<std::string> files;     // or names of packs: "resnet", "resnet/torchvision2mindcv"
+  std::string output;                 // -o; empty: the file's name with .ckplan
+  std::vector<std::string> includes;  // -I
+  std::vector<std::string> defines;   // -D name=value
+  std::string config;                 // --config
+  bool reverse = false;
+  std::string format = "text";
+  std::string color = "auto";
+};
+
+// -I, then $CKMAP_PACKS, then the packs of the source tree (for a program in its build folder), then
+// those installed beside the program.
+std::vector<std::string> PackPath(const std::vector<std::string>& includes);
+
+// A file as it is; a pack's name as the path of its rules. Unknown names are returned unchanged.
+std::string ResolveFile(const std::string& name, const std::vector<std::string>& pack_path);
+
+int CompileCommand(const CompilerArgs& args);
+int CheckCommand(const CompilerArgs& args);
+int ExplainCommand(const std::string& code);
+int PackListCommand(const CompilerArgs& args);
+int PackShowCommand(const CompilerArgs& args, const std::string& name);
+
+// ---- shared by them --------------------------------------------------------------------------------
+
+// Diagnostics on stderr as text, or on stdout as JSON.
+void PrintDiagnostics(const CompileResult& result, const CompilerArgs& args);
+// 0, 1 for mistakes in the rules, 4 if the file itself cannot be read.
+int ExitCode(const CompileResult& result);
+int PrintError(const Error& error);
+
+// Complete or absent: a temporary file in the same folder, fsync, rename.
+Result<void> WriteAtomically(const std::string& path, std::string_view data);
+
+}  // namespace ckmap

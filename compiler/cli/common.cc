@@ -1,0 +1,105 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "compiler/cli/commands.h"
+#include "compiler/diag/render_json.h"
+#include "compiler/diag/render_text.h"
+#include "compiler/sema/loader.h"
+#include "runtime/base/file.h"
+
+namespace ckmap {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool UseColor(const std::string& color) {
+  if (color != "auto") return color == "always";
+  const char* none = std::getenv("NO_COLOR");
+  return (none == nullptr || *none == '\0') && isatty(STDERR_FILENO) == 1;
+}
+
+}  // namespace
+
+std::vector<std::string> PackPath(const std::vector<std::string>& includes) {
+  std::vector<std::string> path = includes;
+  if (const char* variable = std::getenv("CKMAP_PACKS"); variable != nullptr && *variable != '\0') path.emplace_back(variable);
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  if (error) return path;
+  const fs::path root = program.parent_path().parent_path();
+  if (fs::exists(root / "CMakeCache.txt", error)) path.emplace_back(CKMAP_SOURCE_RULES);
+  path.push_back((root / "share/ckmap/packs").string());
+  return path;
+}
+
+std::string ResolveFile(const std::string& name, const std::vector<std::string>& pack_path) {
+  std::error_code error;
+  if (fs::exists(name, error) || name.ends_with(".ckmap")) return name;
+  const size_t slash = name.find('/');
+  SourceMap sources;
+  DiagnosticSink sink;
+  const FoundPack found = FindPack(name.substr(0, slash), LoadOptions{pack_path, {}}, sources, sink);
+  if (found.folder.empty()) return name;
+  const std::string wanted = slash == std::string::npos ? "" : name.substr(slash + 1);
+  std::string file = wanted.empty() ? found.pack.library : "";
+  for (const PackMigration& migration : found.pack.migrations) {
+    if (migration.name == wanted || (wanted.empty() && file.empty() && found.pack.migrations.size() == 1)) file = migration.file;
+  }
+  return file.empty() ? name : (fs::path(found.folder) / file).string();
+}
+
+void PrintDiagnostics(const CompileResult& result, const CompilerArgs& args) {
+  if (args.format == "json") {
+    fmt::print("{}", RenderJson(result.diagnostics, result.sources));
+  } else {
+    fmt::print(stderr, "{}", RenderText(result.diagnostics, result.sources, {UseColor(args.color)}));
+  }
+}
+
+int ExitCode(const CompileResult& result) {
+  if (result.plan) return 0;
+  for (const Diagnostic& diagnostic : result.diagnostics) {
+    const bool main_file = diagnostic.primary.file.index == 0 && diagnostic.primary.end == 0;
+    if (diagnostic.kind == DiagnosticKind::kFileNotRead && main_file) return static_cast<int>(ErrorCode::kIo);
+    if (diagnostic.kind == DiagnosticKind::kPlanLimit) return static_cast<int>(ErrorCode::kLimit);
+  }
+  return static_cast<int>(ErrorCode::kMismatch);
+}
+
+int PrintError(const Error& error) {
+  fmt::print(stderr, "ckmapc: error: {}\n", error.message());
+  return static_cast<int>(error.code());
+}
+
+Result<void> WriteAtomically(const std::string& path, std::string_view data) {
+  std::string temporary = path + ".XXXXXX";
+  const int fd = mkstemp(temporary.data());
+  if (fd < 0) return IoError("cannot create", errno).Context(path);
+  const mode_t mask = umask(0);
+  umask(mask);
+  fchmod(fd, 0666 & ~mask);
+  Result<void> written = WriteAt(fd, 0, std::as_bytes(std::span(data)));
+  if (written && fsync(fd) != 0) written = IoError("cannot write", errno);
+  if (close(fd) != 0 && written) written = IoError("cannot write", errno);
+  if (written && std::rename(temporary.c_str(), path.c_str()) != 0) written = IoError("cannot rename", errno);
+  if (!written) {
+    unlink(temporary.c_str());
+    return std::move(written).error().Context(path);
+  }
+  const std::string folder = fs::path(path).parent_path().string();
+  const int folder_fd = open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder_fd >= 0) {
+    fsync(folder_fd);
+    close(folder_fd);
+  }
+  return {};
+}
+
+}  // namespace ckmap

@@ -1,0 +1,115 @@
+#include <filesystem>
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include "compiler/cli/commands.h"
+#include "compiler/sema/suggest.h"
+#include "plan.pb.h"
+#include "runtime/base/file.h"
+
+namespace ckmap {
+namespace {
+
+namespace fs = std::filesystem;
+
+Result<void> ReadDefines(const std::vector<std::string>& defines, CompileOptions& options) {
+  for (const std::string& define : defines) {
+    const size_t equals = define.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return Error(ErrorCode::kUsage, fmt::format("-D {}: write name=value", define));
+    }
+    options.defines[define.substr(0, equals)] = define.substr(equals + 1);
+  }
+  return {};
+}
+
+// The scalar at a dotted path; nullopt: the config does not hold it.
+std::optional<std::string> Lookup(simdjson::dom::element element, std::string_view path) {
+  while (!path.empty()) {
+    const size_t dot = path.find('.');
+    if (element.at_key(path.substr(0, dot)).get(element) != simdjson::SUCCESS) return std::nullopt;
+    path.remove_prefix(dot == std::string_view::npos ? path.size() : dot + 1);
+  }
+  if (element.is_string()) return std::string(element.get_string().value_unsafe());
+  if (element.is_object() || element.is_array() || element.is_null()) return std::nullopt;
+  return simdjson::minify(element);
+}
+
+// Parameters that the program reads from a config, with what `config` holds for them.
+Result<void> ReadConfig(const std::string& config, const Plan& plan, CompileOptions& options) {
+  CKMAP_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(config));
+  simdjson::dom::parser parser;
+  simdjson::dom::element root;
+  if (const auto error = parser.parse(text).get(root); error != simdjson::SUCCESS) {
+    return Error(ErrorCode::kMalformed, simdjson::error_message(error)).Context(config);
+  }
+  for (const plan::Variable& variable : plan.proto().variables()) {
+    if (!variable.is_param() || variable.fixed() || variable.config_key().empty()) continue;
+    if (std::optional<std::string> value = Lookup(root, variable.config_key())) options.defines.try_emplace(variable.name(), *std::move(value));
+  }
+  return {};
+}
+
+Result<void> CheckDefines(const CompileOptions& options, const Plan& plan) {
+  std::vector<std::string> known;
+  for (const plan::Variable& variable : plan.proto().variables()) {
+    if (variable.is_param()) known.push_back(variable.name());
+  }
+  for (const auto& [name, value] : options.defines) {
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    std::string help = DidYouMean(name, known);
+    if (help.empty()) help = known.empty() ? "the rules have no parameters" : fmt::format("the parameters are {}", ListOf(known, "and"));
+    return Error(ErrorCode::kUsage, fmt::format("-D {}={}: there is no parameter `{}`: {}", name, value, name, help));
+  }
+  return {};
+}
+
+// Compiles with the parameters that the command line fixes.
+Result<CompileResult> CompileFile(const std::string& file, const CompilerArgs& args) {
+  CompileOptions options;
+  options.pack_path = PackPath(args.includes);
+  options.reverse = args.reverse;
+  CKMAP_RETURN_IF_ERROR(ReadDefines(args.defines, options));
+  const std::string path = ResolveFile(file, options.pack_path);
+  CompileResult result = Compile(path, options);
+  if (!result.plan) return result;
+  CKMAP_RETURN_IF_ERROR(CheckDefines(options, *result.plan));
+  if (args.config.empty()) return result;
+  CKMAP_RETURN_IF_ERROR(ReadConfig(args.config, *result.plan, options));
+  return Compile(path, options);
+}
+
+std::string DefaultOutput(const std::string& file) {
+  if (file.ends_with(".ckmap")) return fs::path(file).replace_extension(".ckplan").string();
+  return fs::path(file).filename().string() + ".ckplan";
+}
+
+}  // namespace
+
+int CompileCommand(const CompilerArgs& args) {
+  Result<CompileResult> result = CompileFile(args.files[0], args);
+  if (!result) return PrintError(result.error());
+  PrintDiagnostics(*result, args);
+  if (!result->plan) return ExitCode(*result);
+  const std::string output = args.output.empty() ? DefaultOutput(args.files[0]) : args.output;
+  if (Result<void> written = WriteAtomically(output, SerializePlan(result->plan->proto())); !written) return PrintError(written.error());
+  const plan::Plan& plan = result->plan->proto();
+  fmt::print(stderr, "{}: {} rule{}, {} layer{}, {} rename{}\n", output, plan.rules_size(), plan.rules_size() == 1 ? "" : "s",
+             plan.layers_size(), plan.layers_size() == 1 ? "" : "s", plan.renames_size(), plan.renames_size() == 1 ? "" : "s");
+  return 0;
+}
+
+int CheckCommand(const CompilerArgs& args) {
+  int exit = 0;
+  for (const std::string& file : args.files) {
+    Result<CompileResult> result = CompileFile(file, args);
+    if (!result) return PrintError(result.error());
+    PrintDiagnostics(*result, args);
+    if (result->plan && args.format == "text") fmt::print(stderr, "{}: no errors\n", file);
+    exit = std::max(exit, ExitCode(*result));
+  }
+  return exit;
+}
+
+}  // namespace ckmap

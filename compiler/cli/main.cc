@@ -1,0 +1,3 @@
+#include "compiler/cli/app.h"
+
+int main(int argc, char** argv) { return ckmap::RunCkmapc(argc, argv); }

@@ -1,0 +1,53 @@
+// Types of expressions.
+#pragma once
+
+#include <optional>
+#include <variant>
+
+#include "compiler/sema/scope.h"
+
+namespace ckmap {
+
+// Types the expressions of one file, or of one rule in it.
+class ExprTyper {
+ public:
+  // `rule` may be null: no captures and dims are in scope then.
+  ExprTyper(Variables& variables, size_t unit, RuleScope* rule, DiagnosticSink& sink)
+      : variables_(variables), unit_(unit), rule_(rule), sink_(sink) {}
+
+  // What is wrong is reported and becomes kInvalid, which fits everywhere.
+  TypedExpr Type(const ast::Expr& expr);
+  // The same, and a report unless the value is of type `want` (an integer is a number too).
+  // `what` names the value in the message: "the condition".
+  TypedExpr Expect(const ast::Expr& expr, ValueType want, std::string_view what);
+
+ private:
+  TypedExpr TypeName(const ast::NameRef& ref, Span span);
+  TypedExpr TypeUnary(const ast::Unary& unary, Span span);
+  TypedExpr TypeBinary(const ast::Binary& binary, Span span);
+  TypedExpr TypeConditional(const ast::Conditional& conditional, Span span);
+  TypedExpr TypeCall(const ast::CallExpr& call, Span span);
+  TypedExpr TypeTensorName(const ast::Expr& expr, std::string_view function);
+  std::optional<NamePart> TypeNamePart(const ast::PatternPart& part);
+  bool WantNumber(const TypedExpr& expr, std::string_view op);
+  TypedExpr Mistyped(DiagnosticKind kind, Span span, std::string message, std::string help = "");
+
+  Variables& variables_;
+  size_t unit_;
+  RuleScope* rule_;
+  DiagnosticSink& sink_;
+};
+
+// A value that is known when the rules are compiled.
+using Constant = std::variant<int64_t, double, bool, std::string>;
+
+// Lets and fixed params are looked into; a param that may still change is not constant. nullopt also
+// for arithmetic that has no value (x / 0).
+std::optional<Constant> EvaluateConstant(const TypedExpr& expr, const Variables& variables);
+std::optional<int64_t> EvaluateInt(const TypedExpr& expr, const Variables& variables);
+
+// Integer arithmetic that a plan may hold. nullopt: overflow, division by zero, or `/` that
+// leaves a remainder.
+std::optional<int64_t> IntegerOp(std::string_view op, int64_t a, int64_t b);
+
+}  // namespace ckmap

@@ -1,0 +1,11 @@
+// Proofs over names, with no checkpoint at hand: rules that write one target, rules that can never
+// apply, maps that are not one to one. Each comes with concrete names as its witness.
+#pragma once
+
+#include "compiler/sema/expr.h"
+
+namespace ckmap {
+
+void CheckOverlaps(const RuleSet& rules, const Variables& variables, DiagnosticSink& sink);
+
+}  // namespace ckmap

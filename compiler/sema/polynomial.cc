@@ -1,0 +1,105 @@
+#include "compiler/sema/polynomial.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace ckmap {
+namespace {
+
+constexpr size_t kMaxTerms = 64;
+
+}  // namespace
+
+Polynomial::Polynomial(int64_t constant) {
+  if (constant != 0) terms_[{}] = constant;
+}
+
+Polynomial Polynomial::Symbol(const std::string& name, bool generic) {
+  Polynomial result;
+  result.terms_[{generic ? "." + name : name}] = 1;
+  return result;
+}
+
+std::optional<int64_t> Polynomial::AsConstant() const {
+  if (terms_.empty()) return 0;
+  if (terms_.size() == 1 && terms_.begin()->first.empty()) return terms_.begin()->second;
+  return std::nullopt;
+}
+
+std::optional<Polynomial> Polynomial::Add(const Polynomial& a, const Polynomial& b, int64_t factor) {
+  Polynomial sum = a;
+  for (const auto& [monomial, coefficient] : b.terms_) {
+    int64_t scaled = 0;
+    int64_t& value = sum.terms_[monomial];
+    if (__builtin_mul_overflow(coefficient, factor, &scaled)) return std::nullopt;
+    if (__builtin_add_overflow(value, scaled, &value)) return std::nullopt;
+    if (value == 0) sum.terms_.erase(monomial);
+  }
+  return sum.terms_.size() <= kMaxTerms ? std::optional(std::move(sum)) : std::nullopt;
+}
+
+std::optional<Polynomial> Polynomial::Multiply(const Polynomial& a, const Polynomial& b) {
+  Polynomial product;
+  for (const auto& [left, x] : a.terms_) {
+    Polynomial row;
+    for (const auto& [right, y] : b.terms_) {
+      Monomial merged = left;
+      merged.insert(merged.end(), right.begin(), right.end());
+      std::sort(merged.begin(), merged.end());
+      if (merged.size() > kMaxTerms || __builtin_mul_overflow(x, y, &row.terms_[merged])) return std::nullopt;
+    }
+    std::optional<Polynomial> sum = Add(product, row);
+    if (!sum) return std::nullopt;
+    product = *std::move(sum);
+  }
+  return product;
+}
+
+std::optional<Polynomial> Polynomial::Divide(const Polynomial& a, const Polynomial& b) {
+  if (a == b && !b.terms_.empty()) return Polynomial(1);
+  if (b.terms_.size() != 1) return std::nullopt;
+  const auto& [divisor, by] = *b.terms_.begin();
+  Polynomial quotient;
+  for (const auto& [monomial, coefficient] : a.terms_) {
+    if (!std::includes(monomial.begin(), monomial.end(), divisor.begin(), divisor.end())) return std::nullopt;
+    if ((coefficient == INT64_MIN && by == -1) || coefficient % by != 0) return std::nullopt;
+    Monomial rest;
+    std::set_difference(monomial.begin(), monomial.end(), divisor.begin(), divisor.end(), std::back_inserter(rest));
+    quotient.terms_[rest] = coefficient / by;
+  }
+  return quotient;
+}
+
+bool Polynomial::NeverEqual(const Polynomial& a, const Polynomial& b) {
+  const std::optional<Polynomial> difference = Add(a, b, -1);
+  if (!difference || difference->terms_.empty()) return false;
+  for (const auto& [monomial, coefficient] : difference->terms_) {
+    for (const std::string& name : monomial) {
+      if (name[0] != '.') return false;
+    }
+  }
+  return true;
+}
+
+std::string Polynomial::Text() const {
+  if (terms_.empty()) return "0";
+  std::string text;
+  // The constant last, as people write it.
+  std::vector<std::pair<Monomial, int64_t>> order(terms_.begin(), terms_.end());
+  std::stable_partition(order.begin(), order.end(), [](const auto& term) { return !term.first.empty(); });
+  for (const auto& [monomial, coefficient] : order) {
+    const int64_t size = coefficient < 0 && coefficient != INT64_MIN ? -coefficient : coefficient;
+    if (!text.empty()) text += coefficient < 0 ? " - " : " + ";
+    if (text.empty() && coefficient < 0) text += "-";
+    std::string product = size != 1 || monomial.empty() ? fmt::format("{}", size) : "";
+    for (const std::string& name : monomial) {
+      if (!product.empty()) product += "*";
+      product += name[0] == '.' ? name.substr(1) : name;
+    }
+    text += product;
+  }
+  return text;
+}
+
+}  // namespace ckmap

@@ -1,0 +1,135 @@
+#include "compiler/sema/reversible.h"
+
+#include <set>
+
+#include <fmt/format.h>
+
+namespace ckmap {
+namespace {
+
+using Names = std::set<std::string, std::less<>>;
+
+void CapturesOf(const TypedExpr& expr, Names& names) {
+  if (expr.kind == TypedExpr::Kind::kCapture) names.insert(expr.text);
+  for (const TypedExpr& arg : expr.args) CapturesOf(arg, names);
+}
+
+// Slope of `expr` in `capture`, if it is linear in it alone.
+std::optional<int64_t> Slope(const TypedExpr& expr, const std::string& capture, const Variables& variables) {
+  if (expr.kind == TypedExpr::Kind::kCapture) return expr.text == capture ? 1 : 0;
+  if (expr.kind != TypedExpr::Kind::kCall) return 0;
+  if (expr.args.size() == 1 && expr.text == "neg") {
+    const auto inner = Slope(expr.args[0], capture, variables);
+    return inner ? std::optional(-*inner) : std::nullopt;
+  }
+  if (expr.args.size() != 2) return std::nullopt;
+  const auto left = Slope(expr.args[0], capture, variables), right = Slope(expr.args[1], capture, variables);
+  if (!left || !right) return std::nullopt;
+  if (expr.text == "+") return *left + *right;
+  if (expr.text == "-") return *left - *right;
+  if (*left == 0 && *right == 0) return 0;
+  if (expr.text != "*") return std::nullopt;
+  const TypedExpr& factor = *left == 0 ? expr.args[0] : expr.args[1];
+  const auto constant = EvaluateInt(factor, variables);
+  return constant ? IntegerOp("*", *constant, *left == 0 ? *right : *left) : std::nullopt;
+}
+
+class Reverser {
+ public:
+  Reverser(const TypedRule& rule, const Variables& variables) : rule_(rule), variables_(variables) {}
+
+  std::optional<Obstacle> Find() {
+    CheckOps(rule_.source);
+    CollectTarget();
+    CheckNames(rule_.source);
+    return std::move(found_);
+  }
+
+ private:
+  void Put(Span span, std::string reason, std::string help) {
+    if (!found_) found_ = Obstacle{span, std::move(reason), std::move(help)};
+  }
+
+  void CheckOps(const TypedPipeline& pipeline) {
+    for (const TypedTerm& term : pipeline.terms) {
+      if (const auto* inner = std::get_if<std::shared_ptr<TypedPipeline>>(&term.kind)) CheckOps(**inner);
+    }
+    for (const TypedOp& op : pipeline.ops) {
+      if (op.spec == nullptr || !op.spec->inverse.empty()) continue;
+      Put(op.name_span, fmt::format("`{}` cannot be undone", op.spec->name), "write `->`");
+    }
+  }
+
+  void CollectTarget() {
+    for (const TypedTerm& term : rule_.target.terms) {
+      const auto* pattern = std::get_if<NamePattern>(&term.kind);
+      if (pattern == nullptr) continue;
+      for (const NamePart& part : pattern->parts) {
+        if (part.kind == NamePart::Kind::kReference) known_.insert(part.text);
+        if (part.kind == NamePart::Kind::kCapture) known_.insert(part.capture.name);
+        if (part.kind == NamePart::Kind::kExpr) CollectExpr(part.expr);
+      }
+    }
+  }
+
+  // Arithmetic in one capture of slope other than 0 gives the capture back; more than one capture
+  // is settled over the ranges, when the map is proved to be one to one.
+  void CollectExpr(const TypedExpr& expr) {
+    Names names;
+    CapturesOf(expr, names);
+    bool ranged = true;
+    for (const std::string& name : names) ranged = ranged && HasRange(name);
+    const bool linear = names.size() == 1 && Slope(expr, *names.begin(), variables_).value_or(0) != 0;
+    if (ranged || linear) known_.insert(names.begin(), names.end());
+  }
+
+  bool HasRange(const std::string& name) const {
+    for (const TypedRange& range : rule_.ranges) {
+      if (range.capture == name) return true;
+    }
+    return false;
+  }
+
+  void CheckNames(const TypedPipeline& pipeline) {
+    for (const TypedTerm& term : pipeline.terms) {
+      if (const auto* inner = std::get_if<std::shared_ptr<TypedPipeline>>(&term.kind)) {
+        CheckNames(**inner);
+        continue;
+      }
+      const auto& pattern = *std::get_if<NamePattern>(&term.kind);
+      if (!pattern.regex.empty()) {
+        Put(term.span, "a regular expression cannot be written as a name", "use captures in a quoted name, or write `->`");
+      }
+      for (const NamePart& part : pattern.parts) {
+        if (part.kind == NamePart::Kind::kCapture) CheckKnown(part.capture.name, part.span, part.capture.gather);
+        if (part.kind != NamePart::Kind::kExpr) continue;
+        Names names;
+        CapturesOf(part.expr, names);
+        for (const std::string& name : names) CheckKnown(name, part.span, false);
+      }
+    }
+  }
+
+  void CheckKnown(const std::string& name, Span span, bool gather) {
+    if (gather || known_.contains(name)) return;
+    if (name[0] == '*') {
+      Put(span, "the right side does not hold this wildcard, so its text is lost", "use it on the right too, or write `->`");
+    } else {
+      Put(span, fmt::format("capture `{}` cannot be recovered from the right side", name),
+          HasRange(name) ? "use it on the right too, or write `->`" : fmt::format("use `{{{}}}` on the right, give a range with `where`, or write `->`", name));
+    }
+  }
+
+  const TypedRule& rule_;
+  const Variables& variables_;
+  Names known_;
+  std::optional<Obstacle> found_;
+};
+
+}  // namespace
+
+std::optional<Obstacle> FindObstacle(const TypedRule& rule, const Variables& variables) {
+  return Reverser(rule, variables).Find();
+}
+
+}  // namespace ckmap

@@ -1,0 +1,322 @@
+#include "compiler/sema/rule_builder.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "compiler/sema/op_check.h"
+#include "compiler/sema/suggest.h"
+
+namespace ckmap {
+
+std::vector<const ast::Pattern*> RuleBuilder::Prefixes(const Place& place, Side side) const {
+  std::vector<const ast::Pattern*> prefixes;
+  for (const ast::Within* within : place.within) prefixes.push_back(side == Side::kSource ? &within->from : &within->to);
+  return prefixes;
+}
+
+std::optional<TypedExpr> RuleBuilder::BuildWhen(const ast::ExprPtr& when, const Place& place, RuleScope& scope) {
+  std::optional<TypedExpr> all;
+  const auto add = [&](const ast::ExprPtr& condition) {
+    if (!condition) return;
+    ExprTyper typer(variables_, place.unit, &scope, sink_);
+    TypedExpr typed = typer.Expect(*condition, ValueType::kBool, "the condition");
+    if (const auto constant = EvaluateConstant(typed, variables_); constant && std::holds_alternative<bool>(*constant)) {
+      sink_.Report(DiagnosticKind::kGuardConstant, typed.span, fmt::format("this condition is always {}", std::get<bool>(*constant))).Emit();
+    }
+    if (!all) {
+      all = std::move(typed);
+      return;
+    }
+    const Span span = all->span;
+    all = TypedExpr::Call("and", ValueType::kBool, {*std::move(all), std::move(typed)}, span);
+  };
+  for (const ast::Within* within : place.within) add(within->when);
+  add(when);
+  return all;
+}
+
+void RuleBuilder::Ranges(const ast::Rule& rule, const Place& place, RuleScope& scope, TypedRule& typed) {
+  for (const ast::RangeClause& clause : rule.ranges) {
+    if (!clause.begin || !clause.end || clause.capture.text.empty()) continue;
+    RuleScope::Bound bound;
+    bound.capture.name = clause.capture.text;
+    bound.capture.kind = Capture::Kind::kInt;
+    bound.span = clause.capture.span;
+    bound.in_range = true;
+    if (!scope.captures.emplace(clause.capture.text, bound).second) {
+      sink_.Report(DiagnosticKind::kBadRange, clause.capture.span, fmt::format("`{}` has two ranges", clause.capture.text)).Emit();
+      typed.valid = false;
+      continue;
+    }
+    scope.order.push_back(clause.capture.text);
+    ExprTyper typer(variables_, place.unit, nullptr, sink_);
+    TypedRange range{clause.capture.text, typer.Expect(*clause.begin, ValueType::kInt, "the start of a range"),
+                     typer.Expect(*clause.end, ValueType::kInt, "the end of a range"), clause.span};
+    const auto begin = EvaluateInt(range.begin, variables_), end = EvaluateInt(range.end, variables_);
+    if (begin && end && *begin >= *end) {
+      sink_.Report(DiagnosticKind::kBadRange, clause.span, fmt::format("the range {}..{} is empty", *begin, *end))
+          .Help("a range ends before its second number")
+          .Emit();
+      typed.valid = false;
+    }
+    typed.ranges.push_back(std::move(range));
+  }
+}
+
+void RuleBuilder::CollectPipeline(const ast::Pipeline& pipeline, const Place& place, Side side, RuleScope& scope, PatternBuilder& patterns) {
+  for (const ast::Term& term : pipeline.terms) {
+    if (const auto* inner = std::get_if<std::unique_ptr<ast::Pipeline>>(&term.kind)) {
+      if (*inner) CollectPipeline(**inner, place, side, scope, patterns);
+    } else {
+      patterns.Collect(Prefixes(place, side), *std::get_if<ast::Pattern>(&term.kind), side == Side::kSource);
+    }
+    if (!term.shape) continue;
+    for (const ast::DimExpr& dim : term.shape->dims) {
+      if (dim.kind != ast::DimExpr::Kind::kExpr || !dim.expr) continue;
+      const auto* ref = std::get_if<ast::NameRef>(&dim.expr->kind);
+      if (ref != nullptr && variables_.Find(place.unit, ref->name) == nullptr && scope.Find(ref->name) == nullptr) scope.dims.insert(ref->name);
+    }
+  }
+}
+
+TypedShape RuleBuilder::BuildShape(const ast::ShapeExpr& shape, size_t unit, RuleScope& scope, bool& valid) {
+  TypedShape typed;
+  typed.span = shape.span;
+  bool rest = false;
+  for (const ast::DimExpr& dim : shape.dims) {
+    TypedDim out;
+    out.span = dim.span;
+    if (dim.kind == ast::DimExpr::Kind::kRest) {
+      out.kind = TypedDim::Kind::kRest;
+      if (rest) {
+        sink_.Report(DiagnosticKind::kShapeMismatch, dim.span, "`...` stands twice in one shape").Help("use `_` for one axis of any size").Emit();
+        valid = false;
+      }
+      rest = true;
+    } else if (dim.kind == ast::DimExpr::Kind::kExpr && dim.expr) {
+      const auto* ref = std::get_if<ast::NameRef>(&dim.expr->kind);
+      if (ref != nullptr && scope.dims.contains(ref->name)) {
+        out.kind = TypedDim::Kind::kBind;
+        out.name = ref->name;
+      } else {
+        out.kind = TypedDim::Kind::kExpr;
+        out.expr = ExprTyper(variables_, unit, &scope, sink_).Expect(*dim.expr, ValueType::kInt, "a size");
+        valid = valid && out.expr.kind != TypedExpr::Kind::kInvalid;
+      }
+    }
+    typed.dims.push_back(std::move(out));
+  }
+  return typed;
+}
+
+TypedPipeline RuleBuilder::BuildPipeline(const ast::Pipeline& pipeline, const Place& place, Side side, RuleScope& scope,
+                                         PatternBuilder& patterns, bool& valid) {
+  TypedPipeline typed;
+  typed.span = pipeline.span;
+  for (const ast::Term& term : pipeline.terms) {
+    TypedTerm out;
+    out.span = term.span;
+    if (const auto* inner = std::get_if<std::unique_ptr<ast::Pipeline>>(&term.kind)) {
+      if (!*inner) {
+        valid = false;
+        continue;
+      }
+      out.kind = std::make_shared<TypedPipeline>(BuildPipeline(**inner, place, side, scope, patterns, valid));
+    } else {
+      const auto& pattern = *std::get_if<ast::Pattern>(&term.kind);
+      std::optional<NamePattern> name = patterns.Build(Prefixes(place, side), pattern, Separator(side), side == Side::kSource);
+      if (name && name->parts.empty() && name->regex.empty()) {
+        sink_.Report(DiagnosticKind::kBadPattern, pattern.span, "an empty name").Emit();
+        name.reset();
+      }
+      valid = valid && name;
+      if (name) out.kind = *std::move(name);
+    }
+    if (term.shape) out.shape = BuildShape(*term.shape, place.unit, scope, valid);
+    typed.terms.push_back(std::move(out));
+  }
+  for (const ast::OpCall& call : pipeline.ops) {
+    typed.ops.push_back(CheckOp(call, variables_, place.unit, scope, sink_));
+    valid = valid && typed.ops.back().spec != nullptr;
+  }
+  valid = valid && !typed.terms.empty();
+  return typed;
+}
+
+TypedRule RuleBuilder::BuildRule(const ast::Rule& rule, Span span, const Place& place) {
+  TypedRule typed;
+  typed.unit = static_cast<uint32_t>(place.unit);
+  typed.span = span;
+  typed.reversible = rule.reversible;
+  typed.overrides = rule.overrides;
+  if (rule.exactly) typed.exactly = *rule.exactly;
+  RuleScope scope;
+  scope.in_layer = place.in_layer;
+  Ranges(rule, place, scope, typed);
+  const size_t before = sink_.error_count();
+  PatternBuilder patterns(variables_, place.unit, scope, sink_);
+  CollectPipeline(rule.source, place, Side::kSource, scope, patterns);
+  CollectPipeline(rule.target, place, Side::kTarget, scope, patterns);
+  typed.source = BuildPipeline(rule.source, place, Side::kSource, scope, patterns, typed.valid);
+  typed.target = BuildPipeline(rule.target, place, Side::kTarget, scope, patterns, typed.valid);
+  typed.when = BuildWhen(rule.when, place, scope);
+  for (const ast::RangeClause& clause : rule.ranges) {
+    const RuleScope::Bound* bound = scope.Find(clause.capture.text);
+    if (bound == nullptr || bound->on_source || bound->used) continue;
+    sink_.Report(DiagnosticKind::kBadRange, clause.capture.span, fmt::format("the rule has no capture `{}`", clause.capture.text))
+        .Help(DidYouMean(clause.capture.text, scope.order))
+        .Emit();
+    typed.valid = false;
+  }
+  for (const std::string& name : scope.order) typed.captures.push_back(scope.Find(name)->capture);
+  typed.valid = typed.valid && sink_.error_count() == before;
+  if (typed.valid) WarnUnused(rule, scope, typed);
+  return typed;
+}
+
+void RuleBuilder::WarnUnused(const ast::Rule& rule, const RuleScope& scope, TypedRule&) {
+  if (rule.reversible) return;  // an error there, with its reason
+  for (const auto& [name, bound] : scope.captures) {
+    if (!bound.on_source || bound.used || bound.capture.gather) continue;
+    const bool wildcard = name[0] == '*';
+    sink_.Report(DiagnosticKind::kUnusedCapture, bound.span,
+                 wildcard ? std::string("the right side does not use this wildcard") : fmt::format("the right side does not use capture `{}`", name))
+        .Note("all that it matches would become one target")
+        .Emit();
+  }
+}
+
+std::optional<NamePattern> RuleBuilder::BuildName(const ast::Pattern& pattern, const Place& place, Side side, RuleScope& scope) {
+  PatternBuilder patterns(variables_, place.unit, scope, sink_);
+  const std::vector<const ast::Pattern*> prefixes = Prefixes(place, side);
+  const size_t before = sink_.error_count();
+  patterns.Collect(prefixes, pattern, true);
+  std::optional<NamePattern> name = patterns.Build(prefixes, pattern, Separator(side), true);
+  if (!name || sink_.error_count() != before) return std::nullopt;
+  for (const NamePart& part : name->parts) {
+    if (part.kind != NamePart::Kind::kCapture || !part.capture.gather) continue;
+    sink_.Report(DiagnosticKind::kBadPattern, part.span, "a gather makes a list, and this statement names tensors one by one")
+        .Help(fmt::format("write `{{{}:int}}`", part.capture.name))
+        .Emit();
+    return std::nullopt;
+  }
+  return name;
+}
+
+TypedDrop RuleBuilder::BuildDrop(const ast::Drop& drop, Span span, const Place& place) {
+  TypedDrop typed;
+  typed.unit = static_cast<uint32_t>(place.unit);
+  typed.span = span;
+  typed.only = drop.only;
+  typed.reason = drop.reason.value_or("");
+  RuleScope scope;
+  scope.in_layer = place.in_layer;
+  std::optional<NamePattern> pattern = BuildName(drop.pattern, place, Side::kSource, scope);
+  typed.valid = pattern.has_value();
+  if (pattern) typed.pattern = *std::move(pattern);
+  typed.when = BuildWhen(drop.when, place, scope);
+  if (typed.valid && typed.pattern.parts.empty() && typed.pattern.regex.empty()) {
+    sink_.Report(DiagnosticKind::kBadPattern, drop.pattern.span, "an empty name").Emit();
+    typed.valid = false;
+  }
+  return typed;
+}
+
+std::optional<TypedModuleIs> RuleBuilder::BuildModule(const ast::ModuleIs& module, Span span, const Place& place) {
+  TypedModuleIs typed;
+  typed.unit = static_cast<uint32_t>(place.unit);
+  typed.span = span;
+  RuleScope scope;
+  std::optional<NamePattern> pattern = BuildName(module.module, place, Side::kSource, scope);
+  typed.when = BuildWhen(module.when, place, scope);
+  if (!pattern) return std::nullopt;
+  typed.module = *std::move(pattern);
+  return typed;
+}
+
+std::optional<TypedInit> RuleBuilder::BuildInit(const ast::Init& init, Span span, const Place& place) {
+  TypedInit typed;
+  typed.unit = static_cast<uint32_t>(place.unit);
+  typed.span = span;
+  typed.kind = init.kind.text;
+  RuleScope scope;
+  std::optional<NamePattern> pattern = BuildName(init.pattern, place, Side::kTarget, scope);
+  typed.when = BuildWhen(init.when, place, scope);
+  static const std::vector<std::string> kinds = {"keep", "zeros", "ones", "constant", "normal"};
+  const auto problem = [&](Span where, std::string message, std::string help) {
+    sink_.Report(DiagnosticKind::kBadInit, where, std::move(message)).Help(std::move(help)).Emit();
+    pattern.reset();
+  };
+  if (std::find(kinds.begin(), kinds.end(), typed.kind) == kinds.end()) {
+    const std::string help = DidYouMean(typed.kind, kinds);
+    problem(init.kind.span, fmt::format("a tensor cannot be initialized with `{}`", typed.kind), help.empty() ? fmt::format("write one of {}", ListOf(kinds)) : help);
+    return std::nullopt;
+  }
+  std::vector<std::string> names;
+  if (typed.kind == "constant") names = {"value"};
+  if (typed.kind == "normal") names = {"mean", "std", "seed"};
+  std::set<std::string> given;
+  for (size_t i = 0; i < init.args.size(); ++i) {
+    const ast::CallArgument& argument = init.args[i];
+    if (!argument.value) continue;
+    const std::string name = argument.name ? argument.name->text : i < names.size() ? names[i] : "";
+    const Span where = argument.name ? argument.name->span : argument.value->span;
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+      problem(where, names.empty() ? fmt::format("`{}` has no arguments", typed.kind) : fmt::format("`{}` has no such argument", typed.kind),
+              names.empty() ? "" : fmt::format("its arguments are {}", ListOf(names, "and")));
+    } else if (!given.insert(name).second) {
+      problem(where, fmt::format("`{}` is given twice", name), "");
+    } else {
+      ExprTyper typer(variables_, place.unit, nullptr, sink_);
+      typed.args.emplace_back(name, typer.Expect(*argument.value, name == "seed" ? ValueType::kInt : ValueType::kFloat, fmt::format("`{}`", name)));
+    }
+  }
+  if (typed.kind == "constant" && init.args.empty()) problem(init.kind.span, "`constant` lacks its value", "write `constant(1.5)`");
+  if (!pattern) return std::nullopt;
+  typed.pattern = *std::move(pattern);
+  return typed;
+}
+
+std::optional<TypedRename> RuleBuilder::BuildRename(const ast::RenamePair& pair, size_t unit) {
+  TypedRename typed;
+  typed.unit = static_cast<uint32_t>(unit);
+  typed.span = pair.span;
+  RuleScope scope;
+  PatternBuilder patterns(variables_, unit, scope, sink_);
+  bool valid = true;
+  const auto check = [&](const ast::Pattern& pattern) {
+    std::string problem;
+    Span span = pattern.span;
+    if (!pattern.regex.empty()) problem = "a rename is of whole segments, and a whole-name regular expression is not";
+    if (pattern.optional) problem = "`?` marks optional tensors, and a rename is of segments";
+    for (const ast::PatternPart& part : pattern.parts) {
+      const auto* capture = std::get_if<ast::CapturePart>(&part.kind);
+      const bool list = std::holds_alternative<ast::AlternativesPart>(part.kind) || (capture != nullptr && capture->gather);
+      if (!list) continue;
+      problem = "a rename makes one name of one name, and this is a list";
+      span = part.span;
+    }
+    if (problem.empty()) return;
+    sink_.Report(DiagnosticKind::kBadPattern, span, problem).Help("write a rule, or one rename for each").Emit();
+    valid = false;
+  };
+  check(pair.from);
+  check(pair.to);
+  if (!valid) return std::nullopt;
+  if (pair.from.parts.empty() && !pair.from.invalid) {
+    sink_.Report(DiagnosticKind::kBadPattern, pair.from.span, "a rename of nothing").Emit();
+    return std::nullopt;
+  }
+  const size_t before = sink_.error_count();
+  patterns.Collect({}, pair.from, true);
+  patterns.Collect({}, pair.to, false);
+  std::optional<NamePattern> from = patterns.Build({}, pair.from, source_separator_, true);
+  std::optional<NamePattern> to = patterns.Build({}, pair.to, target_separator_, false);
+  if (!from || !to || sink_.error_count() != before) return std::nullopt;
+  typed.from = *std::move(from);
+  typed.to = *std::move(to);
+  return typed;
+}
+
+}  // namespace ckmap

@@ -1,0 +1,69 @@
+// Names of values: the params and lets of every file, and what a rule adds to them.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "compiler/diag/diagnostic.h"
+#include "compiler/sema/loader.h"
+#include "compiler/sema/rule_set.h"
+
+namespace ckmap {
+
+
+// The variables of all files of a program.
+class Variables {
+ public:
+  struct Entry {
+    TypedVariable variable;
+    const ast::Expr* expr = nullptr;  // null: none
+    size_t expr_unit = 0;             // the file whose names `expr` uses
+    bool used = false;
+  };
+
+  Variables(const Program& program, DiagnosticSink& sink);
+
+  // `name` as written in a file: its own, or `scope.name` of a file that it uses. Marks it used.
+  Entry* Find(size_t unit, std::string_view name);
+  std::vector<std::string> NamesIn(size_t unit) const;  // for "did you mean"
+
+  std::vector<Entry>& entries() { return entries_; }
+  const std::vector<Entry>& entries() const { return entries_; }
+  const Entry* FindQualified(std::string_view qualified) const;
+
+ private:
+  void Declare(size_t unit, const ast::Statement& statement, DiagnosticSink& sink);
+  void ApplyUse(size_t unit, const UseEdge& edge, DiagnosticSink& sink);
+  void Put(Entry entry, DiagnosticSink& sink);
+
+  const Program& program_;
+  std::vector<Entry> entries_;
+  std::map<std::string, size_t, std::less<>> by_name_;  // qualified name
+  std::map<size_t, const UseEdge*> first_use_;          // of each used file
+};
+
+// What the patterns and shapes of one rule bind.
+struct RuleScope {
+  struct Bound {
+    Capture capture;
+    Span span;
+    bool on_source = false;  // bound by a capture of the source side
+    bool in_range = false;   // has a `where`
+    bool used = false;
+  };
+  std::map<std::string, Bound, std::less<>> captures;
+  std::vector<std::string> order;  // of captures, as they were bound
+  std::set<std::string, std::less<>> dims;
+  bool in_layer = false;
+
+  Bound* Find(std::string_view name) {
+    const auto found = captures.find(name);
+    return found == captures.end() ? nullptr : &found->second;
+  }
+};
+
+}  // namespace ckmap
