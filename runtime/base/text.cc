@@ -90,6 +90,14 @@ std::string EscapeText(std::string_view text) {
   return out;
 }
 
+std::string QuoteName(std::string_view name) {
+  constexpr size_t kShownBytes = 200;
+  if (name.size() <= kShownBytes) return "`" + EscapeText(name) + "`";
+  size_t cut = kShownBytes;
+  while (cut > 0 && (static_cast<unsigned char>(name[cut]) & 0xc0) == 0x80) --cut;
+  return "`" + EscapeText(name.substr(0, cut)) + "…`";
+}
+
 size_t DisplayWidth(std::string_view text) {
   size_t width = 0;
   for (size_t i = 0; i < text.size();) {

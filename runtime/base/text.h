@@ -25,6 +25,9 @@ bool IsInvisible(char32_t code);
 // code points as \u{202e}, bytes that are no UTF-8 as \xff. Escaped text stays as it is.
 std::string EscapeText(std::string_view text);
 
+// A name as messages show it: in backticks, escaped, and cut where it is very long.
+std::string QuoteName(std::string_view name);
+
 // Columns that `text` takes on a terminal; East Asian wide forms count two, colours nothing.
 size_t DisplayWidth(std::string_view text);
 

@@ -24,8 +24,6 @@ constexpr OperatorSpec kOperators[] = {{"+", 2},   {"-", 2},  {"*", 2},   {"/", 
 
 }  // namespace
 
-std::string QuoteName(std::string_view name) { return fmt::format("`{}`", EscapeText(name)); }
-
 Result<void> PlanNames::Loc(const plan::Location& loc) const {
   if (loc.file() >= static_cast<uint32_t>(plan_.files_size())) {
     return BadPlan(fmt::format("a place in file {} of {}", loc.file(), plan_.files_size()));

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/result.h"
+#include "runtime/base/text.h"
 
 namespace ckmap {
 
@@ -28,8 +29,6 @@ using PlanNameSet = std::set<std::string, std::less<>>;
 
 inline Error BadPlan(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
 inline Error PlanTooLarge(std::string message) { return {ErrorCode::kLimit, std::move(message)}; }
-// `name` in backticks, such that it cannot steer a terminal.
-std::string QuoteName(std::string_view name);
 
 // Runs `check(item)` over a repeated field; an error says which item it is in.
 template <typename Items, typename Check>
