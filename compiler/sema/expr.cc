@@ -111,6 +111,9 @@ TypedExpr ExprTyper::TypeName(const ast::NameRef& ref, Span span) {
     known.insert(known.end(), rule_->dims.begin(), rule_->dims.end());
   }
   std::string help = DidYouMean(ref.name, known);
+  if (help.empty() && rule_ != nullptr && rule_->in_shape) {
+    help = fmt::format("no shape of this rule has an axis of size `{}` alone, which would bind it; write `_` for any size", ref.name);
+  }
   if (help.empty()) help = fmt::format("define it: `param {}: int;` or `let {} = …;`", ref.name, ref.name);
   return Mistyped(DiagnosticKind::kUnknownName, span, fmt::format("`{}` is not defined", ref.name), help);
 }

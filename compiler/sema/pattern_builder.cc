@@ -235,7 +235,7 @@ bool PatternBuilder::AddWildcard(const ast::WildcardPart& part, Span span, bool 
   RuleScope::Bound* bound = scope_.Find(name);
   const Capture::Kind kind = part.path ? Capture::Kind::kPath : Capture::Kind::kSegment;
   if (bound == nullptr) {
-    return Emit(DiagnosticKind::kWildcards, span, fmt::format("there is no {} wildcard on the left side for this one", number == 1 ? "first" : fmt::format("{}th", number)),
+    return Emit(DiagnosticKind::kWildcards, span, fmt::format("wildcard {} of the right side has no partner on the left", number),
                 "the k-th wildcard on the right stands for the k-th on the left");
   }
   if (bound->capture.kind != kind) {

@@ -101,7 +101,9 @@ TypedShape RuleBuilder::BuildShape(const ast::ShapeExpr& shape, size_t unit, Rul
         out.name = ref->name;
       } else {
         out.kind = TypedDim::Kind::kExpr;
+        scope.in_shape = true;
         out.expr = ExprTyper(variables_, unit, &scope, sink_).Expect(*dim.expr, ValueType::kInt, "a size");
+        scope.in_shape = false;
         valid = valid && out.expr.kind != TypedExpr::Kind::kInvalid;
       }
     }

@@ -59,6 +59,7 @@ struct RuleScope {
   std::vector<std::string> order;  // of captures, as they were bound
   std::set<std::string, std::less<>> dims;
   bool in_layer = false;
+  bool in_shape = false;  // while a size in brackets is typed
 
   Bound* Find(std::string_view name) {
     const auto found = captures.find(name);

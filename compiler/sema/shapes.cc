@@ -160,7 +160,10 @@ class ShapeChecker {
   }
 
   static void ForEach(TensorList& value, const std::function<void(TensorList&)>& visit) {
-    if (!value.is_list) visit(value);
+    if (!value.is_list) {
+      visit(value);  // may make a list of it
+      return;
+    }
     for (TensorList& item : value.items) ForEach(item, visit);
   }
 
@@ -442,11 +445,17 @@ class ShapeChecker {
     if (left && right && !SameLevels(*left, *right)) {
       sink_.Report(DiagnosticKind::kListMismatch, rule_.target.span, fmt::format("the left side gives {}, and the right side names {}", LevelsText(*left), LevelsText(*right)))
           .With(rule_.source.span, LevelsText(*left))
-          .Help(left->size() > right->size() ? "join them with `| concat(axis=…)` or `| stack(axis=…)`, or name each" : "cut with `| split(axis=…)` or `| unstack(axis=…)`, or name one")
+          .Help(ListHelp(*left, *right))
           .Emit();
       return;
     }
     CompareShapes(source, target);
+  }
+
+  static std::string ListHelp(const std::vector<std::optional<int64_t>>& left, const std::vector<std::optional<int64_t>>& right) {
+    if (left.size() > right.size()) return "join them with `| concat(axis=…)` or `| stack(axis=…)`, or name each";
+    if (left.size() < right.size()) return "cut with `| split(axis=…)` or `| unstack(axis=…)`, or name one";
+    return "name as many on the right as the left side gives";
   }
 
   static bool SameLevels(std::vector<std::optional<int64_t>> a, std::vector<std::optional<int64_t>> b) {

@@ -28,6 +28,7 @@ int EditDistance(std::string_view a, std::string_view b, int limit) {
 }
 
 std::string Nearest(std::string_view word, std::span<const std::string> candidates) {
+  if (word.size() < 2) return "";
   const int limit = std::min<int>(3, std::max<int>(1, static_cast<int>(word.size()) / 3));
   int best = limit + 1;
   std::string nearest;

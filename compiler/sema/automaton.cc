@@ -1,0 +1,287 @@
+#include "compiler/sema/automaton.h"
+
+#include <algorithm>
+#include <array>
+#include <deque>
+#include <map>
+#include <set>
+
+namespace ckmap {
+
+Automaton::Automaton() : states_(1) {}
+
+uint32_t Automaton::Add() {
+  states_.emplace_back();
+  return static_cast<uint32_t>(states_.size() - 1);
+}
+
+uint32_t Automaton::Import(const Automaton& other) {
+  const auto offset = static_cast<uint32_t>(states_.size());
+  for (const State& state : other.states_) {
+    states_.push_back(state);
+    for (Edge& edge : states_.back().edges) edge.to += offset;
+    for (uint32_t& to : states_.back().silent) to += offset;
+  }
+  return offset;
+}
+
+Automaton Automaton::Nothing() {
+  Automaton result;
+  result.accept_ = result.Add();
+  return result;
+}
+
+Automaton Automaton::Literal(std::string_view text) {
+  Automaton result;
+  for (const char c : text) {
+    const uint32_t next = result.Add();
+    const auto byte = static_cast<uint8_t>(c);
+    result.states_[result.accept_].edges.push_back({byte, byte, 0, next});
+    result.accept_ = next;
+  }
+  return result;
+}
+
+Automaton Automaton::AnyOf(const std::vector<std::string>& words) {
+  Automaton result = Nothing();
+  for (const std::string& word : words) {
+    uint32_t at = 0;
+    for (size_t i = 0; i < word.size(); ++i) {
+      const auto byte = static_cast<uint8_t>(word[i]);
+      const uint32_t next = i + 1 == word.size() ? result.accept_ : result.Add();
+      result.states_[at].edges.push_back({byte, byte, 0, next});
+      at = next;
+    }
+    if (word.empty()) result.states_[0].silent.push_back(result.accept_);
+  }
+  return result;
+}
+
+Automaton Automaton::Byte(const std::vector<bool>& set) {
+  Automaton result = Nothing();
+  for (size_t first = 0; first < 256; ++first) {
+    if (!set[first]) continue;
+    size_t last = first;
+    while (last + 1 < 256 && set[last + 1]) ++last;
+    result.states_[0].edges.push_back({static_cast<uint8_t>(first), static_cast<uint8_t>(last), 0, result.accept_});
+    first = last;
+  }
+  return result;
+}
+
+Automaton Automaton::Segment(std::string_view separator) {
+  std::vector<bool> set(256, true);
+  for (const char c : separator) set[static_cast<uint8_t>(c)] = false;
+  const Automaton byte = Byte(set);
+  return byte.Then(byte.Star());
+}
+
+Automaton Automaton::Path(std::string_view separator) {
+  const Automaton segment = Segment(separator);
+  return segment.Then(Literal(separator).Then(segment).Star());
+}
+
+Automaton Automaton::Digits() {
+  std::vector<bool> set(256, false);
+  for (char c = '0'; c <= '9'; ++c) set[static_cast<uint8_t>(c)] = true;
+  const Automaton digit = Byte(set);
+  return digit.Then(digit.Star());
+}
+
+Automaton Automaton::Then(const Automaton& next) const {
+  Automaton result = *this;
+  const uint32_t offset = result.Import(next);
+  result.states_[accept_].silent.push_back(next.start_ + offset);
+  result.accept_ = next.accept_ + offset;
+  return result;
+}
+
+Automaton Automaton::Or(const Automaton& other) const {
+  Automaton result;
+  const uint32_t left = result.Import(*this);
+  const uint32_t right = result.Import(other);
+  const uint32_t end = result.Add();
+  result.states_[0].silent = {start_ + left, other.start_ + right};
+  result.states_[accept_ + left].silent.push_back(end);
+  result.states_[other.accept_ + right].silent.push_back(end);
+  result.accept_ = end;
+  return result;
+}
+
+Automaton Automaton::Star() const {
+  Automaton result;
+  const uint32_t inner = result.Import(*this);
+  const uint32_t end = result.Add();
+  result.states_[0].silent = {start_ + inner, end};
+  result.states_[accept_ + inner].silent = {start_ + inner, end};
+  result.accept_ = end;
+  return result;
+}
+
+Automaton Automaton::Tagged(uint16_t tag) const {
+  Automaton result = *this;
+  for (State& state : result.states_) {
+    for (Edge& edge : state.edges) edge.tag = tag;
+  }
+  return result;
+}
+
+namespace {
+
+using States = std::vector<uint32_t>;  // sorted
+
+// All states that silent moves reach.
+States Closure(const Automaton& automaton, States states) {
+  std::set<uint32_t> seen(states.begin(), states.end());
+  while (!states.empty()) {
+    const uint32_t state = states.back();
+    states.pop_back();
+    for (const uint32_t next : automaton.states()[state].silent) {
+      if (seen.insert(next).second) states.push_back(next);
+    }
+  }
+  return {seen.begin(), seen.end()};
+}
+
+// The byte of a range that reads best in a witness.
+char Readable(int first, int last) {
+  for (const auto& [low, high] : {std::pair{'a', 'z'}, std::pair{'0', '9'}, std::pair{'A', 'Z'}, std::pair{'!', '~'}}) {
+    const int begin = std::max<int>(first, low), end = std::min<int>(last, high);
+    if (begin <= end) return static_cast<char>(begin);
+  }
+  return static_cast<char>(first);
+}
+
+// How a search came to a node: from which, by which byte and tags.
+struct Step {
+  size_t from = 0;
+  char byte = 0;
+  char left = 0, right = 0;
+};
+
+Found Trace(const std::vector<Step>& steps, size_t node) {
+  Found found;
+  found.answer = Answer::kYes;
+  for (; node != 0; node = steps[node].from) {
+    found.word += steps[node].byte;
+    found.left += steps[node].left;
+    found.right += steps[node].right;
+  }
+  std::reverse(found.word.begin(), found.word.end());
+  std::reverse(found.left.begin(), found.left.end());
+  std::reverse(found.right.begin(), found.right.end());
+  return found;
+}
+
+// Breadth first over pairs of single states. `diverged` is carried along: that the tags differed.
+class PairSearch {
+ public:
+  PairSearch(const Automaton& a, const Automaton& b, bool want_diverged, size_t max_states)
+      : a_(a), b_(b), want_diverged_(want_diverged), max_states_(max_states) {
+    for (uint32_t i = 0; i < a.states().size(); ++i) closures_a_.push_back(Closure(a, {i}));
+    for (uint32_t i = 0; i < b.states().size(); ++i) closures_b_.push_back(Closure(b, {i}));
+  }
+
+  Found Run() {
+    Visit({a_.start(), b_.start(), false}, {});
+    for (size_t node = 0; node < nodes_.size(); ++node) {
+      if (nodes_.size() > max_states_) return {Answer::kGaveUp, "", "", ""};
+      const Node at = nodes_[node];
+      if ((at.diverged || !want_diverged_) && Ends(closures_a_[at.a], a_.accept()) && Ends(closures_b_[at.b], b_.accept())) {
+        return Trace(steps_, node);
+      }
+      for (const uint32_t p : closures_a_[at.a]) {
+        for (const uint32_t q : closures_b_[at.b]) Moves(node, at, p, q);
+      }
+    }
+    return {};
+  }
+
+ private:
+  struct Node {
+    uint32_t a, b;
+    bool diverged;
+    friend auto operator<=>(const Node&, const Node&) = default;
+  };
+
+  static bool Ends(const States& states, uint32_t accept) { return std::binary_search(states.begin(), states.end(), accept); }
+
+  void Moves(size_t node, const Node& at, uint32_t p, uint32_t q) {
+    for (const Automaton::Edge& x : a_.states()[p].edges) {
+      for (const Automaton::Edge& y : b_.states()[q].edges) {
+        const int first = std::max(x.first, y.first), last = std::min(x.last, y.last);
+        if (first > last) continue;
+        const bool diverged = want_diverged_ && (at.diverged || x.tag != y.tag);
+        Visit({x.to, y.to, diverged}, {node, Readable(first, last), static_cast<char>(x.tag), static_cast<char>(y.tag)});
+      }
+    }
+  }
+
+  void Visit(const Node& node, const Step& step) {
+    if (!seen_.insert(node).second) return;
+    nodes_.push_back(node);
+    steps_.push_back(step);
+  }
+
+  const Automaton& a_;
+  const Automaton& b_;
+  const bool want_diverged_;
+  const size_t max_states_;
+  std::vector<States> closures_a_, closures_b_;
+  std::set<Node> seen_;
+  std::vector<Node> nodes_;
+  std::vector<Step> steps_;
+};
+
+}  // namespace
+
+Found FindCommonWord(const Automaton& a, const Automaton& b, size_t max_states) { return PairSearch(a, b, false, max_states).Run(); }
+
+Found FindTwoReadings(const Automaton& a, size_t max_states) { return PairSearch(a, a, true, max_states).Run(); }
+
+Found FindWordOutside(const Automaton& a, const Automaton& b, size_t max_states) {
+  // A state of `a` with all states in which `b` may be.
+  using Node = std::pair<uint32_t, States>;
+  std::set<Node> seen;
+  std::vector<Node> nodes;
+  std::vector<Step> steps;
+  const auto visit = [&](Node node, const Step& step) {
+    if (!seen.insert(node).second) return;
+    nodes.push_back(std::move(node));
+    steps.push_back(step);
+  };
+  visit({a.start(), Closure(b, {b.start()})}, {});
+  for (size_t index = 0; index < nodes.size(); ++index) {
+    if (nodes.size() > max_states) return {Answer::kGaveUp, "", "", ""};
+    const Node at = nodes[index];
+    const States own = Closure(a, {at.first});
+    const bool ends = std::binary_search(own.begin(), own.end(), a.accept());
+    if (ends && !std::binary_search(at.second.begin(), at.second.end(), b.accept())) return Trace(steps, index);
+    // Bytes at which the moves of `b` change.
+    std::set<int> cuts = {0, 256};
+    for (const uint32_t state : at.second) {
+      for (const Automaton::Edge& edge : b.states()[state].edges) {
+        cuts.insert(edge.first);
+        cuts.insert(edge.last + 1);
+      }
+    }
+    for (const uint32_t state : own) {
+      for (const Automaton::Edge& edge : a.states()[state].edges) {
+        for (auto cut = cuts.begin(); std::next(cut) != cuts.end(); ++cut) {
+          const int first = std::max<int>(edge.first, *cut), last = std::min<int>(edge.last, *std::next(cut) - 1);
+          if (first > last) continue;
+          States next;
+          for (const uint32_t other : at.second) {
+            for (const Automaton::Edge& move : b.states()[other].edges) {
+              if (move.first <= first && last <= move.last) next.push_back(move.to);
+            }
+          }
+          visit({edge.to, Closure(b, std::move(next))}, {index, Readable(first, last), 0, 0});
+        }
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace ckmap
