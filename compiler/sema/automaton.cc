@@ -66,6 +66,9 @@ Automaton Automaton::Byte(const std::vector<bool>& set) {
     result.states_[0].edges.push_back({static_cast<uint8_t>(first), static_cast<uint8_t>(last), 0, result.accept_});
     first = last;
   }
+  // Searches try moves in order: letters first, so that witnesses read well.
+  auto& edges = result.states_[0].edges;
+  std::stable_partition(edges.begin(), edges.end(), [](const Edge& edge) { return edge.first <= 'a' && 'a' <= edge.last; });
   return result;
 }
 

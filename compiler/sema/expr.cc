@@ -173,10 +173,13 @@ TypedExpr ExprTyper::TypeBinary(const ast::Binary& binary, Span span) {
   if (!comparison && left.kind == TypedExpr::Kind::kInt && right.kind == TypedExpr::Kind::kInt &&
       !IntegerOp(binary.op, left.integer, right.integer)) {
     const bool zero = right.integer == 0 && binary.op != "*" && binary.op != "+" && binary.op != "-";
+    const bool remainder = binary.op == "/" && !zero;
+    const std::string what = fmt::format("`{} {} {}`", left.integer, binary.op, right.integer);
     return Mistyped(DiagnosticKind::kBadArithmetic, span,
-                    zero ? "a division by zero"
-                         : fmt::format("`{} {} {}` is no integer of 64 bits", left.integer, binary.op, right.integer),
-                    binary.op == "/" && !zero ? "use `//` to round down" : "");
+                    zero        ? "a division by zero"
+                    : remainder ? fmt::format("{} leaves a remainder", what)
+                                : fmt::format("{} does not fit in 64 bits", what),
+                    remainder ? "use `//` to round down" : "");
   }
   return TypedExpr::Call(binary.op, type, {std::move(left), std::move(right)}, span);
 }

@@ -64,6 +64,7 @@ class Loader {
     for (size_t next = 0; next < program_.units.size(); ++next) LoadUses(next);
     if (!ReportCycles()) AssignLevels();
     CheckScopes();
+    for (const auto& [yaml, pack] : packs_) CheckPackParams(pack);
     return std::move(program_);
   }
 
@@ -306,6 +307,31 @@ class Loader {
                      fmt::format("`{}` and `{}` would both be called `{}`",
                                  program_.units[found->second].name, unit.name, unit.scope))
             .Help("a program uses one file of a name; give the files different names")
+            .Emit();
+      }
+    }
+  }
+
+  // What a pack.yaml says of parameters, against the `param` statements of the files that were read.
+  void CheckPackParams(const Pack& pack) {
+    std::map<std::string, const ast::Param*> declared;
+    size_t files = 0;
+    for (const Unit& unit : program_.units) {
+      if (pack.name.empty() || unit.pack != pack.name) continue;
+      ++files;
+      for (const ast::Statement& statement : unit.tree.statements) {
+        if (const auto* param = std::get_if<ast::Param>(&statement.kind)) declared[param->name.text] = param;
+      }
+    }
+    const bool all_read = pack.migrations.size() + (pack.library.empty() ? 0 : 1) <= files;
+    for (const PackParam& param : pack.params) {
+      const auto found = declared.find(param.name);
+      if (found == declared.end()) {
+        if (!all_read) continue;
+        sink_.Report(DiagnosticKind::kPackParam, param.span, fmt::format("the rules of the pack have no parameter `{}`", param.name)).Emit();
+      } else if (found->second->type.text != param.type) {
+        sink_.Report(DiagnosticKind::kPackParam, param.span, fmt::format("`{}` is `{}` here and `{}` in the rules", param.name, param.type, found->second->type.text))
+            .With(found->second->type.span, "its type")
             .Emit();
       }
     }

@@ -21,7 +21,6 @@ Capture::Kind KindOf(ast::CapturePart::Kind kind) {
   return Capture::Kind::kSegment;
 }
 
-// The name in a literal that looks like a capture that lacks its kind, for messages.
 std::string WildcardName(int number) { return fmt::format("*{}", number); }
 
 }  // namespace
@@ -74,7 +73,11 @@ void PatternBuilder::CollectWildcard(int number, bool path, Span span, bool bind
 
 void PatternBuilder::CollectRegex(const ast::Pattern& pattern, bool binds) {
   const Span span = pattern.regex_span.end > 0 ? pattern.regex_span : pattern.span;
-  if (!binds || !CheckRegex(pattern.regex, span, sink_)) return;
+  if (!binds) return;
+  if (!CheckRegex(pattern.regex, span, sink_)) {
+    groups_unknown_ = true;
+    return;
+  }
   RE2::Options options;
   options.set_log_errors(false);
   const RE2 compiled(pattern.regex, options);
@@ -208,6 +211,7 @@ bool PatternBuilder::AddCapture(const ast::CapturePart& part, Span span, bool bi
       out.parts.push_back(std::move(typed));
       return true;
     }
+    if (groups_unknown_) return false;
     const std::string help = scope_.order.empty() ? "the left side binds no captures" : DidYouMean(name, scope_.order);
     return Emit(DiagnosticKind::kUnknownCapture, span, fmt::format("capture `{}` is not bound on the left side", name), help);
   }

@@ -43,6 +43,7 @@ class PatternBuilder {
   size_t unit_;
   RuleScope& scope_;
   DiagnosticSink& sink_;
+  bool groups_unknown_ = false;   // a regular expression that was reported might have bound more
   std::set<std::string> placed_;  // captures that stand in a pattern already
 };
 
