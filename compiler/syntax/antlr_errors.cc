@@ -257,6 +257,7 @@ void ReportingStrategy::SkipStatement(Parser* parser, size_t start) {
   auto* tokens = parser->getTokenStream();
   if (std::exchange(stay_, false) && tokens->index() > start) return;
   const bool in_block = Enclosing(parser->getContext(), IsBlockRule) != nullptr;
+  const bool one_line = std::exchange(skip_line_, false);
   size_t depth = 0;
   while (tokens->LA(1) != kEnd) {
     Token* token = tokens->LT(1);
@@ -265,7 +266,7 @@ void ReportingStrategy::SkipStatement(Parser* parser, size_t start) {
     const bool new_line = previous == nullptr || previous->getLine() < token->getLine();
     if (previous != nullptr && depth == 0) {
       if (IsUnterminated(previous->getType()) && new_line) return;
-      if (new_line && StartsStatement(type)) return;
+      if (new_line && (one_line || StartsStatement(type))) return;
     }
     if (type == CkmapLexer::RBRACE && depth == 0 && in_block) return;
     tokens->consume();
@@ -435,6 +436,7 @@ bool ReportingStrategy::ReportSlip(const Mistake& mistake) {
   }
   if (found == CkmapLexer::FLOOR || rest.starts_with("/*")) {
     if (mistake.first_on_line) {
+      skip_line_ = true;
       return report({id_, at.begin, at.begin + 2}, "comments start with `#`", "", "");
     }
   }

@@ -78,7 +78,8 @@ class ReportingStrategy final : public antlr4::ANTLRErrorStrategy {
   DiagnosticSink& sink_;
   std::vector<std::unique_ptr<antlr4::Token>> made_up_;
   bool recovering_ = false;
-  bool stay_ = false;  // the next statement starts right here
+  bool stay_ = false;       // the next statement starts right here
+  bool skip_line_ = false;  // … or on the next line
 };
 
 // Bytes of a token; empty at the end of the file.

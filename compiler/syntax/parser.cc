@@ -279,6 +279,7 @@ ast::File ParseTokens(std::vector<std::unique_ptr<antlr4::Token>> list, std::vec
                       const SourceFile& file, FileId id, DiagnosticSink& sink) {
   antlr4::ListTokenSource source(std::move(list));
   antlr4::CommonTokenStream tokens(&source);
+  tokens.fill();
   CkmapParser parser(&tokens);
   parser.removeErrorListeners();
   auto* predictor = parser.getInterpreter<antlr4::atn::ParserATNSimulator>();

@@ -12,12 +12,14 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "runtime/base/result.h"
+#include "runtime/formats/secret_key.h"
 #include "runtime/tensor/manifest.h"
 
 namespace ckmap {
@@ -93,8 +95,18 @@ class Checkpoint {
   std::vector<std::string> warnings_;
 };
 
+// MindSpore's ways to encrypt a file (runtime/formats/ms_crypto.h).
+enum class CipherMode { kAesGcm, kAesCbc, kSm4Cbc };
+
 struct OpenOptions {
-  std::string root;  // of a torch file: the dict that holds the tensors ("state_dict", "a.b"); "": all
+  // Of a torch file: the dict that holds the tensors ("state_dict", "a.b"); "": all.
+  std::string root = {};
+  // For an encrypted file: its key as raw bytes, exactly as MindSpore was given it (`enc_key`): 16,
+  // 24 or 32 for AES, 16 for SM4. A key in hex or with a line feed at its end is the caller's to convert. The
+  // checkpoint keeps a copy while it is open; every copy is wiped when it goes.
+  SecretKey key = {};
+  // The mode that the file must have; nullopt: the one that it says.
+  std::optional<CipherMode> cipher = std::nullopt;
 };
 
 }  // namespace ckmap

@@ -45,20 +45,24 @@ void CompareBlock(DType type_a, DType type_b, const std::vector<std::byte>& a,
   const bool exact = options.rtol == 0 && options.atol == 0;
   if (type_a == type_b && a == b) return;
   const size_t size_a = static_cast<size_t>(DTypeSize(type_a));
-  const size_t size_b = static_cast<size_t>(DTypeSize(type_b));
   const bool numbers = IsNumber(type_a) && IsNumber(type_b);
+  std::vector<double> numbers_a;
+  std::vector<double> numbers_b;
+  if (numbers) {
+    ToNumbers(type_a, a, numbers_a);
+    ToNumbers(type_b, b, numbers_b);
+  }
   for (size_t i = 0; i * size_a < a.size(); ++i) {
-    const std::byte* x = a.data() + i * size_a;
-    const std::byte* y = b.data() + i * size_b;
-    if (type_a == type_b && std::memcmp(x, y, size_a) == 0) continue;
+    if (type_a == type_b && std::memcmp(&a[i * size_a], &b[i * size_a], size_a) == 0) continue;
     double distance = 0;
     if (numbers) {
-      const double u = ToDouble(type_a, x);
-      const double v = ToDouble(type_b, y);
+      const double u = numbers_a[i];
+      const double v = numbers_b[i];
       if (!exact && ((std::isnan(u) && std::isnan(v)) || u == v)) continue;
       distance = std::abs(u - v);
-      if (!exact && std::isfinite(v) && distance <= options.atol + options.rtol * std::abs(v))
+      if (!exact && std::isfinite(v) && distance <= options.atol + options.rtol * std::abs(v)) {
         continue;
+      }
     }
     if (diff.different++ == 0) diff.first_index = begin + static_cast<int64_t>(i);
     if (distance > diff.max_difference) diff.max_difference = distance;

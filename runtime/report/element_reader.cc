@@ -1,9 +1,9 @@
 #include "runtime/report/element_reader.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <limits>
+
+#include "runtime/exec/cast.h"
 
 namespace ckmap {
 namespace {
@@ -11,86 +11,23 @@ namespace {
 // Bytes of storage that are held at once while elements are picked out of it.
 constexpr int64_t kWindow = int64_t{8} << 20;
 
-template <typename T>
-double As(const std::byte* element) {
-  T value;
-  std::memcpy(&value, element, sizeof value);
-  return static_cast<double>(value);
-}
-
-// A float of `exponent` and `mantissa` bits in the IEEE manner; `finite_top` for e4m3 (fn), whose
-// top exponent holds numbers and which has one NaN and no infinity.
-double SmallFloat(uint32_t bits, int exponent, int mantissa, bool finite_top) {
-  const bool negative = ((bits >> (exponent + mantissa)) & 1) != 0;
-  const int top = (1 << exponent) - 1;
-  const int bias = top >> 1;
-  const int e = static_cast<int>(bits >> mantissa) & top;
-  const int m = static_cast<int>(bits) & ((1 << mantissa) - 1);
-  double value = 0;
-  if (e == top && !finite_top) {
-    value =
-        m == 0 ? std::numeric_limits<double>::infinity() : std::numeric_limits<double>::quiet_NaN();
-  } else if (e == top && m == (1 << mantissa) - 1) {
-    value = std::numeric_limits<double>::quiet_NaN();
-  } else if (e == 0) {
-    value = std::ldexp(m, 1 - bias - mantissa);
-  } else {
-    value = std::ldexp(m + (1 << mantissa), e - bias - mantissa);
-  }
-  return negative ? -value : value;
-}
-
 }  // namespace
 
 bool IsNumber(DType dtype) {
-  switch (dtype) {
-    case DType::kBool:
-    case DType::kF16:
-    case DType::kBF16:
-    case DType::kF32:
-    case DType::kF64:
-    case DType::kF8E4M3:
-    case DType::kF8E5M2:
-      return true;
-    default:
-      return IsInteger(dtype);
-  }
+  return dtype == DType::kF64 || CanCast({dtype, DType::kF64, Overflow::kInf});
 }
 
-double ToDouble(DType dtype, const std::byte* element) {
-  switch (dtype) {
-    case DType::kBool:
-    case DType::kU8:
-      return As<uint8_t>(element);
-    case DType::kI8:
-      return As<int8_t>(element);
-    case DType::kI16:
-      return As<int16_t>(element);
-    case DType::kU16:
-      return As<uint16_t>(element);
-    case DType::kI32:
-      return As<int32_t>(element);
-    case DType::kU32:
-      return As<uint32_t>(element);
-    case DType::kI64:
-      return As<int64_t>(element);
-    case DType::kU64:
-      return As<uint64_t>(element);
-    case DType::kF32:
-      return As<float>(element);
-    case DType::kF64:
-      return As<double>(element);
-    case DType::kF16:
-      return SmallFloat(static_cast<uint32_t>(As<uint16_t>(element)), 5, 10, false);
-    case DType::kBF16:
-      return SmallFloat(static_cast<uint32_t>(As<uint16_t>(element)), 8, 7, false);
-    case DType::kF8E4M3:
-      return SmallFloat(static_cast<uint32_t>(As<uint8_t>(element)), 4, 3, true);
-    case DType::kF8E5M2:
-      return SmallFloat(static_cast<uint32_t>(As<uint8_t>(element)), 5, 2, false);
-    default:
-      return std::numeric_limits<double>::quiet_NaN();
+void ToNumbers(DType dtype, std::span<const std::byte> elements, std::vector<double>& out) {
+  CKMAP_CHECK(IsNumber(dtype));
+  out.resize(elements.size() / static_cast<size_t>(DTypeSize(dtype)));
+  if (out.empty()) return;
+  if (dtype == DType::kF64) {
+    std::memcpy(out.data(), elements.data(), elements.size());
+    return;
   }
+  CastCounts counts;
+  CastElements({dtype, DType::kF64, Overflow::kInf}, elements.data(),
+               reinterpret_cast<std::byte*>(out.data()), out.size(), counts);
 }
 
 ElementReader::ElementReader(const Checkpoint& checkpoint, size_t tensor)
@@ -99,6 +36,10 @@ ElementReader::ElementReader(const Checkpoint& checkpoint, size_t tensor)
       layout_(checkpoint.layout(tensor)) {
   CKMAP_CHECK(info_.unreadable.empty() && DTypeBits(info_.dtype) % 8 == 0);
   size_ = DTypeSize(info_.dtype);
+  chain_.from = chain_.to = info_.dtype;
+  chain_.byteswap = layout_.byteswap;
+  chain_.conjugate = layout_.conjugate;
+  chain_.negative = layout_.negative;
   const auto elements = NumElements(info_.shape);
   CKMAP_CHECK(elements.has_value());
   elements_ = *elements;
@@ -154,29 +95,13 @@ Result<void> ElementReader::ReadStrided(int64_t begin, int64_t count, std::vecto
   return {};
 }
 
-void ElementReader::Finish(std::vector<std::byte>& out) const {
-  if (!layout_.byteswap && !layout_.conjugate && !layout_.negative) return;
-  const bool complex = IsComplex(info_.dtype);
-  const size_t part = static_cast<size_t>(complex ? size_ / 2 : size_);
-  const bool signed_bit = IsFloat(info_.dtype) || complex;
-  for (size_t at = 0, n = 0; at < out.size(); at += part, ++n) {
-    std::byte* value = out.data() + at;
-    if (layout_.byteswap) std::reverse(value, value + part);
-    const bool imaginary = complex && n % 2 == 1;
-    // Both lazy bits at once: -conj(x) keeps the sign of the imaginary part.
-    const bool negate = layout_.negative != (layout_.conjugate && imaginary);
-    if (!negate) continue;
-    if (signed_bit) {
-      value[part - 1] ^= std::byte{0x80};
-    } else {
-      unsigned carry = 1;
-      for (size_t i = 0; i < part; ++i) {
-        carry += static_cast<unsigned>(~value[i] & std::byte{0xff});
-        value[i] = static_cast<std::byte>(carry & 0xff);
-        carry >>= 8;
-      }
-    }
-  }
+void ElementReader::Finish(std::vector<std::byte>& out) {
+  if (chain_.trivial() || out.empty()) return;
+  raw_.swap(out);
+  out.resize(raw_.size());
+  ElementCounts counts;
+  ConvertElements(chain_, raw_.data(), out.data(), static_cast<int64_t>(raw_.size()) / size_, 0,
+                  counts);
 }
 
 }  // namespace ckmap

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runtime/base/result.h"
+#include "runtime/exec/elements.h"
 #include "runtime/formats/checkpoint.h"
 
 namespace ckmap {
@@ -23,7 +24,7 @@ class ElementReader {
 
  private:
   Result<void> ReadStrided(int64_t begin, int64_t count, std::vector<std::byte>& out);
-  void Finish(std::vector<std::byte>& out) const;
+  void Finish(std::vector<std::byte>& out);
 
   const Checkpoint& checkpoint_;
   const TensorInfo& info_;
@@ -31,12 +32,16 @@ class ElementReader {
   int64_t size_ = 0;  // bytes of an element
   int64_t elements_ = 0;
   bool dense_ = false;
+  ElementChain chain_;  // puts right byte order and lazy bits
+  std::vector<std::byte> raw_;
   std::vector<std::byte> window_;  // bytes of the storage from window_begin_
   int64_t window_begin_ = 0;
 };
 
-// Whether elements of this type can be read as numbers by ToDouble.
+// Whether ToNumbers knows the type.
 bool IsNumber(DType dtype);
-double ToDouble(DType dtype, const std::byte* element);
+
+// Dense little-endian elements as doubles (64-bit integers are rounded to the nearest).
+void ToNumbers(DType dtype, std::span<const std::byte> elements, std::vector<double>& out);
 
 }  // namespace ckmap

@@ -1,0 +1,181 @@
+// Every migration that a pack ships is bound to the manifests of the real networks that its
+// pack.yaml names, without any weights; where the rules can be undone, there and back is the identity.
+#include <algorithm>
+#include <filesystem>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <yaml-cpp/yaml.h>
+
+#include "compiler/compiler.h"
+#include "plan.pb.h"
+#include "runtime/base/file.h"
+#include "runtime/bind/bind.h"
+#include "runtime/formats/open.h"
+
+namespace ckmap {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string kRules = std::string(CKMAP_SOURCE_DIR) + "/rules";
+const std::string kFamilies = std::string(CKMAP_TEST_DATA) + "/families";
+
+struct Case {
+  std::string migration;  // "resnet/torchvision2mindcv"
+  std::string source, target, config;
+};
+
+// The families of each pack.yaml that have manifests here, and the published sizes of the large models.
+std::vector<Case> AllCases() {
+  std::vector<Case> cases;
+  for (const auto& pack : fs::directory_iterator(kRules)) {
+    if (!fs::exists(pack.path() / "pack.yaml")) continue;
+    for (const YAML::Node& migration : YAML::LoadFile(pack.path() / "pack.yaml")["migrations"]) {
+      const std::string stem = fs::path(migration["file"].as<std::string>()).stem();
+      for (const YAML::Node& family : migration["verified"]) {
+        const std::string name = family.as<std::string>();
+        if (!fs::exists(fmt::format("{}/{}.target.json", kFamilies, name))) continue;
+        cases.push_back({fmt::format("{}/{}", pack.path().filename().string(), stem), name + ".source.json",
+                         name + ".target.json", name + ".config.json"});
+      }
+    }
+  }
+  const auto full_size = [&](const char* migration, const std::string& model, const std::string& target) {
+    cases.push_back({migration, model + ".source.json", fmt::format("{}.{}.json", model, target), model + ".config.json"});
+  };
+  full_size("llama/hf2mindformers", "llama3_8b", "mindformers");
+  full_size("llama/hf2mindformers_fused", "llama3_8b", "mindformers_fused");
+  full_size("llama/hf2mindformers", "qwen2_5_7b", "mindformers");
+  full_size("llama/hf2mindformers_fused", "qwen2_5_7b", "mindformers_fused");
+  full_size("qwen/hf2mcore", "qwen3_8b", "mindformers_mcore");
+  full_size("mindone/hf2mindone", "mixtral_8x7b", "mindone");
+  std::sort(cases.begin(), cases.end(), [](const Case& a, const Case& b) {
+    return std::tie(a.migration, a.source) < std::tie(b.migration, b.source);
+  });
+  return cases;
+}
+
+Manifest Read(const std::string& name) {
+  auto manifest = ReadManifest(kFamilies + "/" + name);
+  if (!manifest) FAIL(manifest.error().message());
+  return *std::move(manifest);
+}
+
+BindOptions OptionsOf(const Case& test) {
+  BindOptions options;
+  if (fs::exists(kFamilies + "/" + test.config)) options.config_json = *ReadTextFile(kFamilies + "/" + test.config);
+  if (test.source.find("contiguous") != std::string::npos) {
+    // Names and shapes are those of the other layout: only a parameter tells them apart.
+    options.defines["contiguous_attention"] = "true";
+    options.defines["interleaved_mlp"] = "false";
+  }
+  return options;
+}
+
+Plan CompilePack(const Case& test) {
+  CompileOptions options;
+  options.pack_path = {kRules};
+  const CompileResult result = Compile(fmt::format("{}/{}.ckmap", kRules, test.migration), options);
+  for (const Diagnostic& diagnostic : result.diagnostics) MESSAGE(diagnostic.message);
+  REQUIRE(result.plan.has_value());
+  return *result.plan;
+}
+
+BoundPlan BindOrFail(const Plan& plan, Manifest source, Manifest target, const BindOptions& options) {
+  auto result = Bind(plan, std::move(source), std::move(target), options);
+  if (!result) FAIL(result.error().message());
+  for (const Issue& issue : result->issues) {
+    if (issue.severity == IssueSeverity::kError) MESSAGE(issue.code << " " << issue.message);
+  }
+  REQUIRE(result->plan.has_value());
+  return *std::move(result->plan);
+}
+
+// Tensors whose elements are numbers that no other element has.
+using Values = std::vector<std::vector<int64_t>>;
+
+Values Iota(const Manifest& manifest) {
+  Values values;
+  int64_t next = 0;
+  for (const TensorInfo& tensor : manifest.tensors()) {
+    values.emplace_back(static_cast<size_t>(*NumElements(tensor.shape)));
+    std::iota(values.back().begin(), values.back().end(), next);
+    next += static_cast<int64_t>(values.back().size());
+  }
+  return values;
+}
+
+Values Run(const BoundPlan& plan, const Values& source) {
+  Values target(plan.target.size());
+  for (const BoundTensor& tensor : plan.tensors) {
+    auto& out = target[tensor.target];
+    out.assign(static_cast<size_t>(*NumElements(tensor.shape)), -1);
+    for (const Piece& piece : tensor.value.pieces) {
+      if (piece.input == kFillInput) continue;
+      const auto& in = source[tensor.inputs[static_cast<size_t>(piece.input)].source];
+      std::vector<int64_t> index(piece.axes.size(), 0);
+      while (true) {
+        int64_t from = piece.src_offset, to = piece.dst_offset;
+        for (size_t a = 0; a < index.size(); ++a) {
+          from += index[a] * piece.axes[a].src_stride;
+          to += index[a] * piece.axes[a].dst_stride;
+        }
+        out.at(static_cast<size_t>(to)) = in.at(static_cast<size_t>(from));
+        size_t a = index.size();
+        while (a > 0 && ++index[a - 1] == piece.axes[a - 1].size) index[--a] = 0;
+        if (a == 0) break;
+      }
+    }
+  }
+  return target;
+}
+
+int64_t TotalElements(const Manifest& manifest) {
+  int64_t total = 0;
+  for (const TensorInfo& tensor : manifest.tensors()) total += *NumElements(tensor.shape);
+  return total;
+}
+
+// Binds the plan backwards and runs both ways on tensors that are their own indices.
+void CheckThereAndBack(const Plan& plan, const BoundPlan& forward, const BindOptions& options) {
+  plan::Plan reversed = plan.proto();
+  reversed.set_reversed(true);
+  const auto back_plan = ParsePlan(SerializePlan(reversed));
+  REQUIRE(back_plan.ok());
+  // What the migration drops, and what it makes of nothing, is not asked for on the way back.
+  Manifest left, right;
+  std::vector<bool> dropped(forward.source.size(), false);
+  for (const DroppedTensor& tensor : forward.dropped) dropped[tensor.source] = true;
+  for (size_t i = 0; i < forward.source.size(); ++i) {
+    if (!dropped[i]) left.Add(forward.source[i]);
+  }
+  for (const BoundTensor& tensor : forward.tensors) right.Add(forward.target[tensor.target]);
+  const BoundPlan again = BindOrFail(plan, left, right, options);
+  const BoundPlan back = BindOrFail(*back_plan, right, left, options);
+  const Values start = Iota(left);
+  CHECK(Run(back, Run(again, start)) == start);
+}
+
+TEST_CASE("every migration binds to the networks that it was verified on") {
+  const std::vector<Case> cases = AllCases();
+  REQUIRE(cases.size() > 30);
+  for (const Case& test : cases) {
+    CAPTURE(test.migration);
+    CAPTURE(test.target);
+    SUBCASE(fmt::format("{} {}", test.migration, test.target).c_str()) {
+      const Plan plan = CompilePack(test);
+      const BindOptions options = OptionsOf(test);
+      const BoundPlan bound = BindOrFail(plan, Read(test.source), Read(test.target), options);
+      const bool reversible = std::all_of(plan.proto().rules().begin(), plan.proto().rules().end(),
+                                          [](const plan::Rule& rule) { return rule.reversible(); });
+      if (reversible && TotalElements(bound.source) < 1'000'000) CheckThereAndBack(plan, bound, options);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ckmap
