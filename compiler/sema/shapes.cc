@@ -370,7 +370,11 @@ class ShapeChecker {
     const TypedExpr* end = op.Find("end");
     const auto from = begin != nullptr ? EvaluateInt(*begin, variables_) : std::optional<int64_t>(0);
     const auto to = end != nullptr ? EvaluateInt(*end, variables_) : std::nullopt;
-    dims[*axis] = op.Find("step") == nullptr && from && to && *from >= 0 && *to >= *from ? SymbolicDim(Polynomial(*to - *from)) : std::nullopt;
+    dims[*axis] = std::nullopt;
+    if (op.Find("step") == nullptr && from.has_value() && to.has_value()) {
+      const int64_t first = from.value_or(0), last = to.value_or(0);
+      if (first >= 0 && last >= first) dims[*axis] = Polynomial(last - first);
+    }
     return dims;
   }
 
