@@ -106,7 +106,7 @@ Result<CkptEntry> ReadCkptEntry(WireReader& reader, const WireField& field) {
       CKMAP_RETURN_IF_ERROR(ReadMap(reader, part, entry));
     }
   }
-  if (entry.tag.empty()) return Bad(entry.position, "has no name");
+  if (!has_tag) return Bad(entry.position, "has no name");
   if (const std::string problem = TensorNameProblem(entry.tag); !problem.empty()) {
     return Bad(entry.position, fmt::format("tensor {}: {}", QuoteName(entry.tag), problem));
   }

@@ -154,6 +154,13 @@ class HeaderParser {
     if (!has_dtype || !has_shape || !has_offsets) {
       return BadTensor(info.name, "must have `dtype`, `shape` and `data_offsets`");
     }
+    // The file counts 4-bit values; an element of kF4 is a byte of two.
+    if (info.dtype == DType::kF4) {
+      if (info.shape.empty() || info.shape.back() % 2 != 0) {
+        return BadTensor(info.name, fmt::format("F4 {}: the last axis does not fill whole bytes", FormatShape(info.shape)));
+      }
+      info.shape.back() /= 2;
+    }
     CKMAP_RETURN_IF_ERROR(CheckSize(info, range));
     header_.ranges.push_back(range);
     std::string copy = info.name;
