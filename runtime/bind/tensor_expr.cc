@@ -204,7 +204,7 @@ Result<TensorValue> OpSlice(TensorValue tensor, const Arguments& args, std::stri
 
 bool CanCast(DType from, DType to) {
   const auto plain = [](DType d) {
-    return d == DType::kBool || IsInteger(d) || (IsFloat(d) && DTypeBits(d) >= 8);
+    return d == DType::kBool || IsInteger(d) || (IsFloat(d) && DTypeBits(d) >= 8 && d != DType::kF4);
   };
   return plain(from) && plain(to);
 }

@@ -329,11 +329,11 @@ TEST_CASE("errors name both tensors; the stop token ends the work; progress reac
 TEST_CASE("elements smaller than a byte are copied whole or refused") {
   TempFolder folder;
   MadeUp source(folder, true);
-  source.Add("bytes", DType::kU8, {64});
-  const size_t packed = source.AddView("packed", DType::kF4, {8, 16}, {0, 0, {8, 1}, false, false, false});
+  source.Add("bytes", DType::kU8, {96});
+  const size_t packed = source.AddView("packed", DType::kF6E2M3, {8, 16}, {0, 0, {12, 1}, false, false, false});
   source.Flush();
-  const auto whole = Bound("whole", DType::kF4, {8, 16}, {{packed, {}}}, {{0, 0, 0, {{128, 1, 1}}}});
-  const auto turned = Bound("turned", DType::kF4, {16, 8}, {{packed, {}}}, {Whole({8, 16}, {1, 0})});
+  const auto whole = Bound("whole", DType::kF6E2M3, {8, 16}, {{packed, {}}}, {{0, 0, 0, {{128, 1, 1}}}});
+  const auto turned = Bound("turned", DType::kF6E2M3, {16, 8}, {{packed, {}}}, {Whole({8, 16}, {1, 0})});
   const auto run = [&](const BoundTensor& tensor) {
     const BoundPlan plan = PlanOf(source, {tensor});
     auto writer = CreateCheckpoint(folder / "x", OutputFormat::kSafetensors, Outputs(plan), {});

@@ -75,9 +75,11 @@ const FormatDType& FormatInfo(DType dtype) {
 int64_t TensorBytes(const OutputTensor& tensor) { return *NumBytes(tensor.shape, tensor.dtype); }
 
 std::string HeaderEntry(const OutputTensor& tensor, int64_t begin) {
+  Shape shape = tensor.shape;
+  if (tensor.dtype == DType::kF4) shape.back() *= 2;  // the file counts 4-bit values
   return fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
                      JsonString(tensor.name), FormatInfo(tensor.dtype).name,
-                     fmt::join(tensor.shape, ","), begin, begin + TensorBytes(tensor));
+                     fmt::join(shape, ","), begin, begin + TensorBytes(tensor));
 }
 
 Result<void> CheckSafetensors(const std::string& path, const std::vector<OutputTensor>& tensors,

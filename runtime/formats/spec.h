@@ -1,4 +1,4 @@
-// A spec: the tensors of a network, or of a source, written down in YAML or JSON.
+// A spec: names, dtypes and shapes written down, as YAML or JSON.
 //
 //     framework: mindspore                 # optional, only reported
 //     tensors:
@@ -6,8 +6,9 @@
 //       - {name: pos_embed,    dtype: any, shape: [1, -1, 768], optional: true}
 //       - {name: head.weight,  dtype: f32, shape: [10, 64], tied_to: embed.weight}
 //
-// `dtype` may be left out (any). Anchors and aliases are refused: a few of them can stand for
-// more nodes than memory holds.
+// `dtype` is one of DTypeName (also `any`), -1 in a shape an axis of any size, `optional` a tensor
+// that may be missing, `tied_to` the name of the tensor of the same spec whose bytes it shares. YAML
+// anchors and aliases are refused: a few of them make a file that takes for ever to read.
 #pragma once
 
 #include <string>
@@ -18,8 +19,11 @@
 
 namespace ckmap {
 
-// `path` is for messages. kMalformed lists everything that is wrong, each with its line (YAML) or its
-// place in the list (JSON).
-Result<Manifest> ParseSpec(const std::string& path, const std::string& text);
+// Whether a text can be a spec at all: text, and its first word one of a spec's keys, or a brace.
+bool LooksLikeSpec(std::string_view head);
+
+// `text` is JSON if it begins with `{`, YAML otherwise. kMalformed with all mistakes at once, each
+// "line 12: …".
+Result<Manifest> ParseSpec(std::string_view text);
 
 }  // namespace ckmap

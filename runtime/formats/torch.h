@@ -12,7 +12,7 @@
 //                         the other entry t.axis
 //   numpy array           a tensor; a numpy scalar is an other entry
 //   sparse, nested, meta tensors, bare storages: listed as TensorInfo::unreadable
-//   float4_e2m1fn_x2      f4; the last axis counts elements, twice what torch says
+//   float4_e2m1fn_x2      f4; an element is a byte of two values
 #pragma once
 
 #include <cstddef>

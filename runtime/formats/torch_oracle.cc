@@ -69,7 +69,6 @@ TorchOracle ReadTorchOracle(const std::string& json_path) {
     tensor.dtype = Lower(Text(entry, "dtype"));
     tensor.sha256 = Text(entry, "sha256");
     for (const int64_t size : entry["shape"].get_array()) tensor.shape.push_back(size);
-    if (tensor.dtype == "f4") tensor.shape.back() *= 2;  // torch counts bytes of two elements
     int64_t group = -1;
     if (entry["storage_group"].get(group) == simdjson::SUCCESS) tensor.group = group;
     oracle.tensors.push_back(std::move(tensor));

@@ -25,20 +25,8 @@ Result<int64_t> RunElements(const TorchStorageRef& ref, DType dtype) {
     }
     return ref.numel;
   }
-  const int64_t size = dtype == DType::kF4 ? 1 : DTypeSize(dtype);
+  const int64_t size = DTypeSize(dtype);
   return ref.numel / size;
-}
-
-// Two 4-bit elements a byte: torch counts the bytes, the manifest counts elements.
-Result<TorchTensor> Unpacked(TorchTensor tensor) {
-  const Shape& shape = tensor.shape;
-  if (shape.empty() || tensor.layout.strides != RowMajorStrides(shape)) {
-    return UnreadableTorchTensor(
-        DType::kF4, {}, "packed 4-bit elements that are not contiguous; save it .contiguous()");
-  }
-  if (shape.back() > (int64_t{1} << 61)) return Bad("too many elements");
-  tensor.shape.back() *= 2;
-  return tensor;
 }
 
 }  // namespace
@@ -68,7 +56,7 @@ Result<TorchTensor> MakeTorchTensor(const TorchStorageRef& ref, DType dtype, con
                            fmt::join(strides, ", ")));
   }
   CKMAP_ASSIGN_OR_RETURN(const int64_t available, RunElements(ref, dtype));
-  const int64_t element = dtype == DType::kF4 ? 1 : DTypeSize(dtype);
+  const int64_t element = DTypeSize(dtype);
   const Wide bytes = Wide{*numel} * element;
 
   TorchTensor tensor;
@@ -85,7 +73,7 @@ Result<TorchTensor> MakeTorchTensor(const TorchStorageRef& ref, DType dtype, con
   }
   if (*numel == 0) {
     for (int64_t& stride : tensor.layout.strides) stride *= element;
-    return dtype == DType::kF4 ? Unpacked(std::move(tensor)) : tensor;
+    return tensor;
   }
   if (last >= available) {
     return Bad(fmt::format(
@@ -105,7 +93,7 @@ Result<TorchTensor> MakeTorchTensor(const TorchStorageRef& ref, DType dtype, con
   const int64_t first = ref.first * (ref.dtype == DType::kAny ? 1 : element);
   tensor.layout.offset = first + offset * element;
   for (int64_t& stride : tensor.layout.strides) stride *= element;
-  return dtype == DType::kF4 ? Unpacked(std::move(tensor)) : tensor;
+  return tensor;
 }
 
 }  // namespace ckmap

@@ -8,7 +8,8 @@
 namespace ckmap {
 
 // kI4 is MindSpore's qint4x2: one element is a byte that holds two nibbles, and shapes count bytes.
-// kF4, kF6E2M3 and kF6E3M2 are packed below a byte: such tensors are only copied whole.
+// kF4 (e2m1) is packed the same way: one element is a byte of two values, as torch's float4_e2m1fn_x2.
+// kF6E2M3 and kF6E3M2 are packed below a byte: such tensors are only copied whole.
 enum class DType : uint8_t {
   kBool, kI8, kU8, kI16, kU16, kI32, kU32, kI64, kU64,
   kF16, kBF16, kF32, kF64,
