@@ -196,6 +196,8 @@ Opened OpenFolder(const std::string& path, const OpenOptions& options) {
   return JoinShards(std::move(shards), files);
 }
 
+constexpr size_t kTextHead = 4096;  // bytes that tell texts apart
+
 enum class PathKind { kFolder, kText, kFile };
 
 // Text: specs and shard indexes. By content: what no format claims and begins as text does.
@@ -207,19 +209,12 @@ Result<PathKind> KindOf(const std::string& path) {
   CKMAP_ASSIGN_OR_RETURN(const auto fitting, FittingFormats(path, encrypted, strategy));
   if (!fitting.empty() || encrypted || strategy) return PathKind::kFile;
   CKMAP_ASSIGN_OR_RETURN(const InputFile file, InputFile::Open(path));
-  std::string head(static_cast<size_t>(std::min<int64_t>(file.size(), 4096)), '\0');
+  std::string head(static_cast<size_t>(std::min<int64_t>(file.size(), kTextHead)), '\0');
   CKMAP_RETURN_IF_ERROR(file.ReadAt(0, std::as_writable_bytes(std::span(head))));
   const bool text = std::none_of(head.begin(), head.end(), [](char c) {
     return static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\r' && c != '\t';
   });
   return text && !head.empty() ? PathKind::kText : PathKind::kFile;
-}
-
-// A spec says `tensors`; an index maps names to files.
-bool IsSpec(const std::string& path, const std::string& text) {
-  const size_t first = text.find_first_not_of(" \t\r\n");
-  const bool json = first != std::string::npos && text[first] == '{' && !path.ends_with(".yaml") && !path.ends_with(".yml");
-  return !json || text.find("\"tensors\"") < 4096;
 }
 
 }  // namespace
@@ -229,7 +224,7 @@ Opened OpenCheckpoint(const std::string& path, const OpenOptions& options) {
   if (kind == PathKind::kFolder) return OpenFolder(path, options);
   if (kind == PathKind::kFile) return OpenFile(path, options);
   CKMAP_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
-  if (IsSpec(path, text)) {
+  if (LooksLikeSpec(std::string_view(text).substr(0, kTextHead))) {
     return Bad(path, "a text: if it is a spec, it has names and shapes but no bytes, and serves as a target only");
   }
   return OpenIndex(path, text, options);
@@ -239,7 +234,11 @@ Result<Manifest> ReadManifest(const std::string& path, const OpenOptions& option
   CKMAP_ASSIGN_OR_RETURN(const PathKind kind, KindOf(path));
   if (kind == PathKind::kText) {
     CKMAP_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
-    if (IsSpec(path, text)) return ParseSpec(path, text);
+    if (LooksLikeSpec(std::string_view(text).substr(0, kTextHead))) {
+      auto spec = ParseSpec(text);
+      if (!spec) return std::move(spec).error().Context(path);
+      return spec;
+    }
   }
   CKMAP_ASSIGN_OR_RETURN(const auto checkpoint, OpenCheckpoint(path, options));
   return checkpoint->manifest();

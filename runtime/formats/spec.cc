@@ -21,9 +21,7 @@ constexpr int kMaxDepth = 16;
 // Collects what is wrong, and the tensors that are right.
 class SpecBuilder {
  public:
-  explicit SpecBuilder(std::string path) : path_(std::move(path)) {}
-
-  void Problem(const std::string& where, std::string_view message) {
+    void Problem(const std::string& where, std::string_view message) {
     ++count_;
     if (problems_.size() < kMaxProblems) problems_.push_back(fmt::format("{}: {}", where, message));
   }
@@ -55,11 +53,10 @@ class SpecBuilder {
     if (count_ == 0) return std::move(manifest_);
     const std::string more = count_ > problems_.size() ? fmt::format("\n  and {} more", count_ - problems_.size()) : "";
     return Error(ErrorCode::kMalformed,
-                 fmt::format("{}: not a spec of tensors:\n  {}{}", path_, fmt::join(problems_, "\n  "), more));
+                 fmt::format("not a spec of tensors:\n  {}{}", fmt::join(problems_, "\n  "), more));
   }
 
  private:
-  std::string path_;
   Manifest manifest_;
   std::vector<std::string> problems_;
   size_t count_ = 0;
@@ -182,25 +179,25 @@ class YamlSpec {
   SpecBuilder& builder_;
 };
 
-Result<Manifest> ParseYaml(const std::string& path, const std::string& text) {
-  SpecBuilder builder(path);
+Result<Manifest> ParseYaml(const std::string& text) {
+  SpecBuilder builder;
   try {
     std::istringstream stream(text);
     YAML::Parser parser(stream);
     RefusalScan scan;
     while (scan.problem.empty() && parser.HandleNextDocument(scan)) {
     }
-    if (!scan.problem.empty()) return Error(ErrorCode::kMalformed, path + ": " + scan.problem);
+    if (!scan.problem.empty()) return Error(ErrorCode::kMalformed, scan.problem);
     const std::vector<YAML::Node> documents = YAML::LoadAll(text);
     if (documents.size() != 1) {
-      return Error(ErrorCode::kMalformed, fmt::format("{}: {} YAML documents, one was expected", path, documents.size()));
+      return Error(ErrorCode::kMalformed, fmt::format("{} YAML documents, one was expected", documents.size()));
     }
     YamlSpec(builder).Read(documents.front());
   } catch (const YAML::Exception& error) {
     return Error(ErrorCode::kMalformed,
-                 fmt::format("{}: no checkpoint and no YAML: line {}: {}", path, error.mark.line + 1, error.msg));
+                 fmt::format("no checkpoint and no YAML: line {}: {}", error.mark.line + 1, error.msg));
   } catch (const std::exception& error) {
-    return Error(ErrorCode::kMalformed, fmt::format("{}: {}", path, error.what()));
+    return Error(ErrorCode::kMalformed, std::string(error.what()));
   }
   return builder.Finish();
 }
@@ -279,25 +276,33 @@ class JsonSpec {
   SpecBuilder& builder_;
 };
 
-Result<Manifest> ParseJson(const std::string& path, const std::string& text) {
+Result<Manifest> ParseJson(const std::string& text) {
   simdjson::dom::parser parser;
   simdjson::dom::element root;
   if (const auto error = parser.parse(text).get(root)) {
-    return Error(ErrorCode::kMalformed, fmt::format("{}: not JSON: {}", path, simdjson::error_message(error)));
+    return Error(ErrorCode::kMalformed, fmt::format("not JSON: {}", simdjson::error_message(error)));
   }
-  SpecBuilder builder(path);
+  SpecBuilder builder;
   JsonSpec(builder).Read(root);
   return builder.Finish();
 }
 
 }  // namespace
 
-Result<Manifest> ParseSpec(const std::string& path, const std::string& text) {
-  const size_t first = text.find_first_not_of(" \t\r\n");
-  // A YAML flow map may begin like JSON; what ends in .yaml is read as YAML.
-  const bool yaml = path.ends_with(".yaml") || path.ends_with(".yml");
-  if (!yaml && first != std::string::npos && text[first] == '{') return ParseJson(path, text);
-  return ParseYaml(path, text);
+bool LooksLikeSpec(std::string_view head) {
+  const bool text = std::none_of(head.begin(), head.end(), [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\r' && c != '\t';
+  });
+  const size_t first = head.find_first_not_of(" \t\r\n");
+  if (!text || first == std::string_view::npos) return false;
+  // A shard index is JSON too; a spec lists `tensors`.
+  return head[first] != '{' || head.find("\"tensors\"") != std::string_view::npos;
+}
+
+Result<Manifest> ParseSpec(std::string_view text) {
+  const std::string copy(text);
+  const size_t first = copy.find_first_not_of(" \t\r\n");
+  return first != std::string::npos && copy[first] == '{' ? ParseJson(copy) : ParseYaml(copy);
 }
 
 }  // namespace ckmap
