@@ -34,7 +34,7 @@ struct DropClaim {
 
 class Binder {
  public:
-  Binder(const Plan& plan, Manifest source, Manifest target, Variables variables)
+  Binder(const Plan& plan, Manifest source, Manifest target, BoundVariables variables)
       : proto_(plan.proto()), variables_(std::move(variables)) {
     bound_.source = std::move(source);
     bound_.target = std::move(target);
@@ -85,13 +85,13 @@ class Binder {
   }
 
   Result<void> CollectDrops() {
-    std::vector<NamePattern> only;
+    std::vector<CompiledName> only;
     const NamePrefix prefix;
     std::string only_where;
     for (const plan::Drop& drop : proto_.drops()) {
       for (const std::vector<size_t>& choices : AllChoices(drop.pattern())) {
-        CKMAP_ASSIGN_OR_RETURN(NamePattern pattern,
-                               NamePattern::Compile(Choose(drop.pattern(), choices),
+        CKMAP_ASSIGN_OR_RETURN(CompiledName pattern,
+                               CompiledName::Compile(Choose(drop.pattern(), choices),
                                                     {context_->source_separator, variables_}));
         if (drop.only()) {
           only.push_back(std::move(pattern));
@@ -103,7 +103,7 @@ class Binder {
     }
     if (only.empty()) return {};
     for (size_t i = 0; i < bound_.source.size(); ++i) {
-      const bool kept = std::any_of(only.begin(), only.end(), [&](const NamePattern& pattern) {
+      const bool kept = std::any_of(only.begin(), only.end(), [&](const CompiledName& pattern) {
         Captures captures;
         return pattern.Match(bound_.source[i].name, variables_, captures);
       });
@@ -112,7 +112,7 @@ class Binder {
     return {};
   }
 
-  Result<void> CollectDrop(const plan::Drop& drop, const NamePattern& pattern) {
+  Result<void> CollectDrop(const plan::Drop& drop, const CompiledName& pattern) {
     const NamePrefix prefix;
     const auto add = [&](size_t tensor, const Captures& captures) -> Result<void> {
       if (drop.has_when()) {
@@ -287,7 +287,7 @@ class Binder {
   }
 
   const plan::Plan& proto_;
-  const Variables variables_;
+  const BoundVariables variables_;
   BoundPlan bound_;
   const BindContext* context_ = nullptr;
   std::vector<Issue> issues_;
@@ -299,7 +299,7 @@ class Binder {
 
 Result<BindResult> Bind(const Plan& plan, Manifest source, Manifest target, const BindOptions& options) {
   std::vector<Issue> issues;
-  CKMAP_ASSIGN_OR_RETURN(Variables variables,
+  CKMAP_ASSIGN_OR_RETURN(BoundVariables variables,
                          BindVariables(plan.proto(), options.defines, options.config_json,
                                        options.config_path.empty() ? "config" : options.config_path, issues));
   // Without its parameters nothing further would be told truly.

@@ -144,8 +144,8 @@ class LayerBinder {
                                       [&](const plan::Layer& l) { return l.name() == statement.layer(); });
       CKMAP_CHECK(layer != context_.plan.layers().end());  // the plan was validated
       for (const std::vector<size_t>& choices : AllChoices(statement.module())) {
-        CKMAP_ASSIGN_OR_RETURN(const NamePattern pattern,
-                               NamePattern::Compile(Choose(statement.module(), choices),
+        CKMAP_ASSIGN_OR_RETURN(const CompiledName pattern,
+                               CompiledName::Compile(Choose(statement.module(), choices),
                                                     {context_.source_separator, context_.variables}));
         for (const std::string& path : paths) {
           Captures captures;

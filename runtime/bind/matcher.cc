@@ -21,7 +21,7 @@ RE2::Options SetOptions() {
 Matcher::Matcher() : set_(std::make_unique<re2::RE2::Set>(SetOptions(), RE2::ANCHOR_BOTH)) {}
 Matcher::~Matcher() = default;
 
-size_t Matcher::Add(const NamePattern& pattern) {
+size_t Matcher::Add(const CompiledName& pattern) {
   const size_t id = patterns_.size();
   patterns_.push_back(&pattern);
   if (pattern.literal()) {

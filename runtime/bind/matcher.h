@@ -23,10 +23,10 @@ class Matcher {
   Matcher& operator=(const Matcher&) = delete;
 
   // Ids count up from 0 in the order of the calls. The pattern is referred to until the last Match.
-  size_t Add(const NamePattern& pattern);
+  size_t Add(const CompiledName& pattern);
   void Compile();  // after the last Add
 
-  // Ids of the patterns that may match the name, ascending; NamePattern::Match decides (it knows of
+  // Ids of the patterns that may match the name, ascending; CompiledName::Match decides (it knows of
   // repeated captures and computed indices).
   std::vector<size_t> Candidates(std::string_view name) const;
 
@@ -38,7 +38,7 @@ class Matcher {
   std::unordered_map<std::string, std::vector<size_t>, Hash, std::equal_to<>> literals_;
   std::unique_ptr<re2::RE2::Set> set_;
   std::vector<size_t> set_ids_;
-  std::vector<const NamePattern*> patterns_;
+  std::vector<const CompiledName*> patterns_;
 };
 
 }  // namespace ckmap

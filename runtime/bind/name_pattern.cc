@@ -89,8 +89,8 @@ std::vector<std::vector<size_t>> AllChoices(const plan::Pattern& pattern) {
   return all;
 }
 
-Result<NamePattern> NamePattern::Compile(const plan::Pattern& pattern, const Context& context) {
-  NamePattern result;
+Result<CompiledName> CompiledName::Compile(const plan::Pattern& pattern, const Context& context) {
+  CompiledName result;
   result.pattern_ = std::make_shared<plan::Pattern>(pattern);
   if (!pattern.regex().empty()) {
     result.regex_ = pattern.regex();
@@ -141,14 +141,14 @@ Result<NamePattern> NamePattern::Compile(const plan::Pattern& pattern, const Con
   return result;
 }
 
-Result<void> NamePattern::CompileRegex() {
+Result<void> CompiledName::CompileRegex() {
   compiled_ = std::make_shared<RE2>(regex_, QuietOptions());
   if (compiled_->ok()) return {};
   return Error(ErrorCode::kMalformed, fmt::format("`{}`: {}", pattern_->text(), compiled_->error()));
 }
 
 // Adds the group of one capture; gives the number of groups that a regular expression of the user has inside.
-Result<size_t> NamePattern::AddGroup(const plan::Part& part, const std::string& name, size_t group,
+Result<size_t> CompiledName::AddGroup(const plan::Part& part, const std::string& name, size_t group,
                                      const Context& context) {
   const auto declared = context.declared.find(name);
   const plan::Capture plain;
@@ -170,7 +170,7 @@ Result<size_t> NamePattern::AddGroup(const plan::Part& part, const std::string& 
   return static_cast<size_t>(probe.NumberOfCapturingGroups());
 }
 
-bool NamePattern::Match(std::string_view name, const Scope& scope, Captures& captures) const {
+bool CompiledName::Match(std::string_view name, const Scope& scope, Captures& captures) const {
   if (literal_) return name == *literal_;
   const int count = compiled_->NumberOfCapturingGroups() + 1;
   std::vector<re2::StringPiece> groups(static_cast<size_t>(count));

@@ -49,7 +49,7 @@ std::vector<std::vector<size_t>> AllChoices(const plan::Pattern& pattern);
 bool HasAlternatives(const plan::Pattern& pattern);
 
 // A pattern without alternatives, compiled.
-class NamePattern {
+class CompiledName {
  public:
   struct Context {
     std::string_view separator;  // between segments, one character
@@ -58,7 +58,7 @@ class NamePattern {
     std::map<std::string, const plan::Capture*> declared = {};  // what references to captures of other names mean
     std::string_view prefix = {};  // stands in front, literally
   };
-  static Result<NamePattern> Compile(const plan::Pattern& pattern, const Context& context);
+  static Result<CompiledName> Compile(const plan::Pattern& pattern, const Context& context);
 
   // The one name that the pattern matches, if it has no open capture.
   const std::optional<std::string>& literal() const { return literal_; }

@@ -50,8 +50,8 @@ Result<Renamer> Renamer::Create(const plan::Plan& plan, const Scope& scope) {
   }
   for (const auto& [text, rename] : chosen) {
     CKMAP_ASSIGN_OR_RETURN(
-        NamePattern from,
-        NamePattern::Compile(rename->from(), {.separator = renamer.source_separator_, .scope = scope}));
+        CompiledName from,
+        CompiledName::Compile(rename->from(), {.separator = renamer.source_separator_, .scope = scope}));
     renamer.entries_.push_back(
         {rename, CountSegments(rename->from(), renamer.source_separator_), LiteralSize(rename->from()), std::move(from)});
   }

@@ -30,7 +30,7 @@ class Renamer {
     const plan::Rename* rename;
     size_t segments;      // of the left side; renames match runs of fixed length
     size_t literal_size;  // characters outside captures
-    NamePattern from;
+    CompiledName from;
   };
   std::vector<Entry> entries_;  // longest first, then most literal
   std::string source_separator_, target_separator_;

@@ -22,7 +22,7 @@ struct Slot {
   size_t rule = 0;
   const plan::Term* term = nullptr;
   Captures enumerated;  // captures that the rule's `where` runs through
-  NamePattern pattern;
+  CompiledName pattern;
   bool full = false;    // holds every capture of the left side
 };
 
@@ -86,8 +86,8 @@ Result<void> AddSlots(const BindContext& context, const plan::Rule& rule, size_t
       const plan::Pattern chosen = Choose(term->pattern(), choices);
       for (const Captures& known : enumerated) {
         CKMAP_ASSIGN_OR_RETURN(
-            NamePattern pattern,
-            NamePattern::Compile(chosen, {context.source_separator, scope, known, names.declared, prefix.source}));
+            CompiledName pattern,
+            CompiledName::Compile(chosen, {context.source_separator, scope, known, names.declared, prefix.source}));
         Slot slot{index, term, known, std::move(pattern), true};
         for (const std::string& key : names.keys) {
           const auto& held = slot.pattern.captures();

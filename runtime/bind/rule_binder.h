@@ -22,7 +22,7 @@ struct BindContext {
   const plan::Plan& plan;
   const Manifest& source;
   const Manifest& target;
-  const Variables& variables;
+  const BoundVariables& variables;
   const Renamer& renamer;
   std::string source_separator, target_separator;
 

@@ -14,8 +14,8 @@ namespace {
 // Searching for near names is quadratic; past this many issues of a kind only the fact is told.
 constexpr size_t kMaxExplained = 100;
 
-bool Matches(const std::vector<NamePattern>& patterns, const std::string& name, const Scope& scope) {
-  return patterns.empty() || std::any_of(patterns.begin(), patterns.end(), [&](const NamePattern& pattern) {
+bool Matches(const std::vector<CompiledName>& patterns, const std::string& name, const Scope& scope) {
+  return patterns.empty() || std::any_of(patterns.begin(), patterns.end(), [&](const CompiledName& pattern) {
            Captures captures;
            return pattern.Match(name, scope, captures);
          });
@@ -52,8 +52,8 @@ Result<void> TargetCheck::ReadPolicies() {
       const bool source_side = policy.kind() == plan::TargetPolicy::ALLOW_UNUSED;
       for (const std::vector<size_t>& choices : AllChoices(policy.pattern())) {
         CKMAP_ASSIGN_OR_RETURN(
-            NamePattern pattern,
-            NamePattern::Compile(Choose(policy.pattern(), choices),
+            CompiledName pattern,
+            CompiledName::Compile(Choose(policy.pattern(), choices),
                                  {source_side ? context_.source_separator : context_.target_separator,
                                   context_.variables}));
         entry.patterns.push_back(std::move(pattern));
@@ -70,8 +70,8 @@ Result<void> TargetCheck::ReadPolicies() {
 Result<void> TargetCheck::ReadInits() {
   for (const plan::Init& init : context_.plan.inits()) {
     for (const std::vector<size_t>& choices : AllChoices(init.pattern())) {
-      CKMAP_ASSIGN_OR_RETURN(NamePattern pattern,
-                             NamePattern::Compile(Choose(init.pattern(), choices),
+      CKMAP_ASSIGN_OR_RETURN(CompiledName pattern,
+                             CompiledName::Compile(Choose(init.pattern(), choices),
                                                   {context_.target_separator, context_.variables}));
       inits_.emplace_back(&init, std::move(pattern));
     }
@@ -346,7 +346,7 @@ void TargetCheck::ReportMissing(size_t index) {
     for (const plan::Rule& rule : context_.plan.rules()) {
       for (const plan::Term& term : rule.target().terms()) {
         for (const std::vector<size_t>& choices : AllChoices(term.pattern())) {
-          const auto pattern = NamePattern::Compile(Choose(term.pattern(), choices),
+          const auto pattern = CompiledName::Compile(Choose(term.pattern(), choices),
                                                     {context_.target_separator, context_.variables});
           Captures captures;
           if (!pattern || !pattern->Match(target.name, context_.variables, captures) || notes.size() > 2) continue;

@@ -28,7 +28,7 @@ class TargetCheck {
   };
   struct Policy {
     const plan::TargetPolicy* policy;
-    std::vector<NamePattern> patterns;  // empty: every name
+    std::vector<CompiledName> patterns;  // empty: every name
   };
 
   Result<void> ReadPolicies();
@@ -54,7 +54,7 @@ class TargetCheck {
   BoundPlan& bound_;
   std::vector<Issue>& issues_;
   std::vector<Policy> policies_;
-  std::vector<std::pair<const plan::Init*, NamePattern>> inits_;  // lowest level first
+  std::vector<std::pair<const plan::Init*, CompiledName>> inits_;  // lowest level first
   std::vector<Claim> claims_;                              // of each target: the first, or none
   std::unordered_map<size_t, std::vector<Claim>> rivals_;  // further claims of a target
   std::vector<bool> failed_;                               // a rule for the target was reported

@@ -77,7 +77,7 @@ class VariableBinder {
                  std::vector<Issue>& issues)
       : plan_(plan), defines_(defines), config_(config), config_path_(config_path), issues_(issues) {}
 
-  Variables Run() {
+  BoundVariables Run() {
     ResolveDefines();
     for (const plan::Variable& variable : plan_.variables()) {
       if (variable.is_param() && !variable.fixed()) {
@@ -200,17 +200,17 @@ class VariableBinder {
   const std::string& config_path_;
   std::vector<Issue>& issues_;
   std::map<std::string, std::string> given_;
-  Variables variables_;
+  BoundVariables variables_;
 };
 
 }  // namespace
 
-Value Variables::Variable(const std::string& name) const {
+Value BoundVariables::Variable(const std::string& name) const {
   const auto found = values_.find(name);
   return found == values_.end() ? Value() : found->second;
 }
 
-Result<Variables> BindVariables(const plan::Plan& plan,
+Result<BoundVariables> BindVariables(const plan::Plan& plan,
                                 const std::map<std::string, std::string>& defines,
                                 const std::string& config_json, const std::string& config_path,
                                 std::vector<Issue>& issues) {

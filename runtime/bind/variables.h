@@ -11,7 +11,7 @@
 
 namespace ckmap {
 
-class Variables : public Scope {
+class BoundVariables : public Scope {
  public:
   Value Variable(const std::string& name) const override;
   const std::map<std::string, Value>& values() const { return values_; }
@@ -23,7 +23,7 @@ class Variables : public Scope {
 
 // Precedence: -D, then config.json, then the default. What is missing or of the wrong type is added to
 // `issues` (CK13xx), each once. An Error if the config is not a JSON object.
-Result<Variables> BindVariables(const plan::Plan& plan,
+Result<BoundVariables> BindVariables(const plan::Plan& plan,
                                 const std::map<std::string, std::string>& defines,
                                 const std::string& config_json, const std::string& config_path,
                                 std::vector<Issue>& issues);

@@ -51,7 +51,7 @@ double Double(uint64_t bits) { return std::bit_cast<double>(bits); }
 // Nearest value with ties to even by search in the list of all values of a small float.
 class Nearest {
  public:
-  explicit Nearest(DType dtype) : dtype_(dtype) {
+  explicit Nearest(DType dtype) {
     const uint32_t count = 1U << (DTypeBits(dtype) - 1);
     for (uint32_t bits = 0; bits < count; ++bits) {
       const double value = ValueOf(dtype, bits);
@@ -76,7 +76,6 @@ class Nearest {
   size_t overflow() const { return values_.size() - 1; }
 
  private:
-  DType dtype_;
   std::vector<double> values_;
 };
 

@@ -186,10 +186,10 @@ TEST_CASE("copies, transposes and layouts of every element size") {
 TEST_CASE("tensors larger than the memory") {
   TempFolder folder;
   MadeUp source(folder, true);
-  const size_t wide = source.Add("wide", DType::kBF16, {3, 300000});
-  const size_t tall = source.Add("tall", DType::kF32, {200000, 5});
-  const size_t square = source.Add("square", DType::kF32, {1024, 1024});
-  const size_t cube = source.Add("cube", DType::kU8, {96, 128, 160});
+  const size_t wide = source.Add("wide", DType::kBF16, {3, 90000});
+  const size_t tall = source.Add("tall", DType::kF32, {60000, 5});
+  const size_t square = source.Add("square", DType::kF32, {512, 640});
+  const size_t cube = source.Add("cube", DType::kU8, {48, 64, 80});
   source.Flush();
   Check(folder,
         PlanOf(source, {Permuted(source, wide, {1, 0}), Permuted(source, tall, {1, 0}), Permuted(source, square, {1, 0}),
@@ -216,7 +216,7 @@ TEST_CASE("interlocking pieces: stack of rows, concatenation along the last axis
   const auto repeat = Bound("repeat", DType::kF32, {400, 5, 96}, {{gate, {}}}, {{0, 0, 0, {{400, 96, 480}, {5, 0, 96}, {96, 1, 1}}}});
   const auto flip = Bound("flip", DType::kF32, {400, 96}, {{up, {}}}, {{0, 38399, 0, {{38400, -1, 1}}}});
   const auto every_third = Bound("third", DType::kF32, {12800}, {{up, {}}}, {{0, 1, 0, {{12800, 3, 1}}}});
-  auto fill = Bound("fill", DType::kF32, {1000, 1000}, {}, {{kFillInput, 0, 0, {{1000000, 0, 1}}}});
+  auto fill = Bound("fill", DType::kF32, {300, 1000}, {}, {{kFillInput, 0, 0, {{300000, 0, 1}}}});
   fill.fill = turn.fill;
   Check(folder, PlanOf(source, {stack, side, turn, repeat, flip, every_third, fill}), source);
 }

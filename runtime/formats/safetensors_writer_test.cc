@@ -63,7 +63,7 @@ TEST_CASE("everything that does not fit is told at once, and nothing is made") {
                                         {"twice", DType::kF32, {2}},
                                         {"twice", DType::kF32, {2}},
                                         {"format", DType::kF32, {2}},
-                                        {"odd", DType::kF4, {}},
+                                        {"odd", DType::kF6E2M3, {3}},
                                         {std::string("a\0b", 3), DType::kF32, {2}}},
                                        {.metadata = {{"format", "ms"}}});
   REQUIRE_FALSE(writer.ok());
