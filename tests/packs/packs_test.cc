@@ -88,8 +88,8 @@ Plan CompilePack(const Case& test) {
 BoundPlan BindOrFail(const Plan& plan, Manifest source, Manifest target, const BindOptions& options) {
   auto result = Bind(plan, std::move(source), std::move(target), options);
   if (!result) FAIL(result.error().message());
-  for (const Issue& issue : result->issues) {
-    if (issue.severity == IssueSeverity::kError) MESSAGE(issue.code << " " << issue.message);
+  for (size_t i = 0; i < std::min<size_t>(result->issues.size(), 5) && !result->plan; ++i) {
+    MESSAGE(result->issues[i].code << " " << result->issues[i].message);
   }
   REQUIRE(result->plan.has_value());
   return *std::move(result->plan);
