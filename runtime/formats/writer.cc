@@ -5,6 +5,7 @@
 #include "runtime/base/file.h"
 #include "runtime/formats/ms_ckpt_writer.h"
 #include "runtime/formats/safetensors_writer.h"
+#include "runtime/formats/torch_writer.h"
 
 namespace ckmap {
 
@@ -39,9 +40,7 @@ Result<std::unique_ptr<CheckpointWriter>> CreateCheckpoint(const std::string& pa
     case OutputFormat::kMindSporeCkpt:
       return CreateMindSporeCkpt(path, std::move(tensors), options);
     case OutputFormat::kTorch:
-      return Error(ErrorCode::kUsage,
-                   path + ": torch files cannot be written; write safetensors, which torch's "
-                          "users load with safetensors.torch.load_file");
+      return CreateTorch(path, std::move(tensors), options);
   }
   CKMAP_CHECK(false);
 }

@@ -4,6 +4,7 @@ ckmap_layer(formats_write SOURCES
   output_file.cc
   safetensors_writer.cc
   ms_ckpt_writer.cc
+  torch_writer.cc
   LINK ckmap_formats_core)
 
 ckmap_test(output_file_test SOURCES output_file_test.cc LINK ckmap_formats_write)
