@@ -13,6 +13,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include "tests/support/temp_folder.h"
+
 namespace ckmap::testing {
 namespace {
 
@@ -96,25 +98,6 @@ void WriteText(const fs::path& path, std::string_view text) {
   fs::create_directories(path.parent_path());
   std::ofstream(path, std::ios::binary) << text;
 }
-
-// A folder that goes away with its files.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (fs::temp_directory_path() / "ckmap-golden-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 struct CommandResult {
   std::string output;
@@ -263,7 +246,8 @@ void RunGoldenFolder(const std::string& folder, const std::function<void(GoldenC
 }
 
 void RunCommands(GoldenCase& golden_case) {
-  const TemporaryFolder folder;
+  const TempFolder temporary;
+  const fs::path folder = temporary.path();
   std::vector<Section> sections;
   bool last_was_command = false;
   for (Section& section : golden_case.sections) {
@@ -274,18 +258,18 @@ void RunCommands(GoldenCase& golden_case) {
     }
     last_was_command = kind == "command";
     if (kind == "file") {
-      WriteText(folder.path() / section.argument(), section.body);
+      WriteText(folder / section.argument(), section.body);
     } else if (kind == "copy") {  // a file or folder of tests/data, under its own last name
       const fs::path from = fs::path(CKMAP_TEST_DATA) / section.argument();
-      fs::copy(from, folder.path() / from.filename(), fs::copy_options::recursive);
+      fs::copy(from, folder / from.filename(), fs::copy_options::recursive);
     } else {
       CHECK_MESSAGE(last_was_command, golden_case.title, ": unknown section `", section.header, "`");
     }
     sections.push_back(section);
     if (!last_was_command) continue;
-    CommandResult result = RunCommand(section.body, folder.path());
+    CommandResult result = RunCommand(section.body, folder);
     if (result.exit != 0) sections.push_back({fmt::format("exit {}", result.exit), ""});
-    result.output = ReplaceAll(std::move(result.output), folder.path().string(), "$TMP");
+    result.output = ReplaceAll(std::move(result.output), folder.string(), "$TMP");
     if (!result.output.empty()) {
       sections.push_back({"output", WithFinalNewline(std::move(result.output))});
     }
