@@ -115,36 +115,36 @@ class Lowering {
 
   // ---- names -------------------------------------------------------------------------------------
 
-  static void Capture(const ckmap::Capture& capture, plan::Capture& out) {
+  static void Capture(const TypedCapture& capture, plan::Capture& out) {
     out.set_name(capture.name);
     switch (capture.kind) {
-      case ckmap::Capture::Kind::kSegment: out.set_kind(plan::Capture::SEGMENT); break;
-      case ckmap::Capture::Kind::kInt: out.set_kind(plan::Capture::INT); break;
-      case ckmap::Capture::Kind::kPath: out.set_kind(plan::Capture::PATH); break;
-      case ckmap::Capture::Kind::kChoice: out.set_kind(plan::Capture::CHOICE); break;
-      case ckmap::Capture::Kind::kRegex: out.set_kind(plan::Capture::REGEX); break;
+      case TypedCapture::Kind::kSegment: out.set_kind(plan::Capture::SEGMENT); break;
+      case TypedCapture::Kind::kInt: out.set_kind(plan::Capture::INT); break;
+      case TypedCapture::Kind::kPath: out.set_kind(plan::Capture::PATH); break;
+      case TypedCapture::Kind::kChoice: out.set_kind(plan::Capture::CHOICE); break;
+      case TypedCapture::Kind::kRegex: out.set_kind(plan::Capture::REGEX); break;
     }
     for (const std::string& choice : capture.choices) out.add_choices(choice);
     out.set_regex(capture.regex);
     out.set_gather(capture.gather);
   }
 
-  void Pattern(const NamePattern& pattern, plan::Pattern& out) {
+  void Pattern(const TypedPattern& pattern, plan::Pattern& out) {
     out.set_text(pattern.text);
     out.set_regex(pattern.regex);
     plan::Part* last = nullptr;
-    for (const NamePart& part : pattern.parts) {
-      if (part.kind == NamePart::Kind::kLiteral && last != nullptr && last->has_literal()) {
+    for (const TypedPart& part : pattern.parts) {
+      if (part.kind == TypedPart::Kind::kLiteral && last != nullptr && last->has_literal()) {
         last->mutable_literal()->append(part.text);  // a prefix, its separator and the name in one
         continue;
       }
       last = out.add_parts();
       switch (part.kind) {
-        case NamePart::Kind::kLiteral: last->set_literal(part.text); break;
-        case NamePart::Kind::kCapture: Capture(part.capture, *last->mutable_capture()); break;
-        case NamePart::Kind::kReference: last->set_reference(part.text); break;
-        case NamePart::Kind::kExpr: Expr(unit_, part.expr, *last->mutable_expr()); break;
-        case NamePart::Kind::kAlternatives:
+        case TypedPart::Kind::kLiteral: last->set_literal(part.text); break;
+        case TypedPart::Kind::kCapture: Capture(part.capture, *last->mutable_capture()); break;
+        case TypedPart::Kind::kReference: last->set_reference(part.text); break;
+        case TypedPart::Kind::kExpr: Expr(unit_, part.expr, *last->mutable_expr()); break;
+        case TypedPart::Kind::kAlternatives:
           for (const std::string& option : part.options) last->mutable_alternatives()->add_options(option);
           break;
       }
@@ -172,7 +172,7 @@ class Lowering {
       if (const auto* inner = std::get_if<1>(&term.kind)) {
         Pipeline(**inner, *to.mutable_pipeline());
       } else {
-        const NamePattern& pattern = std::get<0>(term.kind);
+        const TypedPattern& pattern = std::get<0>(term.kind);
         Pattern(pattern, *to.mutable_pattern());
         to.set_optional(pattern.optional);
       }

@@ -48,7 +48,7 @@ std::optional<Constant> Binary(std::string_view op, const Constant& a, const Con
   return std::nullopt;
 }
 
-std::optional<Constant> Logic(const TypedExpr& expr, const Variables& variables) {
+std::optional<Constant> Logic(const TypedExpr& expr, const VariableTable& variables) {
   const bool conjunction = expr.text == "and";
   bool all_known = true;
   for (const TypedExpr& arg : expr.args) {
@@ -80,14 +80,14 @@ std::optional<int64_t> IntegerOp(std::string_view op, int64_t a, int64_t b) {
   return std::nullopt;
 }
 
-std::optional<Constant> EvaluateConstant(const TypedExpr& expr, const Variables& variables) {
+std::optional<Constant> EvaluateConstant(const TypedExpr& expr, const VariableTable& variables) {
   switch (expr.kind) {
     case TypedExpr::Kind::kInt: return expr.integer;
     case TypedExpr::Kind::kNumber: return expr.number;
     case TypedExpr::Kind::kText: return expr.text;
     case TypedExpr::Kind::kBool: return expr.boolean;
     case TypedExpr::Kind::kVariable: {
-      const Variables::Entry* entry = variables.FindQualified(expr.text);
+      const VariableTable::Entry* entry = variables.FindQualified(expr.text);
       if (entry == nullptr || !entry->variable.value) return std::nullopt;
       if (entry->variable.is_param && !entry->variable.fixed) return std::nullopt;
       return EvaluateConstant(*entry->variable.value, variables);
@@ -121,7 +121,7 @@ std::optional<Constant> EvaluateConstant(const TypedExpr& expr, const Variables&
   return args.size() > 1 ? value : std::nullopt;
 }
 
-std::optional<int64_t> EvaluateInt(const TypedExpr& expr, const Variables& variables) {
+std::optional<int64_t> EvaluateInt(const TypedExpr& expr, const VariableTable& variables) {
   const std::optional<Constant> value = EvaluateConstant(expr, variables);
   const int64_t* integer = value ? std::get_if<int64_t>(&*value) : nullptr;
   return integer != nullptr ? std::optional(*integer) : std::nullopt;

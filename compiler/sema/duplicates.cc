@@ -24,8 +24,8 @@ bool SamePipeline(const TypedPipeline& a, const TypedPipeline& b) {
   for (size_t i = 0; i < a.terms.size(); ++i) {
     const TypedTerm &x = a.terms[i], &y = b.terms[i];
     if (x.kind.index() != y.kind.index() || !SameShape(x.shape, y.shape)) return false;
-    if (const auto* pattern = std::get_if<NamePattern>(&x.kind)) {
-      if (!SamePattern(*pattern, *std::get_if<NamePattern>(&y.kind))) return false;
+    if (const auto* pattern = std::get_if<TypedPattern>(&x.kind)) {
+      if (!SamePattern(*pattern, *std::get_if<TypedPattern>(&y.kind))) return false;
     } else if (!SamePipeline(**std::get_if<1>(&x.kind), **std::get_if<1>(&y.kind))) {
       return false;
     }
@@ -45,14 +45,14 @@ bool SameWhen(const std::optional<TypedExpr>& a, const std::optional<TypedExpr>&
 }
 
 // Every name that a pattern writes, if it is literals and alternatives only.
-std::vector<std::string> LiteralNames(const NamePattern& pattern) {
+std::vector<std::string> LiteralNames(const TypedPattern& pattern) {
   constexpr size_t kMaxNames = 4096;
   std::vector<std::string> names(1);
   if (!pattern.regex.empty()) return {};
-  for (const NamePart& part : pattern.parts) {
-    if (part.kind == NamePart::Kind::kLiteral) {
+  for (const TypedPart& part : pattern.parts) {
+    if (part.kind == TypedPart::Kind::kLiteral) {
       for (std::string& name : names) name += part.text;
-    } else if (part.kind == NamePart::Kind::kAlternatives && names.size() * part.options.size() <= kMaxNames) {
+    } else if (part.kind == TypedPart::Kind::kAlternatives && names.size() * part.options.size() <= kMaxNames) {
       std::vector<std::string> longer;
       for (const std::string& name : names) {
         for (const std::string& option : part.options) longer.push_back(name + option);
@@ -96,7 +96,7 @@ class Checker {
   bool Repeated(const TypedRule& rule, std::map<std::pair<uint32_t, std::string>, const TypedRule*>& seen) {
     std::string key;
     for (const TypedTerm& term : rule.source.terms) {
-      if (const auto* pattern = std::get_if<NamePattern>(&term.kind)) key += pattern->text + "\n";
+      if (const auto* pattern = std::get_if<TypedPattern>(&term.kind)) key += pattern->text + "\n";
     }
     const auto [found, fresh] = seen.try_emplace({rule.unit, key}, &rule);
     if (fresh) return false;

@@ -90,11 +90,11 @@ TypedExpr ExprTyper::TypeName(const ast::NameRef& ref, Span span) {
     if (RuleScope::Bound* bound = rule_->Find(ref.name)) {
       bound->used = true;
       typed.kind = TypedExpr::Kind::kCapture;
-      typed.type = bound->capture.kind == Capture::Kind::kInt ? ValueType::kInt : ValueType::kString;
+      typed.type = bound->capture.kind == TypedCapture::Kind::kInt ? ValueType::kInt : ValueType::kString;
       return typed;
     }
   }
-  if (const Variables::Entry* entry = variables_.Find(unit_, ref.name)) {
+  if (const VariableTable::Entry* entry = variables_.Find(unit_, ref.name)) {
     typed.kind = TypedExpr::Kind::kVariable;
     typed.type = entry->variable.type;
     typed.text = entry->variable.qualified;
@@ -241,10 +241,10 @@ TypedExpr ExprTyper::TypeCall(const ast::CallExpr& call, Span span) {
 
 // In a layer a leaf name, bare or quoted; elsewhere a quoted full name.
 TypedExpr ExprTyper::TypeTensorName(const ast::Expr& expr, std::string_view function) {
-  NamePattern pattern;
+  TypedPattern pattern;
   pattern.span = expr.span;
   if (const auto* ref = std::get_if<ast::NameRef>(&expr.kind); ref != nullptr && rule_ != nullptr && rule_->in_layer) {
-    NamePart part;
+    TypedPart part;
     part.text = pattern.text = ref->name;
     part.span = expr.span;
     pattern.parts.push_back(std::move(part));
@@ -254,7 +254,7 @@ TypedExpr ExprTyper::TypeTensorName(const ast::Expr& expr, std::string_view func
       return Mistyped(DiagnosticKind::kBadPattern, expr.span, fmt::format("`{}` wants the name of one tensor", function));
     }
     for (const ast::PatternPart& part : literal->pattern->parts) {
-      std::optional<NamePart> typed = TypeNamePart(part);
+      std::optional<TypedPart> typed = TypeNamePart(part);
       if (!typed) return {};
       pattern.parts.push_back(*std::move(typed));
     }
@@ -266,19 +266,19 @@ TypedExpr ExprTyper::TypeTensorName(const ast::Expr& expr, std::string_view func
   typed.kind = TypedExpr::Kind::kName;
   typed.type = ValueType::kString;
   typed.span = expr.span;
-  typed.name = std::make_shared<const NamePattern>(std::move(pattern));
+  typed.name = std::make_shared<const TypedPattern>(std::move(pattern));
   return typed;
 }
 
-std::optional<NamePart> ExprTyper::TypeNamePart(const ast::PatternPart& part) {
-  NamePart typed;
+std::optional<TypedPart> ExprTyper::TypeNamePart(const ast::PatternPart& part) {
+  TypedPart typed;
   typed.span = part.span;
   if (const auto* literal = std::get_if<ast::LiteralPart>(&part.kind)) {
     typed.text = literal->text;
     return typed;
   }
   if (const auto* arithmetic = std::get_if<ast::ExprPart>(&part.kind); arithmetic != nullptr && arithmetic->expr) {
-    typed.kind = NamePart::Kind::kExpr;
+    typed.kind = TypedPart::Kind::kExpr;
     typed.expr = Expect(*arithmetic->expr, ValueType::kInt, "a number in a name");
     return typed;
   }
@@ -290,12 +290,12 @@ std::optional<NamePart> ExprTyper::TypeNamePart(const ast::PatternPart& part) {
   }
   TypedExpr ref = TypeName(ast::NameRef{capture->name.text}, capture->name.span);
   if (ref.kind == TypedExpr::Kind::kCapture) {
-    typed.kind = NamePart::Kind::kReference;
+    typed.kind = TypedPart::Kind::kReference;
     typed.text = capture->name.text;
     return typed;
   }
   if (ref.kind == TypedExpr::Kind::kInvalid) return std::nullopt;
-  typed.kind = NamePart::Kind::kExpr;
+  typed.kind = TypedPart::Kind::kExpr;
   typed.expr = std::move(ref);
   return typed;
 }

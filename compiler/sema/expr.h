@@ -12,7 +12,7 @@ namespace ckmap {
 class ExprTyper {
  public:
   // `rule` may be null: no captures and dims are in scope then.
-  ExprTyper(Variables& variables, size_t unit, RuleScope* rule, DiagnosticSink& sink)
+  ExprTyper(VariableTable& variables, size_t unit, RuleScope* rule, DiagnosticSink& sink)
       : variables_(variables), unit_(unit), rule_(rule), sink_(sink) {}
 
   // What is wrong is reported and becomes kInvalid, which fits everywhere.
@@ -28,11 +28,11 @@ class ExprTyper {
   TypedExpr TypeConditional(const ast::Conditional& conditional, Span span);
   TypedExpr TypeCall(const ast::CallExpr& call, Span span);
   TypedExpr TypeTensorName(const ast::Expr& expr, std::string_view function);
-  std::optional<NamePart> TypeNamePart(const ast::PatternPart& part);
+  std::optional<TypedPart> TypeNamePart(const ast::PatternPart& part);
   bool WantNumber(const TypedExpr& expr, std::string_view op);
   TypedExpr Mistyped(DiagnosticKind kind, Span span, std::string message, std::string help = "");
 
-  Variables& variables_;
+  VariableTable& variables_;
   size_t unit_;
   RuleScope* rule_;
   DiagnosticSink& sink_;
@@ -43,8 +43,8 @@ using Constant = std::variant<int64_t, double, bool, std::string>;
 
 // Lets and fixed params are looked into; a param that may still change is not constant. nullopt also
 // for arithmetic that has no value (x / 0).
-std::optional<Constant> EvaluateConstant(const TypedExpr& expr, const Variables& variables);
-std::optional<int64_t> EvaluateInt(const TypedExpr& expr, const Variables& variables);
+std::optional<Constant> EvaluateConstant(const TypedExpr& expr, const VariableTable& variables);
+std::optional<int64_t> EvaluateInt(const TypedExpr& expr, const VariableTable& variables);
 
 // Integer arithmetic that a plan may hold. nullopt: overflow, division by zero, or `/` that
 // leaves a remainder.

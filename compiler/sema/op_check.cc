@@ -187,7 +187,7 @@ class OpChecker {
 
 }  // namespace
 
-TypedOp CheckOp(const ast::OpCall& call, Variables& variables, size_t unit, RuleScope& scope, DiagnosticSink& sink) {
+TypedOp CheckOp(const ast::OpCall& call, VariableTable& variables, size_t unit, RuleScope& scope, DiagnosticSink& sink) {
   TypedOp op;
   op.span = call.span;
   op.name_span = call.name.span;

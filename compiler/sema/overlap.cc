@@ -19,7 +19,7 @@ constexpr int64_t kMaxAssignments = 200'000;
 struct Language {
   const TypedRule* rule = nullptr;
   const TypedDrop* drop = nullptr;
-  const NamePattern* pattern = nullptr;
+  const TypedPattern* pattern = nullptr;
   Automaton automaton;
   std::string prefix, suffix;  // literal ends, to tell most pairs apart at once
   bool exact = true;           // every word of it is a name that the term can have
@@ -27,7 +27,7 @@ struct Language {
 
 class Languages {
  public:
-  Languages(const RuleSet& rules, const Variables& variables) : rules_(rules), variables_(variables) {}
+  Languages(const RuleSet& rules, const VariableTable& variables) : rules_(rules), variables_(variables) {}
 
   // Numbers of a range; nullopt: not known, or too many.
   std::optional<std::pair<int64_t, int64_t>> RangeOf(const TypedRule& rule, const std::string& capture) const {
@@ -84,8 +84,8 @@ class Languages {
     return true;
   }
 
-  Automaton OfCapture(const TypedRule* rule, const Capture& capture, std::string_view separator, bool& exact) const {
-    if (rule != nullptr && capture.kind == Capture::Kind::kInt) {
+  Automaton OfCapture(const TypedRule* rule, const TypedCapture& capture, std::string_view separator, bool& exact) const {
+    if (rule != nullptr && capture.kind == TypedCapture::Kind::kInt) {
       const auto range = RangeOf(*rule, capture.name);
       if (range && range->second - range->first <= 1000) {
         std::vector<std::string> numbers;
@@ -94,11 +94,11 @@ class Languages {
       }
     }
     switch (capture.kind) {
-      case Capture::Kind::kSegment: return Automaton::Segment(separator);
-      case Capture::Kind::kInt: return Automaton::Digits();
-      case Capture::Kind::kPath: return Automaton::Path(separator);
-      case Capture::Kind::kChoice: return Automaton::AnyOf(capture.choices);
-      case Capture::Kind::kRegex: break;
+      case TypedCapture::Kind::kSegment: return Automaton::Segment(separator);
+      case TypedCapture::Kind::kInt: return Automaton::Digits();
+      case TypedCapture::Kind::kPath: return Automaton::Path(separator);
+      case TypedCapture::Kind::kChoice: return Automaton::AnyOf(capture.choices);
+      case TypedCapture::Kind::kRegex: break;
     }
     std::optional<Automaton> regex = AutomatonOfRegex(capture.regex);
     if (!regex) exact = false;
@@ -106,7 +106,7 @@ class Languages {
   }
 
   // Each part carries its index as tag.
-  Language Of(const TypedRule* rule, const TypedDrop* drop, const NamePattern& pattern, Side) const {
+  Language Of(const TypedRule* rule, const TypedDrop* drop, const TypedPattern& pattern, Side) const {
     const std::string& separator = rules_.source_separator;  // a capture takes its text from the source
     Language language;
     language.rule = rule;
@@ -120,35 +120,35 @@ class Languages {
     }
     std::map<std::string, int> uses;
     uint16_t tag = 0;
-    for (const NamePart& part : pattern.parts) {
+    for (const TypedPart& part : pattern.parts) {
       ++tag;
       Automaton piece = OfPart(rule, part, separator, uses, language.exact);
       language.automaton = language.automaton.Then(piece.Tagged(tag));
     }
     for (const auto& [name, count] : uses) language.exact = language.exact && count == 1;
-    if (!pattern.parts.empty() && pattern.parts.front().kind == NamePart::Kind::kLiteral) language.prefix = pattern.parts.front().text;
-    if (!pattern.parts.empty() && pattern.parts.back().kind == NamePart::Kind::kLiteral) language.suffix = pattern.parts.back().text;
+    if (!pattern.parts.empty() && pattern.parts.front().kind == TypedPart::Kind::kLiteral) language.prefix = pattern.parts.front().text;
+    if (!pattern.parts.empty() && pattern.parts.back().kind == TypedPart::Kind::kLiteral) language.suffix = pattern.parts.back().text;
     return language;
   }
 
  private:
-  Automaton OfPart(const TypedRule* rule, const NamePart& part, const std::string& separator, std::map<std::string, int>& uses, bool& exact) const {
+  Automaton OfPart(const TypedRule* rule, const TypedPart& part, const std::string& separator, std::map<std::string, int>& uses, bool& exact) const {
     switch (part.kind) {
-      case NamePart::Kind::kLiteral: return Automaton::Literal(part.text);
-      case NamePart::Kind::kAlternatives: return Automaton::AnyOf(part.options);
-      case NamePart::Kind::kCapture:
+      case TypedPart::Kind::kLiteral: return Automaton::Literal(part.text);
+      case TypedPart::Kind::kAlternatives: return Automaton::AnyOf(part.options);
+      case TypedPart::Kind::kCapture:
         ++uses[part.capture.name];
         return OfCapture(rule, part.capture, separator, exact);
-      case NamePart::Kind::kReference: {
+      case TypedPart::Kind::kReference: {
         ++uses[part.text];
         if (rule != nullptr) {
-          for (const Capture& capture : rule->captures) {
+          for (const TypedCapture& capture : rule->captures) {
             if (capture.name == part.text) return OfCapture(rule, capture, separator, exact);
           }
         }
         break;
       }
-      case NamePart::Kind::kExpr: {
+      case TypedPart::Kind::kExpr: {
         std::vector<std::string> names;
         CapturesOf(part.expr, names);
         for (const std::string& name : names) ++uses[name];
@@ -166,7 +166,7 @@ class Languages {
   }
 
   const RuleSet& rules_;
-  const Variables& variables_;
+  const VariableTable& variables_;
 };
 
 // ---- conditions that exclude each other ---------------------------------------------------------------
@@ -180,7 +180,7 @@ void Conjuncts(const TypedExpr& expr, std::vector<const TypedExpr*>& out) {
 }
 
 // Values of `x` for which `x op constant` holds, as an interval; false for other shapes.
-bool Interval(const TypedExpr& expr, const Variables& variables, const TypedExpr*& subject, int64_t& low, int64_t& high) {
+bool Interval(const TypedExpr& expr, const VariableTable& variables, const TypedExpr*& subject, int64_t& low, int64_t& high) {
   if (expr.kind != TypedExpr::Kind::kCall || expr.args.size() != 2) return false;
   const auto bound = EvaluateInt(expr.args[1], variables);
   if (!bound || *bound == INT64_MIN || *bound == INT64_MAX) return false;
@@ -196,7 +196,7 @@ bool Interval(const TypedExpr& expr, const Variables& variables, const TypedExpr
   return true;
 }
 
-bool ExcludeEachOther(const TypedExpr& a, const TypedExpr& b, const Variables& variables) {
+bool ExcludeEachOther(const TypedExpr& a, const TypedExpr& b, const VariableTable& variables) {
   const auto negates = [](const TypedExpr& x, const TypedExpr& y) { return x.kind == TypedExpr::Kind::kCall && x.text == "not" && SameExpr(x.args[0], y); };
   if (negates(a, b) || negates(b, a)) return true;
   if (a.kind == TypedExpr::Kind::kCall && b.kind == TypedExpr::Kind::kCall && a.args.size() == 2 && b.args.size() == 2 && a.text == "==" && SameExpr(a.args[0], b.args[0])) {
@@ -213,7 +213,7 @@ bool ExcludeEachOther(const TypedExpr& a, const TypedExpr& b, const Variables& v
 
 // Two rules that can never both hold; without conditions they always can. A condition that is not
 // understood is given the benefit of the doubt: bind sees its value.
-bool MayBothHold(const std::optional<TypedExpr>& a, const std::optional<TypedExpr>& b, const Variables& variables) {
+bool MayBothHold(const std::optional<TypedExpr>& a, const std::optional<TypedExpr>& b, const VariableTable& variables) {
   if (!a && !b) return true;
   if (!a || !b) return false;
   if (SameExpr(*a, *b)) return true;
@@ -230,7 +230,7 @@ bool MayBothHold(const std::optional<TypedExpr>& a, const std::optional<TypedExp
 
 class OverlapChecker {
  public:
-  OverlapChecker(const RuleSet& rules, const Variables& variables, DiagnosticSink& sink)
+  OverlapChecker(const RuleSet& rules, const VariableTable& variables, DiagnosticSink& sink)
       : rules_(rules), variables_(variables), sink_(sink), languages_(rules, variables) {}
 
   void Check() {
@@ -333,7 +333,7 @@ class OverlapChecker {
 
   void CheckOneToOne(const TypedRule& rule) {
     if (rule.target.terms.size() == 1) CheckArithmetic(rule, std::get<0>(rule.target.terms[0].kind), "target");
-    const NamePattern* source = rule.source.terms.size() == 1 ? std::get_if<0>(&rule.source.terms[0].kind) : nullptr;
+    const TypedPattern* source = rule.source.terms.size() == 1 ? std::get_if<0>(&rule.source.terms[0].kind) : nullptr;
     if (source != nullptr && rule.reversible) CheckArithmetic(rule, *source, "source");
     if (source == nullptr || rule.target.terms.size() != 1 || !source->regex.empty()) return;
     CheckReadings(rule, *source, std::get<0>(rule.target.terms[0].kind));
@@ -346,11 +346,11 @@ class OverlapChecker {
   }
 
   // Numbers computed from captures: two assignments over the ranges must not give the same name.
-  void CheckArithmetic(const TypedRule& rule, const NamePattern& pattern, std::string_view side) {
+  void CheckArithmetic(const TypedRule& rule, const TypedPattern& pattern, std::string_view side) {
     std::vector<std::string> names;
     bool arithmetic = false;
-    for (const NamePart& part : pattern.parts) {
-      if (part.kind == NamePart::Kind::kExpr) {
+    for (const TypedPart& part : pattern.parts) {
+      if (part.kind == TypedPart::Kind::kExpr) {
         Languages::CapturesOf(part.expr, names);
         arithmetic = true;
       }
@@ -361,19 +361,19 @@ class OverlapChecker {
     languages_.ForEachAssignment(rule, names, [&](const std::map<std::string, int64_t>& captures) {
       if (reported) return;
       std::string name;
-      for (const NamePart& part : pattern.parts) {
-        const std::string& capture = part.kind == NamePart::Kind::kCapture ? part.capture.name : part.text;
+      for (const TypedPart& part : pattern.parts) {
+        const std::string& capture = part.kind == TypedPart::Kind::kCapture ? part.capture.name : part.text;
         const auto known = captures.find(capture);
-        if (part.kind == NamePart::Kind::kLiteral) {
+        if (part.kind == TypedPart::Kind::kLiteral) {
           name += part.text;
-        } else if (part.kind == NamePart::Kind::kExpr) {
+        } else if (part.kind == TypedPart::Kind::kExpr) {
           const auto value = languages_.Value(part.expr, captures);
           if (!value) return;
           name += std::to_string(*value);
         } else if (known != captures.end()) {
           name += std::to_string(known->second);
         } else {
-          name += part.kind == NamePart::Kind::kAlternatives ? part.options[0] : "x";
+          name += part.kind == TypedPart::Kind::kAlternatives ? part.options[0] : "x";
         }
       }
       const auto [first, fresh] = seen.try_emplace(name, captures);
@@ -387,11 +387,11 @@ class OverlapChecker {
   }
 
   // Names that can be cut into captures in two ways come from two sources.
-  void CheckReadings(const TypedRule& rule, const NamePattern& source, const NamePattern& target) {
+  void CheckReadings(const TypedRule& rule, const TypedPattern& source, const TypedPattern& target) {
     size_t captures = 0;
-    for (const NamePart& part : target.parts) {
-      if (part.kind == NamePart::Kind::kExpr || part.kind == NamePart::Kind::kAlternatives) return;
-      if (part.kind == NamePart::Kind::kReference) ++captures;
+    for (const TypedPart& part : target.parts) {
+      if (part.kind == TypedPart::Kind::kExpr || part.kind == TypedPart::Kind::kAlternatives) return;
+      if (part.kind == TypedPart::Kind::kReference) ++captures;
     }
     if (captures < 2) return;
     const Language language = languages_.Of(&rule, nullptr, target, Side::kTarget);
@@ -404,28 +404,28 @@ class OverlapChecker {
     std::move(report).Help("keep something between the captures that they cannot hold themselves").Emit();
   }
 
-  static std::string SourceOf(const NamePattern& source, const NamePattern& target, const std::string& word, const std::string& tags) {
+  static std::string SourceOf(const TypedPattern& source, const TypedPattern& target, const std::string& word, const std::string& tags) {
     std::map<std::string, std::string> values;
     for (size_t i = 0; i < word.size(); ++i) {
       const auto tag = static_cast<size_t>(static_cast<unsigned char>(tags[i]));
-      const NamePart& part = target.parts[tag - 1];
-      if (part.kind == NamePart::Kind::kReference) values[part.text] += word[i];
+      const TypedPart& part = target.parts[tag - 1];
+      if (part.kind == TypedPart::Kind::kReference) values[part.text] += word[i];
     }
     std::string name;
-    for (const NamePart& part : source.parts) {
+    for (const TypedPart& part : source.parts) {
       switch (part.kind) {
-        case NamePart::Kind::kLiteral: name += part.text; break;
-        case NamePart::Kind::kCapture: name += values.contains(part.capture.name) ? values[part.capture.name] : "x"; break;
-        case NamePart::Kind::kReference: name += values[part.text]; break;
-        case NamePart::Kind::kAlternatives:
-        case NamePart::Kind::kExpr: return "";
+        case TypedPart::Kind::kLiteral: name += part.text; break;
+        case TypedPart::Kind::kCapture: name += values.contains(part.capture.name) ? values[part.capture.name] : "x"; break;
+        case TypedPart::Kind::kReference: name += values[part.text]; break;
+        case TypedPart::Kind::kAlternatives:
+        case TypedPart::Kind::kExpr: return "";
       }
     }
     return name;
   }
 
   const RuleSet& rules_;
-  const Variables& variables_;
+  const VariableTable& variables_;
   DiagnosticSink& sink_;
   Languages languages_;
   std::vector<Language> sources_, targets_;
@@ -436,7 +436,7 @@ class OverlapChecker {
 
 }  // namespace
 
-void CheckOverlaps(const RuleSet& rules, const Variables& variables, DiagnosticSink& sink) {
+void CheckOverlaps(const RuleSet& rules, const VariableTable& variables, DiagnosticSink& sink) {
   OverlapChecker(rules, variables, sink).Check();
 }
 

@@ -6,6 +6,6 @@
 
 namespace ckmap {
 
-void CheckOverlaps(const RuleSet& rules, const Variables& variables, DiagnosticSink& sink);
+void CheckOverlaps(const RuleSet& rules, const VariableTable& variables, DiagnosticSink& sink);
 
 }  // namespace ckmap

@@ -10,15 +10,15 @@ namespace {
 
 constexpr int64_t kMaxRegexMemory = int64_t{1} << 20;
 
-Capture::Kind KindOf(ast::CapturePart::Kind kind) {
+TypedCapture::Kind KindOf(ast::CapturePart::Kind kind) {
   switch (kind) {
-    case ast::CapturePart::Kind::kPlain: return Capture::Kind::kSegment;
-    case ast::CapturePart::Kind::kInt: return Capture::Kind::kInt;
-    case ast::CapturePart::Kind::kPath: return Capture::Kind::kPath;
-    case ast::CapturePart::Kind::kChoice: return Capture::Kind::kChoice;
-    case ast::CapturePart::Kind::kRegex: return Capture::Kind::kRegex;
+    case ast::CapturePart::Kind::kPlain: return TypedCapture::Kind::kSegment;
+    case ast::CapturePart::Kind::kInt: return TypedCapture::Kind::kInt;
+    case ast::CapturePart::Kind::kPath: return TypedCapture::Kind::kPath;
+    case ast::CapturePart::Kind::kChoice: return TypedCapture::Kind::kChoice;
+    case ast::CapturePart::Kind::kRegex: return TypedCapture::Kind::kRegex;
   }
-  return Capture::Kind::kSegment;
+  return TypedCapture::Kind::kSegment;
 }
 
 std::string WildcardName(int number) { return fmt::format("*{}", number); }
@@ -64,7 +64,7 @@ void PatternBuilder::CollectWildcard(int number, bool path, Span span, bool bind
   if (scope_.Find(name) != nullptr) return;
   RuleScope::Bound bound;
   bound.capture.name = name;
-  bound.capture.kind = path ? Capture::Kind::kPath : Capture::Kind::kSegment;
+  bound.capture.kind = path ? TypedCapture::Kind::kPath : TypedCapture::Kind::kSegment;
   bound.span = span;
   bound.on_source = true;
   scope_.captures.emplace(name, std::move(bound));
@@ -84,7 +84,7 @@ void PatternBuilder::CollectRegex(const ast::Pattern& pattern, bool binds) {
   for (const auto& [name, group] : compiled.NamedCapturingGroups()) {
     RuleScope::Bound bound;
     bound.capture.name = name;
-    bound.capture.kind = Capture::Kind::kRegex;
+    bound.capture.kind = TypedCapture::Kind::kRegex;
     bound.capture.regex = ".*";
     bound.span = span;
     bound.on_source = true;
@@ -130,9 +130,9 @@ void PatternBuilder::CollectCapture(const ast::CapturePart& part, Span span, boo
   scope_.order.push_back(name);
 }
 
-std::optional<NamePattern> PatternBuilder::Build(std::span<const ast::Pattern* const> prefixes,
+std::optional<TypedPattern> PatternBuilder::Build(std::span<const ast::Pattern* const> prefixes,
                                                  const ast::Pattern& pattern, std::string_view separator, bool binds) {
-  NamePattern out;
+  TypedPattern out;
   out.optional = pattern.optional;
   out.span = pattern.span;
   if (pattern.invalid) return std::nullopt;
@@ -142,7 +142,7 @@ std::optional<NamePattern> PatternBuilder::Build(std::span<const ast::Pattern* c
     if (piece.invalid) valid = false;
     if (piece.parts.empty() && piece.regex.empty()) return;
     if (!out.text.empty()) {
-      NamePart join;
+      TypedPart join;
       join.text = separator;
       join.span = piece.span;
       out.parts.push_back(std::move(join));
@@ -171,20 +171,20 @@ std::optional<NamePattern> PatternBuilder::Build(std::span<const ast::Pattern* c
   return out;
 }
 
-bool PatternBuilder::AddPart(const ast::PatternPart& part, bool binds, int& wildcards, NamePattern& out) {
+bool PatternBuilder::AddPart(const ast::PatternPart& part, bool binds, int& wildcards, TypedPattern& out) {
   if (const auto* capture = std::get_if<ast::CapturePart>(&part.kind)) return AddCapture(*capture, part.span, binds, out);
   if (const auto* wildcard = std::get_if<ast::WildcardPart>(&part.kind)) {
     return AddWildcard(*wildcard, part.span, binds, ++wildcards, out);
   }
-  NamePart typed;
+  TypedPart typed;
   typed.span = part.span;
   if (const auto* literal = std::get_if<ast::LiteralPart>(&part.kind)) {
     typed.text = literal->text;
   } else if (const auto* alternatives = std::get_if<ast::AlternativesPart>(&part.kind)) {
-    typed.kind = NamePart::Kind::kAlternatives;
+    typed.kind = TypedPart::Kind::kAlternatives;
     typed.options = alternatives->options;
   } else if (const auto* arithmetic = std::get_if<ast::ExprPart>(&part.kind); arithmetic != nullptr && arithmetic->expr) {
-    typed.kind = NamePart::Kind::kExpr;
+    typed.kind = TypedPart::Kind::kExpr;
     ExprTyper typer(variables_, unit_, &scope_, sink_);
     typed.expr = typer.Expect(*arithmetic->expr, ValueType::kInt, "a number in a name");
     if (typed.expr.kind == TypedExpr::Kind::kInvalid) return false;
@@ -195,15 +195,15 @@ bool PatternBuilder::AddPart(const ast::PatternPart& part, bool binds, int& wild
   return true;
 }
 
-bool PatternBuilder::AddCapture(const ast::CapturePart& part, Span span, bool binds, NamePattern& out) {
-  NamePart typed;
+bool PatternBuilder::AddCapture(const ast::CapturePart& part, Span span, bool binds, TypedPattern& out) {
+  TypedPart typed;
   typed.span = span;
   const std::string& name = part.name.text;
   RuleScope::Bound* bound = scope_.Find(name);
   if (bound == nullptr) {
-    if (const Variables::Entry* entry = variables_.Find(unit_, name)) {
+    if (const VariableTable::Entry* entry = variables_.Find(unit_, name)) {
       if (binds) return false;  // reported when it was collected
-      typed.kind = NamePart::Kind::kExpr;
+      typed.kind = TypedPart::Kind::kExpr;
       typed.expr.kind = TypedExpr::Kind::kVariable;
       typed.expr.type = entry->variable.type;
       typed.expr.text = entry->variable.qualified;
@@ -224,20 +224,20 @@ bool PatternBuilder::AddCapture(const ast::CapturePart& part, Span span, bool bi
   const bool captures_here = list || first || (bound->in_range && binds && bound->on_source && placed_.insert(name + "#").second);
   if (!binds) bound->used = true;
   if (captures_here) {
-    typed.kind = NamePart::Kind::kCapture;
+    typed.kind = TypedPart::Kind::kCapture;
     typed.capture = bound->capture;
   } else {
-    typed.kind = NamePart::Kind::kReference;
+    typed.kind = TypedPart::Kind::kReference;
     typed.text = name;
   }
   out.parts.push_back(std::move(typed));
   return true;
 }
 
-bool PatternBuilder::AddWildcard(const ast::WildcardPart& part, Span span, bool binds, int number, NamePattern& out) {
+bool PatternBuilder::AddWildcard(const ast::WildcardPart& part, Span span, bool binds, int number, TypedPattern& out) {
   const std::string name = WildcardName(number);
   RuleScope::Bound* bound = scope_.Find(name);
-  const Capture::Kind kind = part.path ? Capture::Kind::kPath : Capture::Kind::kSegment;
+  const TypedCapture::Kind kind = part.path ? TypedCapture::Kind::kPath : TypedCapture::Kind::kSegment;
   if (bound == nullptr) {
     return Emit(DiagnosticKind::kWildcards, span, fmt::format("wildcard {} of the right side has no partner on the left", number),
                 "the k-th wildcard on the right stands for the k-th on the left");
@@ -249,13 +249,13 @@ bool PatternBuilder::AddWildcard(const ast::WildcardPart& part, Span span, bool 
         .Emit();
     return false;
   }
-  NamePart typed;
+  TypedPart typed;
   typed.span = span;
   if (binds && placed_.insert(name).second) {
-    typed.kind = NamePart::Kind::kCapture;
+    typed.kind = TypedPart::Kind::kCapture;
     typed.capture = bound->capture;
   } else {
-    typed.kind = NamePart::Kind::kReference;
+    typed.kind = TypedPart::Kind::kReference;
     typed.text = name;
     if (!binds) bound->used = true;
   }

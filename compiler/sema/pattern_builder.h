@@ -16,7 +16,7 @@ enum class Side : uint8_t { kSource, kTarget };
 class PatternBuilder {
  public:
   // `prefixes`: of the `within` blocks around, outermost first. `separator` joins them.
-  PatternBuilder(Variables& variables, size_t unit, RuleScope& scope, DiagnosticSink& sink)
+  PatternBuilder(VariableTable& variables, size_t unit, RuleScope& scope, DiagnosticSink& sink)
       : variables_(variables), unit_(unit), scope_(scope), sink_(sink) {}
 
   // Notes the captures that a pattern binds; all patterns of the side that binds come before Build.
@@ -24,7 +24,7 @@ class PatternBuilder {
 
   // Captures that stand here for the first time on the binding side become captures, all others
   // uses. On the other side (`binds` false) an unknown name is an error. nullopt: was reported.
-  std::optional<NamePattern> Build(std::span<const ast::Pattern* const> prefixes,
+  std::optional<TypedPattern> Build(std::span<const ast::Pattern* const> prefixes,
                                    const ast::Pattern& pattern, std::string_view separator, bool binds);
 
   // Checks that a regular expression can be used: RE2, of bounded memory.
@@ -34,12 +34,12 @@ class PatternBuilder {
   void CollectCapture(const ast::CapturePart& part, Span span, bool binds);
   void CollectWildcard(int number, bool path, Span span, bool binds);
   void CollectRegex(const ast::Pattern& pattern, bool binds);
-  bool AddPart(const ast::PatternPart& part, bool binds, int& wildcards, NamePattern& out);
-  bool AddCapture(const ast::CapturePart& part, Span span, bool binds, NamePattern& out);
-  bool AddWildcard(const ast::WildcardPart& part, Span span, bool binds, int number, NamePattern& out);
+  bool AddPart(const ast::PatternPart& part, bool binds, int& wildcards, TypedPattern& out);
+  bool AddCapture(const ast::CapturePart& part, Span span, bool binds, TypedPattern& out);
+  bool AddWildcard(const ast::WildcardPart& part, Span span, bool binds, int number, TypedPattern& out);
   bool Emit(DiagnosticKind kind, Span span, std::string message, std::string help = "");
 
-  Variables& variables_;
+  VariableTable& variables_;
   size_t unit_;
   RuleScope& scope_;
   DiagnosticSink& sink_;

@@ -15,7 +15,7 @@ void CapturesOf(const TypedExpr& expr, Names& names) {
 }
 
 // Slope of `expr` in `capture`, if it is linear in it alone.
-std::optional<int64_t> Slope(const TypedExpr& expr, const std::string& capture, const Variables& variables) {
+std::optional<int64_t> Slope(const TypedExpr& expr, const std::string& capture, const VariableTable& variables) {
   if (expr.kind == TypedExpr::Kind::kCapture) return expr.text == capture ? 1 : 0;
   if (expr.kind != TypedExpr::Kind::kCall) return 0;
   if (expr.args.size() == 1 && expr.text == "neg") {
@@ -36,7 +36,7 @@ std::optional<int64_t> Slope(const TypedExpr& expr, const std::string& capture, 
 
 class Reverser {
  public:
-  Reverser(const TypedRule& rule, const Variables& variables) : rule_(rule), variables_(variables) {}
+  Reverser(const TypedRule& rule, const VariableTable& variables) : rule_(rule), variables_(variables) {}
 
   std::optional<Obstacle> Find() {
     CheckOps(rule_.source);
@@ -62,12 +62,12 @@ class Reverser {
 
   void CollectTarget() {
     for (const TypedTerm& term : rule_.target.terms) {
-      const auto* pattern = std::get_if<NamePattern>(&term.kind);
+      const auto* pattern = std::get_if<TypedPattern>(&term.kind);
       if (pattern == nullptr) continue;
-      for (const NamePart& part : pattern->parts) {
-        if (part.kind == NamePart::Kind::kReference) known_.insert(part.text);
-        if (part.kind == NamePart::Kind::kCapture) known_.insert(part.capture.name);
-        if (part.kind == NamePart::Kind::kExpr) CollectExpr(part.expr);
+      for (const TypedPart& part : pattern->parts) {
+        if (part.kind == TypedPart::Kind::kReference) known_.insert(part.text);
+        if (part.kind == TypedPart::Kind::kCapture) known_.insert(part.capture.name);
+        if (part.kind == TypedPart::Kind::kExpr) CollectExpr(part.expr);
       }
     }
   }
@@ -96,13 +96,13 @@ class Reverser {
         CheckNames(**inner);
         continue;
       }
-      const auto& pattern = *std::get_if<NamePattern>(&term.kind);
+      const auto& pattern = *std::get_if<TypedPattern>(&term.kind);
       if (!pattern.regex.empty()) {
         Put(term.span, "a regular expression cannot be written as a name", "use captures in a quoted name, or write `->`");
       }
-      for (const NamePart& part : pattern.parts) {
-        if (part.kind == NamePart::Kind::kCapture) CheckKnown(part.capture.name, part.span, part.capture.gather);
-        if (part.kind != NamePart::Kind::kExpr) continue;
+      for (const TypedPart& part : pattern.parts) {
+        if (part.kind == TypedPart::Kind::kCapture) CheckKnown(part.capture.name, part.span, part.capture.gather);
+        if (part.kind != TypedPart::Kind::kExpr) continue;
         Names names;
         CapturesOf(part.expr, names);
         for (const std::string& name : names) CheckKnown(name, part.span, false);
@@ -121,14 +121,14 @@ class Reverser {
   }
 
   const TypedRule& rule_;
-  const Variables& variables_;
+  const VariableTable& variables_;
   Names known_;
   std::optional<Obstacle> found_;
 };
 
 }  // namespace
 
-std::optional<Obstacle> FindObstacle(const TypedRule& rule, const Variables& variables) {
+std::optional<Obstacle> FindObstacle(const TypedRule& rule, const VariableTable& variables) {
   return Reverser(rule, variables).Find();
 }
 

@@ -12,6 +12,6 @@ struct Obstacle {
 };
 
 // What stands in the way of undoing the rule; nullopt: nothing.
-std::optional<Obstacle> FindObstacle(const TypedRule& rule, const Variables& variables);
+std::optional<Obstacle> FindObstacle(const TypedRule& rule, const VariableTable& variables);
 
 }  // namespace ckmap

@@ -41,7 +41,7 @@ void RuleBuilder::Ranges(const ast::Rule& rule, const Place& place, RuleScope& s
     if (!clause.begin || !clause.end || clause.capture.text.empty()) continue;
     RuleScope::Bound bound;
     bound.capture.name = clause.capture.text;
-    bound.capture.kind = Capture::Kind::kInt;
+    bound.capture.kind = TypedCapture::Kind::kInt;
     bound.span = clause.capture.span;
     bound.in_range = true;
     if (!scope.captures.emplace(clause.capture.text, bound).second) {
@@ -127,7 +127,7 @@ TypedPipeline RuleBuilder::BuildPipeline(const ast::Pipeline& pipeline, const Pl
       out.kind = std::make_shared<TypedPipeline>(BuildPipeline(**inner, place, side, scope, patterns, valid));
     } else {
       const auto& pattern = *std::get_if<ast::Pattern>(&term.kind);
-      std::optional<NamePattern> name = patterns.Build(Prefixes(place, side), pattern, Separator(side), side == Side::kSource);
+      std::optional<TypedPattern> name = patterns.Build(Prefixes(place, side), pattern, Separator(side), side == Side::kSource);
       if (name && name->parts.empty() && name->regex.empty()) {
         sink_.Report(DiagnosticKind::kBadPattern, pattern.span, "an empty name").Emit();
         name.reset();
@@ -189,15 +189,15 @@ void RuleBuilder::WarnUnused(const ast::Rule& rule, const RuleScope& scope, Type
   }
 }
 
-std::optional<NamePattern> RuleBuilder::BuildName(const ast::Pattern& pattern, const Place& place, Side side, RuleScope& scope) {
+std::optional<TypedPattern> RuleBuilder::BuildName(const ast::Pattern& pattern, const Place& place, Side side, RuleScope& scope) {
   PatternBuilder patterns(variables_, place.unit, scope, sink_);
   const std::vector<const ast::Pattern*> prefixes = Prefixes(place, side);
   const size_t before = sink_.error_count();
   patterns.Collect(prefixes, pattern, true);
-  std::optional<NamePattern> name = patterns.Build(prefixes, pattern, Separator(side), true);
+  std::optional<TypedPattern> name = patterns.Build(prefixes, pattern, Separator(side), true);
   if (!name || sink_.error_count() != before) return std::nullopt;
-  for (const NamePart& part : name->parts) {
-    if (part.kind != NamePart::Kind::kCapture || !part.capture.gather) continue;
+  for (const TypedPart& part : name->parts) {
+    if (part.kind != TypedPart::Kind::kCapture || !part.capture.gather) continue;
     sink_.Report(DiagnosticKind::kBadPattern, part.span, "a gather makes a list, and this statement names tensors one by one")
         .Help(fmt::format("write `{{{}:int}}`", part.capture.name))
         .Emit();
@@ -214,7 +214,7 @@ TypedDrop RuleBuilder::BuildDrop(const ast::Drop& drop, Span span, const Place& 
   typed.reason = drop.reason.value_or("");
   RuleScope scope;
   scope.in_layer = place.in_layer;
-  std::optional<NamePattern> pattern = BuildName(drop.pattern, place, Side::kSource, scope);
+  std::optional<TypedPattern> pattern = BuildName(drop.pattern, place, Side::kSource, scope);
   typed.valid = pattern.has_value();
   if (pattern) typed.pattern = *std::move(pattern);
   typed.when = BuildWhen(drop.when, place, scope);
@@ -230,7 +230,7 @@ std::optional<TypedModuleIs> RuleBuilder::BuildModule(const ast::ModuleIs& modul
   typed.unit = static_cast<uint32_t>(place.unit);
   typed.span = span;
   RuleScope scope;
-  std::optional<NamePattern> pattern = BuildName(module.module, place, Side::kSource, scope);
+  std::optional<TypedPattern> pattern = BuildName(module.module, place, Side::kSource, scope);
   typed.when = BuildWhen(module.when, place, scope);
   if (!pattern) return std::nullopt;
   typed.module = *std::move(pattern);
@@ -243,7 +243,7 @@ std::optional<TypedInit> RuleBuilder::BuildInit(const ast::Init& init, Span span
   typed.span = span;
   typed.kind = init.kind.text;
   RuleScope scope;
-  std::optional<NamePattern> pattern = BuildName(init.pattern, place, Side::kTarget, scope);
+  std::optional<TypedPattern> pattern = BuildName(init.pattern, place, Side::kTarget, scope);
   typed.when = BuildWhen(init.when, place, scope);
   static const std::vector<std::string> kinds = {"keep", "zeros", "ones", "constant", "normal"};
   const auto problem = [&](Span where, std::string message, std::string help) {
@@ -313,8 +313,8 @@ std::optional<TypedRename> RuleBuilder::BuildRename(const ast::RenamePair& pair,
   const size_t before = sink_.error_count();
   patterns.Collect({}, pair.from, true);
   patterns.Collect({}, pair.to, false);
-  std::optional<NamePattern> from = patterns.Build({}, pair.from, source_separator_, true);
-  std::optional<NamePattern> to = patterns.Build({}, pair.to, target_separator_, false);
+  std::optional<TypedPattern> from = patterns.Build({}, pair.from, source_separator_, true);
+  std::optional<TypedPattern> to = patterns.Build({}, pair.to, target_separator_, false);
   if (!from || !to || sink_.error_count() != before) return std::nullopt;
   typed.from = *std::move(from);
   typed.to = *std::move(to);

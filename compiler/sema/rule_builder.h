@@ -17,7 +17,7 @@ struct Place {
 
 class RuleBuilder {
  public:
-  RuleBuilder(Variables& variables, const std::string& source_separator, const std::string& target_separator,
+  RuleBuilder(VariableTable& variables, const std::string& source_separator, const std::string& target_separator,
               DiagnosticSink& sink)
       : variables_(variables), source_separator_(source_separator), target_separator_(target_separator), sink_(sink) {}
 
@@ -28,7 +28,7 @@ class RuleBuilder {
   std::optional<TypedInit> BuildInit(const ast::Init& init, Span span, const Place& place);
   std::optional<TypedRename> BuildRename(const ast::RenamePair& pair, size_t unit);
   // A pattern that stands alone: no lists. `side` decides the prefix and the separator.
-  std::optional<NamePattern> BuildName(const ast::Pattern& pattern, const Place& place, Side side, RuleScope& scope);
+  std::optional<TypedPattern> BuildName(const ast::Pattern& pattern, const Place& place, Side side, RuleScope& scope);
   std::optional<TypedExpr> BuildWhen(const ast::ExprPtr& when, const Place& place, RuleScope& scope);
 
  private:
@@ -41,7 +41,7 @@ class RuleBuilder {
   std::vector<const ast::Pattern*> Prefixes(const Place& place, Side side) const;
   const std::string& Separator(Side side) const { return side == Side::kSource ? source_separator_ : target_separator_; }
 
-  Variables& variables_;
+  VariableTable& variables_;
   const std::string& source_separator_;
   const std::string& target_separator_;
   DiagnosticSink& sink_;

@@ -14,13 +14,13 @@ std::string_view Describe(ValueType type) {
   return "";
 }
 
-std::string_view Describe(Capture::Kind kind) {
+std::string_view Describe(TypedCapture::Kind kind) {
   switch (kind) {
-    case Capture::Kind::kSegment: return "text inside one segment";
-    case Capture::Kind::kInt: return "an integer";
-    case Capture::Kind::kPath: return "a path of segments";
-    case Capture::Kind::kChoice: return "one of several words";
-    case Capture::Kind::kRegex: return "a regular expression";
+    case TypedCapture::Kind::kSegment: return "text inside one segment";
+    case TypedCapture::Kind::kInt: return "an integer";
+    case TypedCapture::Kind::kPath: return "a path of segments";
+    case TypedCapture::Kind::kChoice: return "one of several words";
+    case TypedCapture::Kind::kRegex: return "a regular expression";
   }
   return "";
 }
@@ -74,11 +74,11 @@ bool SameExpr(const TypedExpr& a, const TypedExpr& b) {
   return true;
 }
 
-std::optional<std::string> LiteralName(const NamePattern& pattern) {
+std::optional<std::string> LiteralName(const TypedPattern& pattern) {
   if (!pattern.regex.empty()) return std::nullopt;
   std::string name;
-  for (const NamePart& part : pattern.parts) {
-    if (part.kind != NamePart::Kind::kLiteral) return std::nullopt;
+  for (const TypedPart& part : pattern.parts) {
+    if (part.kind != TypedPart::Kind::kLiteral) return std::nullopt;
     name += part.text;
   }
   return name;
@@ -86,7 +86,7 @@ std::optional<std::string> LiteralName(const NamePattern& pattern) {
 
 namespace {
 
-bool SamePart(const NamePart& a, const NamePart& b) {
+bool SamePart(const TypedPart& a, const TypedPart& b) {
   return a.kind == b.kind && a.text == b.text && a.options == b.options &&
          a.capture.name == b.capture.name && a.capture.kind == b.capture.kind &&
          a.capture.choices == b.capture.choices && a.capture.regex == b.capture.regex &&
@@ -95,7 +95,7 @@ bool SamePart(const NamePart& a, const NamePart& b) {
 
 }  // namespace
 
-bool SamePattern(const NamePattern& a, const NamePattern& b) {
+bool SamePattern(const TypedPattern& a, const TypedPattern& b) {
   if (a.regex != b.regex || a.parts.size() != b.parts.size()) return false;
   for (size_t i = 0; i < a.parts.size(); ++i) {
     if (!SamePart(a.parts[i], b.parts[i])) return false;

@@ -20,7 +20,7 @@ enum class ValueType : uint8_t { kUnknown, kInt, kFloat, kBool, kString, kList }
 // "an integer", "a text", …
 std::string_view Describe(ValueType type);
 
-struct NamePattern;
+struct TypedPattern;
 
 struct TypedExpr {
   enum class Kind : uint8_t {
@@ -43,7 +43,7 @@ struct TypedExpr {
   bool boolean = false;
   std::string text;
   std::vector<TypedExpr> args;
-  std::shared_ptr<const NamePattern> name;
+  std::shared_ptr<const TypedPattern> name;
   Span span;
 
   static TypedExpr Int(int64_t value, Span span);
@@ -57,7 +57,7 @@ bool SameExpr(const TypedExpr& a, const TypedExpr& b);
 
 // ---- names -------------------------------------------------------------------------------------
 
-struct Capture {
+struct TypedCapture {
   enum class Kind : uint8_t { kSegment, kInt, kPath, kChoice, kRegex };
   std::string name;  // wildcards: "*1", "*2", … from left to right in a name, over both kinds
   Kind kind = Kind::kSegment;
@@ -65,28 +65,28 @@ struct Capture {
   std::string regex;
   bool gather = false;
 };
-std::string_view Describe(Capture::Kind kind);
+std::string_view Describe(TypedCapture::Kind kind);
 
-struct NamePart {
+struct TypedPart {
   enum class Kind : uint8_t { kLiteral, kCapture, kAlternatives, kExpr, kReference };
   Kind kind = Kind::kLiteral;
   std::string text;  // the literal, or the name of the capture that is referred to
-  Capture capture;
+  TypedCapture capture;
   std::vector<std::string> options;
   TypedExpr expr;
   Span span;
 };
 
-struct NamePattern {
-  std::vector<NamePart> parts;
+struct TypedPattern {
+  std::vector<TypedPart> parts;
   std::string regex;  // raw whole-name regular expression; parts is empty then
   std::string text;   // as written, with the prefixes of the blocks around it
   bool optional = false;
   Span span;
 };
 // The name, if the pattern is one literal name.
-std::optional<std::string> LiteralName(const NamePattern& pattern);
-bool SamePattern(const NamePattern& a, const NamePattern& b);
+std::optional<std::string> LiteralName(const TypedPattern& pattern);
+bool SamePattern(const TypedPattern& a, const TypedPattern& b);
 
 // ---- rules -------------------------------------------------------------------------------------
 
@@ -113,7 +113,7 @@ struct TypedOp {
 
 struct TypedPipeline;
 struct TypedTerm {
-  std::variant<NamePattern, std::shared_ptr<TypedPipeline>> kind;
+  std::variant<TypedPattern, std::shared_ptr<TypedPipeline>> kind;
   std::optional<TypedShape> shape;
   Span span;
 };
@@ -139,14 +139,14 @@ struct TypedRule {
   std::optional<TypedExpr> when;
   std::vector<TypedRange> ranges;
   std::string exactly;
-  std::vector<Capture> captures;  // of both sides, each once; first those of the source
+  std::vector<TypedCapture> captures;  // of both sides, each once; first those of the source
   bool valid = true;              // false: something in it was reported
 };
 
 struct TypedDrop {
   uint32_t unit = 0;
   Span span;
-  NamePattern pattern;
+  TypedPattern pattern;
   std::optional<TypedExpr> when;
   bool only = false;
   std::string reason;
@@ -165,7 +165,7 @@ struct TypedLayer {
 struct TypedModuleIs {
   uint32_t unit = 0;
   Span span;
-  NamePattern module;
+  TypedPattern module;
   std::string layer;  // qualified; empty: was reported
   std::optional<TypedExpr> when;
 };
@@ -173,13 +173,13 @@ struct TypedModuleIs {
 struct TypedRename {
   uint32_t unit = 0;
   Span span;
-  NamePattern from, to;
+  TypedPattern from, to;
 };
 
 struct TypedInit {
   uint32_t unit = 0;
   Span span;
-  NamePattern pattern;
+  TypedPattern pattern;
   std::string kind;  // keep zeros ones constant normal
   std::vector<std::pair<std::string, TypedExpr>> args;
   std::optional<TypedExpr> when;
@@ -190,7 +190,7 @@ struct TypedPolicy {
   uint32_t unit = 0;
   Span span;
   Kind kind = Kind::kAllowMissing;
-  std::optional<NamePattern> pattern;
+  std::optional<TypedPattern> pattern;
   std::string cast_from, cast_to;  // dtype names; empty: any
   std::string overflow;
 };

@@ -55,7 +55,7 @@ bool SameText(const ast::Expr& a, const ast::Expr& b) {
 
 }  // namespace
 
-Variables::Variables(const Program& program, DiagnosticSink& sink) : program_(program) {
+VariableTable::VariableTable(const Program& program, DiagnosticSink& sink) : program_(program) {
   for (size_t unit = 0; unit < program.units.size(); ++unit) {
     for (const ast::Statement& statement : program.units[unit].tree.statements) {
       Declare(unit, statement, sink);
@@ -66,7 +66,7 @@ Variables::Variables(const Program& program, DiagnosticSink& sink) : program_(pr
   }
 }
 
-void Variables::Declare(size_t unit, const ast::Statement& statement, DiagnosticSink& sink) {
+void VariableTable::Declare(size_t unit, const ast::Statement& statement, DiagnosticSink& sink) {
   Entry entry;
   entry.expr_unit = unit;
   TypedVariable& variable = entry.variable;
@@ -97,7 +97,7 @@ void Variables::Declare(size_t unit, const ast::Statement& statement, Diagnostic
   if (!variable.name.empty()) Put(std::move(entry), sink);
 }
 
-void Variables::Put(Entry entry, DiagnosticSink& sink) {
+void VariableTable::Put(Entry entry, DiagnosticSink& sink) {
   const auto [found, fresh] = by_name_.try_emplace(entry.variable.qualified, entries_.size());
   if (fresh) {
     entries_.push_back(std::move(entry));
@@ -111,7 +111,7 @@ void Variables::Put(Entry entry, DiagnosticSink& sink) {
       .Emit();
 }
 
-void Variables::ApplyUse(size_t unit, const UseEdge& edge, DiagnosticSink& sink) {
+void VariableTable::ApplyUse(size_t unit, const UseEdge& edge, DiagnosticSink& sink) {
   const auto [first, fresh] = first_use_.try_emplace(edge.unit, &edge);
   if (!fresh) {
     if (SameArguments(first->second->use->with, edge.use->with)) return;
@@ -150,7 +150,7 @@ void Variables::ApplyUse(size_t unit, const UseEdge& edge, DiagnosticSink& sink)
   }
 }
 
-Variables::Entry* Variables::Find(size_t unit, std::string_view name) {
+VariableTable::Entry* VariableTable::Find(size_t unit, std::string_view name) {
   auto found = by_name_.find(Qualified(program_.units[unit], name));
   if (found == by_name_.end()) {
     const size_t dot = name.find('.');
@@ -164,7 +164,7 @@ Variables::Entry* Variables::Find(size_t unit, std::string_view name) {
   return &entries_[found->second];
 }
 
-std::vector<std::string> Variables::NamesIn(size_t unit) const {
+std::vector<std::string> VariableTable::NamesIn(size_t unit) const {
   std::vector<std::string> names;
   for (const Entry& entry : entries_) {
     if (entry.variable.unit == unit) names.push_back(entry.variable.name);
@@ -172,7 +172,7 @@ std::vector<std::string> Variables::NamesIn(size_t unit) const {
   return names;
 }
 
-const Variables::Entry* Variables::FindQualified(std::string_view qualified) const {
+const VariableTable::Entry* VariableTable::FindQualified(std::string_view qualified) const {
   const auto found = by_name_.find(qualified);
   return found == by_name_.end() ? nullptr : &entries_[found->second];
 }

@@ -16,7 +16,7 @@ namespace ckmap {
 
 
 // The variables of all files of a program.
-class Variables {
+class VariableTable {
  public:
   struct Entry {
     TypedVariable variable;
@@ -25,7 +25,7 @@ class Variables {
     bool used = false;
   };
 
-  Variables(const Program& program, DiagnosticSink& sink);
+  VariableTable(const Program& program, DiagnosticSink& sink);
 
   // `name` as written in a file: its own, or `scope.name` of a file that it uses. Marks it used.
   Entry* Find(size_t unit, std::string_view name);
@@ -49,7 +49,7 @@ class Variables {
 // What the patterns and shapes of one rule bind.
 struct RuleScope {
   struct Bound {
-    Capture capture;
+    TypedCapture capture;
     Span span;
     bool on_source = false;  // bound by a capture of the source side
     bool in_range = false;   // has a `where`

@@ -94,8 +94,8 @@ class Analyzer {
 
   // Each after those that it uses; what remains in the end is a circle.
   void TypeVariables() {
-    std::vector<Variables::Entry>& entries = variables_.entries();
-    std::map<const Variables::Entry*, size_t> index;
+    std::vector<VariableTable::Entry>& entries = variables_.entries();
+    std::map<const VariableTable::Entry*, size_t> index;
     for (size_t i = 0; i < entries.size(); ++i) index[&entries[i]] = i;
     std::vector<std::vector<size_t>> users(entries.size());
     std::vector<size_t> waits(entries.size(), 0);
@@ -104,7 +104,7 @@ class Analyzer {
       std::vector<std::string> names;
       NamesOf(*entries[i].expr, names);
       for (const std::string& name : names) {
-        const Variables::Entry* used = variables_.Find(entries[i].expr_unit, name);
+        const VariableTable::Entry* used = variables_.Find(entries[i].expr_unit, name);
         if (used == nullptr) continue;
         users[index[used]].push_back(i);
         ++waits[i];
@@ -129,7 +129,7 @@ class Analyzer {
   }
 
   // One report for a circle, at its first member.
-  void ReportCycle(size_t start, std::vector<Variables::Entry>& entries, const std::vector<std::vector<size_t>>& users, std::vector<size_t>& waits) {
+  void ReportCycle(size_t start, std::vector<VariableTable::Entry>& entries, const std::vector<std::vector<size_t>>& users, std::vector<size_t>& waits) {
     std::vector<size_t> path = {start};
     std::vector<bool> seen(entries.size(), false);
     seen[start] = true;
@@ -153,7 +153,7 @@ class Analyzer {
     sink_.Report(DiagnosticKind::kVariableCycle, entries[start].variable.name_span, fmt::format("`{}` is defined by itself", entries[start].variable.name)).Note(text).Emit();
   }
 
-  void TypeVariable(Variables::Entry& entry) {
+  void TypeVariable(VariableTable::Entry& entry) {
     TypedVariable& variable = entry.variable;
     const auto define = options_.defines.find(variable.qualified);
     if (variable.is_param && define != options_.defines.end()) {
@@ -175,7 +175,7 @@ class Analyzer {
   }
 
   void WarnUnused() {
-    for (const Variables::Entry& entry : variables_.entries()) {
+    for (const VariableTable::Entry& entry : variables_.entries()) {
       if (entry.used || entry.variable.unit != 0) continue;
       sink_.Report(DiagnosticKind::kUnusedVariable, entry.variable.name_span, fmt::format("`{}` is never used", entry.variable.name)).Emit();
     }
@@ -380,7 +380,7 @@ class Analyzer {
   const SemaOptions& options_;
   DiagnosticSink& sink_;
   RuleSet rules_;
-  Variables variables_;
+  VariableTable variables_;
   RuleBuilder builder_;
   std::vector<size_t> order_;  // of variables
   std::optional<Span> separators_;

@@ -64,7 +64,7 @@ std::string LevelsText(const std::vector<std::optional<int64_t>>& levels) {
 
 class ShapeChecker {
  public:
-  ShapeChecker(const TypedRule& rule, const Variables& variables, DiagnosticSink& sink)
+  ShapeChecker(const TypedRule& rule, const VariableTable& variables, DiagnosticSink& sink)
       : rule_(rule), variables_(variables), sink_(sink) {}
 
   void Check() {
@@ -82,7 +82,7 @@ class ShapeChecker {
       case TypedExpr::Kind::kDim: return Polynomial::Symbol(expr.text, true);
       case TypedExpr::Kind::kCapture: return Polynomial::Symbol("{" + expr.text + "}", false);
       case TypedExpr::Kind::kVariable: {
-        const Variables::Entry* entry = variables_.FindQualified(expr.text);
+        const VariableTable::Entry* entry = variables_.FindQualified(expr.text);
         if (entry != nullptr && !entry->variable.is_param && entry->variable.value) {
           if (SymbolicDim value = Size(*entry->variable.value)) return value;
         }
@@ -134,12 +134,12 @@ class ShapeChecker {
       if (value && term.shape) ForEach(*value, [&](TensorList& t) { t.shape = Checked(t.shape, term.shape); });
       return value;
     }
-    const auto& pattern = *std::get_if<NamePattern>(&term.kind);
+    const auto& pattern = *std::get_if<TypedPattern>(&term.kind);
     TensorList value = TensorList::Tensor(Bracket(term.shape), term.span);
     for (auto part = pattern.parts.rbegin(); part != pattern.parts.rend(); ++part) {
-      if (part->kind == NamePart::Kind::kAlternatives) {
+      if (part->kind == TypedPart::Kind::kAlternatives) {
         value = TensorList::List({std::move(value)}, static_cast<int64_t>(part->options.size()), term.span);
-      } else if (part->kind == NamePart::Kind::kCapture && part->capture.gather) {
+      } else if (part->kind == TypedPart::Kind::kCapture && part->capture.gather) {
         value = TensorList::List({std::move(value)}, GatherCount(part->capture.name), term.span);
       }
     }
@@ -532,13 +532,13 @@ class ShapeChecker {
   }
 
   const TypedRule& rule_;
-  const Variables& variables_;
+  const VariableTable& variables_;
   DiagnosticSink& sink_;
 };
 
 }  // namespace
 
-void CheckShapes(const TypedRule& rule, const Variables& variables, DiagnosticSink& sink) {
+void CheckShapes(const TypedRule& rule, const VariableTable& variables, DiagnosticSink& sink) {
   ShapeChecker(rule, variables, sink).Check();
 }
 

@@ -7,6 +7,6 @@ namespace ckmap {
 
 // Reports where both sides name different numbers of tensors, or where shapes cannot fit whatever
 // the checkpoint holds. What only a checkpoint can tell is left to bind.
-void CheckShapes(const TypedRule& rule, const Variables& variables, DiagnosticSink& sink);
+void CheckShapes(const TypedRule& rule, const VariableTable& variables, DiagnosticSink& sink);
 
 }  // namespace ckmap
