@@ -1,3 +1,4 @@
+#include <set>
 #include <utility>
 
 #include "runtime/base/text.h"
@@ -36,9 +37,12 @@ Result<std::vector<std::string>> Digests(const Checkpoint& checkpoint, const Con
   std::vector<std::string> digests(manifest.size());
   ProgressBar bar(console, "reading");
   int64_t done = 0;
+  std::set<uint32_t> verified;  // what the format promises of the bytes holds, or there is no digest
   for (size_t i = 0; i < manifest.size(); ++i) {
     if (!manifest[i].unreadable.empty()) continue;
     bar.Update(done, total);
+    const uint32_t storage = checkpoint.layout(i).storage;
+    if (verified.insert(storage).second) CKMAP_RETURN_IF_ERROR(checkpoint.VerifyStorage(storage));
     CKMAP_ASSIGN_OR_RETURN(digests[i], DigestTensor(checkpoint, i));
     done += NumBytes(manifest[i].shape, manifest[i].dtype).value_or(0);
   }

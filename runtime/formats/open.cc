@@ -1,15 +1,13 @@
-// Which format a path holds is decided by content alone: of the formats in the table below exactly
-// one must fit.
 #include "runtime/formats/open.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
+#include <array>
 #include <filesystem>
-#include <functional>
+#include <span>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "runtime/base/file.h"
 #include "runtime/formats/byte_source.h"
@@ -17,227 +15,131 @@
 #include "runtime/formats/ms_ckpt.h"
 #include "runtime/formats/ms_crypto.h"
 #include "runtime/formats/safetensors.h"
-#include "runtime/formats/sharded.h"
+#include "runtime/formats/shard_index.h"
 #include "runtime/formats/spec.h"
-#include "runtime/formats/tensor_name.h"
 #include "runtime/formats/torch.h"
 
 namespace ckmap {
 namespace {
 
-namespace fs = std::filesystem;
-
 using Opened = Result<std::unique_ptr<Checkpoint>>;
 
-Error Bad(const std::string& path, std::string message) {
-  return Error(ErrorCode::kMalformed, std::move(message)).Context(path);
-}
-
-// What the recognisers look at.
-struct Candidate {
-  const std::string& path;
-  const InputFile& file;
-  std::vector<std::byte> head;
-  const ByteSource& plain;  // the file as it is
+// The first bytes of a file, and the file itself for those formats that need to look further.
+struct Glance {
+  const ByteSource& source;
+  std::span<const std::byte> head;
 };
 
 struct Format {
-  const char* name;
-  bool (*fits)(const Candidate&);
-  Opened (*open)(const std::string& path, const OpenOptions& options);
+  std::string_view name;
+  bool (*fits)(const Glance&);
+  Opened (*open)(std::unique_ptr<ByteSource>, const OpenOptions&);
 };
 
-Opened OpenPlain(const std::string& path, Opened (*open)(std::unique_ptr<ByteSource>)) {
-  CKMAP_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
-  return open(MakePlainSource(std::move(file)));
+constexpr std::array<Format, 2> kMindSporeFormats = {{
+    {"MindSpore .ckpt",
+     [](const Glance& glance) { return LooksLikeMsCkpt(glance.source) && !LooksLikeMindIr(glance.source); },
+     [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenMsCkpt(std::move(source)); }},
+    {"MindIR", [](const Glance& glance) { return LooksLikeMindIr(glance.source); },
+     [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenMindIr(std::move(source)); }},
+}};
+
+constexpr std::array<Format, 6> kFormats = {{
+    {"safetensors", [](const Glance& glance) { return LooksLikeSafetensors(glance.source.file()); },
+     [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenSafetensors(source->path()); }},
+    {"torch zip", [](const Glance& glance) { return LooksLikeTorchZip(glance.head); },
+     [](std::unique_ptr<ByteSource> source, const OpenOptions& options) {
+       return OpenTorchZip(source->path(), options);
+     }},
+    {"torch legacy", [](const Glance& glance) { return LooksLikeTorchLegacy(glance.head); },
+     [](std::unique_ptr<ByteSource> source, const OpenOptions& options) {
+       return OpenTorchLegacy(source->path(), options);
+     }},
+    {"torch tar", [](const Glance& glance) { return LooksLikeTorchTar(glance.head); },
+     [](std::unique_ptr<ByteSource> source, const OpenOptions& options) {
+       return OpenTorchTar(source->path(), options);
+     }},
+    kMindSporeFormats[0],
+    kMindSporeFormats[1],
+}};
+
+Error Bad(const std::string& path, std::string_view what) {
+  return {ErrorCode::kMalformed, fmt::format("{}: {}", path, what)};
 }
 
-// One line a format.
-constexpr Format kFormats[] = {
-    {"safetensors", [](const Candidate& c) { return LooksLikeSafetensors(c.file); },
-     [](const std::string& path, const OpenOptions&) { return OpenSafetensors(path); }},
-    {"torch zip", [](const Candidate& c) { return LooksLikeTorchZip(c.head); }, OpenTorchZip},
-    {"torch legacy", [](const Candidate& c) { return LooksLikeTorchLegacy(c.head); }, OpenTorchLegacy},
-    {"torch tar", [](const Candidate& c) { return LooksLikeTorchTar(c.head); }, OpenTorchTar},
-    {"MindSpore .ckpt", [](const Candidate& c) { return LooksLikeMsCkpt(c.plain); },
-     [](const std::string& path, const OpenOptions&) { return OpenPlain(path, OpenMsCkpt); }},
-    {"MindIR", [](const Candidate& c) { return LooksLikeMindIr(c.plain); },
-     [](const std::string& path, const OpenOptions&) { return OpenPlain(path, OpenMindIr); }},
-};
-
-Opened OpenEncrypted(const std::string& path, const OpenOptions& options) {
-  CKMAP_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
-  CKMAP_ASSIGN_OR_RETURN(std::unique_ptr<ByteSource> source, OpenDecrypted(std::move(file), options));
-  if (LooksLikeMindIr(*source)) return OpenMindIr(std::move(source));
-  if (LooksLikeMsCkpt(*source)) return OpenMsCkpt(std::move(source));
-  return Bad(path, "what decrypts is neither a .ckpt nor a MindIR: the key is wrong, or the file is of another kind");
-}
-
-// The formats that a file may be of; empty for text and for what nobody knows.
-Result<std::vector<const Format*>> FittingFormats(const std::string& path, bool& encrypted, bool& strategy) {
-  CKMAP_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
-  CKMAP_ASSIGN_OR_RETURN(InputFile again, InputFile::Open(path));
-  const std::unique_ptr<ByteSource> plain = MakePlainSource(std::move(again));
-  std::vector<std::byte> head(static_cast<size_t>(std::min<int64_t>(file.size(), kTorchHeadBytes)));
-  CKMAP_RETURN_IF_ERROR(file.ReadAt(0, head));
-  encrypted = DetectCipher(file).has_value();
-  strategy = LooksLikeMsStrategy(*plain);
-  std::vector<const Format*> fitting;
-  const Candidate candidate{path, file, std::move(head), *plain};
-  for (const Format& format : kFormats) {
-    if (format.fits(candidate)) fitting.push_back(&format);
+// What a file of no known format may be.
+Error Unknown(const ByteSource& source, std::string_view head) {
+  const std::string& path = source.path();
+  if (head.empty()) return Bad(path, "is empty");
+  if (head.starts_with("version https://git-lfs")) {
+    return Bad(path, "is a Git LFS pointer in place of the file; fetch it with `git lfs pull`");
   }
-  return fitting;
+  if (head.starts_with("<!") || head.starts_with("<html")) {
+    return Bad(path, "is a web page in place of the file; the download went wrong");
+  }
+  if (LooksLikeMsStrategy(source)) {
+    return Bad(path, "is a parallel strategy of MindSpore, not weights (both end in .ckpt)");
+  }
+  return Bad(path, "is no checkpoint that is known: safetensors, torch (zip, legacy, tar), MindSpore .ckpt or MindIR");
+}
+
+Result<std::string> ReadHead(const ByteSource& source) {
+  std::string head(static_cast<size_t>(std::min(source.size(), static_cast<int64_t>(kTorchHeadBytes))), '\0');
+  CKMAP_RETURN_IF_ERROR(source.ReadAt(0, std::as_writable_bytes(std::span(head))));
+  return head;
+}
+
+Opened OpenAs(std::span<const Format> formats, std::unique_ptr<ByteSource> source, const OpenOptions& options) {
+  CKMAP_ASSIGN_OR_RETURN(const std::string head, ReadHead(*source));
+  const Glance glance{*source, std::as_bytes(std::span(head))};
+  std::vector<const Format*> fitting;
+  for (const Format& format : formats) {
+    if (format.fits(glance)) fitting.push_back(&format);
+  }
+  if (fitting.empty()) return Unknown(*source, head);
+  if (fitting.size() > 1) {
+    return Bad(source->path(), fmt::format("may be read as {} and as {}; a file must be one thing only",
+                                           fitting[0]->name, fitting[1]->name));
+  }
+  return fitting[0]->open(std::move(source), options);
 }
 
 Opened OpenFile(const std::string& path, const OpenOptions& options) {
-  bool encrypted = false, strategy = false;
-  CKMAP_ASSIGN_OR_RETURN(const std::vector<const Format*> fitting, FittingFormats(path, encrypted, strategy));
-  if (encrypted && fitting.empty()) return OpenEncrypted(path, options);
-  if (fitting.size() == 1 && !encrypted) return fitting.front()->open(path, options);
-  if (fitting.size() > 1 || encrypted) {
-    std::vector<std::string> names;
-    for (const Format* format : fitting) names.emplace_back(format->name);
-    if (encrypted) names.emplace_back("an encrypted MindSpore file");
-    return Bad(path, fmt::format("looks like several formats at once ({}); such a file is refused", fmt::join(names, ", ")));
+  CKMAP_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
+  if (DetectCipher(file)) {
+    CKMAP_ASSIGN_OR_RETURN(auto source, OpenDecrypted(std::move(file), options));
+    return OpenAs(kMindSporeFormats, std::move(source), options);
   }
-  if (strategy) {
-    return Bad(path, "a parallel strategy of MindSpore, which says how tensors are cut and holds none; the weights are in rank_*/");
-  }
-  return Bad(path, "of no known format (safetensors, torch .pt/.pth/.bin, MindSpore .ckpt or .mindir)");
+  return OpenAs(kFormats, MakePlainSource(std::move(file)), options);
 }
 
-// ---- shards ------------------------------------------------------------------------------------
-
-Opened OpenIndex(const std::string& path, const std::string& text, const OpenOptions& options) {
-  CKMAP_ASSIGN_OR_RETURN(const ShardIndex index, ParseShardIndex(path, text));
-  const fs::path folder = fs::path(path).parent_path();
-  std::vector<std::unique_ptr<Checkpoint>> shards;
-  std::vector<std::string> names;
-  for (const std::string& shard : index.shards) {
-    const std::string shard_path = (folder / shard).string();
-    std::error_code error;
-    if (!fs::exists(shard_path, error)) {
-      return Bad(path, fmt::format("the index names the shard {}, which is not there; is the download complete?", QuoteName(shard)));
-    }
-    CKMAP_ASSIGN_OR_RETURN(auto open, OpenFile(shard_path, options));
-    shards.push_back(std::move(open));
-    names.push_back(shard_path);
-  }
-  CKMAP_RETURN_IF_ERROR(CheckIndex(index, shards, path));
-  // unified_safetensors puts what the strategy does not name in a file that its index leaves out.
-  const std::string extra = (folder / "hyper_param.safetensors").string();
-  std::error_code error;
-  if (fs::path(path).filename() == "param_name_map.json" && fs::exists(extra, error)) {
-    CKMAP_ASSIGN_OR_RETURN(auto open, OpenFile(extra, options));
-    shards.push_back(std::move(open));
-    names.push_back(extra);
-  }
-  return JoinShards(std::move(shards), names);
-}
-
-struct FolderContent {
-  std::vector<std::string> indexes;
-  std::map<std::string, std::vector<std::string>> by_kind;  // ending → files
-  bool ranks = false;
-};
-
-Result<FolderContent> ListFolder(const std::string& path) {
-  FolderContent content;
-  std::error_code error;
-  fs::directory_iterator entries(path, error);
-  if (error) return IoError("cannot list the folder", error.value()).Context(path);
-  for (const fs::directory_iterator end; entries != end; entries.increment(error)) {
-    if (error) return IoError("cannot list the folder", error.value()).Context(path);
-    const std::string name = entries->path().filename().string();
-    const std::string full = entries->path().string();
-    if (entries->is_directory(error)) {
-      content.ranks = content.ranks || name.starts_with("rank_");
-      continue;
-    }
-    if (name.ends_with(".index.json") || name == "param_name_map.json") content.indexes.push_back(full);
-    for (const char* ending : {".safetensors", ".bin", ".pt", ".pth", ".ckpt"}) {
-      if (name.ends_with(ending)) content.by_kind[ending].push_back(full);
-    }
-  }
-  std::sort(content.indexes.begin(), content.indexes.end());
-  for (auto& [kind, files] : content.by_kind) std::sort(files.begin(), files.end());
-  return content;
-}
-
-Opened OpenFolder(const std::string& path, const OpenOptions& options) {
-  if (LooksLikeTorchDistributed(path)) return OpenTorchDistributed(path, options);
-  CKMAP_ASSIGN_OR_RETURN(const FolderContent content, ListFolder(path));
-  if (content.indexes.size() == 1) {
-    CKMAP_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(content.indexes.front()));
-    return OpenIndex(content.indexes.front(), text, options);
-  }
-  if (content.indexes.size() > 1) {
-    return Bad(path, fmt::format("holds {} shard indexes; name the one to read: {}", content.indexes.size(),
-                                 fmt::join(content.indexes, ", ")));
-  }
-  if (content.ranks) {
-    return Bad(path, "holds the slices of several ranks (rank_*/); name one rank's file, or merge them with MindSpore first");
-  }
-  if (content.by_kind.size() > 1) {
-    std::vector<std::string> kinds;
-    for (const auto& [kind, files] : content.by_kind) kinds.push_back(fmt::format("{} {}", files.size(), kind));
-    return Bad(path, fmt::format("holds checkpoints of several kinds ({}) and no index; name the file to read", fmt::join(kinds, ", ")));
-  }
-  if (content.by_kind.empty()) {
-    return Bad(path, "holds no checkpoint and no shard index");
-  }
-  std::vector<std::unique_ptr<Checkpoint>> shards;
-  const std::vector<std::string>& files = content.by_kind.begin()->second;
-  for (const std::string& file : files) {
-    CKMAP_ASSIGN_OR_RETURN(auto open, OpenFile(file, options));
-    shards.push_back(std::move(open));
-  }
-  return JoinShards(std::move(shards), files);
-}
-
-constexpr size_t kTextHead = 4096;  // bytes that tell texts apart
-
-enum class PathKind { kFolder, kText, kFile };
-
-// Text: specs and shard indexes. By content: what no format claims and begins as text does.
-Result<PathKind> KindOf(const std::string& path) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) return IoError("cannot open", errno).Context(path);
-  if (S_ISDIR(status.st_mode)) return PathKind::kFolder;
-  bool encrypted = false, strategy = false;
-  CKMAP_ASSIGN_OR_RETURN(const auto fitting, FittingFormats(path, encrypted, strategy));
-  if (!fitting.empty() || encrypted || strategy) return PathKind::kFile;
-  CKMAP_ASSIGN_OR_RETURN(const InputFile file, InputFile::Open(path));
-  std::string head(static_cast<size_t>(std::min<int64_t>(file.size(), kTextHead)), '\0');
-  CKMAP_RETURN_IF_ERROR(file.ReadAt(0, std::as_writable_bytes(std::span(head))));
-  const bool text = std::none_of(head.begin(), head.end(), [](char c) {
-    return static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\r' && c != '\t';
-  });
-  return text && !head.empty() ? PathKind::kText : PathKind::kFile;
+bool IsFolder(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::is_directory(path, ignored);
 }
 
 }  // namespace
 
-Opened OpenCheckpoint(const std::string& path, const OpenOptions& options) {
-  CKMAP_ASSIGN_OR_RETURN(const PathKind kind, KindOf(path));
-  if (kind == PathKind::kFolder) return OpenFolder(path, options);
-  if (kind == PathKind::kFile) return OpenFile(path, options);
-  CKMAP_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
-  if (LooksLikeSpec(std::string_view(text).substr(0, kTextHead))) {
-    return Bad(path, "a text: if it is a spec, it has names and shapes but no bytes, and serves as a target only");
+Result<std::unique_ptr<Checkpoint>> OpenCheckpoint(const std::string& path, const OpenOptions& options) {
+  const auto open_file = [&options](const std::string& file) { return OpenFile(file, options); };
+  if (IsFolder(path)) {
+    if (LooksLikeTorchDistributed(path)) return OpenTorchDistributed(path, options);
+    return OpenShardFolder(path, open_file);
   }
-  return OpenIndex(path, text, options);
+  if (LooksLikeShardIndex(path)) return OpenShardIndex(path, open_file);
+  return OpenFile(path, options);
 }
 
 Result<Manifest> ReadManifest(const std::string& path, const OpenOptions& options) {
-  CKMAP_ASSIGN_OR_RETURN(const PathKind kind, KindOf(path));
-  if (kind == PathKind::kText) {
-    CKMAP_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
-    if (LooksLikeSpec(std::string_view(text).substr(0, kTextHead))) {
-      auto spec = ParseSpec(text);
-      if (!spec) return std::move(spec).error().Context(path);
-      return spec;
+  if (!IsFolder(path) && !LooksLikeShardIndex(path)) {
+    CKMAP_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
+    const auto source = MakePlainSource(std::move(file));
+    CKMAP_ASSIGN_OR_RETURN(const std::string head, ReadHead(*source));
+    if (LooksLikeSpec(head)) {
+      CKMAP_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
+      auto manifest = ParseSpec(text);
+      if (!manifest) return std::move(manifest).error().Context(path);
+      return manifest;
     }
   }
   CKMAP_ASSIGN_OR_RETURN(const auto checkpoint, OpenCheckpoint(path, options));

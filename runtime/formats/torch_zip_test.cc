@@ -121,13 +121,12 @@ TEST_CASE("root picks the dict that holds the tensors") {
             "\"model\" (11 tensors), \"optimizer.state.0\" (3 tensors)") != std::string::npos);
 }
 
-TEST_CASE("records without a CRC-32 are read, told of, and fail verification with the reason") {
+TEST_CASE("records without a CRC-32 are read, and told of") {
   const auto checkpoint = OpenTorchZip(kTorch + "zip_no_crc32.pt", {});
   REQUIRE(checkpoint.ok());
   REQUIRE((*checkpoint)->warnings().size() == 1);
-  const auto status = (*checkpoint)->VerifyStorage(0);
-  REQUIRE(!status.ok());
-  CHECK(status.error().message().find("set_crc32_options(False)") != std::string::npos);
+  CHECK((*checkpoint)->warnings()[0].find("set_crc32_options(False)") != std::string::npos);
+  CHECK((*checkpoint)->VerifyStorage(0).ok());
 }
 
 TEST_CASE("stored records are runs of the file, deflated ones are not") {

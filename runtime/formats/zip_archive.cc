@@ -24,17 +24,13 @@ uint32_t UpdateCrc(uint32_t crc, std::span<const std::byte> data) {
 }
 
 Result<void> CompareCrc(const ZipMember& member, uint32_t found) {
-  if (found == member.crc) return {};
-  const std::string why =
-      member.crc == 0
-          ? "no CRC-32 is recorded, as torch does under set_crc32_options(False) or skip_data(); "
-            "these bytes cannot be checked"
-          : fmt::format(
-                "its bytes have CRC-32 {:08x}, the directory says {:08x}: the file is damaged; "
-                "get it again from where it came",
-                found, member.crc);
+  // torch writes 0 under set_crc32_options(False) and skip_data(): there is nothing to compare
+  // with, which is told when the file is opened.
+  if (found == member.crc || member.crc == 0) return {};
   return Error(ErrorCode::kMalformed,
-               fmt::format("zip member \"{}\": {}", EscapeText(member.name), why));
+               fmt::format("zip member \"{}\": its bytes have CRC-32 {:08x}, the directory says {:08x}: the file is "
+                           "damaged; get it again from where it came",
+                           EscapeText(member.name), found, member.crc));
 }
 
 }  // namespace
