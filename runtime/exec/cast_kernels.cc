@@ -55,7 +55,7 @@ VectorCounts F32ToF16(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT
     uint32_t half = is_small ? small : normal;
     half = nan != 0 ? quiet : half;
     const float back = static_cast<float>(static_cast<int32_t>(small & 0xffffU)) * 0x1p-24F;
-    const uint32_t lost_small = back != std::bit_cast<float>(body) ? 1U : 0U;
+    const uint32_t lost_small = std::bit_cast<uint32_t>(back) != body ? 1U : 0U;
     const uint32_t lost_normal = (body & 0x1fffU) != 0 ? 1U : 0U;
     const uint32_t over = (body < 0x7f800000U ? 1U : 0U) & (half == 0x7c00U ? 1U : 0U);
     overflowed += over;

@@ -121,8 +121,8 @@ class Tiler {
     const int64_t work = std::max(staging.bytes, box.elements() * element_);
     const size_t row = none - 1;  // contiguous in the target, usually
     const bool has_row = box.axes[row].dst == element_;
-    const int64_t run = box.DstRun(element_);
     const size_t column = SourceInner(box);
+    const int64_t run = RunWithout(box, column);
     const bool crosses = column != none && column != row;
     if (has_row && crosses && run > kLongRun) {
       const size_t inside = LargestOther(box, column, row, 0, run);
@@ -132,14 +132,23 @@ class Tiler {
     if (work <= kTileBytes) return none;
     const size_t outer = LargestOther(box, column, row, run > 2 * kGoodRun ? 0 : run, INT64_MAX);
     if (outer != none) return outer;
-    const bool long_segment = column != none && staging.segment > 2 * kGoodSegment;
-    const bool long_run = has_row && run > 2 * kGoodRun;
-    if (long_segment && column != row) return column;
-    if (long_run) return row;
+    const int64_t segment = column == none ? 0 : box.axes[column].size * SourceElement(box);
+    if (column != row && segment > 2 * kGoodSegment) return column;
+    if (has_row && run > 2 * kGoodRun) return row;
     if (staging.bytes <= budget_.staging) return none;
     // Too large: shorten whatever is further above its goal.
-    if (column != none && staging.segment / kGoodSegment >= run / kGoodRun && box.axes[column].size > 1) return column;
+    if (column != none && segment / kGoodSegment >= run / kGoodRun) return column;
     return has_row && box.axes[row].size > 64 ? row : Largest(box);
+  }
+
+  // Bytes of the target that are written without a hole along all axes but `column`.
+  int64_t RunWithout(const Box& box, size_t column) const {
+    int64_t run = element_;
+    for (size_t k = box.axes.size(); k-- > 0 && box.axes[k].dst == run;) {
+      if (k == column && k + 1 != box.axes.size()) break;
+      run *= box.axes[k].size;
+    }
+    return run;
   }
 
   // The axis that is contiguous in the source; axes.size() if there is none.
