@@ -22,6 +22,8 @@ namespace {
 constexpr int64_t kTrailerBytes = 17;
 constexpr std::string_view kTrailerMagic = "crc_num";
 constexpr int64_t kMaxText = int64_t{16} << 20;  // bytes of a str that is given out
+constexpr int kFieldsSniffed = 16;
+constexpr std::byte kEntryKey{0x0a};  // field 1, length-delimited
 constexpr std::string_view kKeySuffix = ".__param_key__";
 
 constexpr std::array<std::pair<std::string_view, DType>, 18> kTypes = {{
@@ -366,17 +368,28 @@ bool LooksLikeMsStrategy(const ByteSource& source) {
 }
 
 bool LooksLikeMsCkpt(const ByteSource& source) {
-  std::array<std::byte, 9> head{};
-  if (source.size() < 2) return false;
-  const auto count = static_cast<size_t>(std::min(source.size(), static_cast<int64_t>(head.size())));
-  if (!source.ReadAt(0, std::span(head).first(count)) || head[0] != std::byte{0x0a}) return false;
-  // Four zero bytes here are the length field of a safetensors file: no name begins with NULs.
-  if (count == head.size() && LoadLittle<uint32_t>(head.data() + 4) == 0) return false;
+  // Four zero bytes at 4 are the length field of a safetensors file: no name begins with NULs.
+  std::array<std::byte, 8> head{};
+  if (source.size() >= static_cast<int64_t>(head.size())) {
+    if (!source.ReadAt(0, head)) return false;
+    if (head[0] == kEntryKey && LoadLittle<uint32_t>(head.data() + 4) == 0) return false;
+  }
   WireReader reader(source);
-  int64_t at = 1;
-  if (!reader.Varint(at, source.size()) || at >= source.size()) return false;
-  const auto field = reader.Varint(at, source.size());
-  return field && (*field >> 3) != 0 && (*field & 7) <= 5 && (*field & 7) != 4;
+  int64_t at = 0;
+  for (int i = 0; i < kFieldsSniffed && at < source.size(); ++i) {
+    int64_t next = at;
+    const auto key = reader.Varint(next, source.size());
+    if (!key) return false;
+    if (*key == std::to_integer<uint64_t>(kEntryKey)) {
+      // An entry, perhaps cut short. What lies in it must begin as a field.
+      if (!reader.Varint(next, source.size()) || next >= source.size()) return false;
+      const auto inner = reader.Varint(next, source.size());
+      return inner && (*inner >> 3) != 0 && (*inner & 7) <= 5 && (*inner & 7) != 4;
+    }
+    const auto field = reader.Next(at, source.size());  // some other field, which protobuf passes over
+    if (!field || field->number == 1) return false;
+  }
+  return false;
 }
 
 Result<std::unique_ptr<Checkpoint>> OpenMsCkpt(std::unique_ptr<ByteSource> source) {
