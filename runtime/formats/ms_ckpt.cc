@@ -368,11 +368,12 @@ bool LooksLikeMsStrategy(const ByteSource& source) {
 }
 
 bool LooksLikeMsCkpt(const ByteSource& source) {
-  // Four zero bytes at 4 are the length field of a safetensors file: no name begins with NULs.
-  std::array<std::byte, 8> head{};
+  // Zero bytes at 4 and then a brace or white space: the length and the header of safetensors.
+  std::array<std::byte, 9> head{};
   if (source.size() >= static_cast<int64_t>(head.size())) {
     if (!source.ReadAt(0, head)) return false;
-    if (head[0] == kEntryKey && LoadLittle<uint32_t>(head.data() + 4) == 0) return false;
+    const bool header = std::string_view("{ \t\r\n").find(static_cast<char>(head[8])) != std::string_view::npos;
+    if (header && LoadLittle<uint32_t>(head.data() + 4) == 0) return false;
   }
   WireReader reader(source);
   int64_t at = 0;
