@@ -33,12 +33,5 @@ ckmap_test(zip_archive_test SOURCES zip_archive_test.cc LINK ckmap_formats_torch
 ckmap_test(pickle_test SOURCES pickle_test.cc LINK ckmap_formats_torch)
 ckmap_test(torch_writer_test SOURCES torch_writer_test.cc LINK ckmap_formats_write ckmap_formats_torch ckmap_torch_oracle)
 
-# Fuzz targets: clang with -DCKMAP_FUZZ=ON. Seeds: tests/data/torch and tests/data/hostile.
-option(CKMAP_FUZZ "Build the libFuzzer targets" OFF)
-if(CKMAP_FUZZ)
-  foreach(name pickle_fuzz zip_fuzz)
-    add_executable(${name} ${PROJECT_SOURCE_DIR}/tests/fuzz/${name}.cc)
-    target_link_libraries(${name} PRIVATE ckmap_formats_torch ckmap_warnings)
-    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
-  endforeach()
-endif()
+ckmap_fuzz(pickle_fuzz LINK ckmap_formats_torch)
+ckmap_fuzz(zip_fuzz LINK ckmap_formats_torch)
