@@ -55,8 +55,8 @@ class Reverser {
       if (const auto* inner = std::get_if<std::shared_ptr<TypedPipeline>>(&term.kind)) CheckOps(**inner);
     }
     for (const TypedOp& op : pipeline.ops) {
-      if (op.spec == nullptr || !op.spec->inverse.empty()) continue;
-      Put(op.name_span, fmt::format("`{}` cannot be undone", op.spec->name), "write `->`");
+      if (op.spec == nullptr || op.spec->undone != Inverse::kNever) continue;
+      Put(op.name_span, fmt::format("`{}` cannot be undone: {}", op.spec->name, op.spec->inverse), "write `->`");
     }
   }
 

@@ -1,59 +1,13 @@
 #include "runtime/plan/op_table.h"
 
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "runtime/plan/op_rows.h"
+
 namespace ckmap {
 namespace {
-
-constexpr ArgSpec kPermuteArgs[] = {{"axes", ArgType::kIntList, true, true, "", ""}};
-constexpr ArgSpec kTransposeArgs[] = {{"a", ArgType::kInt, false, false, "-2", ""},
-                                      {"b", ArgType::kInt, false, false, "-1", ""}};
-constexpr ArgSpec kReshapeArgs[] = {{"shape", ArgType::kDims, true, true, "", ""}};
-constexpr ArgSpec kSqueezeArgs[] = {{"axis", ArgType::kInt, true, false, "", ""}};
-constexpr ArgSpec kUnsqueezeArgs[] = {{"axis", ArgType::kInt, true, false, "", ""}};
-constexpr ArgSpec kFlattenArgs[] = {{"begin", ArgType::kInt, false, false, "0", ""},
-                                    {"end", ArgType::kInt, false, false, "-1", ""}};
-constexpr ArgSpec kSplitArgs[] = {{"axis", ArgType::kInt, true, false, "", ""},
-                                  {"parts", ArgType::kInt, false, false, "", ""},
-                                  {"sizes", ArgType::kIntList, false, false, "", ""}};
-constexpr ArgSpec kAxisArgs[] = {{"axis", ArgType::kInt, true, false, "", ""}};
-constexpr ArgSpec kSliceArgs[] = {{"axis", ArgType::kInt, true, false, "", ""},
-                                  {"begin", ArgType::kInt, false, false, "0", ""},
-                                  {"end", ArgType::kInt, false, false, "the axis' size", ""},
-                                  {"step", ArgType::kInt, false, false, "1", ""}};
-constexpr ArgSpec kCastArgs[] = {
-    {"to", ArgType::kDType, true, false, "", ""},
-    {"overflow", ArgType::kWord, false, false, "error", "error|saturate|inf"}};
-
-constexpr OpSpec kOps[] = {
-    {"transpose", OpArity::kMap, kTransposeArgs, "itself", "[…, a, b] -> […, b, a]",
-     "Swaps two axes: the last two, or those given."},
-    {"permute", OpArity::kMap, kPermuteArgs, "the inverse permutation",
-     "[a, b, c] | permute(2, 0, 1) -> [c, a, b]",
-     "Reorders the axes as numpy's transpose does: new axis i is old axis axes[i]."},
-    {"reshape", OpArity::kMap, kReshapeArgs, "reshape to the old shape",
-     "[a*b, c] | reshape(a, b, c) -> [a, b, c]",
-     "Gives the same elements, in row-major order, another shape; one size may be -1."},
-    {"squeeze", OpArity::kMap, kSqueezeArgs, "unsqueeze", "[a, 1] | squeeze(axis=1) -> [a]",
-     "Removes an axis of size 1."},
-    {"unsqueeze", OpArity::kMap, kUnsqueezeArgs, "squeeze", "[a] | unsqueeze(axis=1) -> [a, 1]",
-     "Inserts an axis of size 1, so that it becomes axis `axis` of the result."},
-    {"flatten", OpArity::kMap, kFlattenArgs, "reshape to the old shape",
-     "[a, b, c] | flatten(begin=1) -> [a, b*c]", "Merges the axes begin to end, both included."},
-    {"split", OpArity::kExpand, kSplitArgs, "concat",
-     "[a + b, c] | split(axis=0, sizes=[a, b]) -> [a, c], [b, c]",
-     "Cuts a tensor along an axis: in `parts` equal parts, or in `sizes`; with neither, in as many "
-     "equal parts as the other side of the rule names."},
-    {"concat", OpArity::kReduce, kAxisArgs, "split", "[a, c], [b, c] | concat(axis=0) -> [a + b, c]",
-     "Joins the tensors of a list along an axis, in order."},
-    {"stack", OpArity::kReduce, kAxisArgs, "unstack", "[a], [a] | stack(axis=0) -> [2, a]",
-     "Joins the tensors of a list along a new axis."},
-    {"unstack", OpArity::kExpand, kAxisArgs, "stack", "[n, a] | unstack(axis=0) -> n times [a]",
-     "Cuts a tensor in slices of one along an axis, and removes the axis."},
-    {"slice", OpArity::kMap, kSliceArgs, "", "[n, a] | slice(axis=0, begin=2, end=5) -> [3, a]",
-     "Keeps the elements begin, begin + step, … before end of an axis. Negative bounds count from the end."},
-    {"cast", OpArity::kMap, kCastArgs, "", "the same",
-     "Converts the elements (round to nearest, ties to even). A finite value that the new type cannot hold is "
-     "an error, the nearest value that it can hold, or infinity."},
-};
 
 constexpr FunctionSpec kFunctions[] = {
     {"source_has", 1, 1, true, "whether the source has this tensor"},
@@ -70,13 +24,67 @@ constexpr FunctionSpec kFunctions[] = {
 
 }  // namespace
 
-std::span<const OpSpec> Ops() { return kOps; }
+std::span<const OpSpec> Ops() {
+  static const std::vector<OpSpec> kAll = [] {
+    std::vector<OpSpec> all;
+    for (const auto rows : {StructuralOps(), ElementwiseOps(), ComputedOps()}) all.insert(all.end(), rows.begin(), rows.end());
+    return all;
+  }();
+  return kAll;
+}
 
 const OpSpec* FindOp(std::string_view name) {
-  for (const OpSpec& op : kOps) {
+  for (const OpSpec& op : Ops()) {
     if (op.name == name) return &op;
   }
   return nullptr;
+}
+
+bool Holds(DTypes set, DType dtype) {
+  const bool real = IsFloat(dtype) && DTypeBits(dtype) >= 8 && dtype != DType::kF4;
+  switch (set) {
+    case DTypes::kAny: return true;
+    case DTypes::kNumbers: return real || IsInteger(dtype);
+    case DTypes::kNumbersBool: return real || IsInteger(dtype) || dtype == DType::kBool;
+    case DTypes::kSigned: return real || (IsInteger(dtype) && DTypeName(dtype).front() == 'i');
+    case DTypes::kFloats: return real;
+    case DTypes::kWholeBytes: return DTypeBits(dtype) >= 8 && DTypeBits(dtype) % 8 == 0 && dtype != DType::kF4 && dtype != DType::kI4;
+  }
+  return false;
+}
+
+std::string_view Describe(DTypes set) {
+  switch (set) {
+    case DTypes::kAny: return "any";
+    case DTypes::kNumbers: return "integers, and floats of 8 bits or more";
+    case DTypes::kNumbersBool: return "bool, integers, and floats of 8 bits or more";
+    case DTypes::kSigned: return "signed integers, and floats of 8 bits or more";
+    case DTypes::kFloats: return "floats of 8 bits or more";
+    case DTypes::kWholeBytes: return "all but packed ones";
+  }
+  return "";
+}
+
+std::string_view CostClass(OpKind kind) {
+  switch (kind) {
+    case OpKind::kStructural: return "a strided copy, together with all others of the rule";
+    case OpKind::kElementwise: return "work on each element while it is copied";
+    case OpKind::kComputed: return "a computation of its own";
+  }
+  return "";
+}
+
+std::string Signature(const OpSpec& op) {
+  std::string text;
+  for (const ArgSpec& arg : op.args) {
+    if (!text.empty()) text += ", ";
+    text += arg.name;
+    if (arg.variadic) text += "…";
+    if (!arg.default_text.empty()) text += fmt::format("={}", arg.default_text);
+    if (arg.default_text.empty() && !arg.required) text += "=…";
+  }
+  if (op.named_sizes) text += ", name=size…";
+  return fmt::format("{}({})", op.name, text);
 }
 
 std::span<const FunctionSpec> Functions() { return kFunctions; }
