@@ -1,0 +1,43 @@
+// What operations do to symbolic shapes. What can never fit, whatever the checkpoint holds, is reported
+// where it stands; what only a checkpoint can tell is left to bind.
+#pragma once
+
+#include "compiler/sema/expr.h"
+#include "compiler/sema/tensor_list.h"
+
+namespace ckmap {
+
+class OpShapes {
+ public:
+  OpShapes(const VariableTable& variables, DiagnosticSink& sink) : variables_(variables), sink_(sink) {}
+
+  SymbolicDim Size(const TypedExpr& expr);
+  SymbolicShape Map(const TypedOp& op, const SymbolicShape& shape);  // OpArity::kMap
+  // OpArity::kReduce, of one innermost list.
+  TensorList Join(const TypedOp& op, const TensorList& list);
+  TensorList Expand(const TypedOp& op, const TensorList& tensor);  // OpArity::kExpand
+
+ private:
+  // The axis of an argument, counted from the front; nullopt if unknown or reported.
+  std::optional<size_t> Axis(const TypedOp& op, std::string_view name, size_t rank, const SymbolicShape& shape,
+                             std::optional<int64_t> otherwise = {});
+
+  // op_shapes.cc
+  SymbolicShape Squeeze(const TypedOp& op, const SymbolicShape& shape);
+  SymbolicShape Flatten(const TypedOp& op, const SymbolicShape& shape);
+  SymbolicShape Slice(const TypedOp& op, const SymbolicShape& shape);
+  SymbolicShape Permute(const TypedOp& op, const SymbolicShape& shape);
+  void PermuteProblem(const TypedExpr& where, std::string message, const SymbolicShape& shape);
+  SymbolicShape Reshape(const TypedOp& op, const SymbolicShape& shape);
+
+  // list_shapes.cc
+  static SymbolicDim SumAlong(const TensorList& list, size_t axis, const SymbolicDim& count);
+  void ConcatProblem(const TypedOp& op, const TensorList& a, const TensorList& b, const std::string& why);
+  TensorList SplitSizes(const TypedOp& op, const TensorList& tensor, const TypedExpr& sizes, std::optional<size_t> axis,
+                        const SymbolicDim& size);
+
+  const VariableTable& variables_;
+  DiagnosticSink& sink_;
+};
+
+}  // namespace ckmap
