@@ -6,10 +6,11 @@ find runtime compiler -name '*.h' -o -name '*.cc' | grep -v '_test\.cc$' | LC_AL
   BEGIN {
     split("base tensor plan formats bind exec report cli", runtime)
     for (i in runtime) rank["runtime/" runtime[i]] = i + 0
-    split("source diag syntax sema lower cli", compiler)
+    split("source diag syntax format sema lower", compiler)
     for (i in compiler) rank["compiler/" compiler[i]] = 100 + i
     rank["runtime"] = 50     # runtime/runtime.h: all of the library
-    rank["compiler"] = 105   # compiler/compiler.h: all but the program
+    rank["compiler"] = 110   # compiler/compiler.h: from text to a plan
+    rank["compiler/cli"] = 120
   }
   function layer(path, parts, n) {
     n = split(path, parts, "/")

@@ -35,6 +35,12 @@ int Run(CLI::App& app, int argc, char** argv) {
   check->add_option("FILE", args.files, "Rules, or names of packs")->required();
   check->add_flag("--reverse", args.reverse, "Check that the migration can be reversed");
   AddCommon(*check, args);
+  CLI::App* format = app.add_subcommand("fmt", "Lay out rules in the one way; comments and groups of lines stay");
+  bool only_check = false, to_stdout = false;
+  format->add_option("FILE", args.files, "Rules to change in place; - is standard input")->required();
+  format->add_flag("--check", only_check, "Change nothing: name the files that would change, exit code 1 if there are any");
+  format->add_flag("--stdout", to_stdout, "Print the result instead of changing the file");
+  format->add_option("--color", args.color, "Colour: auto, always or never")->check(CLI::IsMember({"auto", "always", "never"}));
   CLI::App* explain = app.add_subcommand("explain", "Say what a code of a message means");
   explain->add_option("CODE", code, "As CK0301")->required();
   CLI::App* packs = app.add_subcommand("pack", "What packs there are");
@@ -51,6 +57,7 @@ int Run(CLI::App& app, int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kUsageExit;
   }
   if (check->parsed()) return CheckCommand(args);
+  if (format->parsed()) return FormatCommand(args, only_check, to_stdout);
   if (explain->parsed()) return ExplainCommand(code);
   if (list->parsed()) return PackListCommand(args);
   if (show->parsed()) return PackShowCommand(args, pack);

@@ -28,6 +28,8 @@ std::string ResolveFile(const std::string& name, const std::vector<std::string>&
 
 int CompileCommand(const CompilerArgs& args);
 int CheckCommand(const CompilerArgs& args);
+// `check`: only say which files would change; `to_stdout`: print them instead of changing them. "-" is stdin.
+int FormatCommand(const CompilerArgs& args, bool check, bool to_stdout);
 int ExplainCommand(const std::string& code);
 int PackListCommand(const CompilerArgs& args);
 int PackShowCommand(const CompilerArgs& args, const std::string& name);
