@@ -1,9 +1,9 @@
 #include <algorithm>
-#include <cctype>
 
 #include <fmt/format.h>
 
 #include "compiler/cli/commands.h"
+#include "compiler/explain/explain.h"
 #include "compiler/sema/loader.h"
 #include "compiler/sema/suggest.h"
 
@@ -19,17 +19,13 @@ std::string Joined(const std::vector<std::string>& words) {
 }  // namespace
 
 int ExplainCommand(const std::string& code) {
-  std::string wanted = code;
-  std::transform(wanted.begin(), wanted.end(), wanted.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-  std::vector<std::string> known;
-  for (const DiagnosticKind kind : AllDiagnosticKinds()) {
-    known.push_back(FormatCode(kind));
-    if (known.back() != wanted) continue;
-    const DiagnosticInfo& info = Info(kind);
-    fmt::print("{} ({}): {}\n", wanted, info.severity == Severity::kError ? "error" : "warning", info.summary);
+  if (const Explanation* explanation = FindExplanation(code)) {
+    fmt::print("{}", RenderExplanation(*explanation));
     return 0;
   }
-  const std::string nearest = DidYouMean(wanted, known);
+  std::vector<std::string> known;
+  for (const Explanation& explanation : Explanations()) known.push_back(explanation.code);
+  const std::string nearest = DidYouMean(code, known);
   return PrintError(Error(ErrorCode::kUsage, fmt::format("there is no code `{}`{}{}", code, nearest.empty() ? "" : "; ", nearest)));
 }
 
