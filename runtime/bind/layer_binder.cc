@@ -48,7 +48,7 @@ class LayerBinder {
     }
   }
 
-  static std::vector<Leaf> LeavesOf(const plan::Layer& layer) {
+  std::vector<Leaf> LeavesOf(const plan::Layer& layer) const {
     std::vector<Leaf> leaves;
     const auto add = [&](const plan::Pattern& pattern, bool required) {
       for (const std::vector<size_t>& choices : AllChoices(pattern)) {
@@ -64,7 +64,8 @@ class LayerBinder {
     for (const plan::Rule& rule : layer.rules()) {
       ForEachName(rule.source(), [&](const plan::Term& term) { add(term.pattern(), !term.optional()); });
     }
-    for (const plan::Drop& drop : layer.drops()) add(drop.pattern(), !drop.optional());
+    // On the way back there is nothing of what the way there drops.
+    for (const plan::Drop& drop : layer.drops()) add(drop.pattern(), !drop.optional() && !context_.plan.reversed());
     return leaves;
   }
 

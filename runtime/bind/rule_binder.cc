@@ -222,10 +222,8 @@ Result<Value> ApplicationScope::Lookup(const std::string& function, const plan::
   const Shape& shape = manifest[*found].shape;
   const int64_t* axis = args.empty() ? nullptr : std::get_if<int64_t>(&args[0]);
   const auto rank = static_cast<int64_t>(shape.size());
-  if (axis == nullptr || *axis < -rank || *axis >= rank) {
-    return Error(ErrorCode::kMismatch, fmt::format("`{}` has shape {}: it has no axis {}", manifest[*found].name,
-                                                   FormatShape(shape), args.empty() ? "" : FormatValue(args[0])));
-  }
+  if (axis == nullptr) return Error(ErrorCode::kMismatch, fmt::format("`{}` needs the number of an axis", function));
+  if (*axis < -rank || *axis >= rank) return Value(int64_t{-1});
   return Value(shape[static_cast<size_t>(*axis < 0 ? *axis + rank : *axis)]);
 }
 

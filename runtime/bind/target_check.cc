@@ -350,7 +350,7 @@ void TargetCheck::ReportMissing(size_t index) {
                                                     {context_.target_separator, context_.variables});
           Captures captures;
           if (!pattern || !pattern->Match(target.name, context_.variables, captures) || notes.size() > 2) continue;
-          notes.push_back(fmt::format("the rule at {} would write it, but what it needs is not in the source: {}",
+          notes.push_back(fmt::format("the rule at {} would write it, but it does not apply, for what it needs is not in the source, or its `when` does not hold: {}",
                                       context_.Where(rule.loc()), rule.text()));
         }
       }

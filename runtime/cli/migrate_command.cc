@@ -3,6 +3,7 @@
 #include <chrono>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <set>
 #include <system_error>
 #include <utility>
@@ -43,6 +44,7 @@ class Migration {
  private:
   Result<void> CheckArguments();
   Result<Plan> OpenPlan() const;
+  Result<Manifest> OpenSource();
   Result<OutputFormat> Format() const;
   std::map<std::string, std::string> Metadata() const;
   Result<void> VerifyUsedStorage(const SignalGuard& signals);
@@ -124,17 +126,32 @@ Result<void> Migration::Prepare() {
   if (!args_.config.empty()) {
     CKMAP_ASSIGN_OR_RETURN(bind.config_json, ReadTextFile(args_.config, int64_t{64} << 20));
   }
-  CKMAP_ASSIGN_OR_RETURN(const OpenOptions open, MakeOpenOptions(args_.open));
-  CKMAP_ASSIGN_OR_RETURN(source_, OpenCheckpoint(args_.source, open));
-  report_.source_format = source_->format();
-  report_.warnings = source_->warnings();
+  CKMAP_ASSIGN_OR_RETURN(Manifest source, OpenSource());
   CKMAP_ASSIGN_OR_RETURN(Manifest target, ReadManifest(args_.target));
-  CKMAP_ASSIGN_OR_RETURN(BindResult bound,
-                         Bind(plan, source_->manifest(), std::move(target), bind));
+  CKMAP_ASSIGN_OR_RETURN(BindResult bound, Bind(plan, std::move(source), std::move(target), bind));
   report_.issues = std::move(bound.issues);
   report_.bound = std::move(bound.plan);
   if (report_.bound) report_.cost = EstimateCost(*report_.bound, Execution());
   return {};
+}
+
+// A dry run needs no values: a spec will do. `source_` is set for a checkpoint only.
+Result<Manifest> Migration::OpenSource() {
+  CKMAP_ASSIGN_OR_RETURN(const OpenOptions open, MakeOpenOptions(args_.open));
+  CKMAP_ASSIGN_OR_RETURN(std::optional<Manifest> spec, ReadSpec(args_.source));
+  if (spec) {
+    if (!args_.output.empty()) {
+      return Error(ErrorCode::kUsage,
+                   fmt::format("{} is a spec, names and shapes without values: only `ckmap plan` can use it",
+                               args_.source));
+    }
+    report_.source_format = "spec";
+    return *std::move(spec);
+  }
+  CKMAP_ASSIGN_OR_RETURN(source_, OpenCheckpoint(args_.source, open));
+  report_.source_format = source_->format();
+  report_.warnings = source_->warnings();
+  return source_->manifest();
 }
 
 ExecOptions Migration::Execution() const {

@@ -130,18 +130,21 @@ Result<std::unique_ptr<Checkpoint>> OpenCheckpoint(const std::string& path, cons
   return OpenFile(path, options);
 }
 
+Result<std::optional<Manifest>> ReadSpec(const std::string& path) {
+  if (IsFolder(path) || LooksLikeShardIndex(path)) return std::optional<Manifest>();
+  CKMAP_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
+  const auto source = MakePlainSource(std::move(file));
+  CKMAP_ASSIGN_OR_RETURN(const std::string head, ReadHead(*source));
+  if (!LooksLikeSpec(head)) return std::optional<Manifest>();
+  CKMAP_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
+  auto manifest = ParseSpec(text);
+  if (!manifest) return std::move(manifest).error().Context(path);
+  return std::optional<Manifest>(*std::move(manifest));
+}
+
 Result<Manifest> ReadManifest(const std::string& path, const OpenOptions& options) {
-  if (!IsFolder(path) && !LooksLikeShardIndex(path)) {
-    CKMAP_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
-    const auto source = MakePlainSource(std::move(file));
-    CKMAP_ASSIGN_OR_RETURN(const std::string head, ReadHead(*source));
-    if (LooksLikeSpec(head)) {
-      CKMAP_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
-      auto manifest = ParseSpec(text);
-      if (!manifest) return std::move(manifest).error().Context(path);
-      return manifest;
-    }
-  }
+  CKMAP_ASSIGN_OR_RETURN(std::optional<Manifest> spec, ReadSpec(path));
+  if (spec) return *std::move(spec);
   CKMAP_ASSIGN_OR_RETURN(const auto checkpoint, OpenCheckpoint(path, options));
   return checkpoint->manifest();
 }

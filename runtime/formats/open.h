@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "runtime/base/result.h"
@@ -12,6 +13,9 @@ namespace ckmap {
 // `path` is a file, a folder of shards, or a shard index. Errors name the path.
 Result<std::unique_ptr<Checkpoint>> OpenCheckpoint(const std::string& path,
                                                    const OpenOptions& options = {});
+
+// The spec (YAML or JSON) that stands in the file; nullopt if it holds something else.
+Result<std::optional<Manifest>> ReadSpec(const std::string& path);
 
 // The manifest of anything that has names and shapes: a checkpoint, or a spec (YAML or JSON).
 Result<Manifest> ReadManifest(const std::string& path, const OpenOptions& options = {});
