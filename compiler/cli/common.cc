@@ -1,8 +1,3 @@
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 
@@ -12,7 +7,7 @@
 #include "compiler/diag/render_json.h"
 #include "compiler/diag/render_text.h"
 #include "compiler/sema/loader.h"
-#include "runtime/base/file.h"
+#include "runtime/base/output_file.h"
 
 namespace ckmap {
 namespace {
@@ -79,27 +74,7 @@ int PrintError(const Error& error) {
 }
 
 Result<void> WriteAtomically(const std::string& path, std::string_view data) {
-  std::string temporary = path + ".XXXXXX";
-  const int fd = mkstemp(temporary.data());
-  if (fd < 0) return IoError("cannot create", errno).Context(path);
-  const mode_t mask = umask(0);
-  umask(mask);
-  fchmod(fd, 0666 & ~mask);
-  Result<void> written = WriteAt(fd, 0, std::as_bytes(std::span(data)));
-  if (written && fsync(fd) != 0) written = IoError("cannot write", errno);
-  if (close(fd) != 0 && written) written = IoError("cannot write", errno);
-  if (written && std::rename(temporary.c_str(), path.c_str()) != 0) written = IoError("cannot rename", errno);
-  if (!written) {
-    unlink(temporary.c_str());
-    return std::move(written).error().Context(path);
-  }
-  const std::string folder = fs::path(path).parent_path().string();
-  const int folder_fd = open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder_fd >= 0) {
-    fsync(folder_fd);
-    close(folder_fd);
-  }
-  return {};
+  return WriteWholeFile(path, data, {.force = true, .fsync = true});
 }
 
 }  // namespace ckmap

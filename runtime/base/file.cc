@@ -61,20 +61,8 @@ InputFile::~InputFile() {
 }
 
 Result<void> InputFile::ReadAt(int64_t offset, std::span<std::byte> out) const {
-  while (!out.empty()) {
-    const ssize_t count = ::pread(fd_, out.data(), out.size(), offset);
-    if (count < 0) {
-      if (errno == EINTR) continue;
-      return IoError("cannot read", errno).Context(path_);
-    }
-    if (count == 0) {
-      return Error(ErrorCode::kIo,
-                   fmt::format("{}: ends at byte {}, {} bytes were expected there (it changed while it was read)",
-                               path_, offset, out.size()));
-    }
-    offset += count;
-    out = out.subspan(static_cast<size_t>(count));
-  }
+  Result<void> read = ckmap::ReadAt(fd_, offset, out);
+  if (!read) return std::move(read).error().Context(path_);
   return {};
 }
 
@@ -83,6 +71,9 @@ Result<void> InputFile::CheckUnchanged() const {
   if (::fstat(fd_, &status) != 0) return IoError("cannot stat", errno).Context(path_);
   if (status.st_size != size_ || ChangeTime(status) != changed_ns_) {
     return Error(ErrorCode::kIo, path_ + ": changed while it was read");
+  }
+  if (::stat(path_.c_str(), &status) == 0 && (status.st_dev != device_ || status.st_ino != inode_)) {
+    return Error(ErrorCode::kIo, path_ + ": was replaced by another file while it was read");
   }
   return {};
 }
@@ -97,13 +88,29 @@ Result<std::string> ReadTextFile(const std::string& path, int64_t max_bytes) {
   return text;
 }
 
+Result<void> ReadAt(int fd, int64_t offset, std::span<std::byte> out) {
+  while (!out.empty()) {
+    const ssize_t count = ::pread(fd, out.data(), out.size(), offset);
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      return IoError("cannot read", errno);
+    }
+    if (count == 0) {
+      return Error(ErrorCode::kIo,
+                   fmt::format("ends at byte {}, {} bytes were expected there (it changed while it was read)", offset,
+                               out.size()));
+    }
+    offset += count;
+    out = out.subspan(static_cast<size_t>(count));
+  }
+  return {};
+}
+
 Result<void> WriteAt(int fd, int64_t offset, std::span<const std::byte> data) {
   while (!data.empty()) {
     const ssize_t count = ::pwrite(fd, data.data(), data.size(), offset);
-    if (count < 0) {
-      if (errno == EINTR) continue;
-      return IoError("cannot write", errno);
-    }
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return IoError("cannot write", count < 0 ? errno : EIO);
     offset += count;
     data = data.subspan(static_cast<size_t>(count));
   }

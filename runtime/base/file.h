@@ -28,7 +28,8 @@ class InputFile {
   // Fills `out` from byte `offset`. A file that ends before is kIo ("changed while it was read").
   Result<void> ReadAt(int64_t offset, std::span<std::byte> out) const;
 
-  // kIo if device, inode, size or time of change differ from those at opening.
+  // kIo if size or time of change differ from those at opening, or if the path now leads to another file: the
+  // shards of a checkpoint that is replaced meanwhile would be a mixture. A file that was removed is whole.
   Result<void> CheckUnchanged() const;
 
  private:
@@ -46,6 +47,9 @@ Result<std::string> ReadTextFile(const std::string& path, int64_t max_bytes = in
 
 // "cannot open: No such file or directory", from errno.
 Error IoError(std::string_view what, int error_number);
+
+// Fills `out` from byte `offset`; kIo if the file ends before.
+Result<void> ReadAt(int fd, int64_t offset, std::span<std::byte> out);
 
 // Writes all of `data` at `offset`.
 Result<void> WriteAt(int fd, int64_t offset, std::span<const std::byte> data);

@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <charconv>
 #include <iterator>
+#include <new>
 #include <set>
-#include <thread>
 
 #include <fmt/format.h>
 
+#include "runtime/base/parallel.h"
 #include "runtime/bind/application.h"
 
 namespace ckmap {
@@ -170,16 +171,15 @@ std::vector<MatchedNames> MatchNames(const BindContext& context, const std::vect
   }
   constexpr size_t kWorthAThread = 20'000;  // names
   const size_t names = context.source.size();
-  const size_t threads = std::clamp<size_t>(names / kWorthAThread, 1, std::max(1U, std::thread::hardware_concurrency()));
+  const auto threads = std::clamp<size_t>(names / kWorthAThread, 1, static_cast<size_t>(DefaultThreads()));
   std::vector<MatchedNames> parts(threads);
-  std::vector<std::thread> workers;
-  for (size_t t = 1; t < threads; ++t) {
-    workers.emplace_back([&, t] {
-      MatchRange(context, slots, simple, matcher, names * t / threads, names * (t + 1) / threads, parts[t]);
-    });
-  }
-  MatchRange(context, slots, simple, matcher, 0, names / threads, parts[0]);
-  for (std::thread& worker : workers) worker.join();
+  const auto match_part = [&](size_t t) -> Result<void> {
+    MatchRange(context, slots, simple, matcher, names * t / threads, names * (t + 1) / threads, parts[t]);
+    return {};
+  };
+  const Result<void> done =
+      ForEachInParallel(static_cast<int>(threads), threads, [&]() -> ItemBody { return match_part; });
+  if (!done) throw std::bad_alloc();  // as it would have come out of MatchRange here
   return parts;
 }
 

@@ -1,8 +1,12 @@
 #include "runtime/cli/app.h"
 
+#include <unistd.h>
+
 #include <exception>
 #include <functional>
+#include <new>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -294,6 +298,13 @@ int Program::Run(int argc, const char* const* argv) {
   return static_cast<int>(ErrorCode::kUsage);
 }
 
+// Nothing here may need memory.
+int OutOfMemory() {
+  constexpr std::string_view kText = "error: out of memory\n";
+  if (::write(STDERR_FILENO, kText.data(), kText.size()) < 0) return static_cast<int>(ErrorCode::kIo);
+  return static_cast<int>(ErrorCode::kLimit);
+}
+
 }  // namespace
 
 int RunCkmap(int argc, const char* const* argv) {
@@ -301,7 +312,7 @@ int RunCkmap(int argc, const char* const* argv) {
   try {
     return Program().Run(argc, argv);
   } catch (const std::bad_alloc&) {
-    return Console(ColorMode::kAuto, false).Fail({ErrorCode::kLimit, "out of memory"});
+    return OutOfMemory();
   } catch (const std::exception& error) {
     return Console(ColorMode::kAuto, false)
         .Fail({ErrorCode::kIo, fmt::format("internal error: {}", error.what())});

@@ -12,6 +12,7 @@
 
 #include "plan.pb.h"
 #include "runtime/base/file.h"
+#include "runtime/base/output_file.h"
 #include "runtime/base/text.h"
 #include "runtime/bind/bind.h"
 #include "runtime/cli/commands.h"
@@ -256,7 +257,7 @@ Result<void> Migration::WriteReport() const {
   if (args_.report.empty()) return {};
   return WriteWholeFile(args_.report,
                         EndsIn(args_.report, ".html") ? ReportHtml(report_) : ReportJson(report_),
-                        args_.force);
+                        {.force = args_.force, .fsync = args_.fsync});
 }
 
 void Migration::TellOutcome() const {

@@ -1,17 +1,10 @@
 #include "runtime/cli/paths.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdio>
 #include <filesystem>
-#include <span>
 #include <system_error>
 
 #include <fmt/format.h>
 
-#include "runtime/base/file.h"
 #include "runtime/base/text.h"
 
 namespace ckmap {
@@ -65,24 +58,6 @@ Result<void> CheckOutputApart(const std::string& out, const std::vector<std::str
                     EscapeText(out), why, EscapeText(input)));
   }
   return {};
-}
-
-Result<void> WriteWholeFile(const std::string& path, std::string_view text, bool replace) {
-  if (!replace && PathExists(path)) {
-    return Error(ErrorCode::kUsage, fmt::format("{} exists already; --force replaces it", path));
-  }
-  const std::string temporary =
-      (FolderOf(path) / fmt::format(".{}.{}.tmp", fs::path(path).filename().string(), ::getpid()))
-          .string();
-  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (fd < 0) return IoError("cannot create", errno).Context(path);
-  Result<void> result = WriteAt(fd, 0, std::as_bytes(std::span(text)));
-  if (::close(fd) != 0 && result) result = IoError("cannot write", errno);
-  if (result && ::rename(temporary.c_str(), path.c_str()) != 0)
-    result = IoError("cannot rename", errno);
-  if (result) return {};
-  ::unlink(temporary.c_str());
-  return std::move(result).error().Context(path);
 }
 
 }  // namespace ckmap

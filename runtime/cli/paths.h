@@ -2,7 +2,6 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "runtime/base/result.h"
@@ -12,10 +11,6 @@ namespace ckmap {
 // kUsage if writing `out` could change one of `inputs`: it is one of them (also through a link), it
 // lies in a folder that is an input, or it is a folder that an input lies in.
 Result<void> CheckOutputApart(const std::string& out, const std::vector<std::string>& inputs);
-
-// Writes a small file such that it appears whole or not at all. Without `replace`, kUsage if there
-// is something of that name.
-Result<void> WriteWholeFile(const std::string& path, std::string_view text, bool replace);
 
 bool PathExists(const std::string& path);
 

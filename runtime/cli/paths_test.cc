@@ -4,7 +4,7 @@
 
 #include <doctest/doctest.h>
 
-#include "runtime/base/file.h"
+#include "runtime/base/output_file.h"
 #include "tests/support/temp_folder.h"
 
 namespace ckmap {
@@ -20,7 +20,7 @@ bool Apart(const std::string& out, const std::vector<std::string>& inputs) {
 
 TEST_CASE("an output is never one of the inputs") {
   const TempFolder folder;
-  REQUIRE(WriteWholeFile(folder / "a.pth", "x", false).ok());
+  REQUIRE(WriteWholeFile(folder / "a.pth", "x", {}).ok());
   fs::create_symlink(folder / "a.pth", folder / "link.pth");
   fs::create_hard_link(folder / "a.pth", folder / "hard.pth");
   CHECK_FALSE(Apart(folder / "a.pth", {folder / "a.pth"}));
@@ -33,29 +33,13 @@ TEST_CASE("an output is never one of the inputs") {
 TEST_CASE("an output does not go among the shards that are read") {
   const TempFolder folder;
   fs::create_directory(folder / "model");
-  REQUIRE(WriteWholeFile(folder / "model/index.json", "{}", false).ok());
-  REQUIRE(WriteWholeFile(folder / "single.pth", "x", false).ok());
+  REQUIRE(WriteWholeFile(folder / "model/index.json", "{}", {}).ok());
+  REQUIRE(WriteWholeFile(folder / "single.pth", "x", {}).ok());
   CHECK_FALSE(Apart(folder / "model/out.safetensors", {folder / "model"}));
   CHECK_FALSE(Apart(folder / "model", {folder / "model"}));
   CHECK_FALSE(Apart(folder / "model/out.safetensors", {folder / "model/index.json"}));
   CHECK_FALSE(Apart(folder.path(), {folder / "single.pth"}));
   CHECK(Apart(folder / "out.safetensors", {folder / "model"}));
-}
-
-TEST_CASE("a small file appears whole, and replaces only when told") {
-  const TempFolder folder;
-  const std::string path = folder / "report.json";
-  REQUIRE(WriteWholeFile(path, "one", false).ok());
-  const auto again = WriteWholeFile(path, "two", false);
-  REQUIRE_FALSE(again.ok());
-  CHECK(again.error().code() == ErrorCode::kUsage);
-  CHECK(*ReadTextFile(path) == "one");
-  REQUIRE(WriteWholeFile(path, "two", true).ok());
-  CHECK(*ReadTextFile(path) == "two");
-  const auto nowhere = WriteWholeFile(folder / "absent/report.json", "x", false);
-  REQUIRE_FALSE(nowhere.ok());
-  CHECK(nowhere.error().code() == ErrorCode::kIo);
-  CHECK(folder.entries() == 1);
 }
 
 }  // namespace

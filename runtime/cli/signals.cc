@@ -1,9 +1,12 @@
 #include "runtime/cli/signals.h"
 
+#include <unistd.h>
+
 #include <array>
 #include <csignal>
 
 #include "runtime/base/check.h"
+#include "runtime/base/output_file.h"
 
 namespace ckmap {
 namespace {
@@ -16,7 +19,13 @@ std::atomic<int> signal_number{0};
 std::array<struct sigaction, kSignals.size()> previous;
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
 
+// The first one asks for an orderly end. Whoever sends a second one does not want to wait for it, or for a
+// call to the system that hangs.
 void OnSignal(int number) {
+  if (stop_flag.load()) {
+    RemoveTemporaryFiles();
+    ::_exit(128 + number);
+  }
   signal_number.store(number);
   stop_flag.store(true);
 }

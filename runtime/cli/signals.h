@@ -5,7 +5,8 @@
 
 namespace ckmap {
 
-// While one lives, these signals set a flag instead of ending the program. One at a time.
+// While one lives, the first of these signals sets a flag instead of ending the program, and a second one ends it
+// at once, with nothing left behind. One at a time.
 class SignalGuard {
  public:
   SignalGuard();

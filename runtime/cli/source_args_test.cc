@@ -4,7 +4,7 @@
 
 #include <doctest/doctest.h>
 
-#include "runtime/cli/paths.h"
+#include "runtime/base/output_file.h"
 #include "tests/support/temp_folder.h"
 
 namespace ckmap {
@@ -24,7 +24,7 @@ TEST_CASE("keys are raw bytes, or hexadecimal digits after hex:") {
 
 TEST_CASE("a key comes from a file or from the environment, never from both") {
   const TempFolder folder;
-  REQUIRE(WriteWholeFile(folder / "key", "0123456789abcdef\n", false).ok());
+  REQUIRE(WriteWholeFile(folder / "key", "0123456789abcdef\n", {}).ok());
   const auto from_file =
       MakeOpenOptions({.root = "net", .key_file = folder / "key", .key_env = ""});
   REQUIRE(from_file.ok());
@@ -46,7 +46,7 @@ TEST_CASE("a key comes from a file or from the environment, never from both") {
   CHECK(code({.root = "", .key_file = "a", .key_env = "B"}) == ErrorCode::kUsage);
   CHECK(code({.root = "", .key_file = "", .key_env = "CKMAP_TEST_KEY"}) == ErrorCode::kUsage);
   CHECK(code({.root = "", .key_file = folder / "absent", .key_env = ""}) == ErrorCode::kIo);
-  REQUIRE(WriteWholeFile(folder / "short", "secret", false).ok());
+  REQUIRE(WriteWholeFile(folder / "short", "secret", {}).ok());
   const auto bad = MakeOpenOptions({.root = "", .key_file = folder / "short", .key_env = ""});
   REQUIRE_FALSE(bad.ok());
   CHECK(bad.error().message().find("secret") == std::string::npos);

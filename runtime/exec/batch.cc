@@ -9,24 +9,10 @@
 #include "runtime/base/text.h"
 #include "runtime/exec/worker.h"
 
-#include <unistd.h>
-
 namespace ckmap {
 namespace {
 
 constexpr int64_t kReadAlong = 4096;  // bytes between two requests that are read rather than skipped
-
-Result<void> ReadFile(int fd, int64_t offset, std::span<std::byte> out) {
-  while (!out.empty()) {
-    const ssize_t count = ::pread(fd, out.data(), out.size(), offset);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return IoError("cannot read", errno);
-    if (count == 0) return Error(ErrorCode::kIo, "the file was cut short while it was read");
-    offset += count;
-    out = out.subspan(static_cast<size_t>(count));
-  }
-  return {};
-}
 
 }  // namespace
 
@@ -56,7 +42,7 @@ Result<void> Worker::RunBatch(const BatchTask& task) {
   CKMAP_CHECK(whole.length <= context_.budget.strip);
   const std::span<std::byte> strip(strip_, static_cast<size_t>(whole.length));
   Result<void> io;
-  if (holes) io = ReadFile(whole.fd, whole.offset, strip);
+  if (holes) io = ReadAt(whole.fd, whole.offset, strip);
   if (io) {
     CKMAP_RETURN_IF_ERROR(GatherBatch(items));
     io = WriteAt(whole.fd, whole.offset, strip);
@@ -131,7 +117,7 @@ Result<void> Worker::ServeRequests(std::span<const Request> requests, std::vecto
     length = std::max(length, request.offset + request.length - first.offset);
   }
   const std::span<std::byte> bytes(staging_, static_cast<size_t>(length));
-  if (Result<void> read = ReadFile(first.fd, first.offset, bytes); !read) {
+  if (Result<void> read = ReadAt(first.fd, first.offset, bytes); !read) {
     const BatchItem& item = items[first.item];
     const auto input = static_cast<size_t>(item.lowered.boxes[first.box].input);
     return Where(item.tensor, item.lowered.inputs[input].source, std::move(read).error());

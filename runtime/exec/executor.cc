@@ -1,16 +1,13 @@
 #include "runtime/exec/executor.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <exception>
-#include <limits>
+#include <memory>
 #include <set>
-#include <thread>
 
 #include <fmt/format.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/parallel.h"
 #include "runtime/base/sha256.h"
 #include "runtime/base/text.h"
 #include "runtime/exec/worker.h"
@@ -19,43 +16,7 @@ namespace ckmap {
 namespace {
 
 int ThreadCount(const ExecOptions& options) {
-  if (options.threads > 0) return options.threads;
-  return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-}
-
-// Calls body(thread, item) for each item below `count` on several threads. Items are taken in
-// order, and the error of the first item that has one is returned, so it does not depend on timing.
-template <typename MakeBody>
-Result<void> ForEachInParallel(int threads, size_t count, const MakeBody& make_body) {
-  std::atomic<size_t> next{0};
-  std::atomic<size_t> failed{std::numeric_limits<size_t>::max()};
-  std::mutex mutex;
-  Result<void> first_error;
-  const auto fail = [&](size_t item, Error error) {
-    const std::lock_guard lock(mutex);
-    if (item >= failed.load()) return;
-    failed.store(item);
-    first_error = std::move(error);
-  };
-  const auto work = [&] {
-    size_t item = 0;
-    try {
-      const auto body = make_body();
-      for (;;) {
-        item = next.fetch_add(1);
-        if (item >= count || item > failed.load()) return;
-        if (Result<void> done = (*body)(item); !done) fail(item, std::move(done).error());
-      }
-    } catch (const std::bad_alloc&) {
-      fail(item, Error(ErrorCode::kLimit, "out of memory"));
-    }
-  };
-  const auto workers = static_cast<int>(std::min<size_t>(static_cast<size_t>(threads), count));
-  std::vector<std::thread> pool;
-  for (int i = 1; i < workers; ++i) pool.emplace_back(work);
-  if (workers > 0) work();
-  for (std::thread& thread : pool) thread.join();
-  return first_error;
+  return options.threads > 0 ? options.threads : DefaultThreads();
 }
 
 // The format's own checksums of every storage that is read.
@@ -65,9 +26,8 @@ Result<void> VerifySource(const BoundPlan& plan, const Checkpoint& source, int t
     for (const BoundInput& input : tensor.inputs) wanted.insert(source.layout(input.source).storage);
   }
   const std::vector<uint32_t> storages(wanted.begin(), wanted.end());
-  return ForEachInParallel(threads, storages.size(), [&] {
-    const auto body = [&](size_t i) { return source.VerifyStorage(storages[i]); };
-    return std::make_unique<decltype(body)>(body);
+  return ForEachInParallel(threads, storages.size(), [&]() -> ItemBody {
+    return [&](size_t i) { return source.VerifyStorage(storages[i]); };
   });
 }
 
@@ -78,12 +38,12 @@ Result<std::string> DigestTarget(const CheckpointWriter& writer, size_t tensor) 
   Sha256 sha;
   for (const FileExtent& extent : writer.extents(tensor)) {
     for (int64_t done = 0; done < extent.length;) {
-      const auto want = static_cast<size_t>(std::min(kChunk, extent.length - done));
-      const ssize_t count = ::pread(extent.fd, buffer.data(), want, extent.offset + done);
-      if (count < 0 && errno == EINTR) continue;
-      if (count <= 0) return IoError("cannot read back", count < 0 ? errno : EIO).Context(writer.path(tensor));
-      sha.Update(std::span(buffer).first(static_cast<size_t>(count)));
-      done += count;
+      const auto chunk = std::span(buffer).first(static_cast<size_t>(std::min(kChunk, extent.length - done)));
+      if (Result<void> read = ReadAt(extent.fd, extent.offset + done, chunk); !read) {
+        return std::move(read).error().Context(writer.path(tensor));
+      }
+      sha.Update(chunk);
+      done += static_cast<int64_t>(chunk.size());
     }
   }
   return sha.HexDigest();
@@ -91,12 +51,11 @@ Result<std::string> DigestTarget(const CheckpointWriter& writer, size_t tensor) 
 
 Result<void> DigestTargets(const CheckpointWriter& writer, int threads,
                            std::vector<TensorOutcome>& outcomes) {
-  return ForEachInParallel(threads, outcomes.size(), [&] {
-    const auto body = [&](size_t i) -> Result<void> {
+  return ForEachInParallel(threads, outcomes.size(), [&]() -> ItemBody {
+    return [&](size_t i) -> Result<void> {
       CKMAP_ASSIGN_OR_RETURN(outcomes[i].sha256, DigestTarget(writer, i));
       return {};
     };
-    return std::make_unique<decltype(body)>(body);
   });
 }
 
@@ -130,14 +89,8 @@ Result<ExecResult> Execute(const BoundPlan& plan, const Checkpoint& source,
   Progress progress(EstimateCost(plan, options).bytes_written, options);
   ExecutionContext context{plan, source, writer, schedule, budget, progress, {}, {}};
   context.outcomes.resize(plan.tensors.size());
-  CKMAP_RETURN_IF_ERROR(ForEachInParallel(budget.threads, schedule.tasks.size(), [&] {
-    struct Body {
-      explicit Body(ExecutionContext& shared, const Schedule& all) : worker(shared), tasks(all.tasks) {}
-      Result<void> operator()(size_t i) { return worker.Run(tasks[i]); }
-      Worker worker;
-      const std::vector<Task>& tasks;
-    };
-    return std::make_unique<Body>(context, schedule);
+  CKMAP_RETURN_IF_ERROR(ForEachInParallel(budget.threads, schedule.tasks.size(), [&]() -> ItemBody {
+    return [&, worker = std::make_shared<Worker>(context)](size_t i) { return worker->Run(schedule.tasks[i]); };
   }));
   if (options.digest) {
     CKMAP_RETURN_IF_ERROR(DigestTargets(writer, threads, context.outcomes));

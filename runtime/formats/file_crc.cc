@@ -1,16 +1,13 @@
 #include "runtime/formats/file_crc.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <thread>
 #include <vector>
 
 #include <isa-l/crc.h>
 #include <zlib.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/parallel.h"
 
 namespace ckmap {
 namespace {
@@ -22,16 +19,11 @@ Result<uint32_t> ReadCrc(int fd, int64_t offset, int64_t length) {
   std::vector<std::byte> buffer(static_cast<size_t>(std::min(kChunk, length)));
   uint32_t crc = 0;
   while (length > 0) {
-    const auto want = static_cast<size_t>(std::min(kChunk, length));
-    const ssize_t count = ::pread(fd, buffer.data(), want, offset);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return IoError("cannot read back for the checksum", errno);
-    if (count == 0) {
-      return Error(ErrorCode::kIo, "was cut short by somebody else while it was written");
-    }
-    crc = ExtendCrc32(crc, std::span(buffer).first(static_cast<size_t>(count)));
-    offset += count;
-    length -= count;
+    const auto chunk = std::span(buffer).first(static_cast<size_t>(std::min(kChunk, length)));
+    CKMAP_RETURN_IF_ERROR(ReadAt(fd, offset, chunk));
+    crc = ExtendCrc32(crc, chunk);
+    offset += static_cast<int64_t>(chunk.size());
+    length -= static_cast<int64_t>(chunk.size());
   }
   return crc;
 }
@@ -66,21 +58,18 @@ uint32_t ExtendCrc32WithZeros(uint32_t crc, uint64_t count) {
 Result<uint32_t> FileCrc32(int fd, int64_t offset, int64_t length, int threads) {
   const int64_t parts = std::clamp<int64_t>(length / kWorthAThread, 1, std::max(threads, 1));
   if (parts == 1) return ReadCrc(fd, offset, length);
-  std::vector<Result<uint32_t>> crcs(static_cast<size_t>(parts), uint32_t{0});
-  std::vector<std::thread> workers;
+  std::vector<uint32_t> crcs(static_cast<size_t>(parts), 0);
   const auto begin_of = [&](int64_t part) { return length / parts * part; };
   const auto end_of = [&](int64_t part) { return part + 1 == parts ? length : begin_of(part + 1); };
-  for (int64_t part = 0; part < parts; ++part) {
-    workers.emplace_back([&, part] {
-      crcs[static_cast<size_t>(part)] =
-          ReadCrc(fd, offset + begin_of(part), end_of(part) - begin_of(part));
-    });
-  }
-  for (std::thread& worker : workers) worker.join();
+  const auto read_part = [&](size_t i) -> Result<void> {
+    const auto part = static_cast<int64_t>(i);
+    CKMAP_ASSIGN_OR_RETURN(crcs[i], ReadCrc(fd, offset + begin_of(part), end_of(part) - begin_of(part)));
+    return {};
+  };
+  CKMAP_RETURN_IF_ERROR(ForEachInParallel(threads, crcs.size(), [&]() -> ItemBody { return read_part; }));
   uint32_t crc = 0;
   for (int64_t part = 0; part < parts; ++part) {
-    CKMAP_ASSIGN_OR_RETURN(const uint32_t next, std::move(crcs[static_cast<size_t>(part)]));
-    crc = JoinCrc32(crc, next, end_of(part) - begin_of(part));
+    crc = JoinCrc32(crc, crcs[static_cast<size_t>(part)], end_of(part) - begin_of(part));
   }
   return crc;
 }

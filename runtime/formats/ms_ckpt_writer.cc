@@ -1,19 +1,16 @@
 #include "runtime/formats/ms_ckpt_writer.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <limits>
-#include <thread>
 
 #include <fmt/format.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/output_file.h"
+#include "runtime/base/parallel.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/file_crc.h"
-#include "runtime/formats/output_file.h"
 #include "runtime/formats/writer_checks.h"
 
 namespace ckmap {
@@ -254,16 +251,16 @@ Result<void> CkptWriter::Create() {
 Result<bool> CkptWriter::EndsLikeTrailer() const {
   if (options_.crc || total_bytes_ < kTrailerBytes) return false;
   std::array<char, kTrailerMark.size()> end{};
-  if (::pread(set_.fd(0), end.data(), end.size(), total_bytes_ - kTrailerBytes) !=
-      static_cast<ssize_t>(end.size())) {
-    return IoError("cannot read back", errno).Context(path_);
+  if (Result<void> read = ReadAt(set_.fd(0), total_bytes_ - kTrailerBytes, std::as_writable_bytes(std::span(end)));
+      !read) {
+    return std::move(read).error().Context(path_);
   }
   return std::string_view(end.data(), end.size()) == kTrailerMark;
 }
 
 // "crc_num" and the CRC of all messages as a big-endian number of ten bytes.
 Result<void> CkptWriter::WriteTrailer(int64_t message_bytes) {
-  const int threads = static_cast<int>(std::thread::hardware_concurrency());
+  const int threads = DefaultThreads();
   CKMAP_ASSIGN_OR_RETURN(const uint32_t crc, FileCrc32(set_.fd(0), 0, message_bytes, threads));
   std::string trailer(kTrailerMark);
   trailer.append(6, '\0');

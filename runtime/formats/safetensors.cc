@@ -5,12 +5,12 @@
 #include <mutex>
 #include <numeric>
 #include <optional>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "runtime/base/parallel.h"
 #include "runtime/formats/file_crc.h"
 #include "runtime/formats/json_strict.h"
 #include "runtime/formats/little_endian.h"
@@ -134,7 +134,7 @@ class SafetensorsCheckpoint final : public Checkpoint {
       }
       const int64_t bytes = storage_bytes(static_cast<uint32_t>(index));
       auto data = FileCrc32(file_.fd(), data_begin_ + ranges_[index].begin, bytes,
-                            static_cast<int>(std::thread::hardware_concurrency()));
+                            DefaultThreads());
       if (!data) return std::move(data).error().Context(file_.path());
       crc = JoinCrc32(crc, *data, bytes);
     }

@@ -1,22 +1,19 @@
 #include "runtime/formats/safetensors_writer.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstring>
 #include <numeric>
-#include <thread>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "runtime/base/file.h"
 #include "runtime/base/json_writer.h"
+#include "runtime/base/output_file.h"
+#include "runtime/base/parallel.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/file_crc.h"
-#include "runtime/formats/output_file.h"
 #include "runtime/formats/writer_checks.h"
 
 namespace ckmap {
@@ -335,13 +332,12 @@ Result<uint32_t> SafetensorsWriter::TensorCrc(size_t tensor, uint32_t crc) const
   if (!info.shape.empty() || !(IsInteger(info.dtype) || info.dtype == DType::kI4)) {
     CKMAP_ASSIGN_OR_RETURN(
         const uint32_t data,
-        FileCrc32(fd, place.offset, place.bytes, static_cast<int>(std::thread::hardware_concurrency())));
+        FileCrc32(fd, place.offset, place.bytes, DefaultThreads()));
     return JoinCrc32(crc, data, place.bytes);
   }
   uint64_t value = 0;
-  if (::pread(fd, &value, static_cast<size_t>(place.bytes), place.offset) != place.bytes) {
-    return IoError("cannot read back for the checksum", errno);
-  }
+  CKMAP_RETURN_IF_ERROR(ReadAt(
+      fd, place.offset, std::as_writable_bytes(std::span(&value, 1)).first(static_cast<size_t>(place.bytes))));
   const bool is_signed = info.dtype == DType::kI8 || info.dtype == DType::kI16 ||
                          info.dtype == DType::kI32 || info.dtype == DType::kI64 ||
                          info.dtype == DType::kI4;

@@ -1,10 +1,10 @@
 #include "runtime/formats/source_checkpoint.h"
 
 #include <algorithm>
-#include <thread>
 
 #include <fmt/format.h>
 
+#include "runtime/base/parallel.h"
 #include "runtime/formats/file_crc.h"
 
 namespace ckmap {
@@ -61,7 +61,7 @@ Result<void> SourceCheckpoint::VerifyStorage(uint32_t /*storage*/) const {
 Result<void> SourceCheckpoint::VerifyCrc() const {
   if (!crc_) return {};
   const auto [expected, length] = *crc_;
-  auto crc = FileCrc32(source_->file().fd(), 0, length, static_cast<int>(std::thread::hardware_concurrency()));
+  auto crc = FileCrc32(source_->file().fd(), 0, length, DefaultThreads());
   if (!crc) return std::move(crc).error().Context(source_->path());
   if (*crc == expected) return {};
   return Error(ErrorCode::kMalformed,

@@ -5,13 +5,13 @@
 #include <array>
 #include <optional>
 #include <string_view>
-#include <thread>
 #include <utility>
 
 #include "runtime/base/file.h"
+#include "runtime/base/output_file.h"
+#include "runtime/base/parallel.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/file_crc.h"
-#include "runtime/formats/output_file.h"
 #include "runtime/formats/writer_checks.h"
 
 namespace ckmap {
@@ -260,7 +260,7 @@ Result<void> TorchWriter::LayOut(const std::string& path) {
 Result<void> TorchWriter::WriteRecord(Record& record) {
   const int fd = set_.fd(file_);
   if (record.tensor) {
-    const auto threads = static_cast<int>(std::thread::hardware_concurrency());
+    const int threads = DefaultThreads();
     CKMAP_ASSIGN_OR_RETURN(record.crc, FileCrc32(fd, record.data_offset, record.size, threads));
   } else {
     const auto bytes = std::as_bytes(std::span(record.content));

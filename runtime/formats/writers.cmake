@@ -1,12 +1,10 @@
 ckmap_layer(formats_write SOURCES
   writer.cc
   writer_checks.cc
-  output_file.cc
   safetensors_writer.cc
   ms_ckpt_writer.cc
   torch_writer.cc
   LINK ckmap_formats_core)
 
-ckmap_test(output_file_test SOURCES output_file_test.cc LINK ckmap_formats_write)
 ckmap_test(safetensors_writer_test SOURCES safetensors_writer_test.cc LINK ckmap_formats_write)
 ckmap_test(ms_ckpt_writer_test SOURCES ms_ckpt_writer_test.cc LINK ckmap_formats_write)
