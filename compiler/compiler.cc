@@ -14,12 +14,13 @@ CompileResult Compile(const std::string& path, const CompileOptions& options) {
   const LoadOptions load{options.pack_path, options.memory_files};
   const Program program = LoadProgram(path, load, result.sources, sink);
   if (!program.units.empty()) {
-    const RuleSet rules = Analyze(program, SemaOptions{options.defines, options.reverse}, sink);
+    RuleSet rules = Analyze(program, SemaOptions{options.defines, options.reverse}, sink);
     if (!sink.has_errors()) {
       const plan::Plan proto = Lower(rules, result.sources, "ckmapc " CKMAP_VERSION, options.reverse);
       Result<Plan> plan = ParsePlan(SerializePlan(proto));
       if (plan) {
         result.plan = *std::move(plan);
+        result.tests = std::move(rules.tests);
       } else {
         // Rules that are right may still be more than a plan may hold (expressions too deep, too
         // many regular expressions).

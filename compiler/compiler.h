@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "compiler/diag/diagnostic.h"
+#include "compiler/sema/test_case.h"
 #include "compiler/source/source_map.h"
 #include "runtime/plan/plan_io.h"
 
@@ -23,6 +24,7 @@ struct CompileResult {
   SourceMap sources;
   std::vector<Diagnostic> diagnostics;  // sorted
   std::optional<Plan> plan;             // set iff there is no error
+  std::vector<TestCase> tests;          // of the file itself, not of those that it uses
 };
 
 // Reads `path` and what it uses. A file that cannot be read is a diagnostic too.

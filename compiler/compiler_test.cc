@@ -26,6 +26,20 @@ TEST_CASE("the same text gives the same bytes, wherever it lies") {
   CHECK(first.plan->digest() == second.plan->digest());
 }
 
+TEST_CASE("tests leave no trace in a plan") {
+  const std::string rules = "ckmap 1;\nrename fc -> dense;";
+  const std::string test = "\n\n/// Says nothing.\n///   More of it.\ntest \"t\" { source { fc.w [2]; } target { dense.w [2]; } }";
+  CompileOptions options;
+  options.memory_files = {{"main.ckmap", rules + "\n"}, {"x/main.ckmap", rules + test + "\n/// Nor this.\ntest \"u\" { source { } target { } }\n"},
+                          {"y/main.ckmap", rules + "\n# changed\n"}};
+  const CompileResult first = Compile("main.ckmap", options), second = Compile("x/main.ckmap", options);
+  REQUIRE(first.plan.has_value());
+  REQUIRE_MESSAGE(second.plan.has_value(), RenderText(second.diagnostics, second.sources));
+  CHECK(second.tests.size() == 2);
+  CHECK(first.plan->digest() == second.plan->digest());
+  CHECK(Compile("y/main.ckmap", options).plan->digest() != first.plan->digest());
+}
+
 TEST_CASE("captures are bound on the left and referred to on the right") {
   const plan::Rule rule = PlanOf("\"a.{i:int}.{i}\" -> \"b.{i}\";").rules(0);
   const plan::Pattern& source = rule.source().terms(0).pattern();

@@ -52,6 +52,8 @@ UNUSED: 'unused';
 CAST: 'cast';
 MATCH: 'match';
 SUFFIX: 'suffix';
+SOURCE: 'source';
+ERROR: 'error';
 ON: 'on';
 OVER: 'over';
 

@@ -49,8 +49,11 @@ strictWord: word | NAMES;
 assertion: ASSERT condition=expr message=STRING? SEMI;
 place: PLACE name=pattern ON device=STRING SEMI;
 shard: SHARD name=pattern option=word ASSIGN axis=expr OVER group=word SEMI;
-test: TEST name=STRING body=testBody;
-testBody: open=LBRACE (testBody | ~(LBRACE | RBRACE))* close=RBRACE;
+
+test: TEST name=STRING (WITH values=arguments)? open=LBRACE list+=testItem* close=RBRACE;
+testItem: side=testSide | kind=ERROR code=word name=pattern? SEMI;
+testSide: kind=(SOURCE | TARGET) open=LBRACE list+=testTensor* close=RBRACE;
+testTensor: name=pattern dtype=word? dims=shape? (ASSIGN value=expr (WITHIN tolerance=expr)?)? SEMI;
 
 mapping: overrides=OVERRIDE? source=pipeline arrow destination=pipeline list+=mappingClause* SEMI;
 arrow: ARROW | BIARROW;
@@ -92,7 +95,7 @@ expr
 dottedWord: word | DOTTED;
 word
   : IDENT | CKMAP | FROM | TO | WITH | CONFIG | IS | STRICT | ALLOW | MISSING | UNUSED | CAST | MATCH
-  | SUFFIX | ON | OVER
+  | SUFFIX | SOURCE | ERROR | ON | OVER
   ;
 keyword
   : MIGRATION | USE | PARAM | LET | NAMES | RENAME | LAYER | MODULE | WITHIN | DROP | ONLY | INIT | TARGET

@@ -50,10 +50,31 @@ class Lowering {
  private:
   void File(const TypedUnit& unit, plan::SourceFile& out) {
     out.set_name(unit.name);
-    out.set_sha256(Sha256Hex(sources_.file(unit.file).text()));
+    out.set_sha256(Sha256Hex(WithoutTests(unit)));
     out.set_pack(unit.pack);
     out.set_pack_version(unit.pack_version);
     out.set_level(unit.level);
+  }
+
+  // Tests, with the doc comments and the white space before them, say nothing about what a plan does.
+  std::string WithoutTests(const TypedUnit& unit) const {
+    const std::string_view text = sources_.file(unit.file).text();
+    std::string rules;
+    size_t done = 0;
+    for (const Span& test : unit.tests) {
+      size_t begin = test.begin;
+      for (bool doc = true; doc && begin > done;) {
+        const size_t end = text.find_last_not_of(" \t\r\n", begin - 1);
+        begin = end == std::string_view::npos || end < done ? done : end + 1;
+        const size_t line = begin == 0 ? 0 : text.rfind('\n', begin - 1) + 1;
+        const size_t first = text.find_first_not_of(" \t", line);
+        doc = line >= done && first != std::string_view::npos && text.substr(first).starts_with("///");
+        if (doc) begin = line;
+      }
+      rules += text.substr(done, begin - done);
+      done = test.end;
+    }
+    return rules.append(text.substr(done));
   }
 
   void Loc(uint32_t unit, Span span, plan::Location& out) {

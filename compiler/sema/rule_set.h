@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "compiler/sema/test_case.h"
 #include "compiler/source/source_map.h"
 #include "runtime/plan/op_table.h"
 
@@ -219,6 +220,7 @@ struct TypedUnit {
   std::string name;  // as reports show it
   std::string pack, pack_version;
   uint32_t level = 0;
+  std::vector<Span> tests;  // its `test` statements
 };
 
 struct RuleSet {
@@ -235,6 +237,7 @@ struct RuleSet {
   std::vector<TypedInit> inits;
   std::vector<TypedPolicy> policies;
   std::vector<TypedAssert> asserts;
+  std::vector<TestCase> tests;           // of the file that was compiled
 };
 
 }  // namespace ckmap

@@ -11,6 +11,7 @@
 #include "compiler/sema/rule_builder.h"
 #include "compiler/sema/shapes.h"
 #include "compiler/sema/suggest.h"
+#include "compiler/sema/test_builder.h"
 #include "runtime/tensor/dtype.h"
 
 namespace ckmap {
@@ -68,7 +69,10 @@ class Analyzer {
 
   RuleSet Run() {
     for (const Unit& unit : program_.units) {
-      rules_.units.push_back({unit.file, unit.name, unit.pack, unit.pack_version, unit.level});
+      rules_.units.push_back({unit.file, unit.name, unit.pack, unit.pack_version, unit.level, {}});
+      for (const ast::Statement& statement : unit.tree.statements) {
+        if (std::holds_alternative<ast::TestBlock>(statement.kind)) rules_.units.back().tests.push_back(statement.span);
+      }
     }
     TypeVariables();
     for (size_t unit = 0; unit < program_.units.size(); ++unit) Header(unit);
@@ -244,6 +248,8 @@ class Analyzer {
       for (const ast::TargetItem& item : target->items) AddPolicy(item, place);
     } else if (const auto* assertion = std::get_if<ast::Assert>(&statement.kind)) {
       AddAssert(*assertion, statement.span, place);
+    } else if (const auto* test = std::get_if<ast::TestBlock>(&statement.kind)) {
+      AddTest(*test, place);
     } else if (std::holds_alternative<ast::Place>(statement.kind) || std::holds_alternative<ast::Shard>(statement.kind)) {
       const char* word = std::holds_alternative<ast::Place>(statement.kind) ? "place" : "shard";
       sink_.Report(DiagnosticKind::kNotSupported, statement.span, fmt::format("`{}` is not supported yet", word)).Help("leave the statement out; the whole tensors are written").Emit();
@@ -259,6 +265,18 @@ class Analyzer {
     typed.condition = typer.Expect(*assertion.condition, ValueType::kBool, "the condition");
     typed.message = assertion.message.value_or("");
     rules_.asserts.push_back(std::move(typed));
+  }
+
+  // Those of used files are theirs to run.
+  void AddTest(const ast::TestBlock& test, const Place& place) {
+    if (place.unit != 0) return;
+    const auto [first, fresh] = test_names_.try_emplace(test.name.text, test.name.span);
+    if (!fresh) {
+      sink_.Report(DiagnosticKind::kDuplicateName, test.name.span, fmt::format("two tests are named `{}`", test.name.text))
+          .With(first->second, "the first one")
+          .Emit();
+    }
+    if (auto typed = BuildTest(test, place.unit, variables_, sink_)) rules_.tests.push_back(*std::move(typed));
   }
 
   void AddLayer(const ast::Layer& layer, const ast::Statement& statement, Place place) {
@@ -384,6 +402,7 @@ class Analyzer {
   RuleBuilder builder_;
   std::vector<size_t> order_;  // of variables
   std::optional<Span> separators_;
+  std::map<std::string, Span> test_names_;
   std::vector<const ast::Identifier*> module_names_;  // of rules_.modules
 };
 

@@ -36,11 +36,13 @@ bool IsWord(size_t type) {
 // Where reading goes on after a mistake inside.
 bool IsSyncRule(size_t rule) {
   return rule == CkmapParser::RuleStatement || rule == CkmapParser::RuleRenamePair ||
-         rule == CkmapParser::RuleTargetItem;
+         rule == CkmapParser::RuleTargetItem || rule == CkmapParser::RuleTestItem ||
+         rule == CkmapParser::RuleTestTensor;
 }
 bool IsBlockRule(size_t rule) {
   return rule == CkmapParser::RuleLayer || rule == CkmapParser::RuleWithin ||
-         rule == CkmapParser::RuleRename || rule == CkmapParser::RuleTarget;
+         rule == CkmapParser::RuleRename || rule == CkmapParser::RuleTarget ||
+         rule == CkmapParser::RuleTest || rule == CkmapParser::RuleTestSide;
 }
 
 template <typename Predicate>

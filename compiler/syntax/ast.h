@@ -152,7 +152,22 @@ struct Target { std::vector<TargetItem> items; };
 struct Assert { ExprPtr condition; std::optional<std::string> message; };
 struct Place { Pattern pattern; std::string device; };
 struct Shard { Pattern pattern; ExprPtr axis; Identifier over; };
-struct TestBlock { std::string name; Span body; };  // text of the block, read by `ckmapc test`
+struct TestTensor {
+  Pattern name;
+  std::optional<Identifier> dtype;
+  std::optional<ShapeExpr> shape;
+  ExprPtr value;      // null: none; numbers in lists, a word (iota, kept, dropped), or the name of a source tensor
+  ExprPtr tolerance;  // null: exactly
+  Span span;
+};
+struct TestError { Identifier code; std::optional<Pattern> tensor; Span span; };
+struct TestSide { std::vector<TestTensor> tensors; Span span; };
+struct TestBlock {
+  Identifier name;
+  std::vector<CallArgument> with;
+  std::vector<TestSide> source, target;  // one each; more than one is a mistake that sema reports
+  std::vector<TestError> errors;
+};
 
 struct Statement {
   std::variant<Invalid, Migration, Use, Param, Let, Names, Rename, Layer, ModuleIs, Within, Rule, Drop, Init, Target,

@@ -397,6 +397,39 @@ class Builder {
     return {Pattern(context->name), Expr(context->axis), Name(context->group)};
   }
 
+  ast::TestTensor TestTensor(P::TestTensorContext* context) {
+    ast::TestTensor tensor;
+    tensor.name = Pattern(context->name);
+    if (context->dtype != nullptr) tensor.dtype = Name(context->dtype);
+    if (context->dims != nullptr) tensor.shape = Shape(context->dims);
+    tensor.value = Optional(context->value);
+    tensor.tolerance = Optional(context->tolerance);
+    tensor.span = At(context);
+    return tensor;
+  }
+
+  ast::TestBlock Test(P::TestContext* context) {
+    ast::TestBlock test;
+    test.name = UnquotedName(context->name);
+    test.with = Arguments(context->values);
+    for (auto* item : context->list) {
+      if (item->exception != nullptr) continue;
+      if (item->code != nullptr) {
+        test.errors.push_back({Name(item->code), std::nullopt, At(item)});
+        if (item->name != nullptr) test.errors.back().tensor = Pattern(item->name);
+        continue;
+      }
+      if (item->side == nullptr || item->side->exception != nullptr) continue;
+      ast::TestSide side;
+      side.span = At(item->side->kind);
+      for (auto* line : item->side->list) {
+        if (line->exception == nullptr) side.tensors.push_back(TestTensor(line));
+      }
+      (item->side->kind->getType() == L::SOURCE ? test.source : test.target).push_back(std::move(side));
+    }
+    return test;
+  }
+
   decltype(ast::Statement::kind) Kind(P::StatementContext* c) {
     if (auto* x = c->mapping()) return Mapping(x);
     if (auto* x = c->drop()) return Drop(x);
@@ -433,7 +466,7 @@ class Builder {
     }
     if (auto* x = c->place()) return ast::Place{Pattern(x->name), Unquote(x->device)};
     if (auto* x = c->shard()) return Shard(x);
-    if (auto* x = c->test()) return ast::TestBlock{Unquote(x->name), At(x->body)};
+    if (auto* x = c->test()) return Test(x);
     return ast::Invalid{};
   }
 

@@ -175,6 +175,12 @@ std::string Print(const ast::Target& target, const std::string& indent) {
   return out + ")";
 }
 
+std::string Print(const ast::TestTensor& tensor) {
+  return fmt::format("({}{}{}{}{})", Print(tensor.name), tensor.dtype ? " " + tensor.dtype->text : "",
+                     tensor.shape ? " " + Print(*tensor.shape) : "", tensor.value == nullptr ? "" : " = " + Print(tensor.value),
+                     tensor.tolerance == nullptr ? "" : " within " + Print(tensor.tolerance));
+}
+
 std::string Docs(const std::string& doc) { return doc.empty() ? "" : "(doc " + Quote(doc) + ") "; }
 
 class StatementPrinter {
@@ -250,7 +256,18 @@ class StatementPrinter {
     return fmt::format("(shard {} {} {})", Print(s.pattern), Print(s.axis), s.over.text);
   }
   std::string operator()(const ast::TestBlock& s) const {
-    return fmt::format("(test {})", Quote(s.name));
+    std::string out = fmt::format("(test {}{}", Quote(s.name.text), s.with.empty() ? "" : " (with" + Print(s.with) + ")");
+    for (const auto* sides : {&s.source, &s.target}) {
+      for (const ast::TestSide& side : *sides) {
+        out += "\n" + indent_ + (sides == &s.source ? "  (source" : "  (target");
+        for (const ast::TestTensor& tensor : side.tensors) out += "\n" + indent_ + "    " + Print(tensor);
+        out += ")";
+      }
+    }
+    for (const ast::TestError& error : s.errors) {
+      out += fmt::format("\n{}  (error {}{})", indent_, error.code.text, error.tensor ? " " + Print(*error.tensor) : "");
+    }
+    return out + ")";
   }
 
  private:

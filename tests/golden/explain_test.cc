@@ -44,8 +44,8 @@ std::set<std::string> IssueCodes() {
 
 std::string FileOf(DiagnosticKind kind) {
   const auto group = static_cast<int>(kind) / 100;
-  const char* const files[] = {"", "syntax", "names", "rules", "shapes", "packs"};
-  return group < 6 ? files[group] : group == 9 ? "warnings" : "a new file of its group, added to CMakeLists.txt,";
+  const char* const files[] = {"", "syntax", "names", "rules", "shapes", "packs", "tests"};
+  return group < 7 ? files[group] : group == 9 ? "warnings" : "a new file of its group, added to CMakeLists.txt,";
 }
 
 TEST_CASE("every code has its explanation") {
