@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,23 +28,31 @@ struct CastOp {
   Overflow overflow = Overflow::kError;
 };
 
-// One input of a bound tensor: a source tensor, with the elementwise chain that its elements pass.
+struct ComputedNode;  // runtime/bind/computed_node.h
+
+// One input of a tensor that is made of pieces: a source tensor or the result of a computed node, with
+// the elementwise chain that its elements pass.
 struct BoundInput {
-  size_t source = 0;         // index into the source manifest
-  std::vector<CastOp> casts;  // in order; empty: bits are copied
+  size_t source = 0;         // index into the source manifest; without meaning where there is a node
+  std::vector<CastOp> casts = {};  // in order; empty: bits are copied
+  std::shared_ptr<const ComputedNode> node = nullptr;
 };
 
-struct BoundTensor {
+// A tensor that is made of pieces of others.
+struct PiecedTensor {
+  PieceValue value;  // pieces over `inputs`
+  DType dtype = DType::kF32;
+  std::vector<BoundInput> inputs;
+  std::vector<std::byte> fill;  // the bytes of one element, for pieces with kFillInput
+};
+
+struct BoundTensor : PiecedTensor {
   size_t target = 0;  // index into the target manifest
   std::string name;
-  DType dtype = DType::kF32;
   Shape shape;  // what -1 was is filled in
   std::string rule;              // "torch2ms.ckmap:12", as reports show it
   std::vector<std::string> ops;  // "permute(1, 0)", as reports show it
-  std::vector<BoundInput> inputs;
-  PieceValue value;               // pieces over `inputs`
-  std::vector<std::byte> fill;    // the bytes of one element, for pieces with kFillInput
-  bool initialized = false;       // made by `init` alone
+  bool initialized = false;      // made by `init` alone
 };
 
 struct DroppedTensor {

@@ -20,7 +20,7 @@ class TensorReverser {
       const BoundTensor& tensor = forward.tensors[t];
       for (size_t p = 0; p < tensor.value.pieces.size(); ++p) {
         const Piece& piece = tensor.value.pieces[p];
-        if (piece.input == kFillInput) continue;
+        if (piece.input == kFillInput || tensor.inputs[static_cast<size_t>(piece.input)].node != nullptr) continue;
         readers_[tensor.inputs[static_cast<size_t>(piece.input)].source].push_back({t, p});
       }
     }

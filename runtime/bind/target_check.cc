@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "runtime/bind/candidates.h"
+#include "runtime/bind/computed_node.h"
 #include "runtime/tensor/scalar_bytes.h"
 
 namespace ckmap {
@@ -180,17 +181,18 @@ Result<void> TargetCheck::BindClaim(size_t index, const Claim& claim) {
   const bool shape_fits = FitShape(target, claim, bound.shape);
   const bool dtype_fits = FitDType(target, claim, tensor, bound.ops);
   if (!shape_fits || !dtype_fits) return {};
-  for (const BoundInput& input : tensor.inputs) {
-    const TensorInfo& source = bound_.source[input.source];
-    if (source.unreadable.empty()) continue;
+  std::set<size_t> unreadable;
+  ForEachSource(tensor, [&](size_t source) {
+    if (!bound_.source[source].unreadable.empty()) unreadable.insert(source);
+  });
+  for (const size_t refused : unreadable) {
+    const TensorInfo& source = bound_.source[refused];
     Add("CK1215", source.name, fmt::format("`{}` is needed but cannot be read: {}", source.name, source.unreadable),
         {RuleNote(instance)}, "drop it, or convert it with the framework that wrote it first");
-    return {};
   }
-  bound.dtype = tensor.dtype;
+  if (!unreadable.empty()) return {};
   bound.rule = instance.rule != nullptr ? context_.Where(instance.rule->loc()) : instance.passed;
-  bound.inputs = std::move(tensor.inputs);
-  bound.value = std::move(tensor.value);
+  static_cast<PiecedTensor&>(bound) = std::move(tensor);
   bound.value.shape = bound.shape;
   const Result<void> tiling = CheckTiling(bound.value);
   if (!tiling && tiling.error().code() != ErrorCode::kMismatch) return tiling.error();
@@ -409,23 +411,26 @@ void TargetCheck::ReportUnused(size_t source) {
 }
 
 void TargetCheck::CheckUnread() {
-  std::vector<bool> whole(bound_.source.size(), false), read(bound_.source.size(), false);
-  for (const BoundTensor& tensor : bound_.tensors) {
-    for (const Piece& piece : tensor.value.pieces) {
-      if (piece.input == kFillInput) continue;
-      const size_t source = tensor.inputs[static_cast<size_t>(piece.input)].source;
-      read[source] = true;
-      if (ReadsAll(piece, NumElements(bound_.source[source].shape).value_or(-1))) whole[source] = true;
+  std::vector<bool> whole(bound_.source.size(), false);
+  // Calls visit(source, piece) for all that is read, by computed nodes too.
+  const auto for_each_read = [&](const auto& visit) {
+    for (const BoundTensor& tensor : bound_.tensors) {
+      ForEachPieced(tensor, [&](const PiecedTensor& part) {
+        for (const Piece& piece : part.value.pieces) {
+          if (piece.input == kFillInput) continue;
+          const BoundInput& input = part.inputs[static_cast<size_t>(piece.input)];
+          if (input.node == nullptr) visit(input.source, piece);
+        }
+      });
     }
-  }
+  };
+  for_each_read([&](size_t source, const Piece& piece) {
+    if (ReadsAll(piece, NumElements(bound_.source[source].shape).value_or(-1))) whole[source] = true;
+  });
   std::unordered_map<size_t, std::vector<Piece>> partial;
-  for (const BoundTensor& tensor : bound_.tensors) {
-    for (const Piece& piece : tensor.value.pieces) {
-      if (piece.input == kFillInput) continue;
-      const size_t source = tensor.inputs[static_cast<size_t>(piece.input)].source;
-      if (!whole[source]) partial[source].push_back(piece);
-    }
-  }
+  for_each_read([&](size_t source, const Piece& piece) {
+    if (!whole[source]) partial[source].push_back(piece);
+  });
   for (size_t source = 0; source < bound_.source.size(); ++source) {
     const auto found = partial.find(source);
     if (found == partial.end()) continue;

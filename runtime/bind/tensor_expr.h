@@ -13,10 +13,7 @@
 
 namespace ckmap {
 
-struct TensorValue {
-  PieceValue value;  // pieces over `inputs`
-  DType dtype = DType::kF32;
-  std::vector<BoundInput> inputs;
+struct TensorValue : PiecedTensor {
   std::string name;  // what messages call it: its source's name, or "the result of concat"
 };
 

@@ -43,6 +43,7 @@ void VariantLint::Look(const BindContext& context, const RuleInstance& instance,
     Add(bound.rule, "fit in another order of their equal parts as well", bound.name);
   }
   if ((HasOp(bound.ops, "concat") || HasOp(bound.ops, "stack")) && bound.inputs.size() > 1 &&
+      bound.inputs[0].node == nullptr && bound.inputs[1].node == nullptr &&
       context.source[bound.inputs[0].source].shape == context.source[bound.inputs[1].source].shape) {
     Add(bound.rule, "fit with their equal parts in another order as well", bound.name);
   }

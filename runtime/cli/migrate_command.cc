@@ -15,6 +15,7 @@
 #include "runtime/base/output_file.h"
 #include "runtime/base/text.h"
 #include "runtime/bind/bind.h"
+#include "runtime/bind/computed_node.h"
 #include "runtime/cli/commands.h"
 #include "runtime/cli/paths.h"
 #include "runtime/cli/signals.h"
@@ -187,8 +188,7 @@ std::map<std::string, std::string> Migration::Metadata() const {
 Result<void> Migration::VerifyUsedStorage(const SignalGuard& signals) {
   std::set<uint32_t> storages;
   for (const BoundTensor& tensor : report_.bound->tensors) {
-    for (const BoundInput& input : tensor.inputs)
-      storages.insert(source_->layout(input.source).storage);
+    ForEachSource(tensor, [&](size_t source) { storages.insert(source_->layout(source).storage); });
   }
   int64_t total = 0;
   for (const uint32_t storage : storages) total += source_->storage_bytes(storage);

@@ -24,7 +24,7 @@ Result<void> Worker::RunBatch(const BatchTask& task) {
     BatchItem& item = items[i];
     item.tensor = context_.schedule.order[task.begin + i];
     const BoundTensor& tensor = context_.plan.tensors[item.tensor];
-    Result<LoweredTensor> lowered = LowerTensor(tensor, context_.source);
+    Result<LoweredTensor> lowered = LowerTensor(tensor, context_.source, tensor.rule);
     if (!lowered) {
       return std::move(lowered).error().Context(fmt::format("tensor `{}`", EscapeText(tensor.name)));
     }
@@ -40,7 +40,7 @@ Result<void> Worker::RunBatch(const BatchTask& task) {
     whole.length = item.at + item.lowered.bytes;
   }
   CKMAP_CHECK(whole.length <= context_.budget.strip);
-  const std::span<std::byte> strip(strip_, static_cast<size_t>(whole.length));
+  const std::span<std::byte> strip = Bytes(gatherer_.strip(), whole.length);
   Result<void> io;
   if (holes) io = ReadAt(whole.fd, whole.offset, strip);
   if (io) {
@@ -53,6 +53,7 @@ Result<void> Worker::RunBatch(const BatchTask& task) {
 
 // Where a file has the bytes of a box that is one segment, if it has them as they are.
 bool Worker::FindInFile(const Box& box, const LoweredInput& input, Request& request) const {
+  if (input.node != nullptr) return false;
   const Staging staging = PlanStaging(box, input.element, kReadAlong, context_.budget.staging);
   if (!staging.outer.empty() || staging.bytes > context_.budget.staging) return false;
   int64_t begin = 0;  // of the extent, in the storage
@@ -82,7 +83,8 @@ Result<void> Worker::GatherBatch(std::vector<BatchItem>& items) {
       if (found) {
         requests.push_back(request);
       } else {
-        CKMAP_RETURN_IF_ERROR(MoveBox(box, item.lowered, item.tensor, strip_ + item.at, 0));
+        evaluators_.set_target(context_.plan.tensors[item.tensor].name);
+        CKMAP_RETURN_IF_ERROR(gatherer_.MoveBox(box, item.lowered, gatherer_.strip() + item.at, 0));
         CKMAP_RETURN_IF_ERROR(Account(item.tensor));
       }
     }
@@ -116,11 +118,12 @@ Result<void> Worker::ServeRequests(std::span<const Request> requests, std::vecto
   for (const Request& request : requests) {
     length = std::max(length, request.offset + request.length - first.offset);
   }
-  const std::span<std::byte> bytes(staging_, static_cast<size_t>(length));
+  const std::span<std::byte> bytes = Bytes(gatherer_.staging(), length);
   if (Result<void> read = ReadAt(first.fd, first.offset, bytes); !read) {
     const BatchItem& item = items[first.item];
     const auto input = static_cast<size_t>(item.lowered.boxes[first.box].input);
-    return Where(item.tensor, item.lowered.inputs[input].source, std::move(read).error());
+    evaluators_.set_target(context_.plan.tensors[item.tensor].name);
+    return gatherer_.Where(item.lowered.inputs[input], std::move(read).error());
   }
   for (const Request& request : requests) {
     const BatchItem& item = items[request.item];
@@ -129,7 +132,7 @@ Result<void> Worker::ServeRequests(std::span<const Request> requests, std::vecto
     for (const CopyAxis& axis : box.axes) {
       if (axis.src < 0) box.src -= (axis.size - 1) * axis.src;
     }
-    MoveElements(box, item.lowered, item.tensor, staging_, strip_ + item.at, 0);
+    gatherer_.MoveElements(box, item.lowered, gatherer_.staging(), gatherer_.strip() + item.at, 0);
     CKMAP_RETURN_IF_ERROR(Account(item.tensor));
   }
   return {};

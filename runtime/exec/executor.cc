@@ -23,7 +23,7 @@ int ThreadCount(const ExecOptions& options) {
 Result<void> VerifySource(const BoundPlan& plan, const Checkpoint& source, int threads) {
   std::set<uint32_t> wanted;
   for (const BoundTensor& tensor : plan.tensors) {
-    for (const BoundInput& input : tensor.inputs) wanted.insert(source.layout(input.source).storage);
+    ForEachSource(tensor, [&](size_t input) { wanted.insert(source.layout(input).storage); });
   }
   const std::vector<uint32_t> storages(wanted.begin(), wanted.end());
   return ForEachInParallel(threads, storages.size(), [&]() -> ItemBody {
@@ -59,24 +59,34 @@ Result<void> DigestTargets(const CheckpointWriter& writer, int threads,
   });
 }
 
+int64_t BytesRead(const PiecedTensor& tensor, const Manifest& source) {
+  int64_t bytes = 0;
+  for (const Piece& piece : tensor.value.pieces) {
+    if (piece.input == kFillInput) continue;
+    const BoundInput& input = tensor.inputs[static_cast<size_t>(piece.input)];
+    if (input.node != nullptr) continue;
+    int64_t read = 1;  // an axis that repeats elements reads them once
+    for (const PieceAxis& axis : piece.axes) {
+      if (axis.src_stride != 0 || axis.size == 0) read *= axis.size;
+    }
+    bytes += (read * DTypeBits(source[input.source].dtype) + 7) / 8;
+  }
+  return bytes;
+}
+
 }  // namespace
 
 Cost EstimateCost(const BoundPlan& plan, const ExecOptions& options) {
   Cost cost;
+  int depth = 0;
   for (const BoundTensor& tensor : plan.tensors) {
     cost.bytes_written += NumBytes(tensor.shape, tensor.dtype).value_or(0);
-    for (const Piece& piece : tensor.value.pieces) {
-      if (piece.input == kFillInput) continue;
-      int64_t read = 1;  // an axis that repeats elements reads them once
-      for (const PieceAxis& axis : piece.axes) {
-        if (axis.src_stride != 0 || axis.size == 0) read *= axis.size;
-      }
-      const DType dtype = plan.source[tensor.inputs[static_cast<size_t>(piece.input)].source].dtype;
-      cost.bytes_read += (read * DTypeBits(dtype) + 7) / 8;
-    }
+    // What computed nodes read is counted once for each tensor, though tiles may read parts of it again.
+    ForEachPieced(tensor, [&](const PiecedTensor& part) { cost.bytes_read += BytesRead(part, plan.source); });
+    depth = std::max(depth, ComputedDepth(tensor));
   }
   const Budget budget = Budget::Make(ThreadCount(options), options.max_memory);
-  cost.peak_memory = budget.threads * budget.total();
+  cost.peak_memory = budget.threads * (budget.total() + depth * kComputedMemory);
   return cost;
 }
 

@@ -171,13 +171,32 @@ void AppendBoxes(Walk walk, int32_t input, int64_t element, std::vector<Box>& ou
   }
 }
 
-Error TooManyParts(const BoundTensor& tensor) {
+Error TooManyParts(std::string_view rule) {
   return {ErrorCode::kLimit,
-          fmt::format("takes more than {} separate strided parts (rule {})", kMaxPieces, tensor.rule)};
+          fmt::format("takes more than {} separate strided parts (rule {})", kMaxPieces, rule)};
+}
+
+// Where the elements of an input lie: in a storage of the source, or in the row-major result of a node.
+struct Place {
+  const Shape* shape = nullptr;
+  DType dtype = DType::kF32;
+  TensorLayout layout;
+};
+
+Place PlaceOf(const BoundInput& input, const Checkpoint& source) {
+  if (input.node == nullptr) {
+    const TensorInfo& info = source.manifest()[input.source];
+    return {&info.shape, info.dtype, source.layout(input.source)};
+  }
+  Place place{&input.node->shape, input.node->dtype, {}};
+  place.layout.strides = RowMajorStrides(input.node->shape);
+  for (int64_t& stride : place.layout.strides) stride *= DTypeSize(place.dtype);
+  return place;
 }
 
 // A dtype of 4 or 6 bits: each piece must be one run of whole bytes on both sides.
-Result<void> LowerPacked(const BoundTensor& tensor, const Checkpoint& source, LoweredTensor& out) {
+Result<void> LowerPacked(const PiecedTensor& tensor, const Checkpoint& source, std::string_view rule,
+                         LoweredTensor& out) {
   const int64_t bits = DTypeBits(tensor.dtype);
   out.element = 1;
   for (const Piece& piece : tensor.value.pieces) {
@@ -190,9 +209,9 @@ Result<void> LowerPacked(const BoundTensor& tensor, const Checkpoint& source, Lo
       return Error(ErrorCode::kMismatch,
                    fmt::format("{} elements are smaller than a byte, such tensors can only be "
                                "copied whole (rule {})",
-                               DTypeName(tensor.dtype), tensor.rule));
+                               DTypeName(tensor.dtype), rule));
     }
-    const TensorLayout& layout = source.layout(tensor.inputs[static_cast<size_t>(piece.input)].source);
+    const TensorLayout layout = PlaceOf(tensor.inputs[static_cast<size_t>(piece.input)], source).layout;
     const int64_t bytes = piece.elements() * bits / 8;
     Box box{piece.input, layout.offset + piece.src_offset * bits / 8, piece.dst_offset * bits / 8, {}};
     if (bytes > 1) box.axes.push_back({bytes, 1, 1});
@@ -205,8 +224,7 @@ Result<void> LowerPacked(const BoundTensor& tensor, const Checkpoint& source, Lo
   return {};
 }
 
-Result<void> LowerPiece(const BoundTensor& tensor, const Piece& piece, const Mapper* mapper,
-                        LoweredTensor& out) {
+Result<void> LowerPiece(const Piece& piece, const Mapper* mapper, std::string_view rule, LoweredTensor& out) {
   Walk walk{piece.src_offset, piece.dst_offset * out.element, {}};
   for (const PieceAxis& axis : piece.axes) {
     if (axis.size == 0) return {};
@@ -228,7 +246,7 @@ Result<void> LowerPiece(const BoundTensor& tensor, const Piece& piece, const Map
     if (mapper->Map(next, mapped, queue)) {
       AppendBoxes(std::move(mapped), piece.input, out.element, out.boxes);
     }
-    if (out.boxes.size() + queue.size() > kMaxPieces) return TooManyParts(tensor);
+    if (out.boxes.size() + queue.size() > kMaxPieces) return TooManyParts(rule);
   }
   return {};
 }
@@ -244,51 +262,71 @@ void CheckBounds(const LoweredTensor& tensor, const Checkpoint& source) {
     for (const CopyAxis& axis : box.axes) {
       (axis.src < 0 ? begin : end) += (axis.size - 1) * axis.src;
     }
-    CKMAP_CHECK(begin >= 0 && end <= source.storage_bytes(input.storage));
+    const int64_t size = input.node != nullptr ? *NumBytes(input.node->node->shape, input.node->node->dtype)
+                                               : source.storage_bytes(input.storage);
+    CKMAP_CHECK(begin >= 0 && end <= size);
   }
 }
 
-}  // namespace
-
-Result<LoweredTensor> LowerTensor(const BoundTensor& tensor, const Checkpoint& source) {
-  LoweredTensor out;
-  const auto bytes = NumBytes(tensor.shape, tensor.dtype);
-  CKMAP_CHECK(bytes.has_value());
-  out.bytes = *bytes;
-  const bool packed = DTypeBits(tensor.dtype) % 8 != 0;
-  out.element = packed ? 1 : DTypeSize(tensor.dtype);
-  for (const BoundInput& input : tensor.inputs) {
+Result<LoweredInput> LowerInput(const BoundInput& input, const PiecedTensor& tensor, const Checkpoint& source,
+                                std::string_view rule) {
+  LoweredInput lowered;
+  const Place place = PlaceOf(input, source);
+  if (input.node == nullptr) {
     const TensorInfo& info = source.manifest()[input.source];
-    const TensorLayout& layout = source.layout(input.source);
     if (!info.unreadable.empty()) {
       return Error(ErrorCode::kMismatch, fmt::format("source tensor `{}`: {}", EscapeText(info.name),
                                                      info.unreadable));
     }
-    LoweredInput lowered;
     lowered.source = input.source;
-    lowered.storage = layout.storage;
-    if (!packed) {
-      lowered.element = DTypeSize(info.dtype);
-      CKMAP_ASSIGN_OR_RETURN(lowered.chain,
-                             MakeElementChain(info.dtype, input.casts, tensor.dtype, layout));
+    lowered.storage = place.layout.storage;
+  } else {
+    LoweredNode node{input.node, {}};
+    for (const PiecedTensor& operand : input.node->operands) {
+      CKMAP_ASSIGN_OR_RETURN(LoweredTensor part, LowerTensor(operand, source, rule));
+      node.operands.push_back(std::move(part));
     }
+    lowered.node = std::make_shared<const LoweredNode>(std::move(node));
+  }
+  if (DTypeBits(tensor.dtype) % 8 == 0) {
+    lowered.element = DTypeSize(place.dtype);
+    CKMAP_ASSIGN_OR_RETURN(lowered.chain, MakeElementChain(place.dtype, input.casts, tensor.dtype, place.layout));
+  }
+  return lowered;
+}
+
+}  // namespace
+
+Result<LoweredTensor> LowerTensor(const PiecedTensor& tensor, const Checkpoint& source, std::string_view rule) {
+  LoweredTensor out;
+  const auto bytes = NumBytes(tensor.value.shape, tensor.dtype);
+  CKMAP_CHECK(bytes.has_value());
+  out.bytes = *bytes;
+  out.fill = tensor.fill;
+  const bool packed = DTypeBits(tensor.dtype) % 8 != 0;
+  out.element = packed ? 1 : DTypeSize(tensor.dtype);
+  for (const BoundInput& input : tensor.inputs) {
+    CKMAP_ASSIGN_OR_RETURN(LoweredInput lowered, LowerInput(input, tensor, source, rule));
     out.inputs.push_back(std::move(lowered));
   }
   if (out.bytes == 0) return out;
   if (packed) {
-    CKMAP_RETURN_IF_ERROR(LowerPacked(tensor, source, out));
+    CKMAP_RETURN_IF_ERROR(LowerPacked(tensor, source, rule, out));
   } else {
     std::vector<Mapper> mappers;
+    std::vector<int64_t> offsets;
     for (const BoundInput& input : tensor.inputs) {
-      mappers.emplace_back(GroupAxes(source.manifest()[input.source].shape, source.layout(input.source)));
+      const Place place = PlaceOf(input, source);
+      mappers.emplace_back(GroupAxes(*place.shape, place.layout));
+      offsets.push_back(place.layout.offset);
     }
     for (const Piece& piece : tensor.value.pieces) {
       const Mapper* mapper =
           piece.input == kFillInput ? nullptr : &mappers[static_cast<size_t>(piece.input)];
-      CKMAP_RETURN_IF_ERROR(LowerPiece(tensor, piece, mapper, out));
+      CKMAP_RETURN_IF_ERROR(LowerPiece(piece, mapper, rule, out));
     }
     for (Box& box : out.boxes) {
-      if (box.input != kFillInput) box.src += source.layout(tensor.inputs[static_cast<size_t>(box.input)].source).offset;
+      if (box.input != kFillInput) box.src += offsets[static_cast<size_t>(box.input)];
     }
   }
   CheckBounds(out, source);

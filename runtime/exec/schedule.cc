@@ -80,7 +80,8 @@ class Tiler {
 
   Staging Stage(const Box& box) const {
     if (box.input == kFillInput) return {};
-    return PlanStaging(box, SourceElement(box), kMaxGap, budget_.staging);
+    const LoweredInput& input = large_->lowered.inputs[static_cast<size_t>(box.input)];
+    return PlanStaging(box, input.element, input.max_gap(), budget_.staging);
   }
 
   // Halves a box until it fits the memory, as far as that leaves reads and writes long.
@@ -267,17 +268,6 @@ constexpr int64_t kMaxHole = 4096;  // between tensors of a batch
 
 }  // namespace
 
-Budget Budget::Make(int threads, int64_t max_memory) {
-  constexpr int64_t kLeast = int64_t{512} << 10;
-  Budget budget;
-  budget.threads = static_cast<int>(std::clamp<int64_t>(max_memory / kLeast, 1, std::max(threads, 1)));
-  const int64_t each = std::max(max_memory / budget.threads, kLeast);
-  budget.strip = std::clamp<int64_t>(each / 8, int64_t{64} << 10, int64_t{2} << 20) / 4096 * 4096;
-  budget.convert = budget.strip / 4;
-  budget.staging = (each - budget.strip - budget.convert) / 4096 * 4096;
-  return budget;
-}
-
 Result<Schedule> MakeSchedule(const BoundPlan& plan, const Checkpoint& source,
                               const CheckpointWriter& writer, const Budget& budget) {
   std::vector<Place> places;
@@ -318,7 +308,7 @@ Result<Schedule> MakeSchedule(const BoundPlan& plan, const Checkpoint& source,
     auto large = std::make_shared<LargeTensor>();
     large->tensor = first.tensor;
     const BoundTensor& tensor = plan.tensors[first.tensor];
-    Result<LoweredTensor> lowered = LowerTensor(tensor, source);
+    Result<LoweredTensor> lowered = LowerTensor(tensor, source, tensor.rule);
     if (!lowered) return std::move(lowered).error().Context("tensor `" + EscapeText(tensor.name) + "`");
     large->lowered = *std::move(lowered);
     large->extents = writer.extents(first.tensor);

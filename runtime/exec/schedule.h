@@ -8,24 +8,11 @@
 
 #include "runtime/base/result.h"
 #include "runtime/exec/box.h"
+#include "runtime/exec/budget.h"
 #include "runtime/exec/lower.h"
 #include "runtime/formats/writer.h"
 
 namespace ckmap {
-
-// How one thread's memory is divided, bytes.
-struct Budget {
-  int threads = 1;
-  int64_t strip = 0;    // what is put together before it is written
-  int64_t convert = 0;  // elements between the gather and the casts
-  int64_t staging = 0;  // source bytes
-
-  int64_t small() const { return strip / 4; }  // tensors up to this are done in batches
-  int64_t total() const { return strip + convert + staging; }
-
-  // Fewer threads than asked for if the memory is too little for them.
-  static Budget Make(int threads, int64_t max_memory);
-};
 
 // A tensor that is done in more than one task.
 struct LargeTensor {
@@ -73,8 +60,5 @@ struct Schedule {
 // Errors are those of LowerTensor, with the tensor's name.
 Result<Schedule> MakeSchedule(const BoundPlan& plan, const Checkpoint& source,
                               const CheckpointWriter& writer, const Budget& budget);
-
-// Holes in source segments up to this are read along.
-inline constexpr int64_t kMaxGap = 2048;
 
 }  // namespace ckmap

@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "runtime/base/result.h"
+#include "runtime/exec/evaluators.h"
 #include "runtime/exec/executor.h"
+#include "runtime/exec/gather.h"
 #include "runtime/exec/schedule.h"
 
 namespace ckmap {
@@ -31,21 +33,6 @@ class Progress {
   int64_t reported_ = 0;
 };
 
-// Memory of its own, in huge pages where the system has them; bytes are touched only when used.
-class Buffer {
- public:
-  explicit Buffer(int64_t bytes);
-  ~Buffer();
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  bool ok() const { return data_ != nullptr; }
-  std::byte* data() const { return data_; }
-
- private:
-  std::byte* data_ = nullptr;
-  size_t bytes_ = 0;
-};
-
 struct ExecutionContext {
   const BoundPlan& plan;
   const Checkpoint& source;
@@ -62,11 +49,6 @@ class Worker {
   explicit Worker(ExecutionContext& context);
 
   Result<void> Run(const Task& task);
-
-  // Bytes [begin, end) of a lowered tensor, at most budget.strip of them, at multiples of its
-  // element size; valid until the next call of this worker.
-  Result<std::span<const std::byte>> Gather(const LoweredTensor& lowered, size_t tensor,
-                                            int64_t begin, int64_t end);
 
  private:
   // A tensor of a batch.
@@ -96,36 +78,14 @@ class Worker {
   Result<void> StageBoxes(const RegionTask& task, std::vector<Box>& boxes);
   Result<void> WriteRegion(const RegionTask& task, int64_t begin, int64_t end);
 
-  // Moves a box's elements from memory at `base` (box.src is an offset there) to `out`, which
-  // stands for byte `out_begin` of the target.
-  void MoveElements(const Box& box, const LoweredTensor& lowered, size_t tensor,
-                    const std::byte* base, std::byte* out, int64_t out_begin);
-  void MoveConverted(const Box& box, const LoweredInput& input, int64_t element,
-                     const std::byte* base, std::byte* out, int64_t out_begin);
-  void Convert(const LoweredInput& input, const std::byte* src, std::byte* dst, int64_t count,
-               int64_t index);
-  // Reads a box into the staging buffer and moves it, in parts if it does not fit there.
-  Result<void> MoveBox(const Box& box, const LoweredTensor& lowered, size_t tensor, std::byte* out,
-                       int64_t out_begin);
-
-  Result<void> ReadStaged(const Staging& staging, const LoweredInput& input, size_t tensor,
-                          std::byte* to) const;
-  Result<void> ReadSource(const LoweredInput& input, size_t tensor, int64_t offset,
-                          std::span<std::byte> out) const;
   Result<void> WriteTarget(const LargeTensor& large, int64_t offset,
                            std::span<const std::byte> data);
-  Error Where(size_t tensor, size_t source, Error error) const;
-
   // Adds the counts since the last call to the tensor's outcome; an Error if a cast refused a value.
   Result<void> Account(size_t tensor);
 
   ExecutionContext& context_;
-  Buffer memory_;
-  std::byte* strip_;
-  std::byte* convert_;
-  std::byte* staging_;
-  ElementCounts counts_;
-  size_t refused_source_ = 0;  // the tensor that counts_.first came from
+  Evaluators evaluators_;
+  Gatherer gatherer_;
 };
 
 }  // namespace ckmap

@@ -187,9 +187,9 @@ bool MigrationReport::ok() const {
 std::vector<std::string> SourcesOf(const BoundPlan& plan, const BoundTensor& tensor) {
   std::vector<std::string> names;
   std::set<size_t> seen;
-  for (const BoundInput& input : tensor.inputs) {
-    if (seen.insert(input.source).second) names.push_back(plan.source[input.source].name);
-  }
+  ForEachSource(tensor, [&](size_t source) {
+    if (seen.insert(source).second) names.push_back(plan.source[source].name);
+  });
   return names;
 }
 

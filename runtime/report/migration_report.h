@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/bind/bound_plan.h"
+#include "runtime/bind/computed_node.h"
 #include "runtime/exec/executor.h"
 #include "runtime/formats/writer.h"
 #include "runtime/plan/plan_io.h"

@@ -1,0 +1,54 @@
+// The results of computed nodes, in ranges, for one thread. Nodes whose operands hold further nodes nest: each depth has
+// buffers of its own and keeps the evaluators of the last few nodes that were asked for, with what they have read and summed.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "runtime/base/result.h"
+#include "runtime/exec/gather.h"
+#include "runtime/exec/lower.h"
+
+namespace ckmap {
+
+// `count` elements from `begin` on of a node's row-major result, wanted at `out`.
+struct Segment {
+  int64_t begin = 0;
+  int64_t count = 0;
+  std::byte* out = nullptr;
+};
+
+class NodeEvaluator;  // node_evaluator.h
+
+class Evaluators {
+ public:
+  explicit Evaluators(const Checkpoint& source);
+  ~Evaluators();
+
+  // Fills `wanted`; `overflowed` is added to. `level`: of the caller (gather.h).
+  Result<void> Evaluate(const std::shared_ptr<const LoweredNode>& node, int level, std::span<const Segment> wanted,
+                        int64_t& overflowed);
+
+  // The target tensor that is made now, for messages; not copied.
+  void set_target(std::string_view name) { target_ = name; }
+  std::string_view target() const { return target_; }
+
+ private:
+  struct Entry {
+    std::shared_ptr<const LoweredNode> node;
+    std::unique_ptr<NodeEvaluator> evaluator;
+  };
+  struct Level {
+    std::unique_ptr<Gatherer> gatherer;
+    std::vector<Entry> entries;  // the one used last in front
+  };
+
+  const Checkpoint& source_;
+  std::string_view target_;
+  std::array<Level, kMaxComputedDepth> levels_;
+};
+
+}  // namespace ckmap

@@ -1,0 +1,114 @@
+// How each kind of computed node makes a range of its result (bind/computed_node.h has the formulas).
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "runtime/exec/evaluators.h"
+
+namespace ckmap {
+
+// Elements of one operand as f64, in row-major order. Keeps what it read last.
+class OperandReader {
+ public:
+  OperandReader(const LoweredTensor& lowered, const PiecedTensor& operand, Gatherer& gatherer);
+
+  int64_t size() const { return size_; }
+  // Valid until the next call.
+  Result<const double*> Read(int64_t begin, int64_t count);
+
+ private:
+  Result<void> Load(int64_t begin, int64_t count);
+
+  const LoweredTensor& lowered_;
+  const Shape& shape_;
+  DType dtype_;
+  Gatherer& gatherer_;
+  int64_t size_;
+  int64_t begin_ = 0, end_ = 0;  // what `values_` holds
+  std::vector<double> values_;
+};
+
+class NodeEvaluator {
+ public:
+  NodeEvaluator(std::shared_ptr<const LoweredNode> lowered, Gatherer& gatherer);
+  virtual ~NodeEvaluator() = default;
+  NodeEvaluator(const NodeEvaluator&) = delete;
+  NodeEvaluator& operator=(const NodeEvaluator&) = delete;
+
+  virtual Result<void> Evaluate(std::span<const Segment> wanted, int64_t& overflowed) = 0;
+
+  static std::unique_ptr<NodeEvaluator> Make(std::shared_ptr<const LoweredNode> lowered, Gatherer& gatherer);
+
+ protected:
+  const ComputedNode& node() const { return *lowered_->node; }
+  OperandReader& operand(size_t i) { return operands_[i]; }
+  bool has_operand(size_t i) const { return i < operands_.size(); }
+  // Rounds `values`, the elements from `begin` on, to the node's dtype.
+  Result<void> Encode(int64_t begin, std::span<const double> values, std::byte* out, int64_t& overflowed) const;
+  Error Wrong(std::string message) const;
+
+ private:
+  std::shared_ptr<const LoweredNode> lowered_;
+  Gatherer& gatherer_;
+  std::vector<OperandReader> operands_;
+};
+
+// A node that makes any range at a cost that goes with its length.
+class RangeEvaluator : public NodeEvaluator {
+ public:
+  using NodeEvaluator::NodeEvaluator;
+  Result<void> Evaluate(std::span<const Segment> wanted, int64_t& overflowed) final;
+
+  static constexpr int64_t kBlock = 4096;
+
+ protected:
+  // At most kBlock elements.
+  virtual Result<void> Compute(int64_t begin, int64_t count, double* out) = 0;
+
+ private:
+  std::vector<double> block_;
+};
+
+// What was computed for each row, for the rows that were asked for last. Bounded, whatever the number of rows.
+template <typename T>
+class RowMemo {
+ public:
+  T* Find(int64_t row) {
+    Slot& slot = At(row);
+    return slot.row == row ? &slot.value : nullptr;
+  }
+  const T& Put(int64_t row, T value) {
+    Slot& slot = At(row);
+    slot = {row, std::move(value)};
+    return slot.value;
+  }
+
+ private:
+  static constexpr size_t kSlots = 1 << 14;
+  struct Slot {
+    int64_t row = -1;
+    T value{};
+  };
+  Slot& At(int64_t row) {
+    if (slots_.empty()) slots_.resize(kSlots);
+    return slots_[static_cast<size_t>(row) % kSlots];
+  }
+  std::vector<Slot> slots_;
+};
+
+using EvaluatorPtr = std::unique_ptr<NodeEvaluator>;
+using LoweredNodePtr = std::shared_ptr<const LoweredNode>;
+EvaluatorPtr MakeEvaluator(const ScaleSpec& spec, LoweredNodePtr node, Gatherer& gatherer);        // compute_scale.cc
+EvaluatorPtr MakeEvaluator(const ProductSpec& spec, LoweredNodePtr node, Gatherer& gatherer);      // compute_product.cc
+EvaluatorPtr MakeEvaluator(const LoraMergeSpec& spec, LoweredNodePtr node, Gatherer& gatherer);
+EvaluatorPtr MakeEvaluator(const RowScaleSpec& spec, LoweredNodePtr node, Gatherer& gatherer);     // compute_rows.cc
+EvaluatorPtr MakeEvaluator(const AverageSpec& spec, LoweredNodePtr node, Gatherer& gatherer);
+EvaluatorPtr MakeEvaluator(const BatchNormSpec& spec, LoweredNodePtr node, Gatherer& gatherer);    // compute_batch_norm.cc
+EvaluatorPtr MakeEvaluator(const InterpolateSpec& spec, LoweredNodePtr node, Gatherer& gatherer);  // compute_interpolate.cc
+EvaluatorPtr MakeEvaluator(const PointwiseSpec& spec, LoweredNodePtr node, Gatherer& gatherer);    // compute_pointwise.cc
+EvaluatorPtr MakeEvaluator(const MapSpec& spec, LoweredNodePtr node, Gatherer& gatherer);
+EvaluatorPtr MakeEvaluator(const NormalSpec& spec, LoweredNodePtr node, Gatherer& gatherer);
+
+}  // namespace ckmap
