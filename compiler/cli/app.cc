@@ -20,6 +20,10 @@ void AddCommon(CLI::App& app, CompilerArgs& args) {
   app.add_option("--color", args.color, "Colour: auto, always or never")->check(CLI::IsMember({"auto", "always", "never"}));
 }
 
+void AddTestOptions(CLI::App& app, TestArgs& tests) {
+  app.add_option("--filter", tests.filter, "Only tests whose name holds this text")->type_name("TEXT");
+}
+
 int Run(CLI::App& app, int argc, char** argv) {
   CompilerArgs args;
   std::string code, pack, file;
@@ -43,6 +47,11 @@ int Run(CLI::App& app, int argc, char** argv) {
   format->add_option("--color", args.color, "Colour: auto, always or never")->check(CLI::IsMember({"auto", "always", "never"}));
   CLI::App* explain = app.add_subcommand("explain", "Say what a code of a message means");
   explain->add_option("CODE", code, "As CK0301")->required();
+  TestArgs tests;
+  CLI::App* test = app.add_subcommand("test", "Run the tests of rules");
+  test->add_option("FILE", args.files, "Rules, or names of packs")->required();
+  AddTestOptions(*test, tests);
+  AddCommon(*test, args);
   CLI::App* packs = app.add_subcommand("pack", "What packs there are");
   packs->require_subcommand(1);
   CLI::App* list = packs->add_subcommand("list", "List the packs on the pack path");
@@ -50,6 +59,11 @@ int Run(CLI::App& app, int argc, char** argv) {
   CLI::App* show = packs->add_subcommand("show", "Show one pack: its migrations and parameters");
   show->add_option("NAME", pack, "Name of the pack")->required();
   show->add_option("-I", args.includes, "Look in this folder too")->type_name("DIR")->allow_extra_args(false);
+  CLI::App* pack_test = packs->add_subcommand("test", "Run the tests of packs");
+  pack_test->add_option("NAME", args.files, "Names of packs, or of their migrations");
+  pack_test->add_flag("--all", tests.all, "All packs on the pack path");
+  AddTestOptions(*pack_test, tests);
+  AddCommon(*pack_test, args);
 
   try {
     app.parse(argc, argv);
@@ -58,6 +72,7 @@ int Run(CLI::App& app, int argc, char** argv) {
   }
   if (check->parsed()) return CheckCommand(args);
   if (format->parsed()) return FormatCommand(args, only_check, to_stdout);
+  if (test->parsed() || pack_test->parsed()) return TestCommand(args, tests);
   if (explain->parsed()) return ExplainCommand(code);
   if (list->parsed()) return PackListCommand(args);
   if (show->parsed()) return PackShowCommand(args, pack);

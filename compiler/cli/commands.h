@@ -26,15 +26,25 @@ std::vector<std::string> PackPath(const std::vector<std::string>& includes);
 // A file as it is; a pack's name as the path of its rules. Unknown names are returned unchanged.
 std::string ResolveFile(const std::string& name, const std::vector<std::string>& pack_path);
 
+struct TestArgs {
+  std::string filter;  // part of a test's name
+  bool all = false;    // the packs on the pack path
+};
+
 int CompileCommand(const CompilerArgs& args);
 int CheckCommand(const CompilerArgs& args);
 // `check`: only say which files would change; `to_stdout`: print them instead of changing them. "-" is stdin.
 int FormatCommand(const CompilerArgs& args, bool check, bool to_stdout);
 int ExplainCommand(const std::string& code);
+// args.files: rules, or names of packs.
+int TestCommand(const CompilerArgs& args, const TestArgs& tests);
 int PackListCommand(const CompilerArgs& args);
 int PackShowCommand(const CompilerArgs& args, const std::string& name);
 
 // ---- shared by them --------------------------------------------------------------------------------
+
+// Whether what is printed to `fd` is coloured, as --color says.
+bool UseColor(const std::string& color, int fd);
 
 // Diagnostics on stderr as text, or on stdout as JSON.
 void PrintDiagnostics(const CompileResult& result, const CompilerArgs& args);

@@ -14,13 +14,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool UseColor(const std::string& color) {
+}  // namespace
+
+bool UseColor(const std::string& color, int fd) {
   if (color != "auto") return color == "always";
   const char* none = std::getenv("NO_COLOR");
-  return (none == nullptr || *none == '\0') && isatty(STDERR_FILENO) == 1;
+  return (none == nullptr || *none == '\0') && isatty(fd) == 1;
 }
-
-}  // namespace
 
 std::vector<std::string> PackPath(const std::vector<std::string>& includes) {
   std::vector<std::string> path = includes;
@@ -54,7 +54,7 @@ void PrintDiagnostics(const CompileResult& result, const CompilerArgs& args) {
   if (args.format == "json") {
     fmt::print("{}", RenderJson(result.diagnostics, result.sources));
   } else {
-    fmt::print(stderr, "{}", RenderText(result.diagnostics, result.sources, {UseColor(args.color)}));
+    fmt::print(stderr, "{}", RenderText(result.diagnostics, result.sources, {UseColor(args.color, STDERR_FILENO)}));
   }
 }
 
