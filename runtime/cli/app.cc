@@ -15,6 +15,7 @@
 
 #include "runtime/base/text.h"
 #include "runtime/cli/commands.h"
+#include "runtime/cli/sandboxed.h"
 #include "runtime/cli/signals.h"
 
 namespace ckmap {
@@ -29,6 +30,7 @@ constexpr const char* kExitCodes =
 struct Common {
   std::string format = "text";
   std::string color = "auto";
+  std::string sandbox = "on";
   bool quiet = false;
   std::vector<std::string> defines;
   std::string max_memory = "64MiB";
@@ -42,6 +44,12 @@ void AddCommon(CLI::App& command, Common& common) {
   command.add_option("--color", common.color, "auto, always or never")
       ->check(CLI::IsMember({"auto", "always", "never"}));
   command.add_flag("-q,--quiet", common.quiet, "print errors only");
+  command
+      .add_option("--sandbox", common.sandbox,
+                  "on: read only the inputs, write only beside the output, no programs, no network, as far as the "
+                  "kernel can; require: fail where it cannot; off")
+      ->check(CLI::IsMember({"on", "off", "require"}))
+      ->capture_default_str();
 }
 
 void AddSource(CLI::App& command, SourceArgs& args) {
@@ -154,6 +162,19 @@ class Program {
     return common_.format == "json" ? DataFormat::kJson : DataFormat::kText;
   }
 
+  // The command, in its sandbox.
+  template <typename Args>
+  int Shut(int (*run)(const Args&, const Console&), Args& args, const Console& console) const {
+    args.format = Format();
+    if (auto entered = EnterSandboxFor(PathsOf(args), Sandbox()); !entered) return console.Fail(entered.error());
+    return run(args, console);
+  }
+  SandboxMode Sandbox() const {
+    return common_.sandbox == "off" ? SandboxMode::kOff
+           : common_.sandbox == "on" ? SandboxMode::kOn
+                                     : SandboxMode::kRequire;
+  }
+
   void AddInspect();
   void AddPlan();
   void AddApply();
@@ -176,8 +197,7 @@ class Program {
 void Program::AddInspect() {
   CLI::App& command = Add("inspect", "Lists what is in a checkpoint, without reading its bytes.",
                           [this](const Console& console) {
-                            inspect_.format = Format();
-                            return RunInspect(inspect_, console);
+                            return Shut(RunInspect, inspect_, console);
                           });
   command
       .add_option("PATH", inspect_.path,
@@ -196,8 +216,7 @@ void Program::AddPlan() {
           [this](const Console& console) {
             if (auto complete = Complete(common_, plan_); !complete)
               return console.Fail(complete.error());
-            plan_.format = Format();
-            return RunPlan(plan_, console);
+            return Shut(RunPlan, plan_, console);
           });
   AddMigration(command, plan_, common_);
 }
@@ -207,8 +226,7 @@ void Program::AddApply() {
       Add("apply", "Migrates SOURCE to OUT, after the same proof.", [this](const Console& console) {
         if (auto complete = Complete(common_, apply_); !complete)
           return console.Fail(complete.error());
-        apply_.format = Format();
-        return RunApply(apply_, console);
+        return Shut(RunApply, apply_, console);
       });
   AddMigration(command, apply_, common_);
   command
@@ -227,8 +245,7 @@ void Program::AddLoadCheck() {
   CLI::App& command =
       Add("load-check", "Would SOURCE load into the target as it is, in MindSpore and strictly?",
           [this](const Console& console) {
-            load_check_.format = Format();
-            return RunLoadCheck(load_check_, console);
+            return Shut(RunLoadCheck, load_check_, console);
           });
   command.add_option("SOURCE", load_check_.source, "a checkpoint")->required();
   command.add_option("--target", load_check_.target, "the network: a checkpoint or a spec (.yaml)")
@@ -241,8 +258,7 @@ void Program::AddLoadCheck() {
 void Program::AddDiff() {
   CLI::App& command =
       Add("diff", "Compares two checkpoints tensor by tensor.", [this](const Console& console) {
-        diff_.format = Format();
-        return RunDiff(diff_, console);
+        return Shut(RunDiff, diff_, console);
       });
   command.add_option("A", diff_.a, "a checkpoint")->required();
   command.add_option("B", diff_.b, "another")->required();
@@ -258,8 +274,7 @@ void Program::AddDiff() {
 void Program::AddVerify() {
   CLI::App& command = Add("verify", "Checks an output against the report of the run that wrote it.",
                           [this](const Console& console) {
-                            verify_.format = Format();
-                            return RunVerify(verify_, console);
+                            return Shut(RunVerify, verify_, console);
                           });
   command.add_option("OUT", verify_.output, "the checkpoint that was written")->required();
   command

@@ -25,24 +25,6 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kExtension = ".ckplan";
 
-// Folders with installed packs, first wins.
-std::vector<fs::path> PackFolders() {
-  std::vector<fs::path> folders;
-  if (const char* variable = std::getenv("CKMAP_PACKS"); variable != nullptr && *variable != '\0') {
-    std::string_view rest = variable;
-    while (!rest.empty()) {
-      const size_t colon = std::min(rest.find(':'), rest.size());
-      if (colon > 0) folders.emplace_back(rest.substr(0, colon));
-      rest.remove_prefix(std::min(colon + 1, rest.size()));
-    }
-    return folders;
-  }
-  std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  if (!error) folders.push_back(program.parent_path().parent_path() / "share/ckmap/packs");
-  return folders;
-}
-
 // A pack or migration name: a plain file name, so that no name leads out of the pack folders.
 bool IsPackWord(std::string_view word) {
   return !word.empty() && word[0] != '.' &&
@@ -116,6 +98,24 @@ std::string SerializePlan(const plan::Plan& plan) {
   return bytes;
 }
 
+// First wins.
+std::vector<std::string> PackFolders() {
+  std::vector<std::string> folders;
+  if (const char* variable = std::getenv("CKMAP_PACKS"); variable != nullptr && *variable != '\0') {
+    std::string_view rest = variable;
+    while (!rest.empty()) {
+      const size_t colon = std::min(rest.find(':'), rest.size());
+      if (colon > 0) folders.emplace_back(rest.substr(0, colon));
+      rest.remove_prefix(std::min(colon + 1, rest.size()));
+    }
+    return folders;
+  }
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  if (!error) folders.push_back((program.parent_path().parent_path() / "share/ckmap/packs").string());
+  return folders;
+}
+
 Result<std::string> FindPackPlan(const std::string& name) {
   const size_t slash = name.find('/');
   const std::string pack = name.substr(0, slash);
@@ -125,7 +125,8 @@ Result<std::string> FindPackPlan(const std::string& name) {
                                                 "name of a pack (PACK or PACK/MIGRATION)",
                                                 EscapeText(name)));
   }
-  const std::vector<fs::path> folders = PackFolders();
+  const std::vector<std::string> names = PackFolders();
+  const std::vector<fs::path> folders(names.begin(), names.end());
   for (const fs::path& folder : folders) {
     const std::vector<std::string> plans = PlansIn(folder / pack);
     if (plans.empty()) continue;

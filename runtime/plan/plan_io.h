@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "runtime/base/result.h"
 
@@ -38,8 +39,11 @@ Result<Plan> LoadPlan(const std::string& path);
 // Deterministic: equal plans give equal bytes.
 std::string SerializePlan(const plan::Plan& plan);
 
-// `name` is "resnet" or "resnet/torchvision2mindcv", looked up as `PACK/MIGRATION.ckplan` in the
-// installed packs: $CKMAP_PACKS, else ../share/ckmap/packs beside the running program.
+// Where installed packs are looked for: $CKMAP_PACKS, else ../share/ckmap/packs beside the running program.
+std::vector<std::string> PackFolders();
+
+// `name` is "resnet" or "resnet/torchvision2mindcv", looked up as `PACK/MIGRATION.ckplan` in
+// the folders of packs.
 Result<std::string> FindPackPlan(const std::string& name);
 
 }  // namespace ckmap

@@ -1,0 +1,43 @@
+// Takes from this process, for good, what reading a hostile file never needs: were a reader of ours ever
+// tricked into running somebody's code, that code could read the inputs, write beside the output, and do
+// nothing else.
+//
+//   files (Landlock, Linux 5.19):  reads only what is listed, makes files only in the folders listed
+//   calls (seccomp):               an allow-list. Running a program, the network, other processes, and whatever else
+//                                  no conversion does at all end the process (SIGSYS); a call that is merely
+//                                  not on the list is answered as by an older kernel (ENOSYS), so that a
+//                                  library which tries it takes its other way; memory that is executable is refused
+//
+// What is open stays open, so that standard output, a terminal and a debugger's log work on. It is entered
+// before the first thread is started and costs about a tenth of a millisecond.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/base/result.h"
+
+namespace ckmap {
+
+struct SandboxRules {
+  // Files, and folders with all that is in them; where an entry of a folder is a link, as in the
+  // caches of model hubs, also what it leads to. What is not there is passed over.
+  std::vector<std::string> read;
+  // Folders in which files may be made, replaced and removed.
+  std::vector<std::string> write;
+};
+
+struct SandboxState {
+  bool files = false;  // Landlock is in force
+  bool calls = false;  // seccomp is
+  std::string missing;  // why one is not; empty: both are
+};
+
+// Takes what the kernel can take; never an error, since a kernel without it is no mistake of the user's.
+SandboxState EnterSandbox(const SandboxRules& rules);
+
+// The second half alone, of this thread and those that it starts; what it could not do, or nothing.
+std::string LimitSystemCalls();
+
+}  // namespace ckmap

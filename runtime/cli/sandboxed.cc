@@ -1,0 +1,73 @@
+#include "runtime/cli/sandboxed.h"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <string_view>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include "runtime/base/output_names.h"
+#include "runtime/base/sandbox.h"
+#include "runtime/plan/plan_io.h"
+
+namespace ckmap {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Files that name other files, which lie beside them.
+bool NamesNeighbours(const std::string& path) {
+  constexpr std::array<std::string_view, 3> kEndings = {".json", ".index", ".onnx"};
+  return std::any_of(kEndings.begin(), kEndings.end(), [&](std::string_view ending) { return path.ends_with(ending); });
+}
+
+bool IsFolder(const std::string& path) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored);
+}
+
+// The folder in which `path` will be made; that of a folder which is there already is itself.
+void AddWritten(std::string path, std::vector<std::string>& folders) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  if (IsFolder(path)) folders.push_back(path);
+  folders.push_back(FolderOf(path));
+}
+
+}  // namespace
+
+CommandPaths PathsOf(const InspectArgs& args) { return {{args.path}, {args.open.key_file}, {}}; }
+
+CommandPaths PathsOf(const MigrateArgs& args) {
+  CommandPaths paths{{args.source, args.target}, {args.plan, args.config, args.open.key_file}, {args.output, args.report}};
+  for (std::string& folder : PackFolders()) paths.read.push_back(std::move(folder));
+  return paths;
+}
+
+CommandPaths PathsOf(const LoadCheckArgs& args) { return {{args.source, args.target}, {args.open.key_file}, {}}; }
+
+CommandPaths PathsOf(const DiffArgs& args) { return {{args.a, args.b}, {args.open.key_file}, {}}; }
+
+CommandPaths PathsOf(const VerifyArgs& args) { return {{args.output}, {args.report, args.open.key_file}, {}}; }
+
+Result<void> EnterSandboxFor(const CommandPaths& paths, SandboxMode mode) {
+  if (mode == SandboxMode::kOff) return {};
+  SandboxRules rules;
+  for (const std::string& path : paths.checkpoints) {
+    if (path.empty()) continue;
+    rules.read.push_back(path);
+    if (NamesNeighbours(path)) rules.read.push_back(FolderOf(path));
+  }
+  for (const std::string& path : paths.read) {
+    if (!path.empty()) rules.read.push_back(path);
+  }
+  for (const std::string& path : paths.written) {
+    if (!path.empty()) AddWritten(path, rules.write);
+  }
+  const SandboxState state = EnterSandbox(rules);
+  if (mode == SandboxMode::kOn || state.missing.empty()) return {};
+  return Error(ErrorCode::kIo, fmt::format("--sandbox=require: {}", state.missing));
+}
+
+}  // namespace ckmap

@@ -1,0 +1,34 @@
+// What each command reads and writes, and nothing besides: its sandbox.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "runtime/base/result.h"
+#include "runtime/cli/commands.h"
+
+namespace ckmap {
+
+enum class SandboxMode {
+  kOff,
+  kOn,       // as far as the kernel has it
+  kRequire,  // an error where it has not
+};
+
+// The paths of a command line, empty ones included.
+struct CommandPaths {
+  std::vector<std::string> checkpoints;  // files, folders, indexes
+  std::vector<std::string> read;         // other files
+  std::vector<std::string> written;      // files or folders to be made
+};
+
+CommandPaths PathsOf(const InspectArgs& args);
+CommandPaths PathsOf(const MigrateArgs& args);
+CommandPaths PathsOf(const LoadCheckArgs& args);
+CommandPaths PathsOf(const DiffArgs& args);
+CommandPaths PathsOf(const VerifyArgs& args);
+
+// From here on, and for good. kIo if `mode` demands what the kernel has not.
+Result<void> EnterSandboxFor(const CommandPaths& paths, SandboxMode mode);
+
+}  // namespace ckmap
