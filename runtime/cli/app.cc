@@ -234,7 +234,7 @@ void Program::AddApply() {
                   "OUT: the file to write; with --max-shard-size also a folder")
       ->required();
   command.add_option("--to", apply_.to,
-                     "the output's format: ckpt, safetensors or torch (else by OUT's ending)");
+                     "the output's format: ckpt, safetensors, torch, npz or gguf (else by OUT's ending)");
   command.add_option("--max-shard-size", common_.max_shard_size,
                      "split the output into files of at most this size, such as 5GB");
   command.add_flag("--no-fsync", common_.no_fsync, "do not wait until the output is on the disk");

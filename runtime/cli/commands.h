@@ -39,7 +39,7 @@ struct MigrateArgs {
   DataFormat format = DataFormat::kText;
 
   std::string output;  // apply only, from here on
-  std::string to;      // ckpt, safetensors, torch; empty: by the output's ending
+  std::string to;      // ckpt, safetensors, torch, npz, gguf; empty: by the output's ending
   int64_t max_shard_size = 0;
   bool fsync = true;
   bool crc = false;

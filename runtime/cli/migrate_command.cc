@@ -102,13 +102,12 @@ Result<OutputFormat> Migration::Format() const {
   if (format) return *format;
   if (!args_.to.empty()) {
     return Error(ErrorCode::kUsage,
-                 fmt::format("--to {}: not one of ckpt, safetensors, torch", args_.to));
+                 fmt::format("--to {}: not one of {}", args_.to, OutputFormatNames()));
   }
   return Error(
       ErrorCode::kUsage,
       fmt::format(
-          "the ending of `{}` names no format that is written; say --to ckpt, safetensors or torch",
-          args_.output));
+          "the ending of `{}` names no format that is written; say --to {}", args_.output, OutputFormatNames()));
 }
 
 Result<void> Migration::Prepare() {

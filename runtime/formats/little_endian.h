@@ -3,7 +3,9 @@
 
 #include <bit>
 #include <concepts>
+#include <cstdint>
 #include <cstring>
+#include <string>
 
 namespace ckmap {
 
@@ -15,6 +17,13 @@ requires std::integral<T> || std::floating_point<T> T LoadLittle(const void* dat
   T value;
   std::memcpy(&value, data, sizeof(T));
   return value;
+}
+
+// The low `bytes` bytes of a number, the lowest first.
+inline std::string Little(uint64_t value, int bytes) {
+  std::string out;
+  for (int i = 0; i < bytes; ++i) out += static_cast<char>(static_cast<unsigned char>(value >> (8 * i)));
+  return out;
 }
 
 }  // namespace ckmap

@@ -11,9 +11,11 @@
 
 #include "runtime/base/file.h"
 #include "runtime/formats/byte_source.h"
+#include "runtime/formats/gguf.h"
 #include "runtime/formats/mindir.h"
 #include "runtime/formats/ms_ckpt.h"
 #include "runtime/formats/ms_crypto.h"
+#include "runtime/formats/npz.h"
 #include "runtime/formats/safetensors.h"
 #include "runtime/formats/shard_index.h"
 #include "runtime/formats/spec.h"
@@ -44,10 +46,10 @@ constexpr std::array<Format, 2> kMindSporeFormats = {{
      [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenMindIr(std::move(source)); }},
 }};
 
-constexpr std::array<Format, 6> kFormats = {{
+constexpr std::array<Format, 9> kFormats = {{
     {"safetensors", [](const Glance& glance) { return LooksLikeSafetensors(glance.source.file()); },
      [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenSafetensors(source->path()); }},
-    {"torch zip", [](const Glance& glance) { return LooksLikeTorchZip(glance.head); },
+    {"torch zip", [](const Glance& glance) { return LooksLikeTorchZip(glance.head) && !LooksLikeNpz(glance.head); },
      [](std::unique_ptr<ByteSource> source, const OpenOptions& options) {
        return OpenTorchZip(source->path(), options);
      }},
@@ -59,6 +61,12 @@ constexpr std::array<Format, 6> kFormats = {{
      [](std::unique_ptr<ByteSource> source, const OpenOptions& options) {
        return OpenTorchTar(source->path(), options);
      }},
+    {"npz", [](const Glance& glance) { return LooksLikeNpz(glance.head); },
+     [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenNpz(source->path()); }},
+    {"npy", [](const Glance& glance) { return LooksLikeNpy(glance.head); },
+     [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenNpy(source->path()); }},
+    {"GGUF", [](const Glance& glance) { return LooksLikeGguf(glance.head); },
+     [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenGguf(source->path()); }},
     kMindSporeFormats[0],
     kMindSporeFormats[1],
 }};
@@ -80,7 +88,7 @@ Error Unknown(const ByteSource& source, std::string_view head) {
   if (LooksLikeMsStrategy(source)) {
     return Bad(path, "is a parallel strategy of MindSpore, not weights (both end in .ckpt)");
   }
-  return Bad(path, "is no checkpoint that is known: safetensors, torch (zip, legacy, tar), MindSpore .ckpt or MindIR");
+  return Bad(path, "is no checkpoint that is known: safetensors, torch (zip, legacy, tar), MindSpore .ckpt or MindIR, npz, npy, GGUF");
 }
 
 Result<std::string> ReadHead(const ByteSource& source) {

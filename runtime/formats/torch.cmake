@@ -1,8 +1,5 @@
 # Checkpoints of torch.
 ckmap_layer(formats_torch SOURCES
-  zip_archive.cc
-  zip_directory.cc
-  zip_inflate.cc
   pickle.cc
   pickle_calls.cc
   pickle_opcodes.cc
@@ -21,7 +18,7 @@ ckmap_layer(formats_torch SOURCES
   torch_tensor.cc
   torch_tree.cc
   torch_zip.cc
-  LINK ckmap_formats_core PRIVATE ZLIB::ZLIB PkgConfig::ISAL)
+  LINK ckmap_formats_core)
 
 if(CKMAP_BUILD_TESTS)
   ckmap_layer(torch_oracle SOURCES torch_oracle.cc LINK ckmap_formats_core PRIVATE simdjson::simdjson)
@@ -29,7 +26,7 @@ endif()
 ckmap_test(torch_zip_test SOURCES torch_zip_test.cc LINK ckmap_formats_torch ckmap_torch_oracle)
 ckmap_test(torch_legacy_test SOURCES torch_legacy_test.cc LINK ckmap_formats_torch ckmap_torch_oracle)
 ckmap_test(torch_distributed_test SOURCES torch_distributed_test.cc LINK ckmap_formats_torch ckmap_torch_oracle)
-ckmap_test(zip_archive_test SOURCES zip_archive_test.cc LINK ckmap_formats_torch ZLIB::ZLIB)
+ckmap_test(zip_archive_test SOURCES zip_archive_test.cc LINK ckmap_formats_core ZLIB::ZLIB)
 ckmap_test(pickle_test SOURCES pickle_test.cc LINK ckmap_formats_torch)
 ckmap_test(torch_writer_test SOURCES torch_writer_test.cc LINK ckmap_formats_write ckmap_formats_torch ckmap_torch_oracle)
 

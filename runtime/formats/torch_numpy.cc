@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "runtime/formats/little_endian.h"
+#include "runtime/formats/numpy_types.h"
 #include "runtime/formats/pickle_text.h"
 
 namespace ckmap {
@@ -20,18 +21,6 @@ struct NumpyType {
   bool big_endian = false;
 };
 
-std::optional<DType> NumberType(std::string_view code) {
-  constexpr std::pair<std::string_view, DType> kCodes[] = {
-      {"b1", DType::kBool}, {"i1", DType::kI8},   {"u1", DType::kU8},  {"i2", DType::kI16},
-      {"u2", DType::kU16},  {"i4", DType::kI32},  {"u4", DType::kU32}, {"i8", DType::kI64},
-      {"u8", DType::kU64},  {"f2", DType::kF16},  {"f4", DType::kF32}, {"f8", DType::kF64},
-      {"c8", DType::kC64},  {"c16", DType::kC128}};
-  for (const auto& [name, dtype] : kCodes) {
-    if (code == name) return dtype;
-  }
-  return std::nullopt;
-}
-
 // numpy.dtype("f8", False, True) with the state (3, "<", None, None, None, -1, -1, 0).
 Result<NumpyType> ReadType(const Pickle& pickle, PickleId id) {
   if (pickle.kind(id) != PickleKind::kObject ||
@@ -41,7 +30,7 @@ Result<NumpyType> ReadType(const Pickle& pickle, PickleId id) {
   const auto arguments = pickle.items(pickle.arguments(id));
   if (arguments.empty() || pickle.kind(arguments[0]) != PickleKind::kText)
     return Bad("a numpy.dtype without a name");
-  const auto number = NumberType(pickle.text(arguments[0]));
+  const auto number = NumpyNumberType(pickle.text(arguments[0]));
   if (!number) return NumpyType{};
   NumpyType type{*number, false};
   if (const PickleId state = pickle.state(id); state != kNoPickle) {
@@ -88,13 +77,6 @@ Result<ArrayParts> ReadParts(const Pickle& pickle, PickleId id) {
   }
   const auto parts = pickle.items(state);
   return ArrayParts{parts[1], parts[2], parts[4], pickle.boolean(parts[3])};
-}
-
-std::vector<int64_t> ColumnMajorStrides(const Shape& shape) {
-  Shape reversed(shape.rbegin(), shape.rend());
-  auto strides = RowMajorStrides(reversed);
-  std::reverse(strides.begin(), strides.end());
-  return strides;
 }
 
 template <typename T>

@@ -20,7 +20,7 @@ bool Overlap(const TorchPiece& a, const TorchPiece& b) {
 
 // The whole is rows (all axes before `row_axis_`) of `row_bytes_`; behind the row axis every piece
 // has its full extent, so that its part of a row is one run of bytes.
-class Pieced : public TorchSource {
+class Pieced : public StorageSource {
  public:
   Pieced(Shape shape, int64_t element_size, std::vector<TorchPiece> pieces)
       : shape_(std::move(shape)), pieces_(std::move(pieces)) {
@@ -101,7 +101,7 @@ class Pieced : public TorchSource {
 
 }  // namespace
 
-Result<std::unique_ptr<TorchSource>> PiecedSource(const Shape& shape, int64_t element_size,
+Result<std::unique_ptr<StorageSource>> PiecedSource(const Shape& shape, int64_t element_size,
                                                   std::vector<TorchPiece> pieces) {
   if (pieces.size() > kMaxTorchPieces) {
     return Error(ErrorCode::kLimit,
@@ -133,7 +133,7 @@ Result<std::unique_ptr<TorchSource>> PiecedSource(const Shape& shape, int64_t el
     return Bad(fmt::format("the pieces have {} of {} elements: a file of the checkpoint is missing",
                            covered, *NumElements(shape)));
   }
-  return std::unique_ptr<TorchSource>(
+  return std::unique_ptr<StorageSource>(
       std::make_unique<Pieced>(shape, element_size, std::move(pieces)));
 }
 

@@ -17,7 +17,7 @@ struct TorchPiece {
   Shape offsets;
   Shape sizes;
   int64_t source_offset = 0;  // bytes, to the box's first element
-  const TorchSource* source = nullptr;
+  const StorageSource* source = nullptr;
 };
 
 // Stated limit: checking that pieces do not overlap takes its square.
@@ -25,7 +25,7 @@ inline constexpr size_t kMaxTorchPieces = 4096;
 
 // Row-major bytes of a tensor of `shape`. kMalformed unless the pieces tile it exactly. The sources
 // must outlive the result.
-Result<std::unique_ptr<TorchSource>> PiecedSource(const Shape& shape, int64_t element_size,
+Result<std::unique_ptr<StorageSource>> PiecedSource(const Shape& shape, int64_t element_size,
                                                   std::vector<TorchPiece> pieces);
 
 }  // namespace ckmap

@@ -1,13 +1,36 @@
 #include "runtime/formats/writer.h"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "runtime/base/file.h"
+#include "runtime/formats/gguf_writer.h"
 #include "runtime/formats/ms_ckpt_writer.h"
+#include "runtime/formats/npz_writer.h"
 #include "runtime/formats/safetensors_writer.h"
 #include "runtime/formats/torch_writer.h"
 
 namespace ckmap {
+namespace {
+
+struct Format {
+  OutputFormat format;
+  std::string_view name;                     // of --to
+  std::array<std::string_view, 3> endings;  // of files
+  Result<std::unique_ptr<CheckpointWriter>> (*create)(const std::string&, std::vector<OutputTensor>,
+                                                      const WriteOptions&);
+};
+
+constexpr std::array<Format, 5> kFormats = {{
+    {OutputFormat::kMindSporeCkpt, "ckpt", {".ckpt"}, CreateMindSporeCkpt},
+    {OutputFormat::kSafetensors, "safetensors", {".safetensors"}, CreateSafetensors},
+    {OutputFormat::kTorch, "torch", {".pt", ".pth", ".bin"}, CreateTorch},
+    {OutputFormat::kNpz, "npz", {".npz"}, CreateNpz},
+    {OutputFormat::kGguf, "gguf", {".gguf"}, CreateGguf},
+}};
+
+}  // namespace
 
 Result<void> CheckpointWriter::Write(size_t tensor, int64_t offset,
                                      std::span<const std::byte> data) {
@@ -34,30 +57,34 @@ Result<std::unique_ptr<CheckpointWriter>> CreateCheckpoint(const std::string& pa
                                                            OutputFormat format,
                                                            std::vector<OutputTensor> tensors,
                                                            const WriteOptions& options) {
-  switch (format) {
-    case OutputFormat::kSafetensors:
-      return CreateSafetensors(path, std::move(tensors), options);
-    case OutputFormat::kMindSporeCkpt:
-      return CreateMindSporeCkpt(path, std::move(tensors), options);
-    case OutputFormat::kTorch:
-      return CreateTorch(path, std::move(tensors), options);
+  for (const Format& known : kFormats) {
+    if (known.format == format) return known.create(path, std::move(tensors), options);
   }
   CKMAP_CHECK(false);
 }
 
+std::string OutputFormatNames() {
+  std::string names;
+  for (const Format& known : kFormats) {
+    if (!names.empty()) names += &known == &kFormats.back() ? " or " : ", ";
+    names += known.name;
+  }
+  return names;
+}
+
 std::optional<OutputFormat> OutputFormatFromPath(std::string_view path) {
-  if (path.ends_with(".safetensors")) return OutputFormat::kSafetensors;
-  if (path.ends_with(".ckpt")) return OutputFormat::kMindSporeCkpt;
-  if (path.ends_with(".pt") || path.ends_with(".pth") || path.ends_with(".bin")) {
-    return OutputFormat::kTorch;
+  for (const Format& known : kFormats) {
+    for (const std::string_view ending : known.endings) {
+      if (!ending.empty() && path.ends_with(ending)) return known.format;
+    }
   }
   return std::nullopt;
 }
 
 std::optional<OutputFormat> ParseOutputFormat(std::string_view name) {
-  if (name == "safetensors") return OutputFormat::kSafetensors;
-  if (name == "ckpt") return OutputFormat::kMindSporeCkpt;
-  if (name == "torch") return OutputFormat::kTorch;
+  for (const Format& known : kFormats) {
+    if (known.name == name) return known.format;
+  }
   return std::nullopt;
 }
 

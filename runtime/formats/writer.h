@@ -19,7 +19,10 @@
 
 namespace ckmap {
 
-enum class OutputFormat { kSafetensors, kMindSporeCkpt, kTorch };
+enum class OutputFormat { kSafetensors, kMindSporeCkpt, kTorch, kNpz, kGguf };
+
+// "ckpt, safetensors, …": the names that ParseOutputFormat takes, for messages.
+std::string OutputFormatNames();
 
 struct OutputTensor {
   std::string name;
@@ -85,6 +88,6 @@ Result<std::unique_ptr<CheckpointWriter>> CreateCheckpoint(const std::string& pa
 
 // ".ckpt" and so on; nullopt for an ending that names no format that can be written.
 std::optional<OutputFormat> OutputFormatFromPath(std::string_view path);
-std::optional<OutputFormat> ParseOutputFormat(std::string_view name);  // "ckpt|safetensors|torch"
+std::optional<OutputFormat> ParseOutputFormat(std::string_view name);  // "ckpt", "npz", …
 
 }  // namespace ckmap

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "runtime/base/text.h"
+#include "runtime/formats/little_endian.h"
 #include "runtime/formats/zip_directory.h"
 #include "runtime/formats/zip_inflate.h"
 
@@ -34,6 +35,14 @@ Result<void> CompareCrc(const ZipMember& member, uint32_t found) {
 }
 
 }  // namespace
+
+std::string_view FirstZipMember(std::span<const std::byte> head) {
+  constexpr std::string_view kMagic("PK\3\4", 4);
+  constexpr size_t kHeader = 30;
+  const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
+  if (!text.starts_with(kMagic) || text.size() < kHeader) return {};
+  return text.substr(kHeader, LoadLittle<uint16_t>(text.data() + 26));
+}
 
 // The inflaters of the members that were read last, so that a sequential reader never starts over.
 struct ZipArchive::Inflaters {
@@ -69,9 +78,9 @@ ZipArchive::ZipArchive(ZipArchive&&) noexcept = default;
 ZipArchive& ZipArchive::operator=(ZipArchive&&) noexcept = default;
 ZipArchive::~ZipArchive() = default;
 
-Result<ZipArchive> ZipArchive::Open(const InputFile& file, int64_t begin, int64_t length) {
+Result<ZipArchive> ZipArchive::Open(const InputFile& file, int64_t begin, int64_t length, ZipNames names) {
   CKMAP_CHECK(begin >= 0 && length >= 0 && length <= file.size() - begin);
-  CKMAP_ASSIGN_OR_RETURN(std::vector<ZipMember> members, ReadZipDirectory(file, begin, length));
+  CKMAP_ASSIGN_OR_RETURN(std::vector<ZipMember> members, ReadZipDirectory(file, begin, length, names));
   ZipArchive archive(file);
   archive.members_ = std::move(members);
   for (size_t i = 0; i < archive.members_.size(); ++i) {

@@ -33,6 +33,13 @@ struct ZipMember {
   int64_t data_offset = 0;    // of the packed bytes, in the file
 };
 
+// What members' names are to the format: paths, where no reader may see another one than we do (`..`,
+// names that differ only in case, …), or any text.
+enum class ZipNames { kPaths, kAny };
+
+// Name of the member whose local header is at the start of `head`; "" if there is none.
+std::string_view FirstZipMember(std::span<const std::byte> head);
+
 // Stated limits; a file beyond them is kLimit.
 inline constexpr int64_t kMaxZipEntries = 1'000'000;
 inline constexpr int64_t kMaxZipDirectory = int64_t{256} << 20;
@@ -42,7 +49,8 @@ class ZipArchive {
  public:
   // The archive that fills bytes [begin, begin + length) of `file` exactly. The file must outlive
   // the archive. kMalformed names the member and the byte; nothing of its data is read yet.
-  static Result<ZipArchive> Open(const InputFile& file, int64_t begin, int64_t length);
+  static Result<ZipArchive> Open(const InputFile& file, int64_t begin, int64_t length,
+                                 ZipNames names = ZipNames::kPaths);
   static Result<ZipArchive> Open(const InputFile& file) { return Open(file, 0, file.size()); }
 
   ZipArchive(ZipArchive&&) noexcept;

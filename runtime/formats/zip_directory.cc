@@ -68,14 +68,15 @@ std::string FoldCase(std::string_view name) {
 }
 
 // Why a member's name is refused, or nothing.
-std::string_view NameFault(std::string_view name) {
+std::string_view NameFault(std::string_view name, ZipNames names) {
   if (name.empty()) return "has an empty name";
   if (!IsValidUtf8(name)) return "has a name that is not UTF-8";
   for (const char c : name) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
       return "has a control character in its name";
-    if (c == '\\') return "has a backslash in its name";
+    if (c == '\\' && names == ZipNames::kPaths) return "has a backslash in its name";
   }
+  if (names == ZipNames::kAny) return {};
   if (name.front() == '/') return "has an absolute name";
   if (name.size() >= 2 && name[1] == ':') return "has a drive in its name";
   if (name.back() == '/') name.remove_suffix(1);
@@ -118,8 +119,8 @@ bool ApplyExtra64(std::string_view extra, std::span<uint64_t*> fields, bool exac
 
 class DirectoryReader {
  public:
-  DirectoryReader(const InputFile& file, int64_t begin, int64_t length)
-      : file_(file), begin_(begin), length_(length) {}
+  DirectoryReader(const InputFile& file, int64_t begin, int64_t length, ZipNames names)
+      : file_(file), begin_(begin), length_(length), names_(names) {}
 
   Result<std::vector<ZipMember>> Read();
 
@@ -137,6 +138,7 @@ class DirectoryReader {
   const InputFile& file_;
   const int64_t begin_;
   const int64_t length_;
+  const ZipNames names_;
   Directory directory_;
   std::vector<ZipMember> members_;  // offsets relative to the archive's start until Read is done
 };
@@ -307,7 +309,7 @@ Result<ZipMember> DirectoryReader::ParseEntry(std::string_view& rest) {
 }
 
 Result<void> DirectoryReader::CheckEntry(const ZipMember& member, uint32_t attributes) const {
-  if (const std::string_view fault = NameFault(member.name); !fault.empty())
+  if (const std::string_view fault = NameFault(member.name, names_); !fault.empty())
     return MemberError(member.name, fault);
   for (const RefusedFlag& flag : kRefusedFlags) {
     if ((member.flags & flag.bit) != 0) return MemberError(member.name, flag.meaning);
@@ -321,13 +323,15 @@ Result<void> DirectoryReader::CheckEntry(const ZipMember& member, uint32_t attri
   return {};
 }
 
-// Readers that ignore case, or take the first or the last of two, must see the same members.
+// Readers that ignore case (where names are paths), or take the first or the last of two, must see the
+// same members.
 Result<void> DirectoryReader::CheckNames() const {
-  std::unordered_set<std::string> folded;
+  const bool fold = names_ == ZipNames::kPaths;
+  std::unordered_set<std::string> seen;
   for (const ZipMember& member : members_) {
-    if (!folded.insert(FoldCase(member.name)).second) {
-      return MemberError(member.name,
-                         "is there twice (names that differ only in case count as one)");
+    if (!seen.insert(fold ? FoldCase(member.name) : member.name).second) {
+      return MemberError(member.name, fold ? "is there twice (names that differ only in case count as one)"
+                                           : "is there twice");
     }
   }
   return {};
@@ -455,8 +459,8 @@ Result<std::vector<ZipMember>> DirectoryReader::Read() {
 }  // namespace
 
 Result<std::vector<ZipMember>> ReadZipDirectory(const InputFile& file, int64_t begin,
-                                                int64_t length) {
-  return DirectoryReader(file, begin, length).Read();
+                                                int64_t length, ZipNames names) {
+  return DirectoryReader(file, begin, length, names).Read();
 }
 
 }  // namespace ckmap
