@@ -22,6 +22,9 @@ void AddCommon(CLI::App& app, CompilerArgs& args) {
 
 void AddTestOptions(CLI::App& app, TestArgs& tests) {
   app.add_option("--filter", tests.filter, "Only tests whose name holds this text")->type_name("TEXT");
+  app.add_flag("--mutate", tests.mutate, "Change each rule in small ways, and tell which changes no test notices");
+  app.add_option("--manifests", tests.manifests, "With --mutate: a folder with NAME.source.json and NAME.target.json of the networks that a pack is verified on")->type_name("DIR");
+  app.add_option("--min-score", tests.min_score, "With --mutate: exit with 1 if a score is below this many percent")->type_name("PERCENT")->check(CLI::Range(0.0, 100.0));
 }
 
 int Run(CLI::App& app, int argc, char** argv) {

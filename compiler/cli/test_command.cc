@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "compiler/cli/commands.h"
+#include "compiler/testing/mutation.h"
 #include "compiler/testing/suite.h"
 #include "compiler/testing/test_report.h"
 #include "runtime/base/file.h"
@@ -56,6 +57,30 @@ int RunTests(const CompilerArgs& args, const TestArgs& tests, const std::vector<
   return CountFailed(files) > 0 ? static_cast<int>(ErrorCode::kMismatch) : 0;
 }
 
+int Mutate(const CompilerArgs& args, const TestArgs& tests, const std::vector<Suite>& suites) {
+  Result<BindOptions> options = OptionsOf(args);
+  if (!options) return PrintError(options.error());
+  const MutationOptions mutation{PackPath(args.includes), *std::move(options), tests.manifests};
+  std::vector<MutationResult> results;
+  bool low = false;
+  for (const Suite& suite : suites) {
+    for (const SuiteFile& file : suite.files) {
+      const CompileResult compiled = Compile(file.path, {mutation.pack_path, {}, {}, false});
+      if (compiled.plan) continue;
+      PrintDiagnostics(compiled, args);
+      return ExitCode(compiled);
+    }
+  }
+  for (const Suite& suite : suites) {
+    Result<MutationResult> result = RunMutations(suite, mutation);
+    if (!result) return PrintError(result.error());
+    low = low || result->score() < tests.min_score;
+    results.push_back(*std::move(result));
+  }
+  fmt::print("{}", args.format == "json" ? RenderMutationsJson(results) : RenderMutations(results, {UseColor(args.color, STDOUT_FILENO)}));
+  return low ? static_cast<int>(ErrorCode::kMismatch) : 0;
+}
+
 }  // namespace
 
 int TestCommand(const CompilerArgs& args, const TestArgs& tests) {
@@ -69,7 +94,7 @@ int TestCommand(const CompilerArgs& args, const TestArgs& tests) {
     if (!suite) return PrintError(suite.error());
     suites.push_back(*std::move(suite));
   }
-  return RunTests(args, tests, suites);
+  return tests.mutate ? Mutate(args, tests, suites) : RunTests(args, tests, suites);
 }
 
 }  // namespace ckmap

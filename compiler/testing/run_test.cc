@@ -9,6 +9,7 @@
 
 #include "compiler/testing/memory_files.h"
 #include "runtime/base/text.h"
+#include "runtime/bind/computed_node.h"
 #include "runtime/exec/cast.h"
 #include "runtime/exec/executor.h"
 #include "runtime/report/element_reader.h"
@@ -203,10 +204,10 @@ class Runner {
 
   static std::string MadeBy(const BoundPlan& bound, const BoundTensor& tensor) {
     std::string sources, ops;
-    for (const BoundInput& input : tensor.inputs) {
-      const std::string name = QuoteName(bound.source[input.source].name);
+    ForEachSource(tensor, [&](size_t source) {
+      const std::string name = QuoteName(bound.source[source].name);
       if (sources.find(name) == std::string::npos) sources += (sources.empty() ? "" : ", ") + name;
-    }
+    });
     for (const std::string& op : tensor.ops) ops += " | " + op;
     return fmt::format("it is made by {}{}{}{}", tensor.rule, sources.empty() ? "" : ": ", sources, ops);
   }
