@@ -10,7 +10,8 @@ find runtime compiler -name '*.h' -o -name '*.cc' | grep -v '_test\.cc$' | LC_AL
     for (i in compiler) rank["compiler/" compiler[i]] = 100 + i
     rank["runtime"] = 50     # runtime/runtime.h: all of the library
     rank["compiler"] = 110   # compiler/compiler.h: from text to a plan
-    rank["compiler/testing"] = 115
+    split("testing suggest doc lsp", tools)  # what an author uses beside the compiler
+    for (i in tools) rank["compiler/" tools[i]] = 110 + i
     rank["compiler/cli"] = 120
   }
   function layer(path, parts, n) {

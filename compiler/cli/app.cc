@@ -1,11 +1,14 @@
 #include "compiler/cli/app.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "compiler/cli/commands.h"
+#include "compiler/lsp/server.h"
 
 namespace ckmap {
 namespace {
@@ -48,6 +51,10 @@ int Run(CLI::App& app, int argc, char** argv) {
   format->add_flag("--check", only_check, "Change nothing: name the files that would change, exit code 1 if there are any");
   format->add_flag("--stdout", to_stdout, "Print the result instead of changing the file");
   format->add_option("--color", args.color, "Colour: auto, always or never")->check(CLI::IsMember({"auto", "always", "never"}));
+  CLI::App* language_server = app.add_subcommand("lsp", "Serve an editor: the language server protocol on standard input and output");
+  language_server->add_option("-I", args.includes, "Look for packs in this folder too")->type_name("DIR")->allow_extra_args(false);
+  bool stdio = true;  // editors say so; there is no other way
+  language_server->add_flag("--stdio", stdio)->group("");
   CLI::App* explain = app.add_subcommand("explain", "Say what a code of a message means");
   explain->add_option("CODE", code, "As CK0301")->required();
   TestArgs tests;
@@ -76,6 +83,7 @@ int Run(CLI::App& app, int argc, char** argv) {
   if (check->parsed()) return CheckCommand(args);
   if (format->parsed()) return FormatCommand(args, only_check, to_stdout);
   if (test->parsed() || pack_test->parsed()) return TestCommand(args, tests);
+  if (language_server->parsed()) return lsp::ServeLanguage(STDIN_FILENO, STDOUT_FILENO, PackPath(args.includes));
   if (explain->parsed()) return ExplainCommand(code);
   if (list->parsed()) return PackListCommand(args);
   if (show->parsed()) return PackShowCommand(args, pack);
