@@ -284,7 +284,7 @@ class Walker {
       AddOutline(outline, Kind::kMigration, migration->name.text, span, migration->name.span).detail =
           migration->from.text + " → " + migration->to.text;
     } else if (const auto* test = std::get_if<ast::TestBlock>(&statement.kind)) {
-      AddOutline(outline, Kind::kTest, test->name, span, span);
+      AddOutline(outline, Kind::kTest, test->name.text, span, test->name.span);
     }
   }
 
