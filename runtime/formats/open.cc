@@ -16,6 +16,7 @@
 #include "runtime/formats/ms_ckpt.h"
 #include "runtime/formats/ms_crypto.h"
 #include "runtime/formats/npz.h"
+#include "runtime/formats/onnx.h"
 #include "runtime/formats/safetensors.h"
 #include "runtime/formats/shard_index.h"
 #include "runtime/formats/spec.h"
@@ -46,7 +47,7 @@ constexpr std::array<Format, 2> kMindSporeFormats = {{
      [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenMindIr(std::move(source)); }},
 }};
 
-constexpr std::array<Format, 9> kFormats = {{
+constexpr std::array<Format, 10> kFormats = {{
     {"safetensors", [](const Glance& glance) { return LooksLikeSafetensors(glance.source.file()); },
      [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenSafetensors(source->path()); }},
     {"torch zip", [](const Glance& glance) { return LooksLikeTorchZip(glance.head) && !LooksLikeNpz(glance.head); },
@@ -67,6 +68,8 @@ constexpr std::array<Format, 9> kFormats = {{
      [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenNpy(source->path()); }},
     {"GGUF", [](const Glance& glance) { return LooksLikeGguf(glance.head); },
      [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenGguf(source->path()); }},
+    {"ONNX", [](const Glance& glance) { return LooksLikeOnnx(glance.source); },
+     [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenOnnx(std::move(source)); }},
     kMindSporeFormats[0],
     kMindSporeFormats[1],
 }};
@@ -88,7 +91,7 @@ Error Unknown(const ByteSource& source, std::string_view head) {
   if (LooksLikeMsStrategy(source)) {
     return Bad(path, "is a parallel strategy of MindSpore, not weights (both end in .ckpt)");
   }
-  return Bad(path, "is no checkpoint that is known: safetensors, torch (zip, legacy, tar), MindSpore .ckpt or MindIR, npz, npy, GGUF");
+  return Bad(path, "is no checkpoint that is known: safetensors, torch (zip, legacy, tar), MindSpore .ckpt or MindIR, npz, npy, GGUF, ONNX");
 }
 
 Result<std::string> ReadHead(const ByteSource& source) {

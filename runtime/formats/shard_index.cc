@@ -14,6 +14,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/text.h"
+#include "runtime/formats/contained_path.h"
 #include "runtime/formats/json_strict.h"
 #include "runtime/formats/sharded_checkpoint.h"
 #include "runtime/formats/tensor_name.h"
@@ -26,29 +27,14 @@ namespace ondemand = simdjson::ondemand;
 
 constexpr std::string_view kMindSporeIndex = "param_name_map.json";
 constexpr std::string_view kMindSporeExtra = "hyper_param.safetensors";
-constexpr std::array<std::string_view, 9> kEndings = {".safetensors", ".ckpt", ".bin", ".pt", ".pth", ".mindir",
-                                                    ".npz", ".npy", ".gguf"};
+constexpr std::array<std::string_view, 10> kEndings = {".safetensors", ".ckpt", ".bin", ".pt", ".pth", ".mindir",
+                                                    ".npz", ".npy", ".gguf", ".onnx"};
 constexpr size_t kMaxShards = 10'000;
 
 Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
 
 Error BadJson(simdjson::error_code error) {
   return Bad(fmt::format("not a valid index: {}", simdjson::error_message(error)));
-}
-
-std::string ShardNameProblem(std::string_view file) {
-  if (file.empty()) return "is empty";
-  if (!TensorNameProblem(file).empty()) return "is no usable file name";
-  if (file[0] == '/') return "is absolute; shards lie in the folder of the index";
-  if (file.find('\\') != std::string_view::npos) return "holds a backslash";
-  if (file.find(':') != std::string_view::npos) return "holds a colon";
-  for (size_t begin = 0; begin <= file.size();) {
-    const size_t end = std::min(file.find('/', begin), file.size());
-    const std::string_view part = file.substr(begin, end - begin);
-    if (part.empty() || part == "." || part == "..") return "leads out of the folder of the index";
-    begin = end + 1;
-  }
-  return "";
 }
 
 class IndexParser {
@@ -122,7 +108,7 @@ class IndexParser {
       mistakes_.Add(fmt::format("tensor {}: its file is not given as text", QuoteName(name)));
       return {};
     }
-    if (const std::string problem = ShardNameProblem(file); !problem.empty()) {
+    if (const std::string problem = ContainedPathProblem(file); !problem.empty()) {
       mistakes_.Add(fmt::format("tensor {}: the file {} {}", QuoteName(name), QuoteName(file), problem));
       return {};
     }
@@ -135,16 +121,6 @@ class IndexParser {
   std::vector<IndexedTensor> tensors_;
   MistakeList mistakes_;
 };
-
-// Whether every folder on the way to `file` is really below `folder`, links followed.
-bool StaysInside(const fs::path& folder, const std::string& file) {
-  std::error_code error;
-  const fs::path root = fs::canonical(folder, error);
-  if (error) return false;
-  const fs::path parent = fs::canonical((folder / file).parent_path(), error);
-  if (error) return true;  // it does not exist, which is told in other words
-  return std::mismatch(root.begin(), root.end(), parent.begin(), parent.end()).first == root.end();
-}
 
 // The tensors of each shard must be those that the index gives it, and no others.
 Result<void> CheckAgainstIndex(const std::vector<IndexedTensor>& tensors, const std::vector<Shard>& shards) {
@@ -269,7 +245,7 @@ Result<std::unique_ptr<Checkpoint>> OpenShardIndex(const std::string& index_path
   if (files.empty()) return Bad(index_path + ": names no tensor");
   MistakeList mistakes;
   for (const std::string& file : files) {
-    if (!StaysInside(folder, file)) {
+    if (!FolderStaysInside(folder, file)) {
       mistakes.Add(fmt::format("the shard {} lies outside the folder of the index", QuoteName(file)));
     } else if (!fs::exists(folder / file, ignored)) {
       mistakes.Add(fmt::format("the shard {} is not there", QuoteName(file)));

@@ -18,6 +18,11 @@ Result<const ZipArchive*> StoredCheckpoint::AddArchive(const InputFile& file, in
   return archives_.back().get();
 }
 
+const ByteSource& StoredCheckpoint::AddBytes(std::unique_ptr<ByteSource> bytes) {
+  bytes_.push_back(std::move(bytes));
+  return *bytes_.back();
+}
+
 uint32_t StoredCheckpoint::AddSource(std::unique_ptr<StorageSource> source) {
   sources_.push_back(std::move(source));
   return static_cast<uint32_t>(sources_.size() - 1);
@@ -68,6 +73,7 @@ Result<void> StoredCheckpoint::VerifyStorage(uint32_t storage) const {
 
 Result<void> StoredCheckpoint::CheckUnchanged() const {
   for (const auto& file : files_) CKMAP_RETURN_IF_ERROR(file->CheckUnchanged());
+  for (const auto& bytes : bytes_) CKMAP_RETURN_IF_ERROR(bytes->file().CheckUnchanged());
   return {};
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "runtime/base/file.h"
+#include "runtime/formats/byte_source.h"
 #include "runtime/formats/checkpoint.h"
 #include "runtime/formats/storage_source.h"
 #include "runtime/formats/zip_archive.h"
@@ -25,6 +26,7 @@ class StoredCheckpoint : public Checkpoint {
   Result<const InputFile*> AddFile(const std::string& path);
   Result<const ZipArchive*> AddArchive(const InputFile& file, int64_t begin, int64_t length,
                                         ZipNames names = ZipNames::kPaths);
+  const ByteSource& AddBytes(std::unique_ptr<ByteSource> bytes);
   uint32_t AddSource(std::unique_ptr<StorageSource> source);
   void ReplaceSource(uint32_t storage, std::unique_ptr<StorageSource> source);
   const StorageSource& source(uint32_t storage) const { return *sources_[storage]; }
@@ -53,6 +55,7 @@ class StoredCheckpoint : public Checkpoint {
  private:
   std::string_view format_;
   std::vector<std::unique_ptr<InputFile>> files_;
+  std::vector<std::unique_ptr<ByteSource>> bytes_;
   std::vector<std::unique_ptr<ZipArchive>> archives_;
   std::vector<std::unique_ptr<StorageSource>> sources_;  // by storage
 };

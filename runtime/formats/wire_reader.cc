@@ -43,6 +43,17 @@ Result<uint64_t> WireReader::Varint(int64_t& position, int64_t end) {
   return Bad(start, "a number takes more than 10 bytes");
 }
 
+Result<uint64_t> WireReader::Fixed(WireType type, int64_t& position, int64_t end) {
+  const int bytes = type == WireType::kFixed32 ? 4 : 8;
+  if (end - position < bytes) return Bad(position, "a fixed number is cut short");
+  uint64_t value = 0;
+  for (int i = 0; i < bytes; ++i) {
+    CKMAP_ASSIGN_OR_RETURN(const std::byte byte, Byte(position++));
+    value |= std::to_integer<uint64_t>(byte) << (8 * i);
+  }
+  return value;
+}
+
 Result<WireField> WireReader::Key(int64_t& position, int64_t end, bool& ends_group) {
   const int64_t start = position;
   CKMAP_ASSIGN_OR_RETURN(const uint64_t key, Varint(position, end));
@@ -68,12 +79,7 @@ Result<void> WireReader::Payload(WireField& field, int64_t& position, int64_t en
     }
     case WireType::kFixed32:
     case WireType::kFixed64: {
-      const int bytes = field.type == WireType::kFixed32 ? 4 : 8;
-      if (end - position < bytes) return Bad(start, "a fixed number is cut short");
-      for (int i = 0; i < bytes; ++i) {
-        CKMAP_ASSIGN_OR_RETURN(const std::byte byte, Byte(position++));
-        field.value |= std::to_integer<uint64_t>(byte) << (8 * i);
-      }
+      CKMAP_ASSIGN_OR_RETURN(field.value, Fixed(field.type, position, end));
       return {};
     }
     case WireType::kBytes: {

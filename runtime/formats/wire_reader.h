@@ -41,6 +41,9 @@ class WireReader {
   // A varint, of at most 10 bytes and 64 bits; needless bytes are taken.
   Result<uint64_t> Varint(int64_t& position, int64_t end);
 
+  // A number of type kFixed32 or kFixed64.
+  Result<uint64_t> Fixed(WireType type, int64_t& position, int64_t end);
+
   // The payload of a kBytes field as text; kMalformed if it is longer than `max_bytes`.
   Result<std::string> Text(const WireField& field, int64_t max_bytes);
 

@@ -273,8 +273,15 @@ def make_onnx():
     nested = helper.make_node("If", ["cond"], ["z"], then_branch=branch, else_branch=branch)
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3])
     save("nodes.onnx", graph_of(proto({"w": sample("f4", (3, 2))}), [constant, floats, ints, nested], [x]),
-         {"w": sample("f4", (3, 2)), "shape_of": sample("f4", (2, 2)), "sub.w": sample("f4", (2,))},
+         {"w": sample("f4", (3, 2)), "shape_of": sample("f4", (2, 2)), "z/then_branch/sub.w": sample("f4", (2,)),
+          "z/else_branch/sub.w": sample("f4", (2,))},
          "Constant nodes, a graph inside of a node, inputs")
+
+    weight = helper.make_tensor_value_info("w", TensorProto.FLOAT, [3, 2])
+    save("inputs.onnx", graph_of([], [], [x, weight]), {}, "no initializers: parameters are inputs", unreadable=["w"])
+    model = helper.make_model(graph_of(proto({"w": sample("f4", (3, 2))})), producer_name="fixtures")
+    helper.set_model_props(model, {"task": "größe"})
+    save("metadata.onnx", None, {"w": sample("f4", (3, 2))}, "metadata", model=model)
 
     dense = numpy_helper.from_array(sample("f4", (2, 2)), "dense")
     values = helper.make_tensor("sparse", TensorProto.FLOAT, [2], [1.0, 2.0])

@@ -205,7 +205,136 @@ def gguf_files():
         {"w": np.zeros((3, 0), "f4"), "v": array})
 
 
-MAKERS = {"numpy": numpy_files, "gguf": gguf_files}
+# ---- ONNX
+
+def varint(value):
+    value &= (1 << 64) - 1
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes(out + bytes([value]))
+
+
+def field(number, value):
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    value = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def fixed(number, value):
+    return varint(number << 3 | (5 if len(value) == 4 else 1)) + value
+
+
+FLOATS = np.arange(6, dtype="<f4").tobytes()
+
+
+def proto(name="w", dims=(2, 3), kind=1, raw=FLOATS, extra=b""):
+    out = b"".join(field(1, d) for d in dims)
+    out += field(2, kind) if kind is not None else b""
+    out += field(8, name) if name is not None else b""
+    return out + (field(9, raw) if raw is not None else b"") + extra
+
+
+def external(location, offset=None, length=None):
+    out = b""
+    for key, value in (("location", location), ("offset", offset), ("length", length)):
+        if value is not None:
+            out += field(13, field(1, key) + field(2, str(value)))
+    return out + field(14, 1)
+
+
+def model(*initializers, graph=b"", front=field(1, 8), back=b""):
+    return front + field(7, b"".join(field(5, i) for i in initializers) + graph) + back
+
+
+def onnx_files():
+    array = np.arange(6, dtype="<f4").reshape(2, 3)
+    ints = np.arange(6, dtype="<i4").reshape(2, 3)
+    nested = b""
+    for _ in range(300):
+        nested = field(1, field(2, "y") + field(4, "If") + field(5, field(1, "b") + field(6, nested)))
+    constant = lambda value, output="c": field(1, (field(2, output) if output else b"") + field(4, "Constant") +
+                                               field(5, field(1, "value") + field(5, value)))
+    bad = {
+        "raw_short": ("raw_data one byte short", model(proto(raw=FLOATS[:-1]))),
+        "raw_long": ("raw_data four bytes long", model(proto(raw=FLOATS + b"\0" * 4))),
+        "raw_none": ("no data", model(proto(raw=None))),
+        "raw_twice": ("two raw_data", model(proto(extra=field(9, FLOATS)))),
+        "raw_and_numbers": ("raw_data and float_data", model(proto(extra=field(4, FLOATS)))),
+        "raw_and_external": ("raw_data and external data", model(proto(extra=external("x.bin")))),
+        "numbers_short": ("five floats for six elements", model(proto(raw=None, extra=field(4, FLOATS[:20])))),
+        "numbers_long": ("seven floats for six elements", model(proto(raw=None, extra=field(4, FLOATS + b"\0" * 4)))),
+        "numbers_cut": ("a packed run that ends within a float", model(proto(raw=None, extra=field(4, FLOATS[:22])))),
+        "numbers_two": ("floats and integers", model(proto(raw=None, extra=field(4, FLOATS) + field(5, 1)))),
+        "numbers_field": ("integers for a float tensor", model(proto(raw=None, extra=field(5, bytes(6))))),
+        "numbers_wire": ("float_data as varints", model(proto(raw=None, extra=field(4, 1) * 6))),
+        "range_u8": ("a u8 of 256", model(proto(kind=2, raw=None, extra=field(5, bytes(5) + varint(256))))),
+        "range_i8": ("an i8 of -129", model(proto(kind=3, raw=None, extra=field(5, bytes(5) + varint(-129))))),
+        "range_bool": ("a bool of 2", model(proto(kind=9, raw=None, extra=field(5, bytes(5) + varint(2))))),
+        "range_f16": ("the bits of an f16 beyond 16", model(proto(kind=10, raw=None, extra=field(5, bytes(5) + varint(65536))))),
+        "range_i32": ("an i32 of 2^31", model(proto(kind=6, raw=None, extra=field(5, bytes(5) + varint(1 << 31))))),
+        "varint_long": ("a number of eleven bytes", model(proto(kind=7, raw=None, extra=field(7, b"\x80" * 10 + b"\1" + bytes(5))))),
+        "varint_cut": ("a packed run that ends within a number", model(proto(kind=7, raw=None, extra=field(7, bytes(5) + b"\x80")))),
+        "dims_negative": ("a negative axis", model(proto(dims=(-2, 3)))),
+        "dims_huge": ("sizes whose product overflows", model(proto(dims=(1 << 40, 1 << 40)))),
+        "dims_wrap": ("sizes whose bytes are 0 after overflow", model(proto(dims=(1 << 31, 1 << 31), raw=b""))),
+        "dims_many": ("1,000 axes", model(proto(dims=(1,) * 1000))),
+        "dims_wire": ("dims as fixed numbers", model(proto(dims=(), extra=fixed(1, b"\2\0\0\0")))),
+        "promise": ("a promise of 2^40 numbers", model(proto(dims=(1 << 40,), raw=None, extra=field(4, FLOATS)))),
+        "type_0": ("no element type", model(proto(kind=None))),
+        "type_99": ("an unknown element type", model(proto(kind=99))),
+        "type_twice": ("two element types", model(proto(extra=field(2, 6)))),
+        "name_none": ("no name", model(proto(name=None))),
+        "name_twice": ("two names in one tensor", model(proto(extra=field(8, "v")))),
+        "name_same": ("two tensors of one name", model(proto(), proto())),
+        "name_control": ("a name that steers a terminal", model(proto(name="w\x1b[2J"))),
+        "name_utf8": ("a name that is no UTF-8", model(proto(name=b"\xff"))),
+        "name_long": ("a name of 70,000 bytes", model(proto(name="w" * 70000))),
+        "segment": ("a tensor in segments", model(proto(extra=field(3, b"")))),
+        "location_2": ("data in the unknown place 2", model(proto(extra=field(14, 2)))),
+        "graph_twice": ("two graphs", model(proto(), back=field(7, field(5, proto("v"))))),
+        "graph_wire": ("a graph that is a number", field(1, 8) + field(7, b"") + field(7, 5)),
+        "node_wire": ("a node that is a number", model(proto(), graph=field(1, 5))),
+        "nested": ("300 graphs within graphs", model(proto(), graph=nested)),
+        "constant_same": ("a constant of an initializer's name", model(proto("c"), graph=constant(proto()))),
+        "constant_unnamed": ("a constant without an output", model(graph=constant(proto(), ""))),
+        "cut": ("a graph longer than the file", model(proto())[:-3]),
+        "group": ("a group without an end", model(proto(), graph=varint(99 << 3 | 3))),
+        "external_none": ("external data without a file", model(proto(raw=None, extra=field(14, 1)))),
+        "external_up": ("external data in the folder above", model(proto(raw=None, extra=external("../index.json")))),
+        "external_down_up": ("external data in the folder above, the long way", model(proto(raw=None, extra=external("a/../../index.json")))),
+        "external_abs": ("external data in /etc/passwd", model(proto(raw=None, extra=external("/etc/passwd")))),
+        "external_proc": ("external data in /proc/self/environ, through ./", model(proto(raw=None, extra=external("./proc")))),
+        "external_back": ("external data behind a backslash", model(proto(raw=None, extra=external("..\\index.json")))),
+        "external_nul": ("a file's name with a zero byte", model(proto(raw=None, extra=external("a\0b")))),
+        "external_self_long": ("external data beyond the end of the file", model(proto(raw=None, extra=external("external_good.bin", 8)))),
+        "external_offset": ("an offset of 2^64", model(proto(raw=None, extra=external("external_good.bin", 1 << 64)))),
+        "external_wraps": ("an offset that overflows with the length", model(proto(raw=None, extra=external("external_good.bin", (1 << 64) - 8)))),
+        "external_minus": ("a negative offset", model(proto(raw=None, extra=external("external_good.bin", -4)))),
+        "external_length": ("another length than the shape has", model(proto(raw=None, extra=external("external_good.bin", 0, 20)))),
+        "external_twice": ("two locations", model(proto(raw=None, extra=external("external_good.bin") + external("v.bin")))),
+        "external_missing": ("a file that is not there: the tensor is only listed", model(proto(raw=None, extra=external("missing.bin")))),
+        "external_folder": ("a folder as the file", model(proto(raw=None, extra=external("folder")))),
+    }
+    for name, (why, data) in bad.items():
+        put(f"onnx/{name}.onnx", data, why)
+    put("onnx/folder/kept.txt", b"", "an empty file that is no checkpoint")
+    with open(os.path.join(ROOT, "onnx", "external_good.bin"), "wb") as file:
+        file.write(FLOATS)
+    put("onnx/external_good.onnx", model(proto(raw=None, extra=external("external_good.bin", 0, 24))), "external data", "accept", {"w": array})
+    put("onnx/unpacked.onnx", model(proto(raw=None, extra=b"".join(fixed(4, FLOATS[i:i + 4]) for i in range(0, 24, 4)))),
+        "floats one by one", "accept", {"w": array})
+    put("onnx/mixed.onnx", model(proto(kind=6, raw=None, extra=field(5, 0) + field(5, bytes([1, 2])) + field(5, b"") + field(5, 3) + field(5, bytes([4, 5])))),
+        "integers one by one and packed", "accept", {"w": ints})
+    put("onnx/packed_dims.onnx", model(proto(dims=(), extra=field(1, bytes([2, 3])))), "dims packed, behind the data", "accept", {"w": array})
+    put("onnx/unknown.onnx", model(proto(extra=field(500, b"x")), graph=field(501, 3), back=field(502, b"y")),
+        "fields of later versions", "accept", {"w": array})
+    put("onnx/nested.onnx.ok", model(proto(), graph=constant(proto("inner"))), "a constant", "accept", {"w": array, "c": array})
+
+
+MAKERS = {"numpy": numpy_files, "gguf": gguf_files, "onnx": onnx_files}
 
 
 if __name__ == "__main__":

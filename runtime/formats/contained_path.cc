@@ -1,0 +1,44 @@
+#include "runtime/formats/contained_path.h"
+
+#include <algorithm>
+
+#include "runtime/formats/tensor_name.h"
+
+namespace ckmap {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool IsInside(const fs::path& folder, const fs::path& path) {
+  std::error_code error;
+  const fs::path root = fs::canonical(folder, error);
+  if (error) return false;
+  const fs::path real = fs::canonical(path, error);
+  if (error) return true;  // it does not exist, which is told in other words
+  return std::mismatch(root.begin(), root.end(), real.begin(), real.end()).first == root.end();
+}
+
+}  // namespace
+
+std::string ContainedPathProblem(std::string_view path) {
+  if (path.empty()) return "is empty";
+  if (!TensorNameProblem(path).empty()) return "is no usable file name";
+  if (path[0] == '/') return "is absolute; it must lie in the same folder";
+  if (path.find('\\') != std::string_view::npos) return "holds a backslash";
+  if (path.find(':') != std::string_view::npos) return "holds a colon";
+  for (size_t begin = 0; begin <= path.size();) {
+    const size_t end = std::min(path.find('/', begin), path.size());
+    const std::string_view part = path.substr(begin, end - begin);
+    if (part.empty() || part == "." || part == "..") return "leads out of the folder";
+    begin = end + 1;
+  }
+  return "";
+}
+
+bool FolderStaysInside(const fs::path& folder, const std::string& file) {
+  return IsInside(folder, (folder / file).parent_path());
+}
+
+bool FileStaysInside(const fs::path& folder, const std::string& file) { return IsInside(folder, folder / file); }
+
+}  // namespace ckmap
