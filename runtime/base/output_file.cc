@@ -170,8 +170,11 @@ Result<void> OutputSet::GiveNames(const PublishOptions& options) {
   CKMAP_RETURN_IF_ERROR(MakeFolders());
   // Nobody may ever read the old record of completeness with new files.
   if (options.force && files_.size() > 1) {
-    for (size_t i = files_.size(); i-- > 0;) CKMAP_RETURN_IF_ERROR(Withdraw(files_[i]));
-    if (options.fsync) CKMAP_RETURN_IF_ERROR(Sync());
+    for (size_t i = files_.size(); i-- > 0;) {
+      CKMAP_RETURN_IF_ERROR(Withdraw(files_[i]));
+      const bool record_or_all = i + 1 == files_.size() || i == 0;
+      if (record_or_all && options.fsync) CKMAP_RETURN_IF_ERROR(Sync());
+    }
   }
   for (size_t i = 0; i < files_.size(); ++i) {
     const bool closes_set = i > 0 && i + 1 == files_.size();

@@ -9,7 +9,7 @@
 //                                  library which tries it takes its other way; memory that is executable is refused
 //
 // What is open stays open, so that standard output, a terminal and a debugger's log work on. It is entered
-// before the first thread is started and costs about a tenth of a millisecond.
+// before the first thread is started and costs less than a millisecond.
 #pragma once
 
 #include <string>

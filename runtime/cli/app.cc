@@ -1,5 +1,6 @@
 #include "runtime/cli/app.h"
 
+#include <execinfo.h>
 #include <unistd.h>
 
 #include <exception>
@@ -324,6 +325,9 @@ int OutOfMemory() {
 
 int RunCkmap(int argc, const char* const* argv) {
   IgnoreWriteSignals();
+  // The C library loads what it unwinds with when an exception first passes it. By then there may be no memory.
+  void* frame = nullptr;
+  (void)::backtrace(&frame, 1);
   try {
     return Program().Run(argc, argv);
   } catch (const std::bad_alloc&) {

@@ -1,0 +1,50 @@
+// `faults KIND [COUNT]`: the whole of one kind of fault over all scenarios, with its figures; see README.md.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <string>
+
+#include "tests/faults/loops.h"
+#include "tests/faults/tracer.h"
+#include "tests/support/temp_folder.h"
+
+namespace ckmap::faults {
+namespace {
+
+constexpr uint64_t kSeed = 20;
+
+int ForAll(const std::function<Tally(const Scenario&)>& loop) {
+  const TempFolder folder;
+  if (!PrepareInputs(CKMAP_PROGRAMS, CKMAP_SOURCE_DIR, folder.path())) return 2;
+  bool ok = true;
+  size_t runs = 0;
+  for (const auto& scenario : AllScenarios(CKMAP_PROGRAMS, folder.path())) {
+    const Tally tally = loop(*scenario);
+    std::printf("%-36s %s\n", scenario->name().c_str(), tally.Line().c_str());
+    std::fflush(stdout);
+    ok = ok && tally.wrong.empty();
+    runs += tally.runs;
+  }
+  std::printf("%zu runs, %s\n", runs, ok ? "all as promised" : "WRONG");
+  return ok ? 0 : 1;
+}
+
+int Main(int argc, char** argv) {
+  const std::string kind = argc > 1 ? argv[1] : "";
+  const size_t count = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 0;
+  const auto or_else = [&](size_t value) { return count > 0 ? count : value; };
+  if (kind == "calls") return ForAll([&](const Scenario& s) { return SystemCallFaults(s, or_else(1)); });
+  if (kind == "kill") return ForAll([&](const Scenario& s) { return KillAtEachCall(s, or_else(1)); });
+  if (kind == "kill-random") return ForAll([&](const Scenario& s) { return KillAtRandom(s, or_else(125), kSeed); });
+  if (kind == "memory") return ForAll([&](const Scenario& s) { return AllocationFaults(s, CKMAP_SHIM, or_else(1)); });
+  if (kind == "power") return ForAll([&](const Scenario& s) { return PowerLoss(s, or_else(50), kSeed); });
+  if (kind == "disk") return ForAll([&](const Scenario& s) { return FullDisk(s); });
+  std::fprintf(stderr, "usage: faults calls|kill|kill-random|memory|power|disk [STEP or COUNT]\n");
+  return 2;
+}
+
+}  // namespace
+}  // namespace ckmap::faults
+
+int main(int argc, char** argv) { return ckmap::faults::Main(argc, argv); }

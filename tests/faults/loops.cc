@@ -1,0 +1,193 @@
+#include "tests/faults/loops.h"
+
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+#include <thread>
+
+#include "tests/faults/tracer.h"
+
+namespace ckmap::faults {
+namespace {
+
+namespace fs = std::filesystem;
+
+size_t CountCalls(const Scenario& scenario) {
+  scenario.Reset();
+  return Trace(scenario.command(), {scenario.folder(), scenario.log(), [](const Call&) { return Verdict{}; }}).calls;
+}
+
+// No kernel fails these in such a way, and the C library ends the program where one does.
+bool CanFail(long number) {
+  return number != SYS_futex && number != SYS_rt_sigaction && number != SYS_rt_sigprocmask && number != SYS_rseq &&
+         number != SYS_set_robust_list && number != SYS_rt_sigreturn;
+}
+
+std::string ErrorName(const Verdict& verdict) {
+  if (verdict.kind == Verdict::Kind::kShorten) return "half";
+  switch (verdict.error) {
+    case EIO: return "EIO";
+    case ENOSPC: return "ENOSPC";
+    case EDQUOT: return "EDQUOT";
+    default: return "EINTR";
+  }
+}
+
+// A run after a crash does its work and cleans up.
+void CheckNextRun(const Scenario& scenario, const std::string& where, Tally& tally) {
+  std::vector<std::string> words = scenario.command();
+  bool forced = false;
+  for (const std::string& word : words) forced = forced || word == "--force";
+  if (!forced) words.emplace_back("--force");
+  if (Run(words, scenario.log()) != 0) return tally.Wrong(where, "the next run fails");
+  if (ReadFolder(scenario.folder() + "/out") != scenario.complete()) {
+    tally.Wrong(where, "after the next run the folder is not as it should be");
+  }
+}
+
+}  // namespace
+
+void Tally::Add(int status) {
+  ++runs;
+  ++exit_codes[WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status)];
+}
+
+void Tally::Wrong(const std::string& where, const std::string& what) {
+  if (wrong.size() < 10) wrong.push_back(where + ": " + what);
+  else wrong.back() = "and more";
+}
+
+std::string Tally::Line() const {
+  std::string line = std::to_string(runs) + " runs; exit codes";
+  for (const auto& [code, count] : exit_codes) line += " " + std::to_string(code) + "×" + std::to_string(count);
+  if (left > 0) line += "; " + std::to_string(left) + " temporary files after SIGKILL, removed by the next run";
+  line += wrong.empty() ? "; all as promised" : "; WRONG:";
+  for (const std::string& text : wrong) line += "\n    " + text;
+  return line;
+}
+
+Tally SystemCallFaults(const Scenario& scenario, size_t step) {
+  Tally tally;
+  const size_t calls = CountCalls(scenario);
+  using Kind = Verdict::Kind;
+  const std::vector<Verdict> verdicts = {
+      {Kind::kFail, EIO}, {Kind::kFail, ENOSPC}, {Kind::kFail, EDQUOT}, {Kind::kFail, EINTR}, {Kind::kShorten, 0}};
+  for (size_t at = 0; at < calls; at += step) {
+    for (const Verdict& verdict : verdicts) {
+      scenario.Reset();
+      std::string name;
+      const auto decide = [&](const Call& call) -> Verdict {
+        if (call.index != at) return {};
+        name = CallName(call.number);
+        return CanFail(call.number) ? verdict : Verdict{};
+      };
+      const TraceResult result = Trace(scenario.command(), {scenario.folder(), scenario.log(), decide});
+      tally.Add(result.status);
+      if (std::string what = scenario.Judge(result.status); !what.empty()) {
+        tally.Wrong("call " + std::to_string(at) + " (" + name + ") gets " + ErrorName(verdict), what);
+      }
+    }
+  }
+  return tally;
+}
+
+Tally KillAtEachCall(const Scenario& scenario, size_t step) {
+  Tally tally;
+  const size_t calls = CountCalls(scenario);
+  for (size_t at = 0; at < calls; at += step) {
+    scenario.Reset();
+    const auto decide = [&](const Call& call) -> Verdict {
+      return {call.index == at ? Verdict::Kind::kKill : Verdict::Kind::kPass, 0};
+    };
+    const TraceResult result = Trace(scenario.command(), {scenario.folder(), scenario.log(), decide});
+    tally.Add(result.status);
+    const std::string where = "SIGKILL at call " + std::to_string(at);
+    if (std::string what = scenario.JudgeKilled(tally.left); !what.empty()) tally.Wrong(where, what);
+    CheckNextRun(scenario, where, tally);
+  }
+  return tally;
+}
+
+Tally KillAtRandom(const Scenario& scenario, size_t count, uint64_t seed) {
+  using Clock = std::chrono::steady_clock;
+  Tally tally;
+  scenario.Reset();
+  const auto start = Clock::now();
+  Run(scenario.command(), scenario.log());
+  const auto whole = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start);
+  std::mt19937_64 random(seed);
+  for (size_t i = 0; i < count; ++i) {
+    scenario.Reset();
+    const std::vector<std::string> words = scenario.command();
+    std::vector<char*> argv;
+    for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
+    argv.push_back(nullptr);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::execv(argv[0], argv.data());
+      ::_exit(127);
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % static_cast<uint64_t>(whole.count() * 5 / 4 + 1)));
+    ::kill(child, SIGKILL);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    tally.Add(status);
+    if (std::string what = scenario.JudgeKilled(tally.left); !what.empty()) tally.Wrong("SIGKILL " + std::to_string(i), what);
+    if (i % 16 == 0) CheckNextRun(scenario, "SIGKILL " + std::to_string(i), tally);
+  }
+  return tally;
+}
+
+Tally AllocationFaults(const Scenario& scenario, const std::string& shim, size_t step) {
+  Tally tally;
+  for (const char* after : {"0", "1"}) {  // alone; with all that follow
+    for (size_t at = 1;; at += step) {
+      scenario.Reset();
+      std::vector<std::string> words = {"/usr/bin/env", "LD_PRELOAD=" + shim, "CKMAP_FAIL_ALLOCATION=" + std::to_string(at),
+                                        std::string("CKMAP_FAIL_AFTER=") + after,
+                                        "CKMAP_FAIL_TOLD=" + scenario.folder() + "/told"};
+      for (const std::string& word : scenario.command()) words.push_back(word);
+      const std::string told = scenario.folder() + "/told";
+      std::error_code ignored;
+      fs::remove(told, ignored);
+      const int code = Run(words, scenario.log());
+      // Empty: the program needs fewer allocations.
+      if (!fs::exists(told) || fs::file_size(told) == 0) break;
+      const int status = code < 0 ? SIGABRT : code << 8;
+      tally.Add(status);
+      const std::string where = "allocation " + std::to_string(at) + (*after == '1' ? " and all that follow" : "");
+      if (std::string what = scenario.Judge(status); !what.empty()) tally.Wrong(where, what);
+    }
+  }
+  return tally;
+}
+
+Tally FullDisk(const Scenario& scenario) {
+  Tally tally;
+  const std::string out = scenario.folder() + "/out";
+  if (!scenario.before().empty()) return tally;  // the old output would have to fit beside the new one
+  for (int kib = 16; kib <= 512; kib += 16) {
+    scenario.Reset();
+    const std::string options = "size=" + std::to_string(kib) + "k";
+    if (::mount("tmpfs", out.c_str(), "tmpfs", 0, options.c_str()) != 0) {
+      tally.Wrong("mount", "a tmpfs cannot be mounted (root is needed)");
+      return tally;
+    }
+    const int code = Run(scenario.command(), scenario.log());
+    tally.Add(code < 0 ? SIGABRT : code << 8);
+    if (code > 0 && code != 4) tally.Wrong(options, "exit code " + std::to_string(code));
+    if (std::string what = scenario.Judge(code < 0 ? SIGABRT : code << 8); !what.empty()) tally.Wrong(options, what);
+    ::umount(out.c_str());
+  }
+  return tally;
+}
+
+}  // namespace ckmap::faults

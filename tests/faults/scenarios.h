@@ -1,0 +1,72 @@
+// Small conversions that faults are let loose on, and what must hold after each.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace ckmap::faults {
+
+// Relative paths in a folder, and what is in the files.
+using Files = std::map<std::string, std::string>;
+Files ReadFolder(const std::string& folder);
+
+// A conversion in a folder of its own: `in/` holds what is read, `out/` what is made.
+class Scenario {
+ public:
+  struct Description {
+    std::string name;
+    std::string source;                      // a path in `in/`
+    std::vector<std::string> options;        // of `ckmap apply PLAN SOURCE --target T`
+    std::string output;                      // a path in `out/`
+    bool replaces = false;                   // an older output is there, of other values
+    std::string command = "apply";
+  };
+
+  // `base` is a folder that PrepareInputs has filled.
+  Scenario(Description description, const std::string& programs, const std::string& base);
+
+  const std::string& name() const { return description_.name; }
+  const std::string& folder() const { return folder_; }
+  std::vector<std::string> command() const;
+  bool flushes() const;  // no --no-fsync, which gives up what power loss would leave
+  std::string log() const { return folder_ + "/log"; }
+  const Files& before() const { return before_; }
+  const Files& complete() const { return complete_; }
+
+  // Puts `out/` back to what it was.
+  void Reset() const;
+
+  // Empty, or what is wrong with the folder now. `status` is the program's, as waitpid tells it.
+  // An output may be as before or complete; nothing else may lie there; sources must be untouched.
+  std::string Judge(int status) const;
+
+  // The same after SIGKILL, where files of temporary names may be left (counted in `left`) and a replaced
+  // set may be gone, but never a mixture that an index calls complete.
+  std::string JudgeKilled(size_t& left) const;
+
+  // Whether names and contents (temporary ones aside) are those of a whole old or new output, or of none.
+  std::string JudgeNames(const Files& out) const;
+
+ private:
+  Description description_;
+  std::string programs_;
+  std::string folder_;
+  Files inputs_;
+  Files before_;    // of out/
+  Files complete_;  // of out/
+};
+
+// Makes sources of every format from examples/quickstart, with plans and targets, in `folder`.
+// False, with a message, if a program fails.
+bool PrepareInputs(const std::string& programs, const std::string& source_tree, const std::string& folder);
+
+// Conversions between all formats that ckmap writes, plain, sharded, encrypted, checksummed, forced.
+std::vector<std::unique_ptr<Scenario>> AllScenarios(const std::string& programs, const std::string& base);
+
+// Runs without a fault; the exit code, or -1 for a signal.
+int Run(const std::vector<std::string>& command, const std::string& log);
+
+}  // namespace ckmap::faults
