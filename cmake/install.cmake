@@ -1,0 +1,20 @@
+# What `cmake --install` puts where: the programs, the libraries with a CMake package, the packs with their rules and plans.
+include(CMakePackageConfigHelpers)
+
+install(TARGETS ckmap ckmapc RUNTIME)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ckmap TYPE INCLUDE)
+# Headers name each other from the top of the tree ("runtime/base/result.h"), so they keep its shape.
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/runtime ${PROJECT_SOURCE_DIR}/compiler
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/ckmap FILES_MATCHING PATTERN "*.h" PATTERN "*.def" PATTERN cli EXCLUDE PATTERN lsp EXCLUDE)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/rules/ DESTINATION ${CMAKE_INSTALL_DATADIR}/ckmap/packs
+  FILES_MATCHING PATTERN "*.ckmap" PATTERN "pack.yaml")
+install(DIRECTORY ${PROJECT_BINARY_DIR}/share/ckmap/packs/ DESTINATION ${CMAKE_INSTALL_DATADIR}/ckmap/packs
+  FILES_MATCHING PATTERN "*.ckplan")
+
+set(ckmap_package ${CMAKE_INSTALL_LIBDIR}/cmake/ckmap)
+install(EXPORT ckmapTargets NAMESPACE ckmap:: DESTINATION ${ckmap_package})
+configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/ckmapConfig.cmake.in ${PROJECT_BINARY_DIR}/ckmapConfig.cmake
+  INSTALL_DESTINATION ${ckmap_package})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/ckmapConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/ckmapConfig.cmake ${PROJECT_BINARY_DIR}/ckmapConfigVersion.cmake
+  DESTINATION ${ckmap_package})
