@@ -7,6 +7,7 @@
 namespace ckmap {
 
 TensorList OpShapes::Join(const TypedOp& op, const TensorList& list) {
+  if (op.spec->kind == OpKind::kComputed) return Combine(op, list);
   SymbolicShape shape = list.items[0].shape;
   const bool stack = op.spec->name == "stack";
   for (const TensorList& item : list.items) {

@@ -123,6 +123,7 @@ class OpChecker {
     switch (arg.type) {
       case ArgType::kInt: return typer_.Expect(expr, ValueType::kInt, what);
       case ArgType::kNumber: return typer_.Expect(expr, ValueType::kFloat, what);
+      case ArgType::kBool: return typer_.Expect(expr, ValueType::kBool, what);
       case ArgType::kText: return typer_.Expect(expr, ValueType::kString, what);
       case ArgType::kDType: return Word(arg, expr, DTypes());
       case ArgType::kWord: return Word(arg, expr, Split(arg.choices, '|'));

@@ -48,6 +48,7 @@ std::optional<size_t> OpShapes::Axis(const TypedOp& op, std::string_view name, s
 }
 
 SymbolicShape OpShapes::Map(const TypedOp& op, const SymbolicShape& shape) {
+  if (op.spec->kind == OpKind::kComputed) return ComputedMap(op, shape);
   const std::string_view name = op.spec->name;
   if (name == "cast") return shape;
   if (name == "reshape") return Reshape(op, shape);

@@ -18,6 +18,17 @@ class OpShapes {
   TensorList Expand(const TypedOp& op, const TensorList& tensor);  // OpArity::kExpand
 
  private:
+  // computed_shapes.cc
+  SymbolicShape ComputedMap(const TypedOp& op, const SymbolicShape& shape);
+  TensorList Combine(const TypedOp& op, const TensorList& list);
+  SymbolicShape Matmul(const TypedOp& op, const TensorList& list, SymbolicShape left, const SymbolicShape& right);
+  SymbolicShape LoraMerge(const TypedOp& op, const TensorList& list, SymbolicShape weight, const SymbolicShape& a,
+                          const SymbolicShape& b);
+  SymbolicShape Scaled(const TypedOp& op, const TensorList& list, SymbolicShape weight, const SymbolicShape& scale);
+  TensorList BatchNorm(const TypedOp& op, const TensorList& list, SymbolicShape weight);
+  SymbolicShape Pointwise(const TypedOp& op, const TensorList& list);
+  void OperandProblem(const TypedOp& op, const TensorList& list, std::string message, std::string help);
+
   // The axis of an argument, counted from the front; nullopt if unknown or reported.
   std::optional<size_t> Axis(const TypedOp& op, std::string_view name, size_t rank, const SymbolicShape& shape,
                              std::optional<int64_t> otherwise = {});

@@ -44,6 +44,12 @@ Result<std::vector<int64_t>> OpCall::IntList(std::string_view name) const {
   return values;
 }
 
+Result<bool> OpCall::Bool(std::string_view name, bool otherwise) const {
+  const plan::Expr* expr = Find(name);
+  if (expr == nullptr) return otherwise;
+  return EvaluateBool(*expr, scope_);
+}
+
 std::string OpCall::Text(std::string_view name, std::string_view otherwise) const {
   const plan::Expr* expr = Find(name);
   return expr == nullptr ? std::string(otherwise) : expr->text();

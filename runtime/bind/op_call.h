@@ -23,6 +23,7 @@ class OpCall {
   Result<int64_t> Int(std::string_view name, int64_t otherwise) const;
   Result<double> Number(std::string_view name, double otherwise) const;
   Result<std::vector<int64_t>> IntList(std::string_view name) const;
+  Result<bool> Bool(std::string_view name, bool otherwise) const;
   std::string Text(std::string_view name, std::string_view otherwise) const;
 
  private:
@@ -34,11 +35,14 @@ class OpCall {
 // What carries an operation out. `text` gets it as it was bound: "permute(1, 0)".
 using MapFunction = Result<TensorValue> (*)(TensorValue tensor, const OpCall& call, std::string& text);
 using ReduceFunction = Result<TensorValue> (*)(const std::vector<Node>& items, const OpCall& call, std::string& text);
+// `operands`: the tensors of the innermost list; for an operation on one tensor, that one.
+using ComputeFunction = Result<Node> (*)(std::vector<TensorValue> operands, const OpCall& call, std::string& text);
 using ExpandFunction = Result<Node> (*)(const TensorValue& tensor, const OpCall& call, std::string& text);
 
 // nullptr: the operation is not of this kind and arity.
 MapFunction FindStructuralMap(std::string_view name);   // structural_ops.cc
 MapFunction FindElementwiseMap(std::string_view name);  // elementwise_ops.cc
+ComputeFunction FindComputed(std::string_view name);    // computed_ops.cc
 ReduceFunction FindListReduce(std::string_view name);   // list_ops.cc
 ExpandFunction FindListExpand(std::string_view name);
 

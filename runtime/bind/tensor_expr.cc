@@ -87,7 +87,20 @@ Result<Node> ApplyOp(const plan::Op& op, Node node, const Scope& scope, size_t p
   CKMAP_CHECK(spec != nullptr);  // the plan was validated
   std::string bound;
   std::function<Result<Node>(Node)> apply;
-  if (spec->arity == OpArity::kMap) {
+  if (spec->kind == OpKind::kComputed) {
+    if (spec->arity == OpArity::kReduce && !node.is_list) {
+      return Wrong(fmt::format("{} takes its operands as a list, but {} is one tensor", op.name(), node.tensor.name));
+    }
+    apply = [&](Node in) -> Result<Node> {
+      std::vector<TensorValue> operands;
+      if (!in.is_list) operands.push_back(std::move(in.tensor));
+      for (Node& item : in.items) operands.push_back(std::move(item.tensor));
+      for (const TensorValue& operand : operands) {
+        if (!Holds(spec->takes, operand.dtype)) return WrongDType(*spec, operand);
+      }
+      return FindComputed(op.name())(std::move(operands), call, bound);
+    };
+  } else if (spec->arity == OpArity::kMap) {
     const MapFunction map = spec->kind == OpKind::kStructural ? FindStructuralMap(op.name()) : FindElementwiseMap(op.name());
     CKMAP_CHECK(map != nullptr);
     apply = [&, map](Node in) -> Result<Node> {

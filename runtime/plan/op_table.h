@@ -33,6 +33,7 @@ enum class ArgType {
   kDType,     // a dtype name
   kWord,      // one of `choices`
   kText,      // a string
+  kBool,      // true or false
 };
 
 struct ArgSpec {

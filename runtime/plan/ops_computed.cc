@@ -1,7 +1,233 @@
 #include "runtime/plan/op_rows.h"
 
 namespace ckmap {
+namespace {
 
-std::span<const OpSpec> ComputedOps() { return {}; }
+// What every computed operation can be told, after its own arguments.
+#define CKMAP_RESULT_ARGS                                \
+  {"to", ArgType::kDType, false, false, "", ""}, {       \
+    "overflow", ArgType::kWord, false, false, "error", "error|saturate|inf" \
+  }
+
+constexpr ArgSpec kResultArgs[] = {CKMAP_RESULT_ARGS};
+constexpr ArgSpec kLoraArgs[] = {{"alpha", ArgType::kNumber, true, false, "", ""},
+                                 {"r", ArgType::kInt, false, false, "rows of lora_A", ""},
+                                 {"rslora", ArgType::kBool, false, false, "false", ""},
+                                 {"fan_in_fan_out", ArgType::kBool, false, false, "false", ""},
+                                 CKMAP_RESULT_ARGS};
+constexpr ArgSpec kWeightNormArgs[] = {{"axis", ArgType::kInt, false, false, "0", ""}, CKMAP_RESULT_ARGS};
+constexpr ArgSpec kBatchNormArgs[] = {{"eps", ArgType::kNumber, true, false, "", ""},
+                                      {"axis", ArgType::kInt, false, false, "0", ""},
+                                      {"give", ArgType::kWord, false, false, "both", "both|weight|bias"},
+                                      {"identity", ArgType::kIntList, false, false, "", ""},
+                                      CKMAP_RESULT_ARGS};
+constexpr ArgSpec kDequantizeArgs[] = {{"to", ArgType::kDType, true, false, "", ""},
+                                       {"block", ArgType::kIntList, false, false, "", ""},
+                                       {"axis", ArgType::kInt, false, false, "", ""},
+                                       {"bits", ArgType::kInt, false, false, "", ""},
+                                       {"overflow", ArgType::kWord, false, false, "error", "error|saturate|inf"}};
+constexpr ArgSpec kQuantizeArgs[] = {{"to", ArgType::kDType, true, false, "", ""},
+                                     {"block", ArgType::kIntList, false, false, "", ""},
+                                     {"axis", ArgType::kInt, false, false, "", ""},
+                                     {"overflow", ArgType::kWord, false, false, "saturate", "error|saturate|inf"}};
+constexpr ArgSpec kInterpolateArgs[] = {
+    {"size", ArgType::kIntList, true, false, "", ""},
+    {"mode", ArgType::kWord, true, false, "", "nearest|nearest_exact|linear|bilinear|bicubic"},
+    {"align_corners", ArgType::kBool, false, false, "false", ""},
+    {"antialias", ArgType::kBool, false, false, "false", ""},
+    CKMAP_RESULT_ARGS};
+constexpr ArgSpec kNormalizeArgs[] = {{"axes", ArgType::kIntList, true, false, "", ""},
+                                      {"eps", ArgType::kNumber, true, false, "", ""},
+                                      {"mode", ArgType::kWord, false, false, "l2", "l2|standardize"},
+                                      CKMAP_RESULT_ARGS};
+constexpr ArgSpec kReduceMeanArgs[] = {{"axis", ArgType::kInt, true, false, "", ""}, CKMAP_RESULT_ARGS};
+#undef CKMAP_RESULT_ARGS
+
+constexpr OpError kErrors[] = {
+    {"CK0414", "too few or too many tensors"},
+    {"CK0415", "shapes that do not fit together"},
+    {"CK1209", "the same, or a dtype that is not taken, seen when the plan is bound"},
+    {"overflow", "with overflow=error, a result that its dtype cannot hold stops the conversion and is named"}};
+constexpr OpError kMapErrors[] = {
+    {"CK0402", "an axis that is out of range"},
+    {"CK1209", "shapes or dtypes that are not taken"},
+    {"overflow", "with overflow=error, a result that its dtype cannot hold stops the conversion and is named"}};
+
+constexpr std::string_view kFirst = "`to`, else that of the first tensor";
+
+constexpr OpSpec kOps[] = {
+    {.name = "matmul",
+     .kind = OpKind::kComputed,
+     .arity = OpArity::kReduce,
+     .args = kResultArgs,
+     .takes = DTypes::kFloats,
+     .gives = kFirst,
+     .undone = Inverse::kNever,
+     .inverse = "a product does not tell its factors",
+     .shapes = "[m, k], [k, n] | matmul() -> [m, n]",
+     .doc = "The matrix product of two tensors; axes in front of the last two are equal. Sums run in f64, in order.",
+     .errors = kErrors},
+    {.name = "lora_merge",
+     .kind = OpKind::kComputed,
+     .arity = OpArity::kReduce,
+     .args = kLoraArgs,
+     .takes = DTypes::kFloats,
+     .gives = kFirst,
+     .undone = Inverse::kNever,
+     .inverse = "the weight and the adapter cannot be told apart any more",
+     .shapes = "[out, in], [r, in], [out, r] | lora_merge(alpha=16) -> [out, in]",
+     .doc = "weight + alpha / r * lora_B @ lora_A, of weight, lora_A, lora_B. rslora divides by the root of r; fan_in_fan_out is for "
+            "a weight [in, out]; a fourth tensor, DoRA's magnitude [out], gives the outputs' rows their lengths. Kernels of "
+            "convolutions count as [out, in * height * width].",
+     .errors = kErrors},
+    {.name = "fold_weight_norm",
+     .kind = OpKind::kComputed,
+     .arity = OpArity::kReduce,
+     .args = kWeightNormArgs,
+     .takes = DTypes::kFloats,
+     .gives = "`to`, else that of weight_v",
+     .undone = Inverse::kNever,
+     .inverse = "only the product of length and direction is determined",
+     .shapes = "[o, 1, 1], [o, i, k] | fold_weight_norm() -> [o, i, k]",
+     .doc = "g * v / |v| of weight_g, weight_v (original0, original1 of torch's parametrizations); the norm is over all axes but `axis`.",
+     .errors = kErrors},
+    {.name = "fold_batch_norm",
+     .kind = OpKind::kComputed,
+     .arity = OpArity::kReduce,
+     .args = kBatchNormArgs,
+     .takes = DTypes::kFloats,
+     .gives = kFirst,
+     .undone = Inverse::kNever,
+     .inverse = "the norm's four numbers a channel become two",
+     .shapes = "[o, i, k, k], [o], [o], [o], [o], [o] | fold_batch_norm(eps=1e-5) -> [o, i, k, k], [o]",
+     .doc = "Of weight, gamma, beta, mean, variance and, if there is one, bias: the weight w * gamma / sqrt(variance + eps) and the bias "
+            "beta + (bias - mean) * gamma / sqrt(variance + eps), or the one that `give` names. `axis` holds the channels. With "
+            "identity=[i, k, k] there is no weight: it is the kernel that changes nothing.",
+     .errors = kErrors},
+    {.name = "dequantize",
+     .kind = OpKind::kComputed,
+     .arity = OpArity::kReduce,
+     .args = kDequantizeArgs,
+     .takes = DTypes::kAny,
+     .gives = "`to`",
+     .undone = Inverse::kNever,
+     .inverse = "the rounding to `to` loses bits, and the scale is not kept",
+     .shapes = "[576, 7168], [5, 56] | dequantize(to=bf16, block=[128, 128]) -> [576, 7168]",
+     .doc = "(weight - zero point) * scale of weight, scale and, if there is one, zero point. One scale serves a `block` (-1: all of an "
+            "axis), the last ones being cut off; or an index of `axis`; or, with neither, everything, or what a scale with axes of size 1 "
+            "says. The product is rounded to f32, then to `to`. bits=4 takes the integers of 4 bits out of i4, u8, i8, u32, i32, lowest first.",
+     .errors = kErrors},
+    {.name = "quantize",
+     .kind = OpKind::kComputed,
+     .arity = OpArity::kReduce,
+     .args = kQuantizeArgs,
+     .takes = DTypes::kNumbers,
+     .gives = "`to`",
+     .undone = Inverse::kNever,
+     .inverse = "rounding loses bits",
+     .shapes = "[o, i], [o, 1] | quantize(to=i8) -> [o, i]",
+     .doc = "weight / scale, for integers rounded to nearest (ties to even) before the zero point is added, of weight, scale and, if there "
+            "is one, zero point. Scales as those of dequantize.",
+     .errors = kErrors},
+    {.name = "interpolate",
+     .kind = OpKind::kComputed,
+     .args = kInterpolateArgs,
+     .takes = DTypes::kFloats,
+     .gives = kFirst,
+     .undone = Inverse::kNever,
+     .inverse = "resizing loses what lies between",
+     .shapes = "[1, c, 14, 14] | interpolate(size=[24, 24], mode=bicubic) -> [1, c, 24, 24]",
+     .doc = "Resizes the last axis or the last two, as torch.nn.functional.interpolate does. linear is for one axis, bilinear and bicubic are for two.",
+     .errors = kMapErrors},
+    {.name = "normalize",
+     .kind = OpKind::kComputed,
+     .args = kNormalizeArgs,
+     .takes = DTypes::kFloats,
+     .gives = kFirst,
+     .undone = Inverse::kNever,
+     .inverse = "the lengths are lost",
+     .shapes = "[o, i] | normalize(axes=[1], eps=1e-12) -> [o, i]",
+     .doc = "l2: x / max(|x|, eps), as torch.nn.functional.normalize; standardize: (x - mean) / sqrt(variance + eps), the standardisation of "
+            "weights. Both over `axes`.",
+     .errors = kMapErrors},
+    {.name = "sum",
+     .kind = OpKind::kComputed,
+     .arity = OpArity::kReduce,
+     .args = kResultArgs,
+     .takes = DTypes::kNumbers,
+     .gives = kFirst,
+     .undone = Inverse::kNever,
+     .inverse = "a sum does not tell its terms",
+     .shapes = "[a, b], [a, b] | sum() -> [a, b]",
+     .doc = "The sum of the tensors of a list. An axis of size 1 is repeated.",
+     .errors = kErrors},
+    {.name = "subtract",
+     .kind = OpKind::kComputed,
+     .arity = OpArity::kReduce,
+     .args = kResultArgs,
+     .takes = DTypes::kNumbers,
+     .gives = kFirst,
+     .undone = Inverse::kNever,
+     .inverse = "a difference does not tell its terms",
+     .shapes = "[c], [c] | subtract() -> [c]",
+     .doc = "The first of two tensors minus the second. An axis of size 1 is repeated.",
+     .errors = kErrors},
+    {.name = "multiply",
+     .kind = OpKind::kComputed,
+     .arity = OpArity::kReduce,
+     .args = kResultArgs,
+     .takes = DTypes::kNumbers,
+     .gives = kFirst,
+     .undone = Inverse::kNever,
+     .inverse = "a product does not tell its factors",
+     .shapes = "[o, i], [o, 1] | multiply() -> [o, i]",
+     .doc = "The product of the tensors of a list, element by element. An axis of size 1 is repeated.",
+     .errors = kErrors},
+    {.name = "mean",
+     .kind = OpKind::kComputed,
+     .arity = OpArity::kReduce,
+     .args = kResultArgs,
+     .takes = DTypes::kNumbers,
+     .gives = kFirst,
+     .undone = Inverse::kNever,
+     .inverse = "a mean does not tell its terms",
+     .shapes = "[a, b], [a, b] | mean() -> [a, b]",
+     .doc = "The mean of the tensors of a list. An axis of size 1 is repeated.",
+     .errors = kErrors},
+    {.name = "reduce_mean",
+     .kind = OpKind::kComputed,
+     .args = kReduceMeanArgs,
+     .takes = DTypes::kFloats,
+     .gives = kFirst,
+     .undone = Inverse::kNever,
+     .inverse = "a mean does not tell its terms",
+     .shapes = "[n, d] | reduce_mean(axis=0) -> [1, d]",
+     .doc = "The mean along an axis, which stays with size 1.",
+     .errors = kMapErrors},
+    {.name = "exp",
+     .kind = OpKind::kComputed,
+     .args = kResultArgs,
+     .takes = DTypes::kFloats,
+     .gives = kFirst,
+     .undone = Inverse::kNever,
+     .inverse = "rounding loses bits",
+     .shapes = "[a] | exp() -> [a]",
+     .doc = "e to the power of each element.",
+     .errors = kMapErrors},
+    {.name = "log",
+     .kind = OpKind::kComputed,
+     .args = kResultArgs,
+     .takes = DTypes::kFloats,
+     .gives = kFirst,
+     .undone = Inverse::kNever,
+     .inverse = "rounding loses bits",
+     .shapes = "[a] | log() -> [a]",
+     .doc = "The natural logarithm of each element; an element that has none stops the conversion.",
+     .errors = kMapErrors},
+};
+
+}  // namespace
+
+std::span<const OpSpec> ComputedOps() { return kOps; }
 
 }  // namespace ckmap

@@ -115,7 +115,8 @@ Result<void> Validator::ArgValue(const ArgSpec& spec, const plan::Expr& value,
   const bool absent = kind == plan::Expr::kNone;
   if ((absent && spec.required) || (is_list && !wants_list) ||
       (kind == plan::Expr::kText && !wants_text) || kind == plan::Expr::kName ||
-      (kind == plan::Expr::kBoolean) ||
+      (kind == plan::Expr::kBoolean && spec.type != ArgType::kBool) ||
+      (spec.type == ArgType::kBool && (kind == plan::Expr::kInt || kind == plan::Expr::kNumber)) ||
       (wants_text && (kind == plan::Expr::kInt || kind == plan::Expr::kNumber))) {
     return BadPlan("the value is of another type");
   }
