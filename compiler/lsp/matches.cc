@@ -8,6 +8,7 @@
 
 #include "plan.pb.h"
 #include "runtime/base/text.h"
+#include "runtime/bind/computed_node.h"
 #include "runtime/bind/name_pattern.h"
 #include "runtime/bind/variables.h"
 
@@ -106,11 +107,12 @@ std::string BoundList(const Analysis& analysis, uint32_t line) {
   std::string out = fmt::format("Writes {} of the target:\n", Plural(static_cast<int64_t>(made.size()), "tensor"));
   for (size_t i = 0; i < std::min(made.size(), kShown); ++i) {
     out += fmt::format("- `{}` {} from", EscapeText(made[i]->name), FormatShape(made[i]->shape));
-    for (size_t k = 0; k < std::min(made[i]->inputs.size(), kShown); ++k) {
-      const TensorInfo& input = analysis.bound->source[made[i]->inputs[k].source];
-      out += fmt::format(" `{}` {}", EscapeText(input.name), FormatShape(input.shape));
-    }
-    out += made[i]->inputs.size() > kShown ? " …\n" : "\n";
+    size_t sources = 0;
+    ForEachSource(*made[i], [&](size_t source) {
+      const TensorInfo& input = analysis.bound->source[source];
+      if (++sources <= kShown) out += fmt::format(" `{}` {}", EscapeText(input.name), FormatShape(input.shape));
+    });
+    out += sources > kShown ? " …\n" : "\n";
   }
   if (made.size() > kShown) out += fmt::format("- … and {} more\n", made.size() - kShown);
   return out;

@@ -132,7 +132,7 @@ TensorList OpShapes::BatchNorm(const TypedOp& op, const TensorList& list, Symbol
         .With(list.span, "this is the list")
         .Help("the weight comes first; only with `identity=[…]` there is none, and four are given")
         .Emit();
-    return TensorList::Tensor(std::nullopt, list.span);
+    weight = std::nullopt;
   }
   SymbolicDim channels = std::nullopt;
   if (identity != nullptr) {
@@ -146,7 +146,9 @@ TensorList OpShapes::BatchNorm(const TypedOp& op, const TensorList& list, Symbol
       const SymbolicShape& shape = list.items[i].shape;
       if (!shape || (shape->size() == 1 && MayEqual((*shape)[0], channels))) continue;
       OperandProblem(op, list, "`fold_batch_norm` takes one element for each channel of the weight", "the weight comes first; axis= says which of its axes holds the channels");
-      return TensorList::Tensor(std::nullopt, list.span);
+      weight = std::nullopt;
+      channels = std::nullopt;
+      break;
     }
   }
   TensorList bias = TensorList::Tensor(std::vector<SymbolicDim>{channels}, op.span);

@@ -133,9 +133,10 @@ void ForEachPieced(const PiecedTensor& tensor, Visit visit) {
     const PiecedTensor& next = *work.back();
     work.pop_back();
     visit(next);
-    for (const BoundInput& input : next.inputs) {
-      if (input.node == nullptr || !seen.insert(input.node.get()).second) continue;
-      for (size_t i = input.node->operands.size(); i-- > 0;) work.push_back(&input.node->operands[i]);
+    for (size_t k = next.inputs.size(); k-- > 0;) {
+      const ComputedNode* node = next.inputs[k].node.get();
+      if (node == nullptr || !seen.insert(node).second) continue;
+      for (size_t i = node->operands.size(); i-- > 0;) work.push_back(&node->operands[i]);
     }
   }
 }

@@ -7,7 +7,6 @@
 
 #include "runtime/bind/candidates.h"
 #include "runtime/bind/computed_node.h"
-#include "runtime/tensor/scalar_bytes.h"
 
 namespace ckmap {
 namespace {
@@ -263,67 +262,6 @@ bool TargetCheck::FitDType(const TensorInfo& target, const Claim& claim, TensorV
       {RuleNote(*claim.instance)},
       fmt::format("allow the conversion: target {{ cast {} -> {}; }}", from, to));
   return false;
-}
-
-Result<bool> TargetCheck::Initialize(size_t index) {
-  const TensorInfo& target = bound_.target[index];
-  const NamePrefix prefix;
-  for (const auto& [init, pattern] : inits_) {
-    Captures captures;
-    if (!pattern.Match(target.name, context_.variables, captures)) continue;
-    if (init->has_when()) {
-      auto when = EvaluateBool(init->when(), ApplicationScope(context_, prefix, captures));
-      if (!when) {
-        Add("CK1216", target.name, fmt::format("`when` cannot be decided: {}", when.error().message()),
-            {fmt::format("the statement is at {}", context_.Where(init->loc()))}, "correct the condition");
-        return true;
-      }
-      if (!*when) continue;
-    }
-    if (init->kind() == plan::Init::KEEP) {
-      bound_.kept.push_back({target.name, context_.Where(init->loc())});
-      return true;
-    }
-    return Fill(*init, index);
-  }
-  return false;
-}
-
-bool TargetCheck::Fill(const plan::Init& init, size_t index) {
-  const TensorInfo& target = bound_.target[index];
-  double value = init.kind() == plan::Init::ONES ? 1 : 0;
-  std::string what = init.kind() == plan::Init::ONES ? "ones" : "zeros";
-  for (const plan::Argument& arg : init.args()) {
-    const auto given = Evaluate(arg.value(), context_.variables);
-    if (init.kind() != plan::Init::CONSTANT || !given) continue;
-    if (const auto* integer = std::get_if<int64_t>(&*given)) value = static_cast<double>(*integer);
-    if (const auto* number = std::get_if<double>(&*given)) value = *number;
-    if (const auto* boolean = std::get_if<bool>(&*given)) value = *boolean ? 1 : 0;
-    what = fmt::format("constant({})", FormatValue(*given));
-  }
-  const auto bytes = ScalarBytes(value, target.dtype);
-  const bool open = std::find(target.shape.begin(), target.shape.end(), -1) != target.shape.end();
-  if (init.kind() == plan::Init::NORMAL || !bytes || open) {
-    Add("CK1219", target.name,
-        fmt::format("`{}` ({} {}) cannot be initialised with {}", target.name, DTypeName(target.dtype),
-                    FormatShape(target.shape), init.kind() == plan::Init::NORMAL ? "normal(…)" : what),
-        {fmt::format("the statement is at {}", context_.Where(init.loc()))},
-        open ? "its shape must be known: complete the target's spec"
-             : "choose a value that the dtype can hold, or `keep`");
-    return true;
-  }
-  BoundTensor bound;
-  bound.target = index;
-  bound.name = target.name;
-  bound.dtype = target.dtype;
-  bound.shape = target.shape;
-  bound.rule = context_.Where(init.loc());
-  bound.ops = {what};
-  bound.value = WholeTensor(kFillInput, target.shape);
-  bound.fill = *bytes;
-  bound.initialized = true;
-  bound_.tensors.push_back(std::move(bound));
-  return true;
 }
 
 void TargetCheck::ReportMissing(size_t index) {

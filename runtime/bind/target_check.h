@@ -39,6 +39,9 @@ class TargetCheck {
   Result<void> BindClaim(size_t index, const Claim& claim);
   Result<bool> Initialize(size_t index);
   bool Fill(const plan::Init& init, size_t index);
+  // False: the tensor cannot be made so. `bound.ops` gets what it would be made by.
+  bool FillConstant(const plan::Init& init, BoundTensor& bound) const;
+  bool FillNormal(const plan::Init& init, BoundTensor& bound) const;
   void ReportMissing(size_t index);
   void ReportDuplicate(size_t index, std::vector<Claim> claims);
   void ReportUnknownTargets(const std::vector<RuleInstance>& instances);

@@ -88,8 +88,8 @@ class MapEvaluator final : public RangeEvaluator {
     for (int64_t i = 0; i < count; ++i) {
       out[i] = spec_.kind == MapSpec::Kind::kExp ? std::exp(values[i]) : std::log(values[i]);
       if (std::isfinite(out[i]) || !std::isfinite(values[i])) continue;
-      return Wrong(fmt::format("element {} is {}, and the result is {}", FormatCoordinates(begin + i, node().shape),
-                               values[i], out[i]));
+      return Wrong(fmt::format("element {} is {}, {}", FormatCoordinates(begin + i, node().shape), values[i],
+                               spec_.kind == MapSpec::Kind::kExp ? "and its exponential is beyond f64" : "which has no logarithm"));
     }
     return {};
   }

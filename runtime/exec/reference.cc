@@ -44,11 +44,43 @@ void PutRight(Element& element, DType dtype, const TensorLayout& layout) {
   }
 }
 
+std::vector<double> AsNumbers(DType dtype, const std::vector<std::byte>& bytes) {
+  const auto size = static_cast<size_t>(DTypeSize(dtype));
+  std::vector<double> numbers(bytes.size() / size);
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    uint64_t bits = 0;
+    std::memcpy(&bits, bytes.data() + i * size, size);
+    if (dtype != DType::kF64) bits = CastElement({dtype, DType::kF64, Overflow::kSaturate}, bits).bits;
+    std::memcpy(&numbers[i], &bits, sizeof bits);
+  }
+  return numbers;
+}
+
+// All bytes of a node's result.
+std::vector<std::byte> WholeNode(const ComputedNode& node, const Checkpoint& source) {
+  std::vector<std::vector<double>> operands;
+  for (const PiecedTensor& operand : node.operands) operands.push_back(AsNumbers(operand.dtype, ReferenceTensor(operand, source)));
+  const std::vector<double> numbers = ReferenceNode(node, operands);
+  const auto size = static_cast<size_t>(DTypeSize(node.dtype));
+  std::vector<std::byte> bytes(numbers.size() * size);
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    uint64_t bits = 0;
+    std::memcpy(&bits, &numbers[i], sizeof bits);
+    if (node.dtype != DType::kF64) bits = CastElement({DType::kF64, node.dtype, node.overflow}, bits).bits;
+    std::memcpy(bytes.data() + i * size, &bits, size);
+  }
+  return bytes;
+}
+
 }  // namespace
 
-std::vector<std::byte> ReferenceTensor(const BoundTensor& tensor, const Checkpoint& source) {
+std::vector<std::byte> ReferenceTensor(const PiecedTensor& tensor, const Checkpoint& source) {
+  std::vector<std::vector<std::byte>> computed;  // of each input that is a node
+  for (const BoundInput& input : tensor.inputs) {
+    computed.push_back(input.node != nullptr ? WholeNode(*input.node, source) : std::vector<std::byte>());
+  }
   const auto size = static_cast<size_t>(DTypeSize(tensor.dtype));
-  std::vector<std::byte> out(static_cast<size_t>(*NumBytes(tensor.shape, tensor.dtype)));
+  std::vector<std::byte> out(static_cast<size_t>(*NumBytes(tensor.value.shape, tensor.dtype)));
   for (const Piece& piece : tensor.value.pieces) {
     for (int64_t i = 0; i < piece.elements(); ++i) {
       int64_t src = piece.src_offset;
@@ -66,8 +98,15 @@ std::vector<std::byte> ReferenceTensor(const BoundTensor& tensor, const Checkpoi
         continue;
       }
       const BoundInput& input = tensor.inputs[static_cast<size_t>(piece.input)];
-      Element element = Load(source, input.source, src);
-      PutRight(element, source.manifest()[input.source].dtype, source.layout(input.source));
+      Element element;
+      if (input.node != nullptr) {
+        const std::vector<std::byte>& all = computed[static_cast<size_t>(piece.input)];
+        const auto bytes = static_cast<ptrdiff_t>(DTypeSize(input.node->dtype));
+        element.assign(all.begin() + src * bytes, all.begin() + (src + 1) * bytes);
+      } else {
+        element = Load(source, input.source, src);
+        PutRight(element, source.manifest()[input.source].dtype, source.layout(input.source));
+      }
       if (input.casts.empty()) {
         std::memcpy(to, element.data(), size);
         continue;

@@ -4,12 +4,15 @@
 #include <cstddef>
 #include <vector>
 
-#include "runtime/bind/bound_plan.h"
+#include "runtime/bind/computed_node.h"
 #include "runtime/formats/checkpoint.h"
 
 namespace ckmap {
 
 // The bytes of a target tensor. Casts must not overflow with Overflow::kError.
-std::vector<std::byte> ReferenceTensor(const BoundTensor& tensor, const Checkpoint& source);
+std::vector<std::byte> ReferenceTensor(const PiecedTensor& tensor, const Checkpoint& source);
+
+// The elements of a computed node (reference_nodes.cc), from all elements of its operands.
+std::vector<double> ReferenceNode(const ComputedNode& node, const std::vector<std::vector<double>>& operands);
 
 }  // namespace ckmap

@@ -153,6 +153,11 @@ def batch_norm():
         view = [-1 if k == axis else 1 for k in range(len(shape))]
         target[f"{name}.weight"] = (weight.double() * factor.view(view)).float()
         target[f"{name}.bias"] = (values["beta"] + (bias - values["mean"]) * factor).float()
+    # mindcv's VGG has no biases: they go into the moving mean.
+    source |= {"vgg.mean": rand(6), "vgg.bias": rand(6)}
+    target["vgg.moving_mean"] = (source["vgg.mean"].double() - source["vgg.bias"].double()).float()
+    save("batch_norm", source, target)
+    source, target = {}, {}
     kernel, bias = torch.zeros(6, 3, 3, 3, dtype=torch.float64), torch.zeros(6, dtype=torch.float64)
     for name, weight in [("rep.3", rand(6, 3, 3, 3)), ("rep.1", rand(6, 3, 1, 1)), ("rep.0", None)]:
         values, factor = norm(name, 6)
@@ -165,11 +170,7 @@ def batch_norm():
         part = (weight.double() * factor.view(-1, 1, 1, 1)).float().double()
         kernel += F.pad(part, (1, 1, 1, 1)) if part.shape[-1] == 1 else part
         bias += (values["beta"] - values["mean"] * factor).float().double()
-    target |= {"rep.weight": kernel.float(), "rep.bias": bias.float()}
-    # mindcv's VGG has no biases: they go into the moving mean.
-    source |= {"vgg.mean": rand(6), "vgg.bias": rand(6)}
-    target["vgg.moving_mean"] = (source["vgg.mean"].double() - source["vgg.bias"].double()).float()
-    save("batch_norm", source, target)
+    save("repvgg", source, {"rep.weight": kernel.float(), "rep.bias": bias.float()})
 
 
 def interpolate():
@@ -204,7 +205,7 @@ def values():
     conv = rand(4, 3, 3, 3)
     var, mean = torch.var_mean(conv.double(), dim=(1, 2, 3), keepdim=True, unbiased=False)
     source = {"a": a, "b": b, "row": row, "embed": embed, "m": batch[0], "n": batch[1], "conv": conv,
-              "A_log": torch.rand(8, 2) * 3, "gemma": rand(9)}
+              "A_log": torch.rand(8, 2) * 3}
     target = {
         "sum": (A + B + row.double()).float(), "difference": (A - B).float(), "product": (A * row.double()).float(),
         "mean": ((A + B) / 2).float(), "rows": (A - A.mean(0, keepdim=True).float().double()).float(),
@@ -212,12 +213,16 @@ def values():
         "l2": (A / A.norm(dim=1, keepdim=True).clamp_min(1e-12)).float(),
         "l2_columns": (A / A.norm(dim=0, keepdim=True).clamp_min(1e-12)).float(),
         "standard": ((conv.double() - mean) / torch.sqrt(var + 1e-6)).float(),
-        "A": (-torch.exp(source["A_log"].double())).float(), "log": torch.log(torch.exp(source["A_log"].double()).float().double()).float(),
-        "gemma": (source["gemma"].double() + 1).float(),
+        "log": torch.log(torch.exp(source["A_log"].double()).float().double()).float(),
         "padded_mean": torch.cat([embed, embed.double().mean(0, keepdim=True).float().repeat(3, 1)]),
-        "padded_last": torch.cat([embed, embed[-1:].repeat(3, 1)]),
     }
     save("values", source, target)
+    gemma = rand(9)
+    save("hard_cases", {"A_log": source["A_log"], "gemma": gemma, "embed": embed}, {
+        "A": (-torch.exp(source["A_log"].double())).float(),
+        "gemma": (gemma.double() + 1).float(),
+        "padded_last": torch.cat([embed, embed[-1:].repeat(3, 1)]),
+    })
 
 
 if __name__ == "__main__":

@@ -177,5 +177,60 @@ TEST_CASE("every migration binds to the networks that it was verified on") {
   }
 }
 
+// DeepSeek-V3 as it is published: 62 layers in FP8, the last for multi-token prediction, each weight with the scales of its
+// blocks of 128 x 128.
+Manifest PublishedDeepSeek() {
+  Manifest manifest;
+  const auto add = [&](const std::string& name, DType dtype, const Shape& shape) {
+    manifest.Add({.name = name, .dtype = dtype, .shape = shape, .storage = -1, .optional = false, .tied_to = "", .unreadable = ""});
+  };
+  const auto scaled = [&](const std::string& name, int64_t rows, int64_t columns) {
+    add(name + ".weight", DType::kF8E4M3, {rows, columns});
+    add(name + ".weight_scale_inv", DType::kF32, {(rows + 127) / 128, (columns + 127) / 128});
+  };
+  const auto mlp = [&](const std::string& name, int64_t width) {
+    scaled(name + ".gate_proj", width, 7168);
+    scaled(name + ".up_proj", width, 7168);
+    scaled(name + ".down_proj", 7168, width);
+  };
+  add("model.embed_tokens.weight", DType::kBF16, {129280, 7168});
+  for (int n = 0; n < 62; ++n) {
+    const std::string layer = fmt::format("model.layers.{}.", n);
+    scaled(layer + "self_attn.q_a_proj", 1536, 7168);
+    scaled(layer + "self_attn.q_b_proj", 24576, 1536);
+    scaled(layer + "self_attn.kv_a_proj_with_mqa", 576, 7168);
+    scaled(layer + "self_attn.kv_b_proj", 32768, 512);
+    scaled(layer + "self_attn.o_proj", 7168, 16384);
+    add(layer + "self_attn.q_a_layernorm.weight", DType::kBF16, {1536});
+    add(layer + "self_attn.kv_a_layernorm.weight", DType::kBF16, {512});
+    add(layer + "input_layernorm.weight", DType::kBF16, {7168});
+    add(layer + "post_attention_layernorm.weight", DType::kBF16, {7168});
+    if (n < 3) {
+      mlp(layer + "mlp", 18432);
+      continue;
+    }
+    for (int e = 0; e < 256; ++e) mlp(fmt::format("{}mlp.experts.{}", layer, e), 2048);
+    mlp(layer + "mlp.shared_experts", 2048);
+    add(layer + "mlp.gate.weight", DType::kBF16, {256, 7168});
+    add(layer + "mlp.gate.e_score_correction_bias", DType::kF32, {256});
+  }
+  for (const char* norm : {"enorm", "hnorm", "shared_head.norm"}) add(fmt::format("model.layers.61.{}.weight", norm), DType::kBF16, {7168});
+  for (const char* copy : {"embed_tokens", "shared_head.head"}) add(fmt::format("model.layers.61.{}.weight", copy), DType::kBF16, {129280, 7168});
+  add("model.layers.61.eh_proj.weight", DType::kBF16, {7168, 14336});
+  add("model.norm.weight", DType::kBF16, {7168});
+  add("lm_head.weight", DType::kBF16, {129280, 7168});
+  return manifest;
+}
+
+TEST_CASE("the published DeepSeek-V3, in FP8 and with multi-token prediction, binds to the network in bf16") {
+  const Case test{"deepseek/hf2mcore_fp8", "", "deepseek_v3.mindformers_mcore.json", "deepseek_v3.config.json"};
+  Manifest source = PublishedDeepSeek();
+  CHECK(source.size() == 91'991);
+  const BoundPlan bound = BindOrFail(CompilePack(test), std::move(source), Read(test.target), OptionsOf(test));
+  CHECK(bound.tensors.size() == 863);
+  CHECK(bound.dropped.size() == 2);
+  CHECK(bound.kept.size() == 118);
+}
+
 }  // namespace
 }  // namespace ckmap

@@ -1,0 +1,170 @@
+// Computed nodes through the executor: the same bytes as the reference, for any threads and memory, whatever becomes of the
+// result on its way into the target.
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <random>
+
+#include "runtime/exec/executor.h"
+#include "runtime/exec/reference.h"
+#include "tests/support/temp_folder.h"
+
+namespace ckmap {
+namespace {
+
+// Tensors of small random numbers, in memory.
+class Numbers final : public Checkpoint {
+ public:
+  PiecedTensor Add(const Shape& shape, DType dtype = DType::kF32) {
+    const auto count = static_cast<size_t>(*NumElements(shape));
+    const auto size = static_cast<size_t>(DTypeSize(dtype));
+    TensorLayout layout;
+    layout.offset = static_cast<int64_t>(bytes_.size());
+    layout.strides = RowMajorStrides(shape);
+    for (int64_t& stride : layout.strides) stride *= static_cast<int64_t>(size);
+    std::uniform_real_distribution<float> spread(0.1F, 2.0F);
+    for (size_t i = 0; i < count; ++i) {
+      uint64_t bits = random_();
+      if (dtype == DType::kF32) {
+        const float value = spread(random_);
+        std::memcpy(&bits, &value, sizeof value);
+      } else if (dtype == DType::kF8E4M3) {
+        bits &= 0x77;
+      }
+      const auto* from = reinterpret_cast<const std::byte*>(&bits);
+      bytes_.insert(bytes_.end(), from, from + size);
+    }
+    const size_t index = manifest_.size();
+    REQUIRE(manifest_.Add({.name = "s" + std::to_string(index), .dtype = dtype, .shape = shape, .storage = 0, .optional = false, .tied_to = "", .unreadable = ""}));
+    layouts_.push_back(layout);
+    PiecedTensor tensor;
+    tensor.dtype = dtype;
+    tensor.value = WholeTensor(0, shape);
+    tensor.inputs.push_back({index, {}});
+    return tensor;
+  }
+
+  std::string_view format() const override { return "numbers"; }
+  int64_t storage_bytes(uint32_t /*storage*/) const override { return static_cast<int64_t>(bytes_.size()); }
+  std::vector<FileExtent> storage_extents(uint32_t /*storage*/) const override { return {}; }
+  Result<void> ReadStorage(uint32_t /*storage*/, int64_t offset, std::span<std::byte> out) const override {
+    CKMAP_CHECK(offset >= 0 && static_cast<size_t>(offset) + out.size() <= bytes_.size());
+    std::memcpy(out.data(), bytes_.data() + offset, out.size());
+    return {};
+  }
+  Result<void> CheckUnchanged() const override { return {}; }
+
+ private:
+  std::vector<std::byte> bytes_;
+  std::minstd_rand random_{7};
+};
+
+PiecedTensor NodeOf(decltype(ComputedNode::spec) spec, std::vector<PiecedTensor> operands, const Shape& shape, DType dtype = DType::kF32) {
+  ComputedNode node;
+  node.text = "node";
+  node.spec = std::move(spec);
+  node.shape = shape;
+  node.dtype = dtype;
+  node.overflow = Overflow::kSaturate;
+  for (const PiecedTensor& operand : operands) node.depth = std::max(node.depth, ComputedDepth(operand) + 1);
+  node.operands = std::move(operands);
+  PiecedTensor result;
+  result.dtype = dtype;
+  result.value = WholeTensor(0, shape);
+  result.inputs.push_back({0, {}, std::make_shared<const ComputedNode>(std::move(node))});
+  return result;
+}
+
+PiecedTensor Turned(PiecedTensor tensor, const std::vector<size_t>& order) {
+  tensor.value = *Permute(tensor.value, order);
+  return tensor;
+}
+
+void Check(const Numbers& source, const std::vector<PiecedTensor>& wanted) {
+  TempFolder folder;
+  BoundPlan plan;
+  plan.source = source.manifest();
+  std::vector<OutputTensor> outputs;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    BoundTensor tensor;
+    static_cast<PiecedTensor&>(tensor) = wanted[i];
+    tensor.name = "t" + std::to_string(i);
+    tensor.shape = wanted[i].value.shape;
+    outputs.push_back({tensor.name, tensor.dtype, tensor.shape});
+    plan.tensors.push_back(std::move(tensor));
+  }
+  std::vector<std::vector<std::byte>> expected;
+  for (const PiecedTensor& tensor : wanted) expected.push_back(ReferenceTensor(tensor, source));
+  for (const auto& [threads, memory] : {std::pair<int, int64_t>{1, 64 << 20}, {2, 4 << 20}, {3, 64 << 10}}) {
+    auto writer = CreateCheckpoint(folder / "out", OutputFormat::kSafetensors, outputs, {});
+    REQUIRE(writer.ok());
+    ExecOptions options;
+    options.threads = threads;
+    options.max_memory = memory;
+    const auto result = Execute(plan, source, **writer, options);
+    REQUIRE_MESSAGE(result.ok(), (result.ok() ? "" : result.error().message()));
+    for (size_t i = 0; i < expected.size(); ++i) {
+      std::vector<std::byte> bytes(expected[i].size());
+      const std::vector<FileExtent> extents = (*writer)->extents(i);
+      REQUIRE(extents.size() == 1);
+      REQUIRE(::pread(extents[0].fd, bytes.data(), bytes.size(), extents[0].offset) == static_cast<ssize_t>(bytes.size()));
+      CHECK_MESSAGE(bytes == expected[i], "tensor ", i, " with ", threads, " threads and ", memory, " bytes");
+    }
+  }
+}
+
+TEST_CASE("every kind of node, as it is and turned, in whole and in tiles") {
+  Numbers source;
+  using Rows = RowScaleSpec::Kind;
+  std::vector<PiecedTensor> nodes;
+  const PiecedTensor matrix = source.Add({97, 331}), row = source.Add({1, 331}), column = source.Add({97, 1});
+  const PiecedTensor lengths = source.Add({97});
+  nodes.push_back(NodeOf(ScaleSpec{false, {32, 96}}, {source.Add({97, 331}, DType::kF8E4M3), source.Add({4, 4})}, {97, 331}, DType::kBF16));
+  nodes.push_back(NodeOf(ScaleSpec{false, {1, 4}, 8, false}, {source.Add({97, 8}, DType::kI32), source.Add({97, 16}), source.Add({97, 16}, DType::kU8)}, {97, 64}, DType::kF16));
+  nodes.push_back(NodeOf(ScaleSpec{true, {1, 331}}, {matrix, lengths}, {97, 331}, DType::kI8));
+  nodes.push_back(NodeOf(ProductSpec{97, 41, 1100}, {source.Add({97, 41}), source.Add({41, 1100})}, {97, 1100}));
+  nodes.push_back(NodeOf(LoraMergeSpec{97, 4, 197, 0.5}, {source.Add({97, 197}), source.Add({97, 4}), source.Add({4, 197})}, {97, 197}));
+  nodes.push_back(NodeOf(LoraMergeSpec{97, 4, 331, 2}, {matrix, source.Add({97, 4}), source.Add({4, 331}), lengths}, {97, 331}));
+  nodes.push_back(NodeOf(RowScaleSpec{Rows::kWeightNorm, 331, 0}, {matrix, lengths}, {97, 331}));
+  nodes.push_back(NodeOf(RowScaleSpec{Rows::kUnitLength, 331, 1e-12}, {matrix}, {97, 331}, DType::kF64));
+  nodes.push_back(NodeOf(RowScaleSpec{Rows::kStandardize, 97, 1e-6}, {Turned(matrix, {1, 0})}, {331, 97}));
+  const std::vector<PiecedTensor> norm = {source.Add({97}), source.Add({97}), source.Add({97}), source.Add({97})};
+  std::vector<PiecedTensor> folded = norm;
+  folded.push_back(matrix);
+  nodes.push_back(NodeOf(BatchNormSpec{BatchNormSpec::Gives::kWeight, 1e-5, 97, 331, 1}, folded, {97, 331}));
+  nodes.push_back(NodeOf(BatchNormSpec{BatchNormSpec::Gives::kIdentity, 1e-5, 97, 450, 9}, norm, {97, 50, 3, 3}));
+  nodes.push_back(NodeOf(InterpolateSpec{InterpolateSpec::Mode::kNearest, false, false, {30, 70}, {41, 23}}, {source.Add({20, 30, 70})}, {20, 41, 23}));
+  nodes.push_back(NodeOf(PointwiseSpec{PointwiseSpec::Kind::kSum}, {matrix, row, column}, {97, 331}));
+  nodes.push_back(NodeOf(PointwiseSpec{PointwiseSpec::Kind::kMultiply}, {column, row}, {97, 331}));
+  nodes.push_back(NodeOf(AverageSpec{97, 331}, {matrix}, {1, 331}));
+  nodes.push_back(NodeOf(NormalSpec{0, 1, 5, "x"}, {}, {97, 331}));
+  std::vector<PiecedTensor> wanted;
+  for (const PiecedTensor& node : nodes) {
+    wanted.push_back(node);
+    std::vector<size_t> back;
+    for (size_t k = node.value.shape.size(); k-- > 0;) back.push_back(k);
+    wanted.push_back(Turned(node, back));
+  }
+  Check(source, wanted);
+}
+
+TEST_CASE("nodes in nodes, in a concatenation with a plain tensor, sliced, flipped and cast") {
+  Numbers source;
+  const PiecedTensor matrix = source.Add({80, 120});
+  const PiecedTensor exp = NodeOf(MapSpec{}, {matrix}, {80, 120});
+  const PiecedTensor product = NodeOf(ProductSpec{80, 120, 80}, {exp, Turned(exp, {1, 0})}, {80, 80});
+  PiecedTensor joined = NodeOf(PointwiseSpec{PointwiseSpec::Kind::kMean}, {product, Turned(product, {1, 0})}, {80, 80});
+  PiecedTensor plain = source.Add({80, 80});
+  joined.inputs.push_back(plain.inputs[0]);
+  for (Piece& piece : plain.value.pieces) piece.input = 1;
+  joined.value = *Concat({joined.value, plain.value}, 1);
+  PiecedTensor cut = exp;
+  cut.value = *Flip(*Slice(cut.value, 1, 3, 110, 2), 0);
+  for (BoundInput& input : cut.inputs) input.casts.push_back({DType::kF32, DType::kF16, Overflow::kError});
+  cut.dtype = DType::kF16;
+  Check(source, {joined, Turned(joined, {1, 0}), cut});
+}
+
+}  // namespace
+}  // namespace ckmap
