@@ -14,6 +14,7 @@
 #include "plan.pb.h"
 #include "runtime/base/file.h"
 #include "runtime/bind/bind.h"
+#include "runtime/bind/computed_node.h"
 #include "runtime/formats/open.h"
 
 namespace ckmap {
@@ -230,6 +231,62 @@ TEST_CASE("the published DeepSeek-V3, in FP8 and with multi-token prediction, bi
   CHECK(bound.tensors.size() == 863);
   CHECK(bound.dropped.size() == 2);
   CHECK(bound.kept.size() == 118);
+}
+
+// The operands of the one node that a target tensor is made by; 0: it is a copy.
+size_t MergedFrom(const BoundPlan& bound, std::string_view name) {
+  for (const BoundTensor& tensor : bound.tensors) {
+    if (tensor.name != name) continue;
+    REQUIRE(tensor.inputs.size() == 1);
+    if (tensor.inputs[0].node == nullptr) return 0;
+    REQUIRE(std::holds_alternative<LoraMergeSpec>(tensor.inputs[0].node->spec));
+    return tensor.inputs[0].node->operands.size();
+  }
+  FAIL("nothing writes ", name);
+  return 0;
+}
+
+TEST_CASE("adapters of PEFT are merged into their bases, beside it and inside a PeftModel") {
+  const auto add = [](Manifest& manifest, const std::string& name, const Shape& shape) {
+    manifest.Add({.name = name, .dtype = DType::kF32, .shape = shape, .storage = -1, .optional = false, .tied_to = "", .unreadable = ""});
+  };
+  const std::vector<std::pair<std::string, Shape>> base = {{"model.embed_tokens.weight", {10, 8}},
+                                                           {"model.layers.0.self_attn.q_proj.weight", {12, 8}},
+                                                           {"model.layers.0.self_attn.q_proj.bias", {12}},
+                                                           {"model.layers.0.self_attn.v_proj.weight", {8, 8}},
+                                                           {"model.norm.weight", {8}}};
+  Manifest target, beside, inside;
+  const std::string root = "base_model.model.", layer = root + "model.layers.0.self_attn.";
+  for (const auto& [name, shape] : base) {
+    add(target, name, shape);
+    add(beside, name, shape);
+    const bool adapted = name.find("norm") == std::string::npos;
+    const size_t dot = name.rfind('.');
+    add(inside, root + (adapted ? name.substr(0, dot) + ".base_layer" + name.substr(dot) : name), shape);
+  }
+  for (Manifest* manifest : {&beside, &inside}) {
+    const std::string part = manifest == &inside ? ".default" : "";
+    for (const auto& [proj, out] : {std::pair<std::string, int64_t>{"q_proj", 12}, {"v_proj", 8}}) {
+      add(*manifest, layer + proj + ".lora_A" + part + ".weight", {2, 8});
+      add(*manifest, layer + proj + ".lora_B" + part + ".weight", {out, 2});
+    }
+    add(*manifest, layer + "v_proj.lora_magnitude_vector" + (part.empty() ? "" : part + ".weight"), {8});
+    add(*manifest, root + "model.embed_tokens.lora_embedding_A" + part, {2, 10});
+    add(*manifest, root + "model.embed_tokens.lora_embedding_B" + part, {8, 2});
+  }
+  BindOptions options;
+  options.config_json = R"({"lora_alpha": 16, "use_rslora": true, "fan_in_fan_out": false})";
+  for (const auto& [migration, source] : {std::pair{"lora/merge", &beside}, std::pair{"lora/merge_peft_model", &inside}}) {
+    CAPTURE(migration);
+    const BoundPlan bound = BindOrFail(CompilePack({migration, "", "", ""}), *source, target, options);
+    CHECK(bound.tensors.size() == base.size());
+    CHECK(bound.dropped.empty());
+    CHECK(MergedFrom(bound, "model.layers.0.self_attn.q_proj.weight") == 3);
+    CHECK(MergedFrom(bound, "model.layers.0.self_attn.v_proj.weight") == 4);
+    CHECK(MergedFrom(bound, "model.embed_tokens.weight") == 3);
+    CHECK(MergedFrom(bound, "model.layers.0.self_attn.q_proj.bias") == 0);
+    CHECK(MergedFrom(bound, "model.norm.weight") == 0);
+  }
 }
 
 }  // namespace
