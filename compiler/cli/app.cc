@@ -25,6 +25,10 @@ void AddCommon(CLI::App& app, CompilerArgs& args) {
 
 void AddTestOptions(CLI::App& app, TestArgs& tests) {
   app.add_option("--filter", tests.filter, "Only tests whose name holds this text")->type_name("TEXT");
+  CLI::Option* iota = app.add_flag("--iota", tests.iota, "Number all elements of the tests' sources, and move them forth and back: each must come back to its place");
+  app.add_option("--against", tests.against, "With --iota: compare with what these other rules make instead")->type_name("FILE|PACK")->needs(iota);
+  CLI::Option* source = app.add_option("--source", tests.source, "With --iota: a manifest to take instead of the tests' sources")->type_name("FILE")->needs(iota);
+  app.add_option("--target", tests.target, "With --iota: a manifest to take instead of the tests' targets")->type_name("FILE")->needs(source);
   app.add_flag("--mutate", tests.mutate, "Change each rule in small ways, and tell which changes no test notices");
   app.add_option("--manifests", tests.manifests, "With --mutate: a folder with NAME.source.json and NAME.target.json of the networks that a pack is verified on")->type_name("DIR");
   app.add_option("--min-score", tests.min_score, "With --mutate: exit with 1 if a score is below this many percent")->type_name("PERCENT")->check(CLI::Range(0.0, 100.0));

@@ -29,6 +29,9 @@ std::string ResolveFile(const std::string& name, const std::vector<std::string>&
 struct TestArgs {
   std::string filter;  // part of a test's name
   bool all = false;    // the packs on the pack path
+  bool iota = false;
+  std::string against;         // of iota: other rules
+  std::string source, target;  // of iota: manifests
   bool mutate = false;
   double min_score = 0;   // of mutate, in percent
   std::string manifests;  // folder with the manifests of the networks that packs are verified on

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "compiler/cli/commands.h"
+#include "compiler/testing/iota.h"
 #include "compiler/testing/mutation.h"
 #include "compiler/testing/suite.h"
 #include "compiler/testing/test_report.h"
@@ -34,7 +35,9 @@ int RunTests(const CompilerArgs& args, const TestArgs& tests, const std::vector<
   std::vector<FileTests> files;
   int exit = 0;
   size_t count = 0;
+  bool untested = false;
   for (const Suite& suite : suites) {
+    const size_t before = count;
     for (const SuiteFile& file : suite.files) {
       const CompileResult result = Compile(file.path, compile);
       if (!result.plan || args.format == "text") PrintDiagnostics(result, args);
@@ -47,11 +50,27 @@ int RunTests(const CompilerArgs& args, const TestArgs& tests, const std::vector<
         ++count;
       }
     }
+    if (count > before || exit != 0 || !tests.filter.empty()) continue;
+    fmt::print(stderr, "ckmapc: error: {}: no tests\n", suite.name);
+    untested = true;
   }
   if (exit != 0) return exit;
-  if (count == 0) {
-    fmt::print(stderr, "ckmapc: error: no tests{}\n", tests.filter.empty() ? "" : fmt::format(" whose name holds `{}`", tests.filter));
-    return static_cast<int>(ErrorCode::kMismatch);
+  if (count == 0 && !tests.filter.empty()) fmt::print(stderr, "ckmapc: error: no tests whose name holds `{}`\n", tests.filter);
+  if (count == 0) return static_cast<int>(ErrorCode::kMismatch);
+  fmt::print("{}", args.format == "json" ? RenderTestsJson(files) : RenderTests(files, {UseColor(args.color, STDOUT_FILENO)}));
+  return untested || CountFailed(files) > 0 ? static_cast<int>(ErrorCode::kMismatch) : 0;
+}
+
+int Iota(const CompilerArgs& args, const TestArgs& tests, const std::vector<Suite>& suites) {
+  if (tests.source.empty() != tests.target.empty()) return PrintError(Error(ErrorCode::kUsage, "--source and --target go together"));
+  Result<BindOptions> options = OptionsOf(args);
+  if (!options) return PrintError(options.error());
+  const IotaOptions iota{PackPath(args.includes), *std::move(options), tests.against, tests.source, tests.target};
+  std::vector<FileTests> files;
+  for (const Suite& suite : suites) {
+    Result<std::vector<FileTests>> result = RunIota(suite, iota);
+    if (!result) return PrintError(result.error());
+    files.insert(files.end(), result->begin(), result->end());
   }
   fmt::print("{}", args.format == "json" ? RenderTestsJson(files) : RenderTests(files, {UseColor(args.color, STDOUT_FILENO)}));
   return CountFailed(files) > 0 ? static_cast<int>(ErrorCode::kMismatch) : 0;
@@ -94,6 +113,7 @@ int TestCommand(const CompilerArgs& args, const TestArgs& tests) {
     if (!suite) return PrintError(suite.error());
     suites.push_back(*std::move(suite));
   }
+  if (tests.iota) return Iota(args, tests, suites);
   return tests.mutate ? Mutate(args, tests, suites) : RunTests(args, tests, suites);
 }
 

@@ -1,6 +1,7 @@
 #include "compiler/testing/mutation.h"
 
 #include <algorithm>
+#include <deque>
 #include <filesystem>
 #include <set>
 
@@ -55,7 +56,7 @@ class MutationRun {
 
  private:
   Result<void> AddSubject(const SuiteFile& file) {
-    Subject subject;
+    Subject& subject = subjects_.emplace_back();
     subject.path = file.path;
     subject.compiled = Compile(file.path, {options_.pack_path, {}, {}, false});
     if (!subject.compiled.plan) return Error(ErrorCode::kMismatch, "it does not compile").Context(file.name);
@@ -71,7 +72,6 @@ class MutationRun {
     for (const PackMigration& migration : suite_.migrations) {
       if (fs::path(file.path).filename() == migration.file) AddNetworks(migration, subject);
     }
-    subjects_.push_back(std::move(subject));
     return {};
   }
 
@@ -159,7 +159,7 @@ class MutationRun {
 
   const Suite& suite_;
   const MutationOptions& options_;
-  std::vector<Subject> subjects_;
+  std::deque<Subject> subjects_;  // they stay where they are: cases point into them
   std::set<std::string> used_;
 };
 

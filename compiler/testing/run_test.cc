@@ -1,24 +1,20 @@
 #include "compiler/testing/run_test.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <map>
 
 #include <fmt/format.h>
 
+#include "compiler/testing/compare.h"
 #include "compiler/testing/memory_files.h"
 #include "runtime/base/text.h"
 #include "runtime/bind/computed_node.h"
 #include "runtime/exec/cast.h"
 #include "runtime/exec/executor.h"
-#include "runtime/report/element_reader.h"
 #include "runtime/tensor/scalar_bytes.h"
 
 namespace ckmap {
 namespace {
-
-constexpr int64_t kShownElements = 64;
 
 // How far whole numbers can be told apart; below it a prime, so that strides do not meet the period.
 int64_t Period(DType dtype) {
@@ -37,57 +33,6 @@ int64_t Period(DType dtype) {
     default: return int64_t{1} << 31;
   }
 }
-
-std::string Coordinates(int64_t index, const Shape& shape) {
-  Shape at(shape.size());
-  for (size_t k = shape.size(); k-- > 0;) {
-    at[k] = index % shape[k];
-    index /= shape[k];
-  }
-  return FormatShape(at);
-}
-
-uint64_t Bits(std::span<const std::byte> bytes, size_t element, size_t size) {
-  uint64_t bits = 0;
-  std::memcpy(&bits, bytes.data() + element * size, std::min<size_t>(size, 8));
-  return bits;
-}
-
-std::string ElementText(std::span<const std::byte> bytes, size_t element, DType dtype) {
-  const auto size = static_cast<size_t>(DTypeSize(dtype));
-  if (IsNumber(dtype)) return FormatElement(dtype, Bits(bytes, element, size));
-  std::string text = "0x";
-  for (size_t i = size; i-- > 0;) text += fmt::format("{:02x}", static_cast<unsigned>(bytes[element * size + i]));
-  return text;
-}
-
-std::string Describe(const TensorInfo& info) {
-  return fmt::format("{} {} {}", QuoteName(info.name), DTypeName(info.dtype), FormatShape(info.shape));
-}
-
-// The elements of one tensor, told apart by how they must be equal.
-class Comparison {
- public:
-  Comparison(std::span<const std::byte> found, std::span<const std::byte> expected, DType dtype, double tolerance)
-      : found_(found), expected_(expected), size_(static_cast<size_t>(DTypeSize(dtype))), tolerance_(tolerance) {
-    if (!IsNumber(dtype)) return;
-    ToNumbers(dtype, found, found_numbers_);
-    ToNumbers(dtype, expected, expected_numbers_);
-  }
-  bool Equal(size_t element) const {
-    if (std::memcmp(found_.data() + element * size_, expected_.data() + element * size_, size_) == 0) return true;
-    if (found_numbers_.empty()) return false;
-    const double found = found_numbers_[element], expected = expected_numbers_[element];
-    if (std::isnan(found) || std::isnan(expected)) return std::isnan(found) && std::isnan(expected);
-    return tolerance_ > 0 && std::fabs(found - expected) <= tolerance_;
-  }
-
- private:
-  std::span<const std::byte> found_, expected_;
-  std::vector<double> found_numbers_, expected_numbers_;
-  size_t size_;
-  double tolerance_;
-};
 
 class Runner {
  public:
@@ -174,32 +119,12 @@ class Runner {
     ++result_.tensors;
     const std::optional<std::vector<std::byte>> expected = Expected(wanted, tensor);
     if (!expected) return;
-    const auto size = static_cast<size_t>(DTypeSize(tensor.dtype));
-    const size_t count = found.size() / size;
-    result_.elements += static_cast<int64_t>(count);
+    result_.elements += NumElements(tensor.shape).value_or(0);
     const TensorInfo info{tensor.name, tensor.dtype, tensor.shape, -1, false, "", ""};
-    if (expected->size() != found.size()) {
-      Fail(tensor.name, fmt::format("{} has {}, expected {}", Describe(info), Plural(static_cast<int64_t>(count), "element"), expected->size() / size));
-      return;
-    }
-    const Comparison comparison(found, *expected, tensor.dtype, wanted.tolerance);
-    size_t first = count, differ = 0;
-    for (size_t element = 0; element < count; ++element) {
-      if (comparison.Equal(element)) continue;
-      if (differ++ == 0) first = element;
-    }
-    if (differ == 0) return;
-    std::vector<std::string> notes;
-    if (count > 1) {
-      notes.push_back("found     " + FormatElements(found, tensor.dtype, tensor.shape));
-      notes.push_back("expected  " + FormatElements(*expected, tensor.dtype, tensor.shape));
-    }
-    notes.push_back(MadeBy(bound, tensor));
-    const std::string where = tensor.shape.empty() ? "" : fmt::format(", the first at {}", Coordinates(static_cast<int64_t>(first), tensor.shape));
-    Fail(tensor.name,
-         fmt::format("{}: {} of {} {}{}: found {}, expected {}", Describe(info), differ, Plural(static_cast<int64_t>(count), "element"), differ == 1 ? "differs" : "differ", where,
-                     ElementText(found, first, tensor.dtype), ElementText(*expected, first, tensor.dtype)),
-         std::move(notes));
+    auto difference = Differences(info, found, *expected, wanted.tolerance);
+    if (!difference) return;
+    difference->notes.push_back(MadeBy(bound, tensor));
+    result_.failures.push_back(*std::move(difference));
   }
 
   static std::string MadeBy(const BoundPlan& bound, const BoundTensor& tensor) {
@@ -290,21 +215,6 @@ TestResult RunTest(const Plan& plan, const TestCase& test, const BindOptions& op
   TestResult result;
   Runner(test, DataOf(test), result).Run(plan, options);
   return result;
-}
-
-std::string FormatElements(std::span<const std::byte> bytes, DType dtype, const Shape& shape) {
-  const int64_t count = NumElements(shape).value_or(0);
-  std::string text;
-  for (int64_t i = 0; i < std::min(count, kShownElements); ++i) {
-    // Brackets open and close where the index of an axis wraps.
-    size_t wraps = 0;
-    int64_t rest = i;
-    for (size_t k = shape.size(); k-- > 0 && rest % shape[k] == 0; rest /= shape[k]) ++wraps;
-    if (i > 0) text += std::string(std::min(wraps, shape.size()), ']') + ", ";
-    text += std::string(i == 0 ? shape.size() : wraps, '[') + ElementText(bytes, static_cast<size_t>(i), dtype);
-  }
-  if (count > kShownElements) return text + ", …";
-  return text + std::string(shape.size(), ']');
 }
 
 }  // namespace ckmap

@@ -6,22 +6,17 @@
 #include <vector>
 
 #include "compiler/sema/test_case.h"
+#include "compiler/testing/compare.h"
 #include "runtime/bind/bind.h"
 #include "runtime/plan/plan_io.h"
 
 namespace ckmap {
 
-// One thing that is not as the test says.
-struct TestFailure {
-  std::string tensor;  // may be empty
-  std::string message;
-  std::vector<std::string> notes;
-};
-
 struct TestResult {
   std::vector<TestFailure> failures;
   int64_t tensors = 0;   // of the target
   int64_t elements = 0;  // that were compared
+  std::string skipped;   // why there was nothing to compare; empty: there was
   bool passed() const { return failures.empty(); }
 };
 
@@ -42,8 +37,5 @@ Result<std::vector<std::vector<std::byte>>> RunInMemory(const BoundPlan& bound, 
 
 // Numbers that run on from `first`; where the dtype cannot hold them, they start over again and again.
 std::vector<std::byte> Counting(const TensorInfo& tensor, int64_t first);
-
-// "[[1, 2], [3, 4]]", cut where it is long.
-std::string FormatElements(std::span<const std::byte> bytes, DType dtype, const Shape& shape);
 
 }  // namespace ckmap

@@ -18,6 +18,14 @@ size_t CountTests(const std::vector<FileTests>& files) {
   return count;
 }
 
+size_t CountSkipped(const std::vector<FileTests>& files) {
+  size_t count = 0;
+  for (const FileTests& file : files) {
+    count += static_cast<size_t>(std::count_if(file.tests.begin(), file.tests.end(), [](const auto& test) { return !test.result.skipped.empty(); }));
+  }
+  return count;
+}
+
 void RenderFailures(const TestResult& result, const Style& style, std::string& out) {
   for (size_t i = 0; i < std::min(result.failures.size(), kShownFailures); ++i) {
     const TestFailure& failure = result.failures[i];
@@ -45,6 +53,10 @@ std::string RenderTests(const std::vector<FileTests>& files, const Style& style)
     if (file.tests.empty()) continue;
     out += style.Bold(EscapeText(file.file)) + "\n";
     for (const FileTests::Entry& test : file.tests) {
+      if (!test.result.skipped.empty()) {
+        out += fmt::format("  {}  {}: {}\n", style.Yellow("skip"), EscapeText(test.name), EscapeText(test.result.skipped));
+        continue;
+      }
       if (test.result.passed()) {
         out += fmt::format("  {}    {}\n", style.Green("ok"), EscapeText(test.name));
         continue;
@@ -54,21 +66,27 @@ std::string RenderTests(const std::vector<FileTests>& files, const Style& style)
     }
   }
   const auto failed = static_cast<int64_t>(CountFailed(files));
-  const auto all = static_cast<int64_t>(CountTests(files));
-  if (failed == 0) return out + style.Green(fmt::format("{} passed\n", Plural(all, "test")));
-  return out + style.Red(fmt::format("{} of {} failed\n", failed, Plural(all, "test")));
+  const auto skipped = static_cast<int64_t>(CountSkipped(files));
+  const auto all = static_cast<int64_t>(CountTests(files)) - skipped;
+  const std::string rest = skipped == 0 ? "" : fmt::format(", {} skipped", skipped);
+  if (failed == 0) return out + style.Green(fmt::format("{} passed{}\n", Plural(all, "test"), rest));
+  return out + style.Red(fmt::format("{} of {} failed{}\n", failed, Plural(all, "test"), rest));
 }
 
 std::string RenderTestsJson(const std::vector<FileTests>& files) {
   const auto failed = static_cast<int64_t>(CountFailed(files));
   JsonWriter json;
   json.BeginObject().Key("ok").Bool(failed == 0);
-  json.Key("passed").Int(static_cast<int64_t>(CountTests(files)) - failed).Key("failed").Int(failed);
+  const auto skipped = static_cast<int64_t>(CountSkipped(files));
+  json.Key("passed").Int(static_cast<int64_t>(CountTests(files)) - failed - skipped).Key("failed").Int(failed);
+  if (skipped > 0) json.Key("skipped").Int(skipped);
   json.Key("tests").BeginArray().OnLines();
   for (const FileTests& file : files) {
     for (const FileTests::Entry& test : file.tests) {
       json.BeginObject().Key("file").String(file.file).Key("line").Int(test.line).Key("name").String(test.name);
-      json.Key("ok").Bool(test.result.passed()).Key("failures").BeginArray();
+      json.Key("ok").Bool(test.result.passed());
+      if (!test.result.skipped.empty()) json.Key("skipped").String(test.result.skipped);
+      json.Key("failures").BeginArray();
       for (const TestFailure& failure : test.result.failures) {
         json.BeginObject().Key("tensor").String(failure.tensor).Key("message").String(failure.message).Key("notes").BeginArray();
         for (const std::string& note : failure.notes) json.String(note);
