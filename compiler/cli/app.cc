@@ -59,6 +59,18 @@ int Run(CLI::App& app, int argc, char** argv) {
   language_server->add_option("-I", args.includes, "Look for packs in this folder too")->type_name("DIR")->allow_extra_args(false);
   bool stdio = true;  // editors say so; there is no other way
   language_server->add_flag("--stdio", stdio)->group("");
+  CLI::App* doc = app.add_subcommand("doc", "Describe packs, files of rules or the operations in Markdown");
+  bool operations = false;
+  doc->add_option("PACK|FILE", args.files, "Packs, migrations of packs, or files");
+  doc->add_flag("--ops", operations, "The operations, from the table that the compiler itself reads");
+  doc->add_option("-o,--output", args.output, "Write a file for each into this folder")->type_name("DIR");
+  doc->add_option("-I", args.includes, "Look for packs in this folder too")->type_name("DIR")->allow_extra_args(false);
+  CLI::App* suggest = app.add_subcommand("suggest", "Write a first draft of rules from two files that have names and shapes");
+  std::string source, target;
+  suggest->add_option("--source", source, "The checkpoint, or a spec")->required()->type_name("PATH");
+  suggest->add_option("--target", target, "The network: a checkpoint or a spec")->required()->type_name("PATH");
+  suggest->add_option("-o,--output", args.output, "Where the draft goes; otherwise standard output")->type_name("FILE.ckmap");
+  suggest->add_option("-I", args.includes, "Look for packs in this folder too")->type_name("DIR")->allow_extra_args(false);
   CLI::App* explain = app.add_subcommand("explain", "Say what a code of a message means");
   explain->add_option("CODE", code, "As CK0301")->required();
   TestArgs tests;
@@ -88,6 +100,8 @@ int Run(CLI::App& app, int argc, char** argv) {
   if (format->parsed()) return FormatCommand(args, only_check, to_stdout);
   if (test->parsed() || pack_test->parsed()) return TestCommand(args, tests);
   if (language_server->parsed()) return lsp::ServeLanguage(STDIN_FILENO, STDOUT_FILENO, PackPath(args.includes));
+  if (doc->parsed()) return DocCommand(args, operations);
+  if (suggest->parsed()) return SuggestCommand(args, source, target);
   if (explain->parsed()) return ExplainCommand(code);
   if (list->parsed()) return PackListCommand(args);
   if (show->parsed()) return PackShowCommand(args, pack);

@@ -41,6 +41,10 @@ int CompileCommand(const CompilerArgs& args);
 int CheckCommand(const CompilerArgs& args);
 // `check`: only say which files would change; `to_stdout`: print them instead of changing them. "-" is stdin.
 int FormatCommand(const CompilerArgs& args, bool check, bool to_stdout);
+// Pages of packs and files, on stdout or, with -o, one file each in that folder; `ops`: the page of operations.
+int DocCommand(const CompilerArgs& args, bool ops);
+// A first draft of rules from two files that have names and shapes.
+int SuggestCommand(const CompilerArgs& args, const std::string& source, const std::string& target);
 int ExplainCommand(const std::string& code);
 // args.files: rules, or names of packs.
 int TestCommand(const CompilerArgs& args, const TestArgs& tests);
