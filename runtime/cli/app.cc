@@ -56,9 +56,29 @@ void AddCommon(CLI::App& command, Common& common) {
 void AddSource(CLI::App& command, SourceArgs& args) {
   command.add_option("--root", args.root,
                      "the dict inside a torch checkpoint that holds the tensors (a.b for b in a)");
-  command.add_option("--key-file", args.key_file,
+  command.add_flag("--skip-unknown-objects", args.skip_unknown_objects,
+                   "read a torch file around objects of unknown classes; they are told, never run");
+  command.add_option("--key-file", args.key.file,
                      "a file with the key of an encrypted checkpoint (raw, or after hex:)");
-  command.add_option("--key-env", args.key_env, "the environment variable that holds it");
+  command.add_option("--key-env", args.key.variable, "the environment variable that holds it");
+  command.add_option("--dec-mode", args.dec_mode,
+                     "refuse a checkpoint that is encrypted otherwise: aes-gcm, aes-cbc or sm4-cbc");
+  command.add_option("--from", args.from, "refuse a checkpoint of another format")
+      ->check(CLI::IsMember({"ckpt", "safetensors", "torch", "mindir", "npz", "npy", "gguf"}));
+  command.add_option("--strategy", args.strategy,
+                     "the strategy file of a folder of ranks (rank_0, rank_1, …), if it is not in the folder");
+  command.add_flag("--crc-check", args.crc_check, "refuse a checkpoint without MindSpore's checksum (crc_num)");
+}
+
+// What load_checkpoint offers to choose tensors by name.
+void AddSelection(CLI::App& command, Selection& selection) {
+  const auto add = [&command](const char* name, std::vector<std::string>& values, const char* help) {
+    command.add_option(name, values, help)->allow_extra_args(false);
+  };
+  add("--specify-prefix", selection.specify_prefix, "read only tensors whose names begin so (repeatable)");
+  add("--filter-prefix", selection.filter_prefix, "leave out tensors whose names begin so (repeatable)");
+  add("--only", selection.only, "read only tensors whose names match: * within a segment, ** across (repeatable)");
+  add("--drop", selection.drop, "leave out tensors whose names match (repeatable)");
 }
 
 void AddAll(CLI::App& command, bool& all) {
@@ -82,6 +102,7 @@ void AddMigration(CLI::App& command, MigrateArgs& args, Common& common) {
   command.add_option("--config", args.config,
                      "the model's config.json, for parameters that come from it");
   AddSource(command, args.open);
+  AddSelection(command, args.open.selection);
   command.add_option("-j", args.threads, "threads; 0: one per core")->check(CLI::Range(0, 1024));
   command.add_option("--max-memory", common.max_memory, "memory for buffers, such as 64MiB")
       ->capture_default_str();
@@ -207,6 +228,7 @@ void Program::AddInspect() {
   command.add_flag("--digest", inspect_.digest,
                    "add the SHA-256 of each tensor's elements (reads all bytes)");
   AddSource(command, inspect_.open);
+  AddSelection(command, inspect_.open.selection);
   AddAll(command, inspect_.all);
   AddCommon(command, common_);
 }
@@ -240,6 +262,12 @@ void Program::AddApply() {
                      "split the output into files of at most this size, such as 5GB");
   command.add_flag("--no-fsync", common_.no_fsync, "do not wait until the output is on the disk");
   command.add_flag("--crc", apply_.crc, "add the checksum that MindSpore's crc_check reads");
+  command.add_option("--encrypt", apply_.encrypt, "encrypt the .ckpt as MindSpore does")
+      ->check(CLI::IsMember({"aes-gcm", "aes-cbc", "sm4-cbc"}));
+  command.add_option("--output-key-file", apply_.output_key.file,
+                     "a file with the key for --encrypt, if it is not that of the source");
+  command.add_option("--output-key-env", apply_.output_key.variable, "the environment variable that holds it");
+  command.add_flag("--old-scalars", apply_.old_scalars, "write rank 0 into a .ckpt as MindSpore before 2.3 did, dims [0]");
 }
 
 void Program::AddLoadCheck() {
@@ -252,6 +280,7 @@ void Program::AddLoadCheck() {
   command.add_option("--target", load_check_.target, "the network: a checkpoint or a spec (.yaml)")
       ->required();
   AddSource(command, load_check_.open);
+  AddSelection(command, load_check_.open.selection);
   AddAll(command, load_check_.all);
   AddCommon(command, common_);
 }

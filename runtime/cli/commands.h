@@ -43,6 +43,9 @@ struct MigrateArgs {
   int64_t max_shard_size = 0;
   bool fsync = true;
   bool crc = false;
+  std::string encrypt;  // aes-gcm, aes-cbc, sm4-cbc; empty: no
+  KeyArgs output_key;   // empty: the source's
+  bool old_scalars = false;
 };
 int RunPlan(const MigrateArgs& args, const Console& console);
 int RunApply(const MigrateArgs& args, const Console& console);

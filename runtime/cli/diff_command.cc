@@ -9,9 +9,9 @@ namespace ckmap {
 int RunDiff(const DiffArgs& args, const Console& console) {
   const auto open = MakeOpenOptions(args.open);
   if (!open) return console.Fail(open.error());
-  const auto a = OpenCheckpoint(args.a, *open);
+  const auto a = OpenSource(args.a, args.open, *open);
   if (!a) return console.Fail(a.error());
-  const auto b = OpenCheckpoint(args.b, *open);
+  const auto b = OpenSource(args.b, args.open, *open);
   if (!b) return console.Fail(b.error());
   console.Warn((*a)->warnings());
   console.Warn((*b)->warnings());

@@ -52,9 +52,7 @@ Result<std::vector<std::string>> Digests(const Checkpoint& checkpoint, const Con
 }  // namespace
 
 int RunInspect(const InspectArgs& args, const Console& console) {
-  const auto open = MakeOpenOptions(args.open);
-  if (!open) return console.Fail(open.error());
-  const auto checkpoint = OpenCheckpoint(args.path, *open);
+  const auto checkpoint = OpenSource(args.path, args.open);
   if (!checkpoint) {
     if (LooksLikeSpec(args.path)) {
       auto manifest = ReadManifest(args.path);

@@ -9,10 +9,9 @@
 namespace ckmap {
 
 int RunLoadCheck(const LoadCheckArgs& args, const Console& console) {
-  const auto open = MakeOpenOptions(args.open);
-  if (!open) return console.Fail(open.error());
-  const auto source = OpenCheckpoint(args.source, *open);
+  const auto source = OpenSource(args.source, args.open);
   if (!source) return console.Fail(source.error());
+  console.Warn((*source)->warnings());
   const auto target = ReadManifest(args.target);
   if (!target) return console.Fail(target.error());
   const std::vector<LoadVerdict> verdicts = CheckLoad((*source)->manifest(), *target);

@@ -17,9 +17,11 @@
 #include "runtime/bind/bind.h"
 #include "runtime/bind/computed_node.h"
 #include "runtime/cli/commands.h"
+#include "runtime/cli/output_contents.h"
 #include "runtime/cli/paths.h"
 #include "runtime/cli/signals.h"
 #include "runtime/exec/executor.h"
+#include "runtime/formats/ms_cipher.h"
 #include "runtime/formats/open.h"
 #include "runtime/plan/plan_io.h"
 #include "runtime/report/issues.h"
@@ -48,7 +50,9 @@ class Migration {
   Result<Plan> OpenPlan() const;
   Result<Manifest> OpenSource();
   Result<OutputFormat> Format() const;
-  std::map<std::string, std::string> Metadata() const;
+  Result<void> FindOutputKey(const SecretKey& source_key);
+  std::map<std::string, std::string> Metadata(OutputFormat format) const;
+  WriteOptions Writing(OutputFormat format);
   Result<void> VerifyUsedStorage(const SignalGuard& signals);
   ExecOptions Execution() const;
   Result<void> WriteReport() const;
@@ -58,6 +62,7 @@ class Migration {
   const MigrateArgs& args_;
   const Console& console_;
   std::string to_framework_;
+  SecretKey output_key_;
   std::unique_ptr<Checkpoint> source_;
   MigrationReport report_;
 };
@@ -149,7 +154,8 @@ Result<Manifest> Migration::OpenSource() {
     report_.source_format = "spec";
     return *std::move(spec);
   }
-  CKMAP_ASSIGN_OR_RETURN(source_, OpenCheckpoint(args_.source, open));
+  CKMAP_RETURN_IF_ERROR(FindOutputKey(open.key));
+  CKMAP_ASSIGN_OR_RETURN(source_, ckmap::OpenSource(args_.source, args_.open, open));
   report_.source_format = source_->format();
   report_.warnings = source_->warnings();
   return source_->manifest();
@@ -163,15 +169,28 @@ ExecOptions Migration::Execution() const {
   return options;
 }
 
-// What is written into formats that have room for such: who made it from what. A tensor's name is
-// never taken (MindSpore's reader would mistake the entry for the tensor's).
-std::map<std::string, std::string> Migration::Metadata() const {
+Result<void> Migration::FindOutputKey(const SecretKey& source_key) {
+  if (args_.encrypt.empty()) {
+    if (args_.output_key.empty()) return {};
+    return Error(ErrorCode::kUsage, "a key for the output is of use only with --encrypt");
+  }
+  if (!args_.output_key.empty()) {
+    CKMAP_ASSIGN_OR_RETURN(output_key_, ReadKey(args_.output_key, "--output-"));
+  } else {
+    output_key_ = source_key;
+  }
+  if (!output_key_.empty()) return {};
+  return Error(ErrorCode::kUsage, fmt::format("--encrypt {}: a key is needed: --output-key-file or --output-key-env (or "
+                                              "--key-file or --key-env, for source and output alike)",
+                                              args_.encrypt));
+}
+
+// Who made it from what, for formats that have room for such.
+std::map<std::string, std::string> Migration::Metadata(OutputFormat format) const {
   std::map<std::string, std::string> metadata;
-  const BoundPlan& bound = *report_.bound;
+  if (format != OutputFormat::kSafetensors && format != OutputFormat::kGguf) return metadata;
   const auto add = [&](const std::string& key, const std::string& value) {
-    const bool taken = std::any_of(bound.tensors.begin(), bound.tensors.end(),
-                                   [&](const BoundTensor& tensor) { return tensor.name == key; });
-    if (!taken && !value.empty()) metadata[key] = value;
+    if (!value.empty()) metadata[key] = value;
   };
   if (to_framework_ == "mindspore") add("format", "ms");
   if (to_framework_ == "pytorch" || to_framework_ == "torch") add("format", "pt");
@@ -181,6 +200,19 @@ std::map<std::string, std::string> Migration::Metadata() const {
     packs += (packs.empty() ? "" : ", ") + name + " " + version;
   add("ckmap.packs", packs);
   return metadata;
+}
+
+WriteOptions Migration::Writing(OutputFormat format) {
+  WriteOptions write{.metadata = Metadata(format),
+                     .max_shard_size = args_.max_shard_size,
+                     .crc = args_.crc,
+                     .old_scalars = args_.old_scalars,
+                     .cipher = ParseCipherMode(args_.encrypt),
+                     .key = output_key_,
+                     .force = args_.force,
+                     .fsync = args_.fsync};
+  CarryTexts(*report_.bound, *source_, format, write, report_.warnings);
+  return write;
 }
 
 // Reads what the format itself protects (zip's CRC-32) before it is believed.
@@ -205,14 +237,8 @@ Result<void> Migration::VerifyUsedStorage(const SignalGuard& signals) {
 Result<void> Migration::Run(const SignalGuard& signals) {
   const auto start = std::chrono::steady_clock::now();
   CKMAP_ASSIGN_OR_RETURN(const OutputFormat format, Format());
-  std::vector<OutputTensor> tensors;
-  for (const BoundTensor& tensor : report_.bound->tensors)
-    tensors.push_back({tensor.name, tensor.dtype, tensor.shape});
-  const WriteOptions write{.metadata = Metadata(),
-                           .max_shard_size = args_.max_shard_size,
-                           .crc = args_.crc,
-                           .force = args_.force,
-                           .fsync = args_.fsync};
+  std::vector<OutputTensor> tensors = OutputTensors(*report_.bound, *source_, report_.warnings);
+  const WriteOptions write = Writing(format);
   CKMAP_ASSIGN_OR_RETURN(const auto writer,
                          CreateCheckpoint(args_.output, format, std::move(tensors), write));
   report_.warnings.insert(report_.warnings.end(), writer->warnings().begin(),

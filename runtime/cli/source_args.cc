@@ -1,11 +1,14 @@
 #include "runtime/cli/source_args.h"
 
 #include <cstdlib>
+#include <cstring>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "runtime/base/file.h"
+#include "runtime/formats/ms_cipher.h"
+#include "runtime/formats/open.h"
 #include "runtime/formats/secret_key.h"
 
 namespace ckmap {
@@ -22,19 +25,27 @@ int HexDigit(char c) {
   return -1;
 }
 
-Result<std::string> ReadKey(const SourceArgs& args) {
-  if (!args.key_file.empty() && !args.key_env.empty()) {
-    return Error(ErrorCode::kUsage, "--key-file and --key-env: give one of them");
+Result<std::string> KeyText(const KeyArgs& args, const std::string& option) {
+  if (!args.file.empty() && !args.variable.empty()) {
+    return Error(ErrorCode::kUsage, fmt::format("{0}key-file and {0}key-env: give one of them", option));
   }
-  if (!args.key_file.empty()) return ReadTextFile(args.key_file, 1024);
-  const char* value = std::getenv(args.key_env.c_str());
+  if (!args.file.empty()) return ReadTextFile(args.file, 1024);
+  char* const value = std::getenv(args.variable.c_str());
   if (value == nullptr || *value == '\0') {
     return Error(ErrorCode::kUsage,
-                 fmt::format("--key-env {}: this environment variable is not set", args.key_env));
+                 fmt::format("{}key-env {}: this environment variable is not set", option, args.variable));
   }
   std::string key = value;
-  ::unsetenv(args.key_env.c_str());
+  ::explicit_bzero(value, key.size());  // the process's own copy of its environment
+  ::unsetenv(args.variable.c_str());
   return key;
+}
+
+// Formats as people call them; each covers several as `inspect` tells them.
+bool IsFormat(std::string_view asked, std::string_view format) {
+  const auto family = [&format](std::string_view name) { return format == name || format.starts_with(std::string(name) + "-"); };
+  if (asked == "ckpt") return family("ms-ckpt");
+  return family(asked);
 }
 
 }  // namespace
@@ -58,19 +69,52 @@ Result<std::string> DecodeKey(std::string text) {
                "the key: after `hex:` an even number of hexadecimal digits is expected");
 }
 
+Result<SecretKey> ReadKey(const KeyArgs& args, const std::string& option) {
+  CKMAP_ASSIGN_OR_RETURN(std::string text, KeyText(args, option));
+  CKMAP_ASSIGN_OR_RETURN(std::string key, DecodeKey(std::move(text)));
+  SecretKey secret(key);
+  SecretKey::Wipe(key);
+  return secret;
+}
+
 Result<OpenOptions> MakeOpenOptions(const SourceArgs& args) {
   OpenOptions options;
   options.root = args.root;
-  if (args.key_file.empty() && args.key_env.empty()) return options;
-  CKMAP_ASSIGN_OR_RETURN(std::string text, ReadKey(args));
-  CKMAP_ASSIGN_OR_RETURN(std::string key, DecodeKey(std::move(text)));
-  if (!IsKeyLength(key.size())) {
-    SecretKey::Wipe(key);
-    return Error(ErrorCode::kUsage,
-                 "the key: 16, 24 or 32 bytes are expected (hexadecimal digits go after `hex:`)");
+  options.skip_unknown_objects = args.skip_unknown_objects;
+  options.strategy = args.strategy;
+  if (!args.dec_mode.empty()) {
+    options.cipher = ParseCipherMode(args.dec_mode);
+    if (!options.cipher) {
+      return Error(ErrorCode::kUsage, fmt::format("--dec-mode {}: not one of aes-gcm, aes-cbc, sm4-cbc", args.dec_mode));
+    }
   }
-  options.key = SecretKey(std::move(key));
+  if (args.key.empty()) return options;
+  CKMAP_ASSIGN_OR_RETURN(options.key, ReadKey(args.key));
   return options;
+}
+
+Result<std::unique_ptr<Checkpoint>> OpenSource(const std::string& path, const SourceArgs& args) {
+  CKMAP_ASSIGN_OR_RETURN(const OpenOptions options, MakeOpenOptions(args));
+  return OpenSource(path, args, options);
+}
+
+Result<std::unique_ptr<Checkpoint>> OpenSource(const std::string& path, const SourceArgs& args, const OpenOptions& options) {
+  CKMAP_ASSIGN_OR_RETURN(std::unique_ptr<Checkpoint> checkpoint, OpenCheckpoint(path, options));
+  if (!args.from.empty() && !IsFormat(args.from, checkpoint->format())) {
+    return Error(ErrorCode::kMalformed, fmt::format("{}: is {}, not {} as --from says", path, checkpoint->format(), args.from));
+  }
+  if (args.crc_check) {
+    if (!checkpoint->has_crc()) {
+      return Error(ErrorCode::kMalformed, path + ": carries no checksum (crc_num) that --crc-check could check");
+    }
+    for (size_t i = 0; i < checkpoint->manifest().size(); ++i) {
+      if (!checkpoint->manifest()[i].unreadable.empty()) continue;
+      CKMAP_RETURN_IF_ERROR(checkpoint->VerifyStorage(checkpoint->layout(i).storage));
+    }
+  }
+  auto selected = Select(std::move(checkpoint), args.selection);
+  if (!selected) return std::move(selected).error().Context(path);
+  return selected;
 }
 
 }  // namespace ckmap

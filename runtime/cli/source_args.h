@@ -1,25 +1,45 @@
 // How a source is opened, as the command line says it.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "runtime/base/result.h"
 #include "runtime/formats/checkpoint.h"
+#include "runtime/formats/selection.h"
 
 namespace ckmap {
 
-struct SourceArgs {
-  std::string root;      // --root
-  std::string key_file;  // --key-file: a file that holds the key of an encrypted checkpoint
-  std::string key_env;   // --key-env: the environment variable that holds it
+struct KeyArgs {
+  std::string file;      // --key-file: a file that holds the key
+  std::string variable;  // --key-env: the environment variable that holds it
+
+  bool empty() const { return file.empty() && variable.empty(); }
 };
 
-// Reads the key. It is taken as raw bytes, or as hexadecimal digits after `hex:`; one line feed at
+struct SourceArgs {
+  std::string root = {};      // --root
+  KeyArgs key = {};           // of an encrypted checkpoint
+  std::string dec_mode = {};  // --dec-mode: the cipher that it must have
+  std::string from = {};      // --from: the format that it must have
+  bool crc_check = false;     // --crc-check: it must carry a checksum, and that must be right
+  bool skip_unknown_objects = false;
+  std::string strategy = {};  // --strategy
+  Selection selection = {};
+};
+
+// Reads a key. It is taken as raw bytes, or as hexadecimal digits after `hex:`; one line feed at
 // the end of a key file is not part of it unless the length says so. The environment variable is
-// removed once read. No message shows a key.
-Result<OpenOptions> MakeOpenOptions(const SourceArgs& args);
+// removed once read. No message shows a key. `option` begins the names of the options: "--".
+Result<SecretKey> ReadKey(const KeyArgs& args, const std::string& option = "--");
 
 // "hex:00ff…" decoded, anything else as it is; kUsage for bad digits.
 Result<std::string> DecodeKey(std::string text);
+
+Result<OpenOptions> MakeOpenOptions(const SourceArgs& args);
+
+// OpenCheckpoint with all that the arguments ask for.
+Result<std::unique_ptr<Checkpoint>> OpenSource(const std::string& path, const SourceArgs& args);
+Result<std::unique_ptr<Checkpoint>> OpenSource(const std::string& path, const SourceArgs& args, const OpenOptions& options);
 
 }  // namespace ckmap

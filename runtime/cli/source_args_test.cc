@@ -26,14 +26,14 @@ TEST_CASE("a key comes from a file or from the environment, never from both") {
   const TempFolder folder;
   REQUIRE(WriteWholeFile(folder / "key", "0123456789abcdef\n", {}).ok());
   const auto from_file =
-      MakeOpenOptions({.root = "net", .key_file = folder / "key", .key_env = ""});
+      MakeOpenOptions({.root = "net", .key = {.file = folder / "key", .variable = ""}});
   REQUIRE(from_file.ok());
   CHECK(from_file->root == "net");
   CHECK(from_file->key.bytes() == "0123456789abcdef");
 
   ::setenv("CKMAP_TEST_KEY", "hex:000102030405060708090a0b0c0d0e0f", 1);
   const auto from_environment =
-      MakeOpenOptions({.root = "", .key_file = "", .key_env = "CKMAP_TEST_KEY"});
+      MakeOpenOptions({.key = {.file = "", .variable = "CKMAP_TEST_KEY"}});
   REQUIRE(from_environment.ok());
   CHECK(from_environment->key.bytes().size() == 16);
   CHECK(std::getenv("CKMAP_TEST_KEY") == nullptr);
@@ -43,11 +43,11 @@ TEST_CASE("a key comes from a file or from the environment, never from both") {
     REQUIRE_FALSE(options.ok());
     return options.error().code();
   };
-  CHECK(code({.root = "", .key_file = "a", .key_env = "B"}) == ErrorCode::kUsage);
-  CHECK(code({.root = "", .key_file = "", .key_env = "CKMAP_TEST_KEY"}) == ErrorCode::kUsage);
-  CHECK(code({.root = "", .key_file = folder / "absent", .key_env = ""}) == ErrorCode::kIo);
-  REQUIRE(WriteWholeFile(folder / "short", "secret", {}).ok());
-  const auto bad = MakeOpenOptions({.root = "", .key_file = folder / "short", .key_env = ""});
+  CHECK(code({.key = {.file = "a", .variable = "B"}}) == ErrorCode::kUsage);
+  CHECK(code({.key = {.file = "", .variable = "CKMAP_TEST_KEY"}}) == ErrorCode::kUsage);
+  CHECK(code({.key = {.file = folder / "absent", .variable = ""}}) == ErrorCode::kIo);
+  REQUIRE(WriteWholeFile(folder / "bad", "hex:secret", {}).ok());
+  const auto bad = MakeOpenOptions({.key = {.file = folder / "bad", .variable = ""}});
   REQUIRE_FALSE(bad.ok());
   CHECK(bad.error().message().find("secret") == std::string::npos);
 }

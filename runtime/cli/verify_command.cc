@@ -117,9 +117,7 @@ Result<std::vector<Issue>> Compare(const Checkpoint& output, const std::vector<P
 int RunVerify(const VerifyArgs& args, const Console& console) {
   const auto promises = ReadReport(args.report);
   if (!promises) return console.Fail(promises.error());
-  const auto open = MakeOpenOptions(args.open);
-  if (!open) return console.Fail(open.error());
-  const auto output = OpenCheckpoint(args.output, *open);
+  const auto output = OpenSource(args.output, args.open);
   if (!output) return console.Fail(output.error());
   const auto issues = Compare(**output, *promises, console);
   if (!issues) return console.Fail(issues.error());

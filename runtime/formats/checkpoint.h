@@ -82,6 +82,10 @@ class Checkpoint {
   // Checks what the format itself promises of these storages' bytes (zip CRC-32s). Reads them.
   virtual Result<void> VerifyStorage(uint32_t storage) const;
 
+  // Whether the file carries a checksum over all of its tensors (MindSpore's crc_num) that
+  // VerifyStorage checks.
+  virtual bool has_crc() const { return false; }
+
   // Fails if a file of the checkpoint has changed (size, time of change) since it was opened.
   virtual Result<void> CheckUnchanged() const = 0;
 
@@ -107,6 +111,11 @@ struct OpenOptions {
   SecretKey key = {};
   // The mode that the file must have; nullopt: the one that it says.
   std::optional<CipherMode> cipher = std::nullopt;
+  // Of a torch file: objects of classes that are not known become entries that are told and left out,
+  // instead of a refusal. They are never executed either way.
+  bool skip_unknown_objects = false;
+  // For the folder of a parallel run: its strategy file, if that is not in the folder.
+  std::string strategy = {};
 };
 
 }  // namespace ckmap

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -11,6 +12,8 @@
 #include "runtime/base/parallel.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/file_crc.h"
+#include "runtime/formats/ms_cipher.h"
+#include "runtime/formats/ms_encrypt.h"
 #include "runtime/formats/writer_checks.h"
 
 namespace ckmap {
@@ -23,6 +26,7 @@ constexpr int64_t kTrailerBytes = 17;
 constexpr size_t kFlushAt = size_t{1} << 20;
 // Contents up to here are skipped over in one buffer of messages rather than by a write each.
 constexpr int64_t kSmall = 8192;
+constexpr int64_t kMaxText = int64_t{4} << 20;
 
 // "" for dtypes that MindSpore cannot load.
 std::string_view TypeName(DType dtype) {
@@ -80,16 +84,15 @@ struct MessageHead {
   std::string tensor;  // dims and tensor_type, fields 1 and 2 of TensorProto
 };
 
-MessageHead MakeHead(const OutputTensor& tensor) {
+MessageHead MakeHead(const std::string& name, const Shape& dims, std::string_view type) {
   MessageHead head;
   head.tag = '\x0a';
-  PutVarint(head.tag, tensor.name.size());
-  head.tag += tensor.name;
-  for (const int64_t size : tensor.shape) {
+  PutVarint(head.tag, name.size());
+  head.tag += name;
+  for (const int64_t size : dims) {
     head.tensor += '\x08';
     PutVarint(head.tensor, static_cast<uint64_t>(size));
   }
-  const std::string_view type = TypeName(tensor.dtype);
   head.tensor += '\x12';
   PutVarint(head.tensor, type.size());
   head.tensor += type;
@@ -112,15 +115,51 @@ std::string MessagePrefix(const MessageHead& head, int64_t content) {
   return out;
 }
 
+// numpy's `<U`: UTF-32, little-endian. An empty text is one zero.
+std::string Utf32(std::string_view text) {
+  std::string out;
+  for (size_t at = 0; at < text.size() || out.empty();) {
+    char32_t code = 0;
+    if (at < text.size()) at += std::max<size_t>(1, DecodeUtf8(text, at, code));
+    for (int shift = 0; shift < 32; shift += 8) out += static_cast<char>(code >> shift);
+    if (text.empty()) break;
+  }
+  return out;
+}
+
+// Entries as append_dict makes them of strings.
+std::string TextMessages(const std::map<std::string, std::string>& texts) {
+  std::string out;
+  for (const auto& [name, text] : texts) {
+    const std::string content = Utf32(text);
+    out += MessagePrefix(MakeHead(name, {0}, "str"), static_cast<int64_t>(content.size())) + content;
+  }
+  return out;
+}
+
 size_t CountCharacters(std::string_view name) {
   return static_cast<size_t>(std::count_if(name.begin(), name.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
   }));
 }
 
-Result<void> CheckCkpt(const std::string& path, const std::vector<OutputTensor>& tensors) {
+void CheckTexts(const std::vector<OutputTensor>& tensors, const std::map<std::string, std::string>& texts,
+                Refusals& refusals) {
+  for (const auto& [name, text] : texts) {
+    const bool taken = std::any_of(tensors.begin(), tensors.end(),
+                                   [&name = name](const OutputTensor& tensor) { return tensor.name == name; });
+    if (taken) refusals.Add(name, "a text has the same name; drop one of them");
+    if (!IsValidUtf8(text)) refusals.Add(fmt::format("text `{}` is not UTF-8", EscapeText(name)));
+    if (static_cast<int64_t>(text.size()) > kMaxText) {
+      refusals.Add(fmt::format("text `{}` has {} bytes, at most {} are written", EscapeText(name), text.size(), kMaxText));
+    }
+  }
+}
+
+Result<void> CheckCkpt(const std::string& path, const std::vector<OutputTensor>& tensors, const WriteOptions& options) {
   Refusals refusals;
   CheckTensors(tensors, refusals);
+  CheckTexts(tensors, options.texts, refusals);
   for (const OutputTensor& tensor : tensors) {
     if (TypeName(tensor.dtype).empty()) {
       refusals.Add(tensor.name,
@@ -147,19 +186,25 @@ class CkptWriter final : public CheckpointWriter {
  public:
   CkptWriter(std::string path, std::vector<OutputTensor> tensors, const WriteOptions& options)
       : path_(std::move(path)), tensors_(std::move(tensors)), options_(options) {
-    if (!options_.metadata.empty()) {
-      warnings_.push_back("a .ckpt holds no metadata: it is left out");
-    }
+    if (!options_.metadata.empty()) warnings_.emplace_back("a .ckpt holds no metadata: it is left out");
   }
 
   Result<void> Create();
 
   std::vector<FileExtent> extents(size_t tensor) const override;
   const std::string& path(size_t /*tensor*/) const override { return path_; }
-  int64_t total_bytes() const override { return total_bytes_; }
+  int64_t total_bytes() const override {
+    return options_.cipher ? EncryptedBytes(total_bytes_, *options_.cipher) : total_bytes_;
+  }
   Result<std::vector<WrittenFile>> Commit() override;
 
  private:
+  // Where the messages go: the output itself, or a file without a name from which it is encrypted.
+  int fd() const { return options_.cipher ? scratch_.fd(0) : set_.fd(0); }
+  MessageHead Head(const OutputTensor& tensor) const {
+    const bool old_scalar = options_.old_scalars && tensor.shape.empty();
+    return MakeHead(tensor.name, old_scalar ? Shape{0} : tensor.shape, TypeName(tensor.dtype));
+  }
   Result<int64_t> LayOut();
   Result<void> WritePrefixes();
   Result<bool> EndsLikeTrailer() const;
@@ -169,8 +214,9 @@ class CkptWriter final : public CheckpointWriter {
   std::vector<OutputTensor> tensors_;
   WriteOptions options_;
   std::vector<int64_t> offsets_;  // of each tensor's first message
-  int64_t total_bytes_ = 0;
+  int64_t total_bytes_ = 0;       // before encryption
   OutputSet set_;
+  OutputSet scratch_;  // never published: gone with the writer, however that ends
 };
 
 Result<int64_t> CkptWriter::LayOut() {
@@ -178,7 +224,7 @@ Result<int64_t> CkptWriter::LayOut() {
   offsets_.reserve(tensors_.size());
   for (const OutputTensor& tensor : tensors_) {
     offsets_.push_back(offset);
-    const MessageHead head = MakeHead(tensor);
+    const MessageHead head = Head(tensor);
     int64_t left = *NumBytes(tensor.shape, tensor.dtype);
     do {
       const int64_t slice = std::min(left, kSlice);
@@ -189,18 +235,21 @@ Result<int64_t> CkptWriter::LayOut() {
       left -= slice;
     } while (left > 0);
   }
+  if (__builtin_add_overflow(offset, static_cast<int64_t>(TextMessages(options_.texts).size()), &offset)) {
+    return Error(ErrorCode::kLimit, path_ + ": the entries together exceed 2^63 bytes");
+  }
   return offset;
 }
 
 std::vector<FileExtent> CkptWriter::extents(size_t tensor) const {
   std::vector<FileExtent> runs;
   const OutputTensor& info = tensors_[tensor];
-  const MessageHead head = MakeHead(info);
+  const MessageHead head = Head(info);
   int64_t offset = offsets_[tensor];
   for (int64_t left = *NumBytes(info.shape, info.dtype); left > 0;) {
     const int64_t slice = std::min(left, kSlice);
     offset += static_cast<int64_t>(MessagePrefix(head, slice).size());
-    runs.push_back({set_.fd(0), offset, slice});
+    runs.push_back({fd(), offset, slice});
     offset += slice;
     left -= slice;
   }
@@ -216,13 +265,13 @@ Result<void> CkptWriter::WritePrefixes() {
                                           : std::string_view(buffer);
     const int64_t offset = at == 0 ? 1 : at;
     at += static_cast<int64_t>(buffer.size());
-    Result<void> written = WriteAt(set_.fd(0), offset, std::as_bytes(std::span(rest)));
+    Result<void> written = WriteAt(fd(), offset, std::as_bytes(std::span(rest)));
     buffer.clear();
     if (!written) return std::move(written).error().Context(path_);
     return {};
   };
   for (const OutputTensor& tensor : tensors_) {
-    const MessageHead head = MakeHead(tensor);
+    const MessageHead head = Head(tensor);
     int64_t left = *NumBytes(tensor.shape, tensor.dtype);
     do {
       const int64_t slice = std::min(left, kSlice);
@@ -237,13 +286,15 @@ Result<void> CkptWriter::WritePrefixes() {
       left -= slice;
     } while (left > 0);
   }
+  buffer += TextMessages(options_.texts);
   return flush();
 }
 
 Result<void> CkptWriter::Create() {
   CKMAP_ASSIGN_OR_RETURN(const int64_t message_bytes, LayOut());
   total_bytes_ = message_bytes + (options_.crc ? kTrailerBytes : 0);
-  CKMAP_RETURN_IF_ERROR(set_.Add(path_, total_bytes_, options_.force));
+  CKMAP_RETURN_IF_ERROR(set_.Add(path_, total_bytes(), options_.force));
+  if (options_.cipher) CKMAP_RETURN_IF_ERROR(scratch_.Add(path_, total_bytes_, options_.force));
   return WritePrefixes();
 }
 
@@ -251,7 +302,7 @@ Result<void> CkptWriter::Create() {
 Result<bool> CkptWriter::EndsLikeTrailer() const {
   if (options_.crc || total_bytes_ < kTrailerBytes) return false;
   std::array<char, kTrailerMark.size()> end{};
-  if (Result<void> read = ReadAt(set_.fd(0), total_bytes_ - kTrailerBytes, std::as_writable_bytes(std::span(end)));
+  if (Result<void> read = ReadAt(fd(), total_bytes_ - kTrailerBytes, std::as_writable_bytes(std::span(end)));
       !read) {
     return std::move(read).error().Context(path_);
   }
@@ -261,17 +312,17 @@ Result<bool> CkptWriter::EndsLikeTrailer() const {
 // "crc_num" and the CRC of all messages as a big-endian number of ten bytes.
 Result<void> CkptWriter::WriteTrailer(int64_t message_bytes) {
   const int threads = DefaultThreads();
-  CKMAP_ASSIGN_OR_RETURN(const uint32_t crc, FileCrc32(set_.fd(0), 0, message_bytes, threads));
+  CKMAP_ASSIGN_OR_RETURN(const uint32_t crc, FileCrc32(fd(), 0, message_bytes, threads));
   std::string trailer(kTrailerMark);
   trailer.append(6, '\0');
   for (int shift = 24; shift >= 0; shift -= 8) trailer += static_cast<char>(crc >> shift);
-  return WriteAt(set_.fd(0), message_bytes, std::as_bytes(std::span(trailer)));
+  return WriteAt(fd(), message_bytes, std::as_bytes(std::span(trailer)));
 }
 
 Result<std::vector<WrittenFile>> CkptWriter::Commit() {
-  if (!tensors_.empty()) {
+  if (total_bytes_ > 0) {
     const std::byte first{0x0a};
-    if (Result<void> ok = WriteAt(set_.fd(0), 0, std::span(&first, 1)); !ok) {
+    if (Result<void> ok = WriteAt(fd(), 0, std::span(&first, 1)); !ok) {
       return std::move(ok).error().Context(path_);
     }
   }
@@ -282,8 +333,14 @@ Result<std::vector<WrittenFile>> CkptWriter::Commit() {
       return std::move(ok).error().Context(path_);
     }
   }
+  if (options_.cipher) {
+    Result<void> ok = EncryptFile(scratch_.fd(0), total_bytes_, set_.fd(0), *options_.cipher, options_.key, DefaultThreads());
+    if (!ok) {
+      return std::move(ok).error().Context(path_);
+    }
+  }
   CKMAP_RETURN_IF_ERROR(set_.Publish({options_.force, options_.fsync}));
-  return std::vector<WrittenFile>{{path_, total_bytes_}};
+  return std::vector<WrittenFile>{{path_, total_bytes()}};
 }
 
 }  // namespace
@@ -295,7 +352,14 @@ Result<std::unique_ptr<CheckpointWriter>> CreateMindSporeCkpt(const std::string&
     return Error(ErrorCode::kUsage,
                  path + ": a .ckpt has no shards; leave out --max-shard-size, or write safetensors");
   }
-  CKMAP_RETURN_IF_ERROR(CheckCkpt(path, tensors));
+  if (options.crc && options.cipher) {
+    return Error(ErrorCode::kUsage, path + ": MindSpore cannot read a file that is encrypted and has a CRC; leave out one of "
+                                           "--crc and --encrypt (AES-GCM protects every byte by itself)");
+  }
+  if (options.cipher && FindCipher(*options.cipher, options.key.bytes().size()) == nullptr) {
+    return Error(ErrorCode::kUsage, WrongKeyLength(*options.cipher, options.key.bytes().size()).message()).Context(path);
+  }
+  CKMAP_RETURN_IF_ERROR(CheckCkpt(path, tensors, options));
   auto writer = std::make_unique<CkptWriter>(path, std::move(tensors), options);
   CKMAP_RETURN_IF_ERROR(writer->Create());
   return std::unique_ptr<CheckpointWriter>(std::move(writer));

@@ -20,6 +20,7 @@
 #include "runtime/base/result.h"
 #include "runtime/formats/byte_source.h"
 #include "runtime/formats/checkpoint.h"
+#include "runtime/formats/ms_cipher.h"
 #include "runtime/formats/secret_key.h"
 
 namespace ckmap {
@@ -27,16 +28,13 @@ namespace ckmap {
 // The mode that the file's first four bytes name; nullopt for a file that is not encrypted so.
 std::optional<CipherMode> DetectCipher(const InputFile& file);
 
-// "AES-GCM", "AES-CBC", "SM4-CBC".
-std::string_view CipherModeName(CipherMode mode);
+// In every error that decryption itself gives.
+inline constexpr std::string_view kCipherErrorMark = ": encrypted block at byte ";
 
-// "aes-gcm", "aes-cbc", "sm4-cbc", in any case.
-std::optional<CipherMode> ParseCipherMode(std::string_view name);
-
-// The plain bytes. Block heads and paddings are checked at once; blocks are decrypted when they are read (AES-GCM:
-// only a block whose tag is right is given out), and the last few are kept, so that memory stays
-// below 200 MiB. Errors (kMalformed): no key, a key of a wrong length, another mode than options ask
-// for, blocks that lie, a tag or padding that is wrong.
+// The plain bytes, decrypted where they are read: memory does not grow with the blocks. Heads and paddings are checked
+// at once; the first use of an AES-GCM block checks its tag, so that no byte of a block that was changed
+// is given out. Errors (kMalformed) tell apart, as far as the format lets them: no key, a key of a wrong
+// length, another mode than options ask for, blocks that lie, a key that is wrong, a block that was changed.
 Result<std::unique_ptr<ByteSource>> OpenDecrypted(InputFile file, const OpenOptions& options);
 
 }  // namespace ckmap

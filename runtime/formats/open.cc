@@ -15,6 +15,7 @@
 #include "runtime/formats/mindir.h"
 #include "runtime/formats/ms_ckpt.h"
 #include "runtime/formats/ms_crypto.h"
+#include "runtime/formats/ms_ranks.h"
 #include "runtime/formats/npz.h"
 #include "runtime/formats/onnx.h"
 #include "runtime/formats/safetensors.h"
@@ -119,7 +120,12 @@ Opened OpenFile(const std::string& path, const OpenOptions& options) {
   CKMAP_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
   if (DetectCipher(file)) {
     CKMAP_ASSIGN_OR_RETURN(auto source, OpenDecrypted(std::move(file), options));
-    return OpenAs(kMindSporeFormats, std::move(source), options);
+    Opened opened = OpenAs(kMindSporeFormats, std::move(source), options);
+    if (opened || opened.error().code() != ErrorCode::kMalformed) return opened;
+    if (opened.error().message().find(kCipherErrorMark) != std::string::npos) return opened;
+    return Error(ErrorCode::kMalformed, opened.error().message() +
+                                            " (this is what it decrypts to: a block is missing, out of place or changed, "
+                                            "or the key is wrong)");
   }
   return OpenAs(kFormats, MakePlainSource(std::move(file)), options);
 }
@@ -135,6 +141,7 @@ Result<std::unique_ptr<Checkpoint>> OpenCheckpoint(const std::string& path, cons
   const auto open_file = [&options](const std::string& file) { return OpenFile(file, options); };
   if (IsFolder(path)) {
     if (LooksLikeTorchDistributed(path)) return OpenTorchDistributed(path, options);
+    if (LooksLikeMsRanks(path)) return OpenMsRanks(path, options.strategy, open_file);
     return OpenShardFolder(path, open_file);
   }
   if (LooksLikeShardIndex(path)) return OpenShardIndex(path, open_file);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -150,8 +151,13 @@ Result<void> PickleMachine::Charge(size_t items) {
 Result<void> PickleMachine::PushTuple(size_t first) {
   const size_t count = stack_.size() - first;
   CKMAP_RETURN_IF_ERROR(Charge(count));
+  uint32_t depth = 0;  // a tuple's parts are there before it, so its depth is known for good
+  for (size_t i = first; i < stack_.size(); ++i) {
+    if (pickle_.kind(stack_[i]) == PickleKind::kTuple) depth = std::max(depth, pickle_.nodes_[stack_[i]].parts.state);
+  }
+  if (++depth > kMaxPickleDepth) return Fault(fmt::format("tuples nested more than {} deep", kMaxPickleDepth));
   CKMAP_ASSIGN_OR_RETURN(const PickleId id, New(PickleKind::kTuple));
-  pickle_.nodes_[id].parts.part = static_cast<uint32_t>(pickle_.tuple_items_.size());
+  pickle_.nodes_[id].parts = {static_cast<uint32_t>(pickle_.tuple_items_.size()), depth};
   pickle_.nodes_[id].count = static_cast<uint32_t>(count);
   pickle_.tuple_items_.insert(pickle_.tuple_items_.end(),
                               stack_.begin() + static_cast<std::ptrdiff_t>(first), stack_.end());

@@ -121,7 +121,7 @@ class Pickle {
   struct Parts {
     uint32_t
         part;  // index of the first item, container or global; id of the callable or persistent id
-    PickleId state;
+    PickleId state;  // of a tuple: how deep tuples nest in it
   };
   struct Node {
     PickleKind kind = PickleKind::kNone;

@@ -73,6 +73,10 @@ class SafetensorsCheckpoint final : public Checkpoint {
       warnings_.emplace_back(
           "the header begins with white space; the format asks for `{`, and some readers insist");
     }
+    if (const auto flag = metadata_.find("remove_redundancy"); flag != metadata_.end() && flag->second == "True") {
+      warnings_.emplace_back(
+          "saved with remove_redundancy=True: tensors of this rank that others hold too may be missing here");
+    }
     ReadCrcNum();
   }
 
@@ -96,6 +100,8 @@ class SafetensorsCheckpoint final : public Checkpoint {
     std::call_once(verify_once_, [this] { verified_ = Verify(); });
     return verified_;
   }
+
+  bool has_crc() const override { return crc_num_.has_value(); }
 
   Result<void> CheckUnchanged() const override { return file_.CheckUnchanged(); }
 

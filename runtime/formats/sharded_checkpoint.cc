@@ -71,6 +71,9 @@ class ShardedCheckpoint final : public Checkpoint {
     const auto [shard, inner] = storages_.at(storage);
     return shards_[shard].checkpoint->VerifyStorage(inner);
   }
+  bool has_crc() const override {
+    return std::all_of(shards_.begin(), shards_.end(), [](const Shard& shard) { return shard.checkpoint->has_crc(); });
+  }
   Result<void> CheckUnchanged() const override {
     for (const Shard& shard : shards_) CKMAP_RETURN_IF_ERROR(shard.checkpoint->CheckUnchanged());
     return {};

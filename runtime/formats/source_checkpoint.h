@@ -53,6 +53,7 @@ class SourceCheckpoint final : public Checkpoint {
   Result<void> ReadStorage(uint32_t storage, int64_t offset, std::span<std::byte> out) const override;
   // The CRC of the whole file is computed once; later calls repeat its answer.
   Result<void> VerifyStorage(uint32_t storage) const override;
+  bool has_crc() const override { return crc_.has_value(); }
   Result<void> CheckUnchanged() const override { return source_->file().CheckUnchanged(); }
 
  private:

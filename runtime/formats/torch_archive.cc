@@ -136,7 +136,7 @@ Result<std::string> ReadPickleRecord(const ZipArchive& archive, size_t member,
 }  // namespace
 
 Result<TorchArchive> ReadTorchArchive(const InputFile& file, int64_t begin, int64_t length,
-                                      TorchCheckpoint& checkpoint) {
+                                      TorchCheckpoint& checkpoint, const OpenOptions& options) {
   CKMAP_ASSIGN_OR_RETURN(const ZipArchive* archive, checkpoint.AddArchive(file, begin, length));
   CKMAP_ASSIGN_OR_RETURN(const std::string prefix, FindPrefix(*archive));
   CKMAP_ASSIGN_OR_RETURN(const bool big, ReadByteOrder(*archive, prefix));
@@ -146,7 +146,8 @@ Result<TorchArchive> ReadTorchArchive(const InputFile& file, int64_t begin, int6
   CKMAP_ASSIGN_OR_RETURN(std::string bytes, ReadPickleRecord(*archive, member, checkpoint));
   contents.bytes = std::make_unique<std::string>(std::move(bytes));
   const TorchAllowList allow(contents.script ? TorchAllowList::Scope::kScript
-                                             : TorchAllowList::Scope::kCheckpoint);
+                                             : TorchAllowList::Scope::kCheckpoint,
+                             options.skip_unknown_objects);
   CKMAP_ASSIGN_OR_RETURN(contents.pickle, Pickle::Read(*contents.bytes, allow));
   const Pickle& pickle = contents.pickle;
   if (pickle.end() != contents.bytes->size()) {

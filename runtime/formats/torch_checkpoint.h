@@ -16,6 +16,10 @@ class TorchCheckpoint final : public StoredCheckpoint {
   // The values of the pickle from the root that the options name on.
   Result<void> AddPickle(const Pickle& pickle, const TorchObjects& objects,
                          const OpenOptions& options);
+
+ private:
+  // A warning that names the classes of objects that were skipped.
+  void TellUnknown(const Pickle& pickle);
 };
 
 }  // namespace ckmap

@@ -260,7 +260,7 @@ Result<TorchArchive> FolderReader::ReadItem(const Value& value, const Shape& off
   if (place.offset > file->size() || place.length > file->size() - place.offset) {
     return Bad(fmt::format("its piece lies behind the end of {}", EscapeText(place.file)));
   }
-  auto archive = ReadTorchArchive(*file, place.offset, place.length, checkpoint_);
+  auto archive = ReadTorchArchive(*file, place.offset, place.length, checkpoint_, options_);
   if (!archive.ok()) return std::move(archive).error().Context(EscapeText(place.file));
   if (archive->script) return Bad("a TorchScript archive as a piece");
   return archive;

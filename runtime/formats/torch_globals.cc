@@ -178,6 +178,7 @@ std::string_view TodaysModule(std::string_view module) {
 
 constexpr int kScriptTag = 1 << 20;
 constexpr int kPlanTag = 1 << 21;
+constexpr int kUnknownTag = 1 << 22;
 
 using Index = std::map<std::pair<std::string_view, std::string_view>, int>;
 
@@ -194,6 +195,7 @@ PickleGlobal FromRow(const Row& row, int tag) { return {row.module, row.name, ro
 }  // namespace
 
 TorchMeaning MeaningOf(const PickleGlobal& global) {
+  if (global.tag == kUnknownTag) return {TorchThing::kUnknown, DType::kAny};
   if (global.tag == kScriptTag) return {TorchThing::kModuleClass, DType::kAny};
   const Row& row = global.tag >= kPlanTag ? kPlanRows[global.tag - kPlanTag] : kRows[global.tag];
   return {row.thing, row.dtype};
@@ -214,6 +216,7 @@ std::optional<PickleGlobal> TorchAllowList::Find(std::string_view module,
   if (scope_ == Scope::kScript && (module == "__torch__" || module.starts_with("__torch__."))) {
     return PickleGlobal{module, name, Role::kClass, kScriptTag};
   }
+  if (skip_unknown_) return PickleGlobal{module, name, Role::kClass, kUnknownTag};
   return std::nullopt;
 }
 
@@ -229,10 +232,10 @@ std::string TorchAllowList::Hint(std::string_view module, std::string_view /*nam
   }
   if (module.starts_with("torch.nn.modules") || module.starts_with("torchvision.models")) {
     return "The file holds a whole module, not its weights: where its code is, save "
-           "module.state_dict() instead";
+           "module.state_dict() instead; or read its tensors with --skip-unknown-objects";
   }
   return "The file holds an object of some program: where it came from, save a dict of tensors (a "
-         "state_dict) instead";
+         "state_dict) instead; or read around it with --skip-unknown-objects";
 }
 
 }  // namespace ckmap

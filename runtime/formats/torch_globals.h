@@ -49,6 +49,7 @@ enum class TorchThing : uint8_t {
   kNumpyScalar,
   kNumpyDType,
   kNumpyArray,   // numpy.ndarray
+  kUnknown,      // skipped: no global that is known (only where the caller lets them pass)
   kModuleClass,  // __torch__.…: a class of a TorchScript archive
   kPlanClass,    // torch.distributed.checkpoint.…: told apart by its name
 };
@@ -68,13 +69,16 @@ class TorchAllowList : public PickleAllowList {
     kScript,       // data.pkl of TorchScript: classes of the archive's own code too
     kDistributed,  // .metadata of a distributed checkpoint
   };
-  explicit TorchAllowList(Scope scope = Scope::kCheckpoint) : scope_(scope) {}
+  // `skip_unknown`: globals that are not on the list pass as kUnknown; what they make stays an object.
+  explicit TorchAllowList(Scope scope = Scope::kCheckpoint, bool skip_unknown = false)
+      : scope_(scope), skip_unknown_(skip_unknown) {}
 
   std::optional<PickleGlobal> Find(std::string_view module, std::string_view name) const override;
   std::string Hint(std::string_view module, std::string_view name) const override;
 
  private:
   Scope scope_;
+  bool skip_unknown_;
 };
 
 }  // namespace ckmap

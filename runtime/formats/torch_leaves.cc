@@ -87,6 +87,9 @@ OtherEntry DescribeObject(const Pickle& pickle, PickleId id) {
     case TorchThing::kNumpyScalar:
       if (auto scalar = ReadNumpyScalar(pickle, id); scalar.ok()) entry = *std::move(scalar);
       break;
+    case TorchThing::kUnknown:
+      entry.value = fmt::format("{}.{}", pickle.callable(id).module, pickle.callable(id).name);
+      break;
     case TorchThing::kNumpyReconstruct:
     case TorchThing::kNumpyFromBuffer:
       entry.kind = "ndarray";

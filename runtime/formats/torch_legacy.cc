@@ -110,7 +110,7 @@ class LegacyReferences : public TorchReferences {
 
 Result<void> ReadLegacy(const InputFile& file, const OpenOptions& options,
                         TorchCheckpoint& checkpoint) {
-  StackedReader reader(file, 0, file.size());
+  StackedReader reader(file, 0, file.size(), options.skip_unknown_objects);
   CKMAP_ASSIGN_OR_RETURN(const StackedPickle magic, reader.Next("the magic number"));
   if (magic.pickle.kind(magic.pickle.root()) != PickleKind::kBigInt ||
       magic.pickle.text(magic.pickle.root()) != kMagic) {

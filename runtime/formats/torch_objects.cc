@@ -242,6 +242,7 @@ Result<void> TorchInterpreter::Object(PickleId id) {
     case TorchThing::kComplex:
     case TorchThing::kNumpyScalar:
     case TorchThing::kNumpyDType:
+    case TorchThing::kUnknown:
     case TorchThing::kModuleClass:
     case TorchThing::kPlanClass:
       return CheckPlain(id, thing);

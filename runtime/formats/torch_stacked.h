@@ -23,8 +23,8 @@ struct StackedPickle {
 // Reads a run of a file from its start, part by part.
 class StackedReader {
  public:
-  StackedReader(const InputFile& file, int64_t begin, int64_t end)
-      : file_(file), at_(begin), end_(end) {}
+  StackedReader(const InputFile& file, int64_t begin, int64_t end, bool skip_unknown = false)
+      : file_(file), at_(begin), end_(end), allow_(TorchAllowList::Scope::kCheckpoint, skip_unknown) {}
 
   int64_t at() const { return at_; }
   int64_t left() const { return end_ - at_; }

@@ -295,7 +295,7 @@ Result<void> ReadTar(const InputFile& file, const OpenOptions& options,
   }
   const auto whole = [&](const std::string& name) -> Result<StackedPickle> {
     const Run run = members.at(name);
-    StackedReader reader(file, run.begin, run.begin + run.size);
+    StackedReader reader(file, run.begin, run.begin + run.size, options.skip_unknown_objects);
     CKMAP_ASSIGN_OR_RETURN(StackedPickle pickle, reader.Next(name));
     if (reader.left() != 0)
       return Bad(fmt::format("{} bytes follow the pickle in \"{}\"", reader.left(), name));

@@ -23,11 +23,12 @@ std::string Shown(std::string_view name) {
   return EscapeText(name.substr(0, kShown)) + "…";
 }
 
-// Children of a node: of a dict by key, of a list or tuple by index, of a TorchScript module by
-// attribute. Empty for a leaf.
+// Children of a node: of a dict by key, of a list or tuple by index, of a TorchScript module or an object of
+// an unknown class by attribute. Empty for a leaf.
 struct Children {
   std::span<const PickleId> items;
   bool keyed = false;
+  bool attributes = false;  // of an unknown class
 
   size_t size() const { return keyed ? items.size() / 2 : items.size(); }
   PickleId value(size_t i) const { return keyed ? items[2 * i + 1] : items[i]; }
@@ -42,15 +43,23 @@ Children ChildrenOf(const Pickle& pickle, PickleId id) {
       return {pickle.items(id), false};
     case PickleKind::kObject: {
       const PickleId state = pickle.state(id);
-      if (MeaningOf(pickle.callable(id)).thing != TorchThing::kModuleClass || state == kNoPickle ||
+      const TorchThing thing = MeaningOf(pickle.callable(id)).thing;
+      if ((thing != TorchThing::kModuleClass && thing != TorchThing::kUnknown) || state == kNoPickle ||
           pickle.kind(state) != PickleKind::kDict) {
         return {};
       }
-      return {pickle.items(state), true};
+      return {pickle.items(state), true, thing == TorchThing::kUnknown};
     }
     default:
       return {};
   }
+}
+
+// A module of torch.nn keeps its tensors and its parts in these attributes, which are no part of a name.
+bool IsTransparent(const Pickle& pickle, const Children& children, size_t i) {
+  if (!children.attributes || pickle.kind(children.items[2 * i]) != PickleKind::kText) return false;
+  const std::string_view name = pickle.text(children.items[2 * i]);
+  return name == "_parameters" || name == "_buffers" || name == "_modules";
 }
 
 // A key or an index as part of a name; nullopt for keys that have no spelling.
@@ -87,6 +96,7 @@ class Flattener {
     size_t next = 0;
     size_t name_size = 0;  // of the container's own name
     int64_t tensors = 0;
+    bool named = false;  // whether the container's name has a part: the root's has none
   };
 
   Result<void> Visit(PickleId id);
@@ -104,6 +114,7 @@ class Flattener {
   std::unordered_set<std::string> other_names_;
   std::string name_;
   size_t work_ = 0;
+  bool child_named_ = false;  // of the container that is entered next
 };
 
 Result<TorchEntries> Flattener::Run(PickleId root) {
@@ -128,8 +139,13 @@ Result<TorchEntries> Flattener::Run(PickleId root) {
           "(--root), if this is not in it",
           Shown(name_), PickleKindName(pickle_.kind(level.children.items[2 * i]))));
     }
-    if (path_.size() > 1) name_ += '.';
-    name_ += *part;
+    const bool transparent = IsTransparent(pickle_, level.children, i);
+    if (transparent && ChildrenOf(pickle_, level.children.value(i)).size() == 0) continue;
+    if (!transparent) {
+      if (level.named) name_ += '.';
+      name_ += *part;
+    }
+    child_named_ = level.named || !transparent;
     CKMAP_RETURN_IF_ERROR(Charge(name_.size()));
     CKMAP_RETURN_IF_ERROR(Visit(level.children.value(i)));
   }
@@ -173,7 +189,7 @@ Result<void> Flattener::Enter(PickleId id, const Children& children) {
     return Bad(fmt::format("values nested more than {} deep", kMaxPickleDepth));
   CKMAP_RETURN_IF_ERROR(CheckKeys(children));
   on_path_[id] = true;
-  path_.push_back({id, children, 0, name_.size(), 0});
+  path_.push_back({id, children, 0, name_.size(), 0, child_named_});
   return {};
 }
 

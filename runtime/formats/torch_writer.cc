@@ -95,7 +95,7 @@ std::string PickleDict(const std::vector<OutputTensor>& tensors) {
   std::string out = "\x80\x02}";
   for (size_t i = 0; i < tensors.size(); ++i) {
     if (i % kBatch == 0) out += "(";
-    out += PickleText(tensors[i].name) + PickleTensor(tensors[i], i);
+    out += PickleText(tensors[i].name) + PickleTensor(tensors[i], tensors[i].same_as.value_or(i));
     if (i % kBatch == kBatch - 1 || i + 1 == tensors.size()) out += "u";
   }
   return out + ".";
@@ -124,7 +124,11 @@ Result<std::unique_ptr<CheckpointWriter>> CreateTorch(const std::string& path,
   CKMAP_RETURN_IF_ERROR(refusals.ToResult(path, "torch"));
   std::vector<ZipTensor> members;
   for (size_t i = 0; i < tensors.size(); ++i) {
-    members.push_back({fmt::format("archive/data/{}", i), "", *NumBytes(tensors[i].shape, tensors[i].dtype)});
+    // Tensors of the same bytes share a storage, as torch's own tied tensors do.
+    members.push_back({.member = fmt::format("archive/data/{}", i),
+                       .header = "",
+                       .bytes = *NumBytes(tensors[i].shape, tensors[i].dtype),
+                       .same_as = tensors[i].same_as});
   }
   ZipFileWriter::Parts parts{
       .before = {{"archive/data.pkl", PickleDict(tensors)}, {"archive/byteorder", "little"}},

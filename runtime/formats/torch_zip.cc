@@ -18,7 +18,7 @@ Result<std::unique_ptr<Checkpoint>> OpenTorchZip(const std::string& path,
   CKMAP_ASSIGN_OR_RETURN(const InputFile* file, checkpoint->AddFile(path));
   const auto read = [&]() -> Result<void> {
     CKMAP_ASSIGN_OR_RETURN(const TorchArchive archive,
-                           ReadTorchArchive(*file, 0, file->size(), *checkpoint));
+                           ReadTorchArchive(*file, 0, file->size(), *checkpoint, options));
     if (archive.script) checkpoint->set_format("torch-script");
     return checkpoint->AddPickle(archive.pickle, archive.objects, options);
   };

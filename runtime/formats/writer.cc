@@ -57,6 +57,9 @@ Result<std::unique_ptr<CheckpointWriter>> CreateCheckpoint(const std::string& pa
                                                            OutputFormat format,
                                                            std::vector<OutputTensor> tensors,
                                                            const WriteOptions& options) {
+  if (options.cipher && format != OutputFormat::kMindSporeCkpt) {
+    return Error(ErrorCode::kUsage, path + ": only a MindSpore .ckpt can be encrypted; MindSpore refuses a key for other formats");
+  }
   for (const Format& known : kFormats) {
     if (known.format == format) return known.create(path, std::move(tensors), options);
   }

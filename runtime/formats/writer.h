@@ -28,13 +28,20 @@ struct OutputTensor {
   std::string name;
   DType dtype = DType::kF32;
   Shape shape;
+  // The tensor of the list, an earlier one, that this one shares its bytes with: the same dtype, shape and
+  // content. Kept as one storage where the format can (torch); elsewhere the bytes are written twice.
+  std::optional<size_t> same_as = std::nullopt;
 };
 
 struct WriteOptions {
-  std::map<std::string, std::string> metadata;  // safetensors `__metadata__`
-  int64_t max_shard_size = 0;                   // bytes; 0: one file
-  bool crc = false;                             // MindSpore's crc_num
-  bool force = false;                           // replace what is there
+  std::map<std::string, std::string> metadata = {};  // safetensors `__metadata__`
+  std::map<std::string, std::string> texts = {};     // entries of type str in a .ckpt (MindSpore's append_dict)
+  int64_t max_shard_size = 0;                        // bytes; 0: one file
+  bool crc = false;                                  // MindSpore's crc_num
+  bool old_scalars = false;                          // in a .ckpt: rank 0 as dims [0], as before MindSpore 2.3
+  std::optional<CipherMode> cipher = std::nullopt;   // encrypt a .ckpt, with `key`
+  SecretKey key = {};
+  bool force = false;  // replace what is there
   bool fsync = true;
 };
 
@@ -52,8 +59,9 @@ class CheckpointWriter {
 
   // Where tensor `tensor` (index into the list given at creation) goes: runs of output files, in
   // order, that add up to its byte count. The fds are open for reading and writing and owned by the
-  // writer. A caller may write them directly (pwrite, copy_file_range), each byte exactly once, and
-  // may rewrite what lies between two neighbouring runs with the bytes that are there.
+  // writer. A caller may write them directly (pwrite, copy_file_range), each byte exactly once (tensors of
+  // the same bytes may have one place, which all of them write), and may rewrite what lies between two
+  // neighbouring runs with the bytes that are there.
   virtual std::vector<FileExtent> extents(size_t tensor) const = 0;
 
   // The final name of the file where a tensor goes, for messages.

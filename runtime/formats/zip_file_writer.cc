@@ -8,11 +8,14 @@ Result<std::unique_ptr<CheckpointWriter>> ZipFileWriter::Create(const std::strin
   std::unique_ptr<ZipFileWriter> writer(new ZipFileWriter(options));
   writer->warnings_ = std::move(warnings);
   for (auto& [name, content] : parts.before) writer->zip_.Add(std::move(name), std::move(content));
-  writer->first_tensor_ = parts.before.size();
   for (ZipTensor& tensor : parts.tensors) {
     writer->bytes_.push_back(tensor.bytes);
+    if (tensor.same_as) {
+      writer->member_of_.push_back(writer->member_of_[*tensor.same_as]);
+      continue;
+    }
     const int64_t size = static_cast<int64_t>(tensor.header.size()) + tensor.bytes;
-    writer->zip_.Add(std::move(tensor.member), std::move(tensor.header), size);
+    writer->member_of_.push_back(writer->zip_.Add(std::move(tensor.member), std::move(tensor.header), size));
   }
   for (auto& [name, content] : parts.after) writer->zip_.Add(std::move(name), std::move(content));
   if (auto laid_out = writer->zip_.LayOut(); !laid_out) return std::move(laid_out).error().Context(path);
@@ -22,7 +25,7 @@ Result<std::unique_ptr<CheckpointWriter>> ZipFileWriter::Create(const std::strin
 
 std::vector<FileExtent> ZipFileWriter::extents(size_t tensor) const {
   if (bytes_[tensor] == 0) return {};
-  return {{set_.fd(file_), zip_.body_offset(first_tensor_ + tensor), bytes_[tensor]}};
+  return {{set_.fd(file_), zip_.body_offset(member_of_[tensor]), bytes_[tensor]}};
 }
 
 Result<std::vector<WrittenFile>> ZipFileWriter::Commit() {

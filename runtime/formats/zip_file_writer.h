@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +19,7 @@ struct ZipTensor {
   std::string member;
   std::string header;
   int64_t bytes = 0;
+  std::optional<size_t> same_as = std::nullopt;  // an earlier one whose member serves for both
 };
 
 class ZipFileWriter final : public CheckpointWriter {
@@ -41,7 +43,7 @@ class ZipFileWriter final : public CheckpointWriter {
 
   WriteOptions options_;
   ZipWriter zip_;
-  size_t first_tensor_ = 0;
+  std::vector<size_t> member_of_;  // of each tensor
   std::vector<int64_t> bytes_;  // of each tensor
   size_t file_ = 0;
   OutputSet set_;

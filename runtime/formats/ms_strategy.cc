@@ -1,0 +1,196 @@
+#include "runtime/formats/ms_strategy.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "runtime/base/text.h"
+#include "runtime/formats/wire_reader.h"
+
+namespace ckmap {
+namespace {
+
+constexpr int64_t kMaxName = 4096;
+constexpr size_t kMaxAxes = 64;
+constexpr int64_t kMaxRanks = int64_t{1} << 20;
+
+Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
+
+class StrategyReader {
+ public:
+  explicit StrategyReader(const ByteSource& source) : source_(source), reader_(source) {}
+
+  Result<std::map<std::string, ParallelLayout>> Read() {
+    std::map<std::string, ParallelLayout> layouts;
+    for (int64_t at = 0; at < source_.size();) {
+      CKMAP_ASSIGN_OR_RETURN(const WireField field, reader_.Next(at, source_.size()));
+      if (field.number != 3 || field.type != WireType::kBytes) continue;
+      std::string name;
+      CKMAP_ASSIGN_OR_RETURN(ParallelLayout layout, ReadItem(field, name));
+      if (!layouts.emplace(name, std::move(layout)).second) return Bad(fmt::format("the layout of {} comes twice", QuoteName(name)));
+    }
+    if (layouts.empty()) return Bad("holds no layout of a parameter");
+    return layouts;
+  }
+
+ private:
+  Result<ParallelLayout> ReadItem(const WireField& item, std::string& name) {
+    ParallelLayout layout;
+    for (int64_t at = item.begin; at < item.end();) {
+      CKMAP_ASSIGN_OR_RETURN(const WireField field, reader_.Next(at, item.end()));
+      if (field.type != WireType::kBytes) continue;
+      if (field.number == 1) {
+        CKMAP_ASSIGN_OR_RETURN(name, reader_.Text(field, kMaxName));
+      } else if (field.number == 2) {
+        CKMAP_RETURN_IF_ERROR(ReadLayouts(field, layout));
+      }
+    }
+    return layout;
+  }
+
+  Result<void> ReadLayouts(const WireField& message, ParallelLayout& layout) {
+    int maps = 0;
+    for (int64_t at = message.begin; at < message.end();) {
+      CKMAP_ASSIGN_OR_RETURN(const WireField field, reader_.Next(at, message.end()));
+      if (field.number == 1 && field.type == WireType::kBytes) {
+        CKMAP_RETURN_IF_ERROR(ReadNumbers(field, layout.devices));
+      } else if (field.number == 2 && field.type == WireType::kBytes) {
+        if (++maps > 1) layout.refused = "an axis of it is cut over several axes of the devices";
+        CKMAP_RETURN_IF_ERROR(ReadNumbers(field, layout.tensor_map));
+      } else if (field.number == 3 && field.type == WireType::kBytes) {
+        std::vector<int64_t> sizes;
+        CKMAP_RETURN_IF_ERROR(ReadNumbers(field, sizes));
+        if (!sizes.empty()) layout.refused = "its parts have several sizes (param_split_shape)";
+      } else if (field.number == 5 && field.type == WireType::kVarint && field.value != 0) {
+        layout.refused = "it has a field slice (field)";
+      } else if (field.number == 6 && field.type == WireType::kVarint) {
+        layout.shard_step = static_cast<int32_t>(field.value);
+      } else if (field.number == 7 && field.type == WireType::kVarint) {
+        layout.shard_size = static_cast<int32_t>(field.value);
+      }
+    }
+    return {};
+  }
+
+  // Message { repeated dim = 1; }, packed or not.
+  Result<void> ReadNumbers(const WireField& message, std::vector<int64_t>& numbers) {
+    const auto add = [&numbers](uint64_t value) -> Result<void> {
+      if (numbers.size() == kMaxAxes) return Bad(fmt::format("a layout of more than {} axes", kMaxAxes));
+      numbers.push_back(static_cast<int64_t>(value));
+      return {};
+    };
+    for (int64_t at = message.begin; at < message.end();) {
+      CKMAP_ASSIGN_OR_RETURN(const WireField field, reader_.Next(at, message.end()));
+      if (field.number != 1) continue;
+      if (field.type == WireType::kVarint) {
+        CKMAP_RETURN_IF_ERROR(add(field.value));
+        continue;
+      }
+      for (int64_t inner = field.begin; field.type == WireType::kBytes && inner < field.end();) {
+        CKMAP_ASSIGN_OR_RETURN(const uint64_t value, reader_.Varint(inner, field.end()));
+        CKMAP_RETURN_IF_ERROR(add(value));
+      }
+    }
+    return {};
+  }
+
+  const ByteSource& source_;
+  WireReader reader_;
+};
+
+// Coordinates of a rank in the devices, or why there are none.
+Result<std::vector<int64_t>> Coordinates(const ParallelLayout& layout, int64_t rank, int64_t ranks) {
+  int64_t count = 1;
+  for (const int64_t size : layout.devices) {
+    if (size < 1 || size > kMaxRanks || count > kMaxRanks / size) return Bad("the strategy's device matrix is no matrix of devices");
+    count *= size;
+  }
+  if (layout.devices.empty() || count != ranks) {
+    return Bad(fmt::format("its layout is for {} ranks (device matrix [{}]), and there are {}", count,
+                           fmt::join(layout.devices, ", "), ranks));
+  }
+  std::vector<int64_t> at(layout.devices.size());
+  for (size_t axis = at.size(); axis-- > 0;) {
+    at[axis] = rank % layout.devices[axis];
+    rank /= layout.devices[axis];
+  }
+  return at;
+}
+
+// Into how many shards the optimizer cuts axis 0 further, and which one the rank holds.
+struct OptimizerShard {
+  int64_t parts = 1;
+  int64_t index = 0;
+};
+
+Result<OptimizerShard> FindShard(const ParallelLayout& layout, const std::vector<int64_t>& at,
+                                 const std::vector<bool>& used, int64_t rank, int64_t ranks) {
+  if (layout.shard_step == 0 || layout.shard_size == 0) return OptimizerShard{};
+  std::vector<size_t> repeated;  // axes of the devices over which the tensor is not cut
+  for (size_t axis = 0; axis < layout.devices.size(); ++axis) {
+    if (!used[axis] && layout.devices[axis] > 1) repeated.push_back(axis);
+  }
+  const auto refuse = [&layout](std::string_view why) {
+    return Bad(fmt::format("optimizer shards of step {} and size {} over devices [{}]: {}", layout.shard_step,
+                           layout.shard_size, fmt::join(layout.devices, ", "), why));
+  };
+  const bool whole = std::none_of(used.begin(), used.end(), [](bool cut) { return cut; });
+  if (whole) {
+    const int64_t parts = layout.shard_size == -1 ? ranks : layout.shard_size;
+    if (layout.shard_step != 1 || parts < 1 || ranks % parts != 0) return refuse("no way to share them out among the ranks");
+    return OptimizerShard{parts, rank % parts};
+  }
+  if (repeated.size() != 1) return refuse("they go over several axes");
+  int64_t step = 1;
+  for (size_t axis = repeated[0] + 1; axis < layout.devices.size(); ++axis) step *= layout.devices[axis];
+  const int64_t parts = layout.devices[repeated[0]];
+  if (step != layout.shard_step) return refuse(fmt::format("the step must be {}", step));
+  if (layout.shard_size != -1 && layout.shard_size != parts) return refuse("they go over a part of the replicas only");
+  return OptimizerShard{parts, at[repeated[0]]};
+}
+
+}  // namespace
+
+Result<std::map<std::string, ParallelLayout>> ReadStrategy(const ByteSource& source) {
+  auto layouts = StrategyReader(source).Read();
+  if (layouts) return layouts;
+  const bool named = layouts.error().message().starts_with(source.path());
+  return named ? std::move(layouts).error() : std::move(layouts).error().Context(source.path());
+}
+
+Result<RankSlice> PlaceSlice(const ParallelLayout& layout, const Shape& slice, int64_t rank, int64_t ranks) {
+  if (!layout.refused.empty()) return Bad(layout.refused);
+  CKMAP_ASSIGN_OR_RETURN(const std::vector<int64_t> at, Coordinates(layout, rank, ranks));
+  if (layout.tensor_map.size() != slice.size()) {
+    return Bad(fmt::format("its layout has {} axes, the slice {}", layout.tensor_map.size(), slice.size()));
+  }
+  RankSlice placed;
+  std::vector<bool> used(layout.devices.size(), false);
+  for (size_t axis = 0; axis < slice.size(); ++axis) {
+    int64_t parts = 1;
+    int64_t index = 0;
+    if (const int64_t map = layout.tensor_map[axis]; map != -1) {
+      if (map < 0 || map >= static_cast<int64_t>(layout.devices.size())) return Bad("its tensor map names no axis of the devices");
+      const auto device = layout.devices.size() - 1 - static_cast<size_t>(map);
+      if (used[device]) return Bad("two of its axes are cut over one axis of the devices");
+      used[device] = true;
+      parts = layout.devices[device];
+      index = at[device];
+    }
+    if (slice[axis] > (int64_t{1} << 48)) return Bad("a slice of that size is none");
+    placed.whole.push_back(slice[axis] * parts);
+    placed.offsets.push_back(slice[axis] * index);
+  }
+  CKMAP_ASSIGN_OR_RETURN(const OptimizerShard shard, FindShard(layout, at, used, rank, ranks));
+  if (shard.parts == 1) return placed;
+  if (slice.empty()) return Bad("a scalar cannot be cut into optimizer shards");
+  // Axis 0 is cut by the model first; each of its parts then into shards.
+  const int64_t part = placed.offsets[0] / std::max<int64_t>(slice[0], 1);
+  placed.offsets[0] = (part * shard.parts + shard.index) * slice[0];
+  placed.whole[0] *= shard.parts;
+  return placed;
+}
+
+}  // namespace ckmap
