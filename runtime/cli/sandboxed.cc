@@ -35,21 +35,28 @@ void AddWritten(std::string path, std::vector<std::string>& folders) {
   folders.push_back(FolderOf(path));
 }
 
+// Beside the source itself, what it takes to open it.
+std::vector<std::string> HelpersOf(const SourceArgs& open, std::vector<std::string> more = {}) {
+  more.push_back(open.key.file);
+  more.push_back(open.strategy);
+  return more;
+}
+
 }  // namespace
 
-CommandPaths PathsOf(const InspectArgs& args) { return {{args.path}, {args.open.key_file}, {}}; }
+CommandPaths PathsOf(const InspectArgs& args) { return {{args.path}, HelpersOf(args.open), {}}; }
 
 CommandPaths PathsOf(const MigrateArgs& args) {
-  CommandPaths paths{{args.source, args.target}, {args.plan, args.config, args.open.key_file}, {args.output, args.report}};
+  CommandPaths paths{{args.source, args.target}, HelpersOf(args.open, {args.plan, args.config, args.output_key.file}), {args.output, args.report}};
   for (std::string& folder : PackFolders()) paths.read.push_back(std::move(folder));
   return paths;
 }
 
-CommandPaths PathsOf(const LoadCheckArgs& args) { return {{args.source, args.target}, {args.open.key_file}, {}}; }
+CommandPaths PathsOf(const LoadCheckArgs& args) { return {{args.source, args.target}, HelpersOf(args.open), {}}; }
 
-CommandPaths PathsOf(const DiffArgs& args) { return {{args.a, args.b}, {args.open.key_file}, {}}; }
+CommandPaths PathsOf(const DiffArgs& args) { return {{args.a, args.b}, HelpersOf(args.open), {}}; }
 
-CommandPaths PathsOf(const VerifyArgs& args) { return {{args.output}, {args.report, args.open.key_file}, {}}; }
+CommandPaths PathsOf(const VerifyArgs& args) { return {{args.output}, HelpersOf(args.open, {args.report}), {}}; }
 
 Result<void> EnterSandboxFor(const CommandPaths& paths, SandboxMode mode) {
   if (mode == SandboxMode::kOff) return {};

@@ -32,3 +32,6 @@ ckmap_test(torch_writer_test SOURCES torch_writer_test.cc LINK ckmap_formats_wri
 
 ckmap_fuzz(pickle_fuzz LINK ckmap_formats_torch)
 ckmap_fuzz(zip_fuzz LINK ckmap_formats_torch)
+ckmap_fuzz(legacy_fuzz LINK ckmap_formats_torch)
+ckmap_fuzz(tar_fuzz LINK ckmap_formats_torch)
+ckmap_fuzz(dcp_fuzz LINK ckmap_formats_torch)

@@ -1,0 +1,9 @@
+// Random bytes as a file of torch before 1.6: pickles, and the storages behind them.
+#include "runtime/formats/torch.h"
+#include "tests/fuzz/fuzz_file.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  ckmap::ReadWhatOpened(ckmap::OpenTorchLegacy(ckmap::FuzzFile(data, size), {}));
+  ckmap::ReadWhatOpened(ckmap::OpenTorchLegacy(ckmap::FuzzFile(data, size), {.skip_unknown_objects = true}));
+  return 0;
+}

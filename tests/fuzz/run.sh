@@ -1,0 +1,58 @@
+#!/bin/sh
+# Runs every fuzz target for some seconds each, seeded with the real and the hostile files of tests/data and with what
+# earlier runs found (tests/fuzz/corpus/NAME). Needs clang.
+#
+#     tests/fuzz/run.sh SECONDS [TARGET…]
+#
+# New inputs stay in build/fuzz-corpus/NAME. The exit code is 1 if a target found something; what it found lies in
+# build/fuzz-findings.
+set -u
+root=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
+seconds=${1:?usage: tests/fuzz/run.sh SECONDS [TARGET…]}
+shift
+data=$root/tests/data
+[ $# -gt 0 ] || set -- $(sed -n 's/.*ckmap_fuzz(\([a-z_]*\) .*/\1/p' "$root"/runtime/*/CMakeLists.txt "$root"/runtime/*/*.cmake)
+cd "$root" || exit 1
+cmake --preset fuzz >&2 && cmake --build build/fuzz --target "$@" >&2 || exit 1
+
+# The seeds of a target: folders and files.
+seeds() {
+  case $1 in
+    safetensors_fuzz) ls "$data"/safetensors/*.safetensors "$data"/hostile/st_*.safetensors ;;
+    ckpt_fuzz) ls "$data"/ckpt/*.ckpt "$data"/hostile/ms_*.ckpt ;;
+    cipher_fuzz) ls "$data"/ckpt/enc_*.ckpt "$data"/hostile/enc_*.ckpt ;;
+    mindir_fuzz) ls "$data"/mindir/*.mindir ;;
+    strategy_fuzz) ls "$data"/ckpt/*/strategy.ckpt "$data"/ckpt/strategy_not_weights.ckpt ;;
+    index_fuzz) find "$data"/safetensors "$data"/hostile -name '*.index.json' -o -name param_name_map.json ;;
+    legacy_fuzz) ls "$data"/torch/legacy_*.pt "$data"/hostile/legacy_*.pt ;;
+    tar_fuzz) ls "$data"/torch/legacy_tar.pt "$data"/hostile/tar_*.pt ;;
+    zip_fuzz | pickle_fuzz) ls "$data"/torch/*.pt "$data"/hostile/zip_*.pt "$data"/hostile/pkl_*.pt ;;
+    dcp_fuzz) find "$data"/torch -name .metadata ;;
+    spec_fuzz) find "$root"/examples "$data" -name '*.yaml' ;;
+    *) true ;;
+  esac
+}
+
+mkdir -p build/fuzz-findings
+failed=0
+for target in "$@"; do
+  corpus=build/fuzz-corpus/$target
+  mkdir -p "$corpus"
+  seeds "$target" | while read -r file; do
+    # A name of its own for each: files of several folders share names.
+    [ "$(wc -c <"$file")" -le 65536 ] && cp "$file" "$corpus/$(echo "$file" | tr / _)" && chmod u+w "$corpus"/*
+  done 2>/dev/null
+  [ -d "tests/fuzz/corpus/$target" ] && cp "tests/fuzz/corpus/$target"/* "$corpus"/
+  dictionary=
+  [ -f "tests/fuzz/$target.dict" ] && dictionary=-dict=tests/fuzz/$target.dict
+  echo "$target: $seconds s"
+  if ! "build/fuzz/fuzz-bin/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=65536 -print_final_stats=1 \
+    -artifact_prefix="build/fuzz-findings/$target-" $dictionary "$corpus" >"build/fuzz-findings/$target.log" 2>&1; then
+    echo "FOUND by $target:"
+    grep -m 5 -E 'ERROR|SUMMARY|runtime error|check failed' "build/fuzz-findings/$target.log"
+    failed=1
+  else
+    sed -n 's/^stat::number_of_executed_units: */  runs: /p' "build/fuzz-findings/$target.log"
+  fi
+done
+exit $failed
