@@ -22,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMaxRanks = 65536;
+constexpr int64_t kMaxCompared = int64_t{1} << 20;
 
 Error Bad(const std::string& where, std::string_view message) {
   return {ErrorCode::kMalformed, fmt::format("{}: {}", where, message)};
@@ -70,6 +71,7 @@ class RanksCheckpoint final : public Checkpoint {
 
   Result<void> MergeTensor(const std::string& name, const std::vector<Holder>& holders, const ParallelLayout* layout);
   Result<void> CheckHolder(const TensorInfo& first, const Holder& holder) const;
+  Result<void> CheckAlike(const std::vector<Holder>& holders) const;
   const TensorInfo& InfoOf(const Holder& holder) const { return ranks_[holder.rank]->manifest()[holder.tensor]; }
 
   std::vector<std::unique_ptr<Checkpoint>> ranks_;
@@ -120,6 +122,32 @@ Result<void> RanksCheckpoint::CheckHolder(const TensorInfo& first, const Holder&
   return Error(ErrorCode::kMalformed, fmt::format("rank {} holds it in another form than its type says", holder.rank));
 }
 
+// A parameter that the strategy does not name may be whole in every rank, or cut by a strategy that is not all there:
+// only equal bytes tell.
+Result<void> RanksCheckpoint::CheckAlike(const std::vector<Holder>& holders) const {
+  if (holders.size() < 2) return {};
+  const int64_t bytes = *NumBytes(InfoOf(holders[0]).shape, InfoOf(holders[0]).dtype);
+  if (bytes > kMaxCompared) {
+    return Error(ErrorCode::kMalformed, fmt::format("is in no layout of the strategy, and too large ({} bytes) to be one of the "
+                                                    "numbers that all ranks have alike: is the strategy file complete?", bytes));
+  }
+  std::vector<std::byte> first(static_cast<size_t>(bytes));
+  std::vector<std::byte> other(first.size());
+  const auto read = [this](const Holder& holder, std::vector<std::byte>& out) {
+    const Checkpoint& rank = *ranks_[holder.rank];
+    return rank.ReadStorage(rank.layout(holder.tensor).storage, 0, out);
+  };
+  CKMAP_RETURN_IF_ERROR(read(holders[0], first));
+  for (size_t i = 1; i < holders.size(); ++i) {
+    CKMAP_RETURN_IF_ERROR(read(holders[i], other));
+    if (first != other) {
+      return Error(ErrorCode::kMalformed, fmt::format("is in no layout of the strategy, and ranks {} and {} hold other values of "
+                                                      "it: is the strategy file complete?", holders[0].rank, holders[i].rank));
+    }
+  }
+  return {};
+}
+
 Result<void> RanksCheckpoint::MergeTensor(const std::string& name, const std::vector<Holder>& holders,
                                           const ParallelLayout* layout) {
   const TensorInfo& first = InfoOf(holders[0]);
@@ -142,6 +170,7 @@ Result<void> RanksCheckpoint::MergeTensor(const std::string& name, const std::ve
     slices_.push_back(std::make_unique<RankStorage>(*ranks_[holder.rank], ranks_[holder.rank]->layout(holder.tensor).storage));
     pieces.push_back({.offsets = slice.offsets, .sizes = first.shape, .source_offset = 0, .source = slices_.back().get()});
   }
+  if (layout == nullptr) CKMAP_RETURN_IF_ERROR(CheckAlike(holders));
   if (!NumBytes(info.shape, info.dtype)) return Error(ErrorCode::kMalformed, fmt::format("{} is too large", FormatShape(info.shape)));
   const auto storage = static_cast<uint32_t>(storages_.size());
   if (pieces.size() == 1 && info.shape == first.shape) {

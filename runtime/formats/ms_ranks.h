@@ -2,7 +2,8 @@
 // file that says how the parameters are cut. Every merged tensor is proved whole: its slices tile it.
 //
 // A slice that several ranks hold is taken from the first; ranks may lack what others hold (remove_redundancy). A
-// parameter that the strategy does not name is not cut, and must be alike in all ranks that hold it; a warning tells of it.
+// parameter that the strategy does not name (a step counter) must have the same bytes, up to 1 MiB, in all ranks that hold
+// it; a warning tells of it.
 // Refused with the reason: other numbers of ranks than the layouts say, axes that are cut over several axes of the
 // devices, parts of several sizes, several files in a rank's folder, no strategy file.
 #pragma once
