@@ -12,6 +12,7 @@
 #include "runtime/base/file.h"
 #include "runtime/formats/byte_source.h"
 #include "runtime/formats/gguf.h"
+#include "runtime/formats/hdf5.h"
 #include "runtime/formats/mindir.h"
 #include "runtime/formats/ms_ckpt.h"
 #include "runtime/formats/ms_crypto.h"
@@ -48,10 +49,10 @@ constexpr std::array<Format, 2> kMindSporeFormats = {{
      [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenMindIr(std::move(source)); }},
 }};
 
-constexpr std::array<Format, 10> kFormats = {{
+constexpr std::array<Format, 12> kFormats = {{
     {"safetensors", [](const Glance& glance) { return LooksLikeSafetensors(glance.source.file()); },
      [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenSafetensors(source->path()); }},
-    {"torch zip", [](const Glance& glance) { return LooksLikeTorchZip(glance.head) && !LooksLikeNpz(glance.head); },
+    {"torch zip", [](const Glance& glance) { return LooksLikeTorchZip(glance.head) && !LooksLikeNpz(glance.head) && !LooksLikeKeras(glance.head); },
      [](std::unique_ptr<ByteSource> source, const OpenOptions& options) {
        return OpenTorchZip(source->path(), options);
      }},
@@ -69,6 +70,10 @@ constexpr std::array<Format, 10> kFormats = {{
      [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenNpy(source->path()); }},
     {"GGUF", [](const Glance& glance) { return LooksLikeGguf(glance.head); },
      [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenGguf(source->path()); }},
+    {"HDF5", [](const Glance& glance) { return LooksLikeHdf5(glance.head); },
+     [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenHdf5(source->path()); }},
+    {"Keras", [](const Glance& glance) { return LooksLikeKeras(glance.head); },
+     [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenKeras(source->path()); }},
     {"ONNX", [](const Glance& glance) { return LooksLikeOnnx(glance.source); },
      [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenOnnx(std::move(source)); }},
     kMindSporeFormats[0],
@@ -92,7 +97,7 @@ Error Unknown(const ByteSource& source, std::string_view head) {
   if (LooksLikeMsStrategy(source)) {
     return Bad(path, "is a parallel strategy of MindSpore, not weights (both end in .ckpt)");
   }
-  return Bad(path, "is no checkpoint that is known: safetensors, torch (zip, legacy, tar), MindSpore .ckpt or MindIR, npz, npy, GGUF, ONNX");
+  return Bad(path, "is no checkpoint that is known: safetensors, torch (zip, legacy, tar), MindSpore .ckpt, MindIR, npz, npy, GGUF, ONNX, HDF5 or Keras");
 }
 
 Result<std::string> ReadHead(const ByteSource& source) {

@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 namespace dom = simdjson::dom;
 
 const std::string kData = CKMAP_TEST_DATA;
-const std::vector<std::string> kFolders = {"numpy", "gguf", "onnx"};
+const std::vector<std::string> kFolders = {"numpy", "gguf", "onnx", "hdf5"};
 
 std::vector<std::string> FixturesOf(const std::string& folder) {
   std::vector<std::string> paths;

@@ -27,8 +27,8 @@ namespace ondemand = simdjson::ondemand;
 
 constexpr std::string_view kMindSporeIndex = "param_name_map.json";
 constexpr std::string_view kMindSporeExtra = "hyper_param.safetensors";
-constexpr std::array<std::string_view, 10> kEndings = {".safetensors", ".ckpt", ".bin", ".pt", ".pth", ".mindir",
-                                                    ".npz", ".npy", ".gguf", ".onnx"};
+constexpr std::array<std::string_view, 12> kEndings = {".safetensors", ".ckpt", ".bin", ".pt", ".pth", ".mindir",
+                                                    ".npz", ".npy", ".gguf", ".onnx", ".h5", ".keras"};
 constexpr size_t kMaxShards = 10'000;
 
 Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }

@@ -334,7 +334,165 @@ def onnx_files():
     put("onnx/nested.onnx.ok", model(proto(), graph=constant(proto("inner"))), "a constant", "accept", {"w": array, "c": array})
 
 
-MAKERS = {"numpy": numpy_files, "gguf": gguf_files, "onnx": onnx_files}
+# ---- HDF5
+
+def made_by_h5py(fill, **how):
+    import h5py
+    out = io.BytesIO()
+    with h5py.File(out, "w", **how) as file:
+        fill(file)
+    return out.getvalue()
+
+
+class Patched:
+    """A file whose structures are found by their signatures, for changes at one place."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def put(self, at, value, form="<Q"):
+        value = value if isinstance(value, bytes) else struct.pack(form, value)
+        assert at + len(value) <= len(self.data)
+        return self.data[:at] + value + self.data[at + len(value):]
+
+    def at(self, pattern, nth=0):
+        found = -1
+        for _ in range(nth + 1):
+            found = self.data.index(pattern, found + 1)
+        return found
+
+
+F4 = bytes.fromhex("11201f000400000000002000170800177f000000")
+
+
+def hdf5_files():
+    import h5py  # noqa: F401
+    array = np.arange(12, dtype="<f4").reshape(3, 4)
+
+    def one(file):
+        file["w"] = array
+
+    def cut_up(file):
+        file.create_dataset("w", data=array, chunks=(2, 3))
+
+    def packed(file):
+        file.create_dataset("w", data=np.zeros((4, 64), "f4"), chunks=(2, 64), compression="gzip", shuffle=True, fletcher32=True)
+
+    def vlen(file):
+        file["w"] = array
+        file.attrs["note"] = "hello"
+
+    old = Patched(made_by_h5py(one, libver="earliest"))
+    new = Patched(made_by_h5py(one, libver="latest"))
+    chunked = Patched(made_by_h5py(cut_up, libver="earliest"))
+    gzip = Patched(made_by_h5py(packed, libver="earliest"))
+    noted = Patched(made_by_h5py(vlen, libver="earliest"))
+    root = struct.unpack_from("<Q", old.data, 64)[0]
+    tree, heap, snod = old.at(b"TREE"), old.at(b"HEAP"), old.at(b"SNOD")
+    names = struct.unpack_from("<Q", old.data, heap + 24)[0]
+    entry = snod + 8
+    header = struct.unpack_from("<Q", old.data, entry + 8)[0]
+    name_at = names + struct.unpack_from("<Q", old.data, entry)[0]
+    type_at = old.at(F4)
+    dims = old.at(struct.pack("<QQ", 3, 4))
+    raw = old.at(array.tobytes())
+    layout = old.at(struct.pack("<Q", raw)[:8] + struct.pack("<Q", 48))
+    bad = {
+        "superblock_9": ("superblock version 9", old.put(8, 9, "<B")),
+        "offsets_4": ("addresses of 4 bytes", old.put(13, 4, "<B")),
+        "base": ("a base address", old.put(24, 512)),
+        "end_far": ("an end beyond the file", old.put(40, 1 << 40)),
+        "root_far": ("a root group beyond the file", old.put(64, 1 << 40)),
+        "root_wraps": ("a root group whose address overflows", old.put(64, (1 << 64) - 8)),
+        "root_dataset": ("a dataset as the root", old.put(64, header)),
+        "root_nowhere": ("a root group in the middle of data", old.put(64, raw)),
+        "header_version": ("an object's header of version 7", old.put(header, 7, "<B")),
+        "header_long": ("an object's header of 4 GB", old.put(header + 8, 0xffffffff, "<I")),
+        "header_message": ("a message longer than its header", old.put(header + 16 + 2, 0xfff8, "<H")),
+        "header_loop": ("an object's header that goes on in itself", old.put(header + 16, struct.pack("<HHBBBBQQ", 16, 16, 0, 0, 0, 0, header + 16, 200))),
+        "header_onward": ("an object's header that goes on beyond the file", old.put(header + 16, struct.pack("<HHBBBBQQ", 16, 16, 0, 0, 0, 0, 1 << 50, 200))),
+        "header_onward_0": ("an object's header that goes on for no bytes", old.put(header + 16, struct.pack("<HHBBBBQQ", 16, 16, 0, 0, 0, 0, header, 0))),
+        "tree_kind": ("a group's tree that is one of chunks", old.put(tree + 4, 1, "<B")),
+        "tree_level": ("a tree of 255 levels", old.put(tree + 5, 255, "<B")),
+        "tree_many": ("a tree of 65,535 entries", old.put(tree + 6, 65535, "<H")),
+        "tree_far": ("a tree whose child is beyond the file", old.put(tree + 32, 1 << 45)),
+        "tree_self": ("a tree whose child is itself", Patched(old.put(tree + 32, tree)).put(tree + 5, 1, "<B")),
+        "heap_magic": ("no local heap", old.put(heap, b"HEAT")),
+        "heap_long": ("a local heap of 2^60 bytes", old.put(heap + 8, 1 << 60)),
+        "heap_far": ("a local heap beyond the file", old.put(heap + 24, 1 << 44)),
+        "members_many": ("65,535 members", old.put(snod + 6, 65535, "<H")),
+        "member_name_far": ("a name beyond the heap", old.put(entry, 1 << 30)),
+        "member_name_empty": ("an empty name", old.put(entry, 0)),
+        "member_name_path": ("a name with a slash", old.put(name_at, b"/")),
+        "member_name_control": ("a name that steers a terminal", old.put(name_at, b"\x1b")),
+        "member_name_utf8": ("a name that is no UTF-8", old.put(name_at, b"\xff")),
+        "member_far": ("a member beyond the file", old.put(entry + 8, 1 << 50)),
+        "type_none": ("elements of no size", old.put(type_at + 4, 0, "<I")),
+        "type_large": ("elements of 2^32 - 1 bytes", old.put(type_at + 4, 0xffffffff, "<I")),
+        "type_time": ("elements that are times", old.put(type_at, 0x12, "<B")),
+        "type_vax": ("floats of another layout", old.put(type_at + 16, 128, "<I")),
+        "dims_large": ("an axis of 2^63", old.put(dims, 1 << 63)),
+        "dims_product": ("sizes whose product overflows", Patched(old.put(dims, 1 << 40)).put(dims + 8, 1 << 40)),
+        "dims_wrap": ("sizes whose product is 0 after overflow", Patched(old.put(dims, 1 << 32)).put(dims + 8, 1 << 32)),
+        "dims_more": ("one row more than is stored", old.put(dims, 4)),
+        "dims_less": ("one row less than is stored", old.put(dims, 2)),
+        "layout_far": ("data beyond the file", old.put(layout, 1 << 40)),
+        "layout_wraps": ("data whose address overflows", old.put(layout, (1 << 64) - 32)),
+        "layout_size": ("another size than the shape has", old.put(layout + 8, 44)),
+        "cut_48": ("only the superblock", old.data[:96]),
+        "sum_superblock": ("a later superblock with a wrong checksum", new.put(44, 0, "<I")),
+        "sum_header": ("a later header with a wrong checksum", new.put(new.at(F4) + 16, 126, "<B")),
+        "header2_long": ("a later header longer than the file", new.put(new.at(b"OHDR") + 5, b"\x03")),
+    }
+    btree = chunked.at(b"TREE", 1)
+    key = btree + 24
+    bad |= {
+        "chunk_far": ("a chunk beyond the file", chunked.put(key + 32, 1 << 40)),
+        "chunk_long": ("a chunk of 4 GB", chunked.put(key, 0xffffffff, "<I")),
+        "chunk_short": ("a chunk of 4 bytes", chunked.put(key, 4, "<I")),
+        "chunk_outside": ("a chunk outside of its dataset", chunked.put(key + 8, 200)),
+        "chunk_between": ("a chunk that begins within another", chunked.put(key + 8, 1)),
+        "chunk_twice": ("two chunks in one place", chunked.put(key + 16, 3)),
+        "chunk_element": ("a chunk that begins within an element", chunked.put(key + 24, 2)),
+        "chunk_level": ("a tree of chunks of 9 levels", chunked.put(btree + 5, 9, "<B")),
+        "chunk_many": ("a tree of 60,000 chunks", chunked.put(btree + 6, 60000, "<H")),
+    }
+    sizes = chunked.at(struct.pack("<III", 2, 3, 4))
+    bad |= {
+        "chunk_zero": ("chunks of no size", chunked.put(sizes, 0, "<I")),
+        "chunk_huge": ("chunks of 2^64 elements", Patched(chunked.put(sizes, 0xffffffff, "<I")).put(sizes + 4, 0xffffffff, "<I")),
+        "chunk_element_size": ("chunks of elements of another size", chunked.put(sizes + 8, 8, "<I")),
+    }
+    key = gzip.at(b"TREE", 1) + 24
+    where = struct.unpack_from("<Q", gzip.data, key + 32)[0]
+    bad |= {
+        "gzip_damaged": ("deflated bytes that are none", gzip.put(where, b"\xff\xff")),
+        "gzip_cut": ("deflated bytes cut short", gzip.put(key, struct.unpack_from("<I", gzip.data, key)[0] - 3, "<I")),
+        "gzip_skipped": ("a chunk that says it is not deflated", gzip.put(key + 4, 2, "<I")),
+        "all_skipped": ("a chunk that says it is not filtered", gzip.put(key + 4, 7, "<I")),
+        "sum_skipped": ("a chunk that says it has no checksum", gzip.put(key + 4, 4, "<I")),
+    }
+    reference = noted.at(struct.pack("<I", 5) + struct.pack("<Q", noted.at(b"GCOL")))
+    bad |= {
+        "text_long": ("a text longer than its object", noted.put(reference, 1 << 20, "<I")),
+        "text_heap": ("a text in a heap beyond the file", noted.put(reference + 4, 1 << 40)),
+        "text_index": ("a text that its heap lacks", noted.put(reference + 12, 77, "<I")),
+        "text_object": ("a heap with an object beyond its end", noted.put(noted.at(b"GCOL") + 24, 1 << 30)),
+        "text_heap_long": ("a heap longer than the file", noted.put(noted.at(b"GCOL") + 8, 1 << 40)),
+    }
+    for name, (why, data) in bad.items():
+        put(f"hdf5/{name}.h5", data, why)
+    weights = [("metadata.json", b"{}"), ("config.json", b"{}"), ("model.weights.h5", old.data)]
+    put("hdf5/none.keras", archive(weights[:2]), "an archive without weights")
+    put("hdf5/deflated.keras", archive(weights, zipfile.ZIP_DEFLATED), "deflated weights")
+    put("hdf5/cut.keras", archive(weights[:2] + [("model.weights.h5", old.data[:-4])]), "weights that are cut short")
+    whole = archive(weights)
+    put("hdf5/crc.keras", whole.replace(array.tobytes(), array.tobytes()[:-1] + b"\0"), "a byte that the checksum does not cover")
+    put("hdf5/polyglot.keras", archive(weights + [("archive/data.pkl", b"\x80\x02}.")]), "an archive of torch too")
+    put("hdf5/good.h5", old.data + b"more", "bytes behind the end of the file", "accept", {"w": array})
+
+
+MAKERS = {"numpy": numpy_files, "gguf": gguf_files, "onnx": onnx_files, "hdf5": hdf5_files}
 
 
 if __name__ == "__main__":

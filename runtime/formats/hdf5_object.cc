@@ -1,0 +1,416 @@
+#include "runtime/formats/hdf5_object.h"
+
+#include <algorithm>
+#include <deque>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "runtime/formats/hdf5_heap.h"
+#include "runtime/formats/tensor_name.h"
+
+namespace ckmap {
+namespace {
+
+constexpr uint8_t kShared = 2;  // of a message's flags
+constexpr size_t kMaxBlocks = 1000;
+
+struct Block {
+  uint64_t address = 0;
+  uint64_t length = 0;
+};
+
+class HeaderReader {
+ public:
+  HeaderReader(Hdf5File& file, uint64_t address) : file_(file), address_(address) {}
+
+  Result<std::vector<Hdf5Message>> Read() {
+    CKMAP_ASSIGN_OR_RETURN(const std::string start, file_.Read(address_, 4, "an object's header"));
+    if (start == "OHDR") {
+      CKMAP_RETURN_IF_ERROR(ReadVersion2());
+    } else if (start[0] == 1 && start[1] == 0) {
+      CKMAP_RETURN_IF_ERROR(ReadVersion1());
+    } else {
+      return Bad("is no object's header");
+    }
+    return std::move(messages_);
+  }
+
+ private:
+  Error Bad(std::string_view what) const { return BadHdf5(fmt::format("byte {}: {}", address_, what)); }
+
+  Result<void> ReadVersion1() {
+    CKMAP_ASSIGN_OR_RETURN(const std::string prefix, file_.Read(address_, 16, "an object's header"));
+    Hdf5Bytes in(prefix);
+    in.Skip(2);
+    const uint16_t count = in.U16();
+    in.Skip(4);
+    const uint32_t size = in.U32();
+    blocks_.push_back({address_ + 16, size});
+    all_.push_back(blocks_.back());
+    while (!blocks_.empty()) {
+      const Block block = Next();
+      CKMAP_ASSIGN_OR_RETURN(const std::string bytes, file_.Read(block.address, block.length, "a block of an object's header"));
+      Hdf5Bytes messages(bytes);
+      while (messages.left() >= 8 && seen_ < count) {
+        ++seen_;
+        const uint16_t type = messages.U16();
+        const uint16_t length = messages.U16();
+        const uint8_t flags = messages.U8();
+        messages.Skip(3);
+        CKMAP_RETURN_IF_ERROR(Add(type, flags, messages, length, block.address));
+      }
+    }
+    return {};
+  }
+
+  Result<void> ReadVersion2() {
+    CKMAP_ASSIGN_OR_RETURN(const std::string prefix, file_.Read(address_, 6, "an object's header"));
+    if (prefix[4] != 2) return Bad(fmt::format("an object's header of version {}; 1 and 2 are read", int{prefix[4]}));
+    const auto flags = static_cast<uint8_t>(prefix[5]);
+    const size_t size_bytes = size_t{1} << (flags & 3);
+    const size_t fixed = 6 + ((flags & 0x20) != 0 ? 16 : 0) + ((flags & 0x10) != 0 ? 4 : 0);
+    CKMAP_ASSIGN_OR_RETURN(const std::string sized, file_.Read(address_, fixed + size_bytes, "an object's header"));
+    Hdf5Bytes in(sized);
+    in.Skip(fixed);
+    const uint64_t size = in.Number(size_bytes);
+    if (size > static_cast<uint64_t>(file_.size())) return Bad("an object's header longer than the file");
+    ordered_ = (flags & 4) != 0;
+    const size_t begin = fixed + size_bytes;
+    all_.push_back({address_, begin + size + 4});
+    CKMAP_RETURN_IF_ERROR(ReadBlock2(Block(all_.back()), begin));
+    while (!blocks_.empty()) {
+      const Block block = Next();
+      if (block.length < 8) return Bad("a block of an object's header of less than 8 bytes");
+      CKMAP_ASSIGN_OR_RETURN(const std::string magic, file_.Read(block.address, 4, "a block of an object's header"));
+      if (magic != "OCHK") return Bad("a block of an object's header that does not begin with OCHK");
+      CKMAP_RETURN_IF_ERROR(ReadBlock2(block, 4));
+    }
+    return {};
+  }
+
+  // A block with its checksum; messages begin at `begin`.
+  Result<void> ReadBlock2(const Block& block, size_t begin) {
+    CKMAP_ASSIGN_OR_RETURN(const std::string bytes, file_.Read(block.address, block.length, "a block of an object's header"));
+    CKMAP_RETURN_IF_ERROR(CheckHdf5Sum(bytes, "an object's header"));
+    Hdf5Bytes messages(std::string_view(bytes).substr(0, bytes.size() - 4));
+    messages.Skip(begin);
+    const size_t head = ordered_ ? 6 : 4;
+    while (messages.left() >= head) {
+      const uint16_t type = messages.U8();
+      const uint16_t length = messages.U16();
+      const uint8_t flags = messages.U8();
+      if (ordered_) messages.Skip(2);
+      CKMAP_RETURN_IF_ERROR(Add(type, flags, messages, length, block.address));
+    }
+    return {};
+  }
+
+  Result<void> Add(uint16_t type, uint8_t flags, Hdf5Bytes& in, uint16_t length, uint64_t block) {
+    const uint64_t address = block + in.at();
+    const std::string_view data = in.Take(length);
+    if (in.bad()) return Bad("an object's header with a message that ends beyond its block");
+    if (type == kHdf5Continuation) {
+      Hdf5Bytes where(data);
+      Block next;
+      next.address = where.U64();
+      next.length = where.U64();
+      if (where.bad() || next.length == 0) return Bad("an object's header that goes on nowhere");
+      for (const Block& other : all_) {
+        if (next.address < other.address + other.length && other.address < next.address + next.length) {
+          return Bad("an object's header that goes on in itself");
+        }
+      }
+      if (all_.size() > kMaxBlocks) return Bad("an object's header in too many blocks");
+      blocks_.push_back(next);
+      all_.push_back(next);
+    } else if (type != 0) {
+      messages_.push_back({type, (flags & kShared) != 0, std::string(data), address});
+    }
+    return {};
+  }
+
+  Block Next() {
+    const Block block = blocks_.front();
+    blocks_.pop_front();
+    return block;
+  }
+
+  Hdf5File& file_;
+  uint64_t address_;
+  bool ordered_ = false;
+  uint32_t seen_ = 0;
+  std::deque<Block> blocks_;  // that wait to be read
+  std::vector<Block> all_;
+  std::vector<Hdf5Message> messages_;
+};
+
+Hdf5Type Other(std::string description, uint32_t size) {
+  Hdf5Type type;
+  type.description = std::move(description);
+  type.size = size;
+  return type;
+}
+
+std::optional<DType> FloatOf(uint32_t size, std::string_view properties, uint8_t bits0, uint8_t sign) {
+  struct Layout {
+    DType dtype;
+    uint32_t size;
+    uint8_t exponent_at, exponent_bits, fraction_bits;
+    uint32_t bias;
+  };
+  constexpr Layout kLayouts[] = {{DType::kF16, 2, 10, 5, 10, 15}, {DType::kBF16, 2, 7, 8, 7, 127},
+                                 {DType::kF32, 4, 23, 8, 23, 127}, {DType::kF64, 8, 52, 11, 52, 1023}};
+  Hdf5Bytes in(properties);
+  const uint16_t offset = in.U16();
+  const uint16_t precision = in.U16();
+  const uint8_t exponent_at = in.U8();
+  const uint8_t exponent_bits = in.U8();
+  const uint8_t fraction_at = in.U8();
+  const uint8_t fraction_bits = in.U8();
+  const uint32_t bias = in.U32();
+  if (in.bad() || offset != 0 || fraction_at != 0 || (bits0 & 0x30) != 0x20 || (bits0 & 0x40) != 0) return std::nullopt;
+  for (const Layout& layout : kLayouts) {
+    if (layout.size == size && precision == size * 8 && sign == size * 8 - 1 && exponent_at == layout.exponent_at &&
+        exponent_bits == layout.exponent_bits && fraction_bits == layout.fraction_bits && bias == layout.bias) {
+      return layout.dtype;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<DType> IntegerOf(uint32_t size, bool is_signed) {
+  switch (size) {
+    case 1: return is_signed ? DType::kI8 : DType::kU8;
+    case 2: return is_signed ? DType::kI16 : DType::kU16;
+    case 4: return is_signed ? DType::kI32 : DType::kU32;
+    case 8: return is_signed ? DType::kI64 : DType::kU64;
+    default: return std::nullopt;
+  }
+}
+
+// An enumeration of exactly FALSE = 0 and TRUE = 1 in one byte, which is how h5py stores bools. `in` is behind
+// the type's first 8 bytes.
+bool IsBool(Hdf5Bytes in, uint8_t version, uint32_t members) {
+  const std::string_view base = in.Take(12);
+  if (in.bad() || (static_cast<uint8_t>(base[0]) & 0xf) != 0 || base[4] != 1 || members != 2) return false;
+  for (const std::string_view wanted : {"FALSE", "TRUE"}) {
+    const size_t begin = in.at();
+    if (in.Text() != wanted) return false;
+    if (version < 3) in.Skip((8 - (in.at() - begin) % 8) % 8);
+  }
+  const uint8_t no = in.U8();
+  const uint8_t yes = in.U8();
+  return !in.bad() && no == 0 && yes == 1;
+}
+
+class LinkReader {
+ public:
+  explicit LinkReader(Hdf5File& file) : file_(file) {}
+
+  Result<std::vector<Hdf5LinkTo>> Read(const std::vector<Hdf5Message>& messages) {
+    for (const Hdf5Message& message : messages) {
+      if (message.shared) continue;
+      if (message.type == kHdf5SymbolTable) CKMAP_RETURN_IF_ERROR(ReadSymbolTable(message.data));
+      if (message.type == kHdf5Link) CKMAP_RETURN_IF_ERROR(ReadLink(message.data));
+      if (message.type == kHdf5LinkInfo) CKMAP_RETURN_IF_ERROR(ReadLinkInfo(message.data));
+    }
+    return std::move(links_);
+  }
+
+ private:
+  Result<void> Add(std::string_view name, uint64_t address) {
+    std::string problem = TensorNameProblem(name);
+    if (name.empty()) problem = "it is empty";
+    if (name.find('/') != std::string_view::npos || name == "." || name == "..") problem = "it is a path";
+    if (!problem.empty()) return BadHdf5(fmt::format("a member of a group has the name {}: {}", QuoteName(name), problem));
+    links_.push_back({std::string(name), address});
+    return {};
+  }
+
+  Result<void> ReadLinkInfo(std::string_view data) {
+    Hdf5Bytes in(data);
+    in.Skip(1);
+    const uint8_t flags = in.U8();
+    if ((flags & 1) != 0) in.Skip(8);
+    const uint64_t heap = in.U64();
+    const uint64_t tree = in.U64();
+    if (in.bad()) return BadHdf5("a group whose description is cut short");
+    if (heap == kHdf5NoAddress) return {};
+    return VisitHdf5Heap(file_, heap, tree, [this](std::string_view link) { return ReadLink(link); });
+  }
+
+  Result<void> ReadLink(std::string_view data) {
+    Hdf5Bytes in(data);
+    const uint8_t version = in.U8();
+    const uint8_t flags = in.U8();
+    const uint8_t kind = (flags & 8) != 0 ? in.U8() : 0;
+    if ((flags & 4) != 0) in.Skip(8);
+    if ((flags & 16) != 0) in.Skip(1);
+    const uint64_t length = in.Number(size_t{1} << (flags & 3));
+    const std::string_view name = length > in.left() ? std::string_view() : in.Take(static_cast<size_t>(length));
+    const uint64_t address = kind == 0 ? in.U64() : kHdf5NoAddress;
+    if (version != 1 || in.bad() || name.empty()) return BadHdf5("a link that is cut short or of an unknown version");
+    if (kind == 0 && address == kHdf5NoAddress) return BadHdf5("a link that leads nowhere");
+    return Add(name, address);
+  }
+
+  Result<void> ReadSymbolTable(std::string_view data) {
+    Hdf5Bytes in(data);
+    const uint64_t tree = in.U64();
+    const uint64_t heap = in.U64();
+    if (in.bad()) return BadHdf5("a symbol table that is cut short");
+    CKMAP_ASSIGN_OR_RETURN(const std::string head, file_.Read(heap, 32, "a local heap"));
+    Hdf5Bytes heap_in(head);
+    if (heap_in.Take(4) != "HEAP" || heap_in.U8() != 0) return BadHdf5(fmt::format("byte {}: no local heap", heap));
+    heap_in.Skip(3);
+    const uint64_t size = heap_in.U64();
+    heap_in.Skip(8);
+    const uint64_t segment = heap_in.U64();
+    CKMAP_ASSIGN_OR_RETURN(names_, file_.Read(segment, size, "the names of a group"));
+    return ReadTree(tree);
+  }
+
+  // Nodes wait in a list; a child's level is one below its parent's, so that no circle has an end. What is
+  // visited twice is paid twice (Hdf5File::Read).
+  Result<void> ReadTree(uint64_t root) {
+    struct Node {
+      uint64_t address;
+      int level;  // -1: not known yet
+    };
+    std::deque<Node> waiting = {{root, -1}};
+    while (!waiting.empty()) {
+      const Node node = waiting.front();
+      waiting.pop_front();
+      CKMAP_ASSIGN_OR_RETURN(const std::string head, file_.Read(node.address, 24, "a group's tree"));
+      Hdf5Bytes in(head);
+      if (in.Take(4) != "TREE" || in.U8() != 0) return BadHdf5(fmt::format("byte {}: no tree of a group", node.address));
+      const int level = in.U8();
+      const uint64_t count = in.U16();
+      if (node.level >= 0 && level != node.level) return BadHdf5(fmt::format("byte {}: a tree's node of the wrong level", node.address));
+      CKMAP_ASSIGN_OR_RETURN(const std::string body, file_.Read(node.address + 24, count * 16 + 8, "a group's tree"));
+      Hdf5Bytes entries(body);
+      for (uint64_t i = 0; i < count; ++i) {
+        entries.Skip(8);
+        const uint64_t child = entries.U64();
+        if (level > 0) {
+          waiting.push_back({child, level - 1});
+        } else {
+          CKMAP_RETURN_IF_ERROR(ReadSymbols(child));
+        }
+      }
+    }
+    return {};
+  }
+
+  Result<void> ReadSymbols(uint64_t address) {
+    CKMAP_ASSIGN_OR_RETURN(const std::string head, file_.Read(address, 8, "a group's members"));
+    Hdf5Bytes in(head);
+    if (in.Take(4) != "SNOD" || in.U8() != 1) return BadHdf5(fmt::format("byte {}: no list of members", address));
+    in.Skip(1);
+    const uint64_t count = in.U16();
+    CKMAP_ASSIGN_OR_RETURN(const std::string body, file_.Read(address + 8, count * 40, "a group's members"));
+    Hdf5Bytes entries(body);
+    for (uint64_t i = 0; i < count; ++i) {
+      const uint64_t name_at = entries.U64();
+      const uint64_t object = entries.U64();
+      const uint32_t cached = entries.U32();
+      entries.Skip(20);
+      if (name_at >= names_.size()) return BadHdf5(fmt::format("byte {}: a member whose name is beyond the heap", address));
+      Hdf5Bytes name(std::string_view(names_).substr(static_cast<size_t>(name_at)));
+      const std::string_view text = name.Text();
+      if (name.bad()) return BadHdf5(fmt::format("byte {}: a member whose name has no end", address));
+      constexpr uint32_t kSoft = 2;
+      CKMAP_RETURN_IF_ERROR(Add(text, cached == kSoft ? kHdf5NoAddress : object));
+    }
+    return {};
+  }
+
+  Hdf5File& file_;
+  std::string names_;
+  std::vector<Hdf5LinkTo> links_;
+};
+
+}  // namespace
+
+Result<std::vector<Hdf5Message>> ReadHdf5Object(Hdf5File& file, uint64_t address) { return HeaderReader(file, address).Read(); }
+
+Result<std::vector<Hdf5LinkTo>> ReadHdf5Links(Hdf5File& file, const std::vector<Hdf5Message>& messages) {
+  return LinkReader(file).Read(messages);
+}
+
+Result<Hdf5Type> ParseHdf5Type(std::string_view data) {
+  Hdf5Bytes in(data);
+  const uint8_t first = in.U8();
+  const uint8_t bits0 = in.U8();
+  const uint8_t bits1 = in.U8();
+  in.Skip(1);
+  const uint32_t size = in.U32();
+  const int kind = first & 0xf;
+  const auto version = static_cast<uint8_t>(first >> 4);
+  if (in.bad() || version == 0 || size == 0) return BadHdf5("a datatype that is cut short or of no size");
+  Hdf5Type type;
+  type.size = size;
+  type.big_endian = (bits0 & 1) != 0;
+  switch (kind) {
+    case 0: {
+      const uint16_t offset = in.U16();
+      const uint16_t precision = in.U16();
+      const auto dtype = IntegerOf(size, (bits0 & 8) != 0);
+      if (in.bad() || !dtype || offset != 0 || precision != size * 8) return Other("integers of a width of their own", size);
+      type.kind = Hdf5Type::Kind::kNumber;
+      type.dtype = *dtype;
+      return type;
+    }
+    case 1: {
+      const auto dtype = FloatOf(size, data.substr(in.at()), bits0, bits1);
+      if (!dtype) return Other("floats of a layout of their own", size);
+      type.kind = Hdf5Type::Kind::kNumber;
+      type.dtype = *dtype;
+      return type;
+    }
+    case 3:
+      type.kind = Hdf5Type::Kind::kText;
+      return type;
+    case 8:
+      if (!IsBool(in, version, bits0 | uint32_t{bits1} << 8) || size != 1) return Other("an enumeration", size);
+      type.kind = Hdf5Type::Kind::kNumber;
+      type.dtype = DType::kBool;
+      type.big_endian = false;
+      return type;
+    case 9:
+      if ((bits0 & 0xf) != 1 || size != 16) return Other("lists of varying length", size);
+      type.kind = Hdf5Type::Kind::kVlenText;
+      return type;
+    default: {
+      constexpr std::string_view kNames[] = {"", "", "times", "", "bit fields", "opaque bytes", "records", "references", "", "", "arrays", "complex numbers"};
+      const bool known = static_cast<size_t>(kind) < std::size(kNames);
+      return Other(known ? std::string(kNames[kind]) : fmt::format("elements of class {}", kind), size);
+    }
+  }
+}
+
+Result<Hdf5Space> ParseHdf5Space(std::string_view data) {
+  Hdf5Bytes in(data);
+  const uint8_t version = in.U8();
+  const uint8_t rank = in.U8();
+  in.Skip(1);
+  Hdf5Space space;
+  if (version == 1) {
+    in.Skip(5);
+  } else if (version == 2) {
+    space.null = in.U8() == 2;
+  } else {
+    return BadHdf5(fmt::format("a dataspace of version {}; 1 and 2 are read", version));
+  }
+  if (rank > kMaxTensorRank) return BadHdf5(fmt::format("a dataspace of {} axes", rank));
+  for (int i = 0; i < rank; ++i) {
+    const uint64_t size = in.U64();
+    if (size > uint64_t{kMaxTensorDim}) return BadHdf5(fmt::format("a dataspace with an axis of size {}", size));
+    space.shape.push_back(static_cast<int64_t>(size));
+  }
+  if (in.bad()) return BadHdf5("a dataspace that is cut short");
+  return space;
+}
+
+}  // namespace ckmap
