@@ -5,7 +5,8 @@
 namespace ckmap {
 namespace {
 
-// ln x for 0 < x <= 1, to about one unit in the last place: x = m * 2^e, ln m = 2 atanh((m - 1) / (m + 1)).
+// ln x for 0 < x <= 1, to about one unit in the last place: x = m * 2^e, ln m = 2 atanh((m - 1) /
+// (m + 1)).
 double NaturalLog(double x) {
   constexpr double kLn2 = 0.693147180559945309417;
   int exponent = 0;
@@ -48,9 +49,11 @@ RandomStream::RandomStream(uint64_t seed, std::string_view name) {
 }
 
 double RandomStream::Normal(uint64_t index) const {
-  const std::array<uint32_t, 2> key = {static_cast<uint32_t>(key_), static_cast<uint32_t>(key_ >> 32)};
+  const std::array<uint32_t, 2> key = {static_cast<uint32_t>(key_),
+                                       static_cast<uint32_t>(key_ >> 32)};
   for (uint32_t attempt = 0;; ++attempt) {
-    const auto bits = Philox({static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), attempt, 0}, key);
+    const auto bits =
+        Philox({static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), attempt, 0}, key);
     const double x = Symmetric(bits[0], bits[1]), y = Symmetric(bits[2], bits[3]);
     const double square = x * x + y * y;
     if (square < 1) return x * std::sqrt(-2 * NaturalLog(square) / square);

@@ -1,22 +1,22 @@
-// Computed nodes: tensors whose elements depend on several elements of their operands. What is index
-// arithmetic stays pieces on both sides: operands are made of pieces, and so is what becomes of the result.
+// Computed nodes: tensors whose elements depend on several elements of their operands. What is
+// index arithmetic stays pieces on both sides: operands are made of pieces, and so is what becomes
+// of the result.
 //
 // A node is never computed as a whole. Whoever moves its elements asks for ranges of its row-major
-// result, and each kind of node computes a range from ranges of its operands. What a range needs beside
-// as many elements of the first operand:
+// result, and each kind of node computes a range from ranges of its operands. What a range needs
+// beside as many elements of the first operand:
 //
 //   Dequantize, Quantize   the scales (and zero points) of the blocks that the range touches
-//   Product, LoraMerge     the rows of `left` and the columns of `right` that the range crosses, in tiles
-//   RowScale               the sums over the rows that the range touches; they are kept, 16 bytes a row
-//   BatchNorm              four or five numbers for each channel
-//   Interpolate            the rows of the plane that the filter reaches
-//   Pointwise, Map         the same range of each operand
+//   Product, LoraMerge     the rows of `left` and the columns of `right` that the range crosses, in
+//   tiles RowScale               the sums over the rows that the range touches; they are kept, 16
+//   bytes a row BatchNorm              four or five numbers for each channel Interpolate the rows
+//   of the plane that the filter reaches Pointwise, Map         the same range of each operand
 //   Average                all elements that become the range
 //   Normal                 nothing
 //
-// All sums run in f64 and in ascending order of the index that is summed over, so the result does not depend
-// on how the work is cut. It is rounded once to the node's dtype; Dequantize rounds its product to f32 before that,
-// as the frameworks do.
+// All sums run in f64 and in ascending order of the index that is summed over, so the result does
+// not depend on how the work is cut. It is rounded once to the node's dtype; Dequantize rounds its
+// product to f32 before that, as the frameworks do.
 #pragma once
 
 #include <memory>
@@ -29,12 +29,14 @@
 
 namespace ckmap {
 
-// (operand 0 - operand 2) * operand 1, or operand 0 / operand 1 + operand 2 rounded to integers; operand 2 may be
-// absent. One scale serves a block of elements: axis k's index of the scale is its index / block[k].
+// (operand 0 - operand 2) * operand 1, or operand 0 / operand 1 + operand 2 rounded to integers;
+// operand 2 may be absent. One scale serves a block of elements: axis k's index of the scale is its
+// index / block[k].
 struct ScaleSpec {
   bool quantize = false;
   Shape block;
-  int64_t pack = 1;          // integers of 4 bits in one element of operand 0, lowest bits first, along the last axis
+  int64_t pack =
+      1;  // integers of 4 bits in one element of operand 0, lowest bits first, along the last axis
   bool pack_signed = false;  // they are -8 … 7, else 0 … 15
 };
 
@@ -43,8 +45,8 @@ struct ProductSpec {
   int64_t rows = 0, inner = 0, columns = 0;
 };
 
-// weight [rows, columns] + scale * left [rows, inner] @ right [inner, columns]; with a fourth operand, `magnitude` [rows],
-// each row is then brought to that length.
+// weight [rows, columns] + scale * left [rows, inner] @ right [inner, columns]; with a fourth
+// operand, `magnitude` [rows], each row is then brought to that length.
 struct LoraMergeSpec {
   int64_t rows = 0, inner = 0, columns = 0;
   double scale = 1;
@@ -61,9 +63,10 @@ struct RowScaleSpec {
   double eps = 0;
 };
 
-// Operands: gamma, beta, mean, variance, each [channels]; then the weight, or for the bias the old bias if
-// there is one. A weight's channel is its index / `inner` % channels. Without a weight it is the kernel of the
-// identity: 1 in the middle of a channel's own plane, `inner` elements a channel, `plane` elements a plane.
+// Operands: gamma, beta, mean, variance, each [channels]; then the weight, or for the bias the old
+// bias if there is one. A weight's channel is its index / `inner` % channels. Without a weight it
+// is the kernel of the identity: 1 in the middle of a channel's own plane, `inner` elements a
+// channel, `plane` elements a plane.
 struct BatchNormSpec {
   enum class Gives { kWeight, kIdentity, kBias } gives = Gives::kWeight;
   double eps = 0;
@@ -101,8 +104,8 @@ struct NormalSpec {
 
 struct ComputedNode {
   std::string text;  // "lora_merge(alpha=16, r=8)", for messages
-  std::variant<ScaleSpec, ProductSpec, LoraMergeSpec, RowScaleSpec, BatchNormSpec, InterpolateSpec, PointwiseSpec,
-               MapSpec, AverageSpec, NormalSpec>
+  std::variant<ScaleSpec, ProductSpec, LoraMergeSpec, RowScaleSpec, BatchNormSpec, InterpolateSpec,
+               PointwiseSpec, MapSpec, AverageSpec, NormalSpec>
       spec;
   std::vector<PiecedTensor> operands;
   std::vector<std::string> names;  // of the operands, for messages
@@ -124,7 +127,8 @@ inline int ComputedDepth(const PiecedTensor& tensor) {
   return depth;
 }
 
-// Calls `visit(tensor)` for the tensor and for each operand of the nodes that it is made of, each node once.
+// Calls `visit(tensor)` for the tensor and for each operand of the nodes that it is made of, each
+// node once.
 template <typename Visit>
 void ForEachPieced(const PiecedTensor& tensor, Visit visit) {
   std::vector<const PiecedTensor*> work = {&tensor};

@@ -1,6 +1,7 @@
 #include "runtime/bind/computed_ops.h"
 
 #include <algorithm>
+#include <limits>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -9,11 +10,14 @@ namespace ckmap {
 namespace {
 
 Overflow ParseOverflow(const std::string& text) {
-  return text == "saturate" ? Overflow::kSaturate : text == "inf" ? Overflow::kInf : Overflow::kError;
+  return text == "saturate" ? Overflow::kSaturate
+         : text == "inf"    ? Overflow::kInf
+                            : Overflow::kError;
 }
 
 bool HasInfinity(DType dtype) {
-  return IsFloat(dtype) && dtype != DType::kF8E4M3 && dtype != DType::kF8E4M3Fnuz && dtype != DType::kF8E5M2Fnuz;
+  return IsFloat(dtype) && dtype != DType::kF8E4M3 && dtype != DType::kF8E4M3Fnuz &&
+         dtype != DType::kF8E5M2Fnuz;
 }
 
 }  // namespace
@@ -27,8 +31,8 @@ Result<DType> NodeBuilder::ResultType(DType otherwise) const {
   const std::string to = call_.Text("to", "");
   const DType dtype = to.empty() ? otherwise : ParseDType(to).value_or(DType::kAny);
   if (Holds(DTypes::kNumbers, dtype) && dtype != DType::kF8E8M0) return dtype;
-  return Wrong(fmt::format("{} computes numbers, and {} has none that it can write: say to=", call_.name(),
-                           to.empty() ? DTypeName(dtype) : to));
+  return Wrong(fmt::format("{} computes numbers, and {} has none that it can write: say to=",
+                           call_.name(), to.empty() ? DTypeName(dtype) : to));
 }
 
 Result<TensorValue> NodeBuilder::Build(decltype(ComputedNode::spec) spec, Shape shape, DType dtype,
@@ -41,10 +45,14 @@ Result<TensorValue> NodeBuilder::Build(decltype(ComputedNode::spec) spec, Shape 
   if (node_.overflow == Overflow::kInf && !HasInfinity(dtype)) {
     return Wrong(fmt::format("overflow=inf: {} has no infinity", DTypeName(dtype)));
   }
-  if (!NumBytes(node_.shape, dtype)) return Wrong(fmt::format("a result of shape {}", FormatShape(node_.shape)));
-  for (const PiecedTensor& operand : node_.operands) node_.depth = std::max(node_.depth, ComputedDepth(operand) + 1);
+  if (!NumBytes(node_.shape, dtype))
+    return Wrong(fmt::format("a result of shape {}", FormatShape(node_.shape)));
+  for (const PiecedTensor& operand : node_.operands)
+    node_.depth = std::max(node_.depth, ComputedDepth(operand) + 1);
   if (node_.depth > kMaxComputedDepth) {
-    return Error(ErrorCode::kLimit, fmt::format("computed operations nest {} deep, and {} is the limit", node_.depth, kMaxComputedDepth));
+    return Error(ErrorCode::kLimit,
+                 fmt::format("computed operations nest {} deep, and {} is the limit", node_.depth,
+                             kMaxComputedDepth));
   }
   TensorValue result;
   result.value = WholeTensor(0, node_.shape);
@@ -55,7 +63,8 @@ Result<TensorValue> NodeBuilder::Build(decltype(ComputedNode::spec) spec, Shape 
 }
 
 std::string DescribeOperand(const TensorValue& tensor) {
-  return fmt::format("{} is {} {}", tensor.name, DTypeName(tensor.dtype), FormatShape(tensor.value.shape));
+  return fmt::format("{} is {} {}", tensor.name, DTypeName(tensor.dtype),
+                     FormatShape(tensor.value.shape));
 }
 
 Error WrongOperands(const std::string& why, const std::vector<TensorValue>& operands) {
@@ -64,18 +73,29 @@ Error WrongOperands(const std::string& why, const std::vector<TensorValue>& oper
   return Wrong(fmt::format("{}: {}", why, fmt::join(shown, ", ")));
 }
 
-Result<void> CheckCount(const std::vector<TensorValue>& operands, size_t least, size_t most, std::string_view names) {
+Result<void> CheckCount(const std::vector<TensorValue>& operands, size_t least, size_t most,
+                        std::string_view names) {
   if (operands.size() >= least && operands.size() <= most) return {};
-  return WrongOperands(fmt::format("the operands are {}, and there are {}", names, operands.size()), operands);
+  return WrongOperands(fmt::format("the operands are {}, and there are {}", names, operands.size()),
+                       operands);
 }
 
 Result<void> CheckFloats(const std::vector<TensorValue>& operands, const OpCall& call) {
   for (const TensorValue& operand : operands) {
     if (Holds(DTypes::kFloats, operand.dtype)) continue;
-    return Wrong(fmt::format("{} is {}, and {} takes {}", operand.name, DTypeName(operand.dtype), call.name(),
-                             Describe(DTypes::kFloats)));
+    return Wrong(fmt::format("{} is {}, and {} takes {}", operand.name, DTypeName(operand.dtype),
+                             call.name(), Describe(DTypes::kFloats)));
   }
   return {};
+}
+
+int64_t Product(const Shape& shape, size_t begin, size_t end) {
+  int64_t product = 1;
+  for (size_t k = begin; k < end; ++k) {
+    const int64_t size = std::max<int64_t>(shape[k], 1);
+    if (__builtin_mul_overflow(product, size, &product)) return std::numeric_limits<int64_t>::max();
+  }
+  return product;
 }
 
 Result<TensorValue> Reshaped(TensorValue tensor, const Shape& shape) {
@@ -95,7 +115,8 @@ ComputeFunction FindComputed(std::string_view name) {
   if (name == "lora_merge") return BindLoraMerge;
   if (name == "fold_weight_norm") return BindWeightNorm;
   if (name == "fold_batch_norm") return BindBatchNorm;
-  if (name == "sum" || name == "subtract" || name == "multiply" || name == "mean") return BindPointwise;
+  if (name == "sum" || name == "subtract" || name == "multiply" || name == "mean")
+    return BindPointwise;
   if (name == "exp" || name == "log") return BindMap;
   if (name == "reduce_mean") return BindReduceMean;
   if (name == "normalize") return BindNormalize;

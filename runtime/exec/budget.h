@@ -22,8 +22,8 @@ struct Budget {
   static Budget ForOperands();
 };
 
-// What a thread uses beyond its budget for each depth of computed nodes: the buffers for their operands,
-// and what their evaluators keep (evaluators.h).
+// What a thread uses beyond its budget for each depth of computed nodes: the buffers for their
+// operands, and what their evaluators keep (evaluators.h).
 inline constexpr int64_t kComputedMemory = int64_t{8} << 20;
 
 // Memory of its own, in huge pages where the system has them; bytes are touched only when used.

@@ -19,9 +19,12 @@ class BatchNormEvaluator final : public RangeEvaluator {
  private:
   Result<void> Compute(int64_t begin, int64_t count, double* out) override {
     switch (spec_.gives) {
-      case BatchNormSpec::Gives::kWeight: return Weight(begin, count, out);
-      case BatchNormSpec::Gives::kIdentity: return Identity(begin, count, out);
-      case BatchNormSpec::Gives::kBias: return Bias(begin, count, out);
+      case BatchNormSpec::Gives::kWeight:
+        return Weight(begin, count, out);
+      case BatchNormSpec::Gives::kIdentity:
+        return Identity(begin, count, out);
+      case BatchNormSpec::Gives::kBias:
+        return Bias(begin, count, out);
     }
     return {};
   }
@@ -42,7 +45,8 @@ class BatchNormEvaluator final : public RangeEvaluator {
     const int64_t planes = spec_.inner / spec_.plane;  // channels of a group
     for (int64_t i = 0; i < count; ++i) {
       const int64_t channel = (begin + i) / spec_.inner, within = (begin + i) % spec_.inner;
-      const bool one = within / spec_.plane == channel % planes && within % spec_.plane == spec_.plane / 2;
+      const bool one =
+          within / spec_.plane == channel % planes && within % spec_.plane == spec_.plane / 2;
       out[i] = 0;
       if (!one) continue;
       CKMAP_ASSIGN_OR_RETURN(out[i], Factor(channel));
@@ -69,7 +73,8 @@ class BatchNormEvaluator final : public RangeEvaluator {
     CKMAP_ASSIGN_OR_RETURN(const double* gamma, operand(kGamma).Read(channel, 1));
     CKMAP_ASSIGN_OR_RETURN(const double* variance, operand(kVariance).Read(channel, 1));
     if (*variance + spec_.eps <= 0) {
-      return Wrong(fmt::format("the variance of channel {} is {}: with eps it must be above zero", channel, *variance));
+      return Wrong(fmt::format("the variance of channel {} is {}: with eps it must be above zero",
+                               channel, *variance));
     }
     return *gamma / std::sqrt(*variance + spec_.eps);
   }

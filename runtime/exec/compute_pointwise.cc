@@ -25,9 +25,15 @@ class PointwiseEvaluator final : public RangeEvaluator {
         const double value = values_[static_cast<size_t>(i)];
         switch (spec_.kind) {
           case Kind::kSum:
-          case Kind::kMean: out[i] += value; break;
-          case Kind::kSubtract: out[i] -= value; break;
-          case Kind::kMultiply: out[i] *= value; break;
+          case Kind::kMean:
+            out[i] += value;
+            break;
+          case Kind::kSubtract:
+            out[i] -= value;
+            break;
+          case Kind::kMultiply:
+            out[i] *= value;
+            break;
         }
       }
     }
@@ -88,8 +94,10 @@ class MapEvaluator final : public RangeEvaluator {
     for (int64_t i = 0; i < count; ++i) {
       out[i] = spec_.kind == MapSpec::Kind::kExp ? std::exp(values[i]) : std::log(values[i]);
       if (std::isfinite(out[i]) || !std::isfinite(values[i])) continue;
-      return Wrong(fmt::format("element {} is {}, {}", FormatCoordinates(begin + i, node().shape), values[i],
-                               spec_.kind == MapSpec::Kind::kExp ? "and its exponential is beyond f64" : "which has no logarithm"));
+      return Wrong(
+          fmt::format("element {} is {}, {}", FormatCoordinates(begin + i, node().shape), values[i],
+                      spec_.kind == MapSpec::Kind::kExp ? "and its exponential is beyond f64"
+                                                        : "which has no logarithm"));
     }
     return {};
   }
@@ -100,7 +108,9 @@ class MapEvaluator final : public RangeEvaluator {
 class NormalEvaluator final : public RangeEvaluator {
  public:
   NormalEvaluator(const NormalSpec& spec, LoweredNodePtr lowered, Gatherer& gatherer)
-      : RangeEvaluator(std::move(lowered), gatherer), spec_(spec), random_(spec.seed, spec.stream) {}
+      : RangeEvaluator(std::move(lowered), gatherer),
+        spec_(spec),
+        random_(spec.seed, spec.stream) {}
 
  private:
   Result<void> Compute(int64_t begin, int64_t count, double* out) override {

@@ -36,7 +36,8 @@ class ScaleEvaluator final : public RangeEvaluator {
     for (int64_t done = 0; done < count;) {
       const int64_t column = (begin + done) % columns;
       const int64_t n = std::min(columns - column, count - done);
-      CKMAP_RETURN_IF_ERROR(Apply(ScaleRow((begin + done) / columns), column, n, spec_.block.back(), out + done));
+      CKMAP_RETURN_IF_ERROR(
+          Apply(ScaleRow((begin + done) / columns), column, n, spec_.block.back(), out + done));
       done += n;
     }
     return {};
@@ -49,8 +50,10 @@ class ScaleEvaluator final : public RangeEvaluator {
       return {};
     }
     const int64_t first = begin / spec_.pack;
-    CKMAP_ASSIGN_OR_RETURN(const double* packed, operand(0).Read(first, (begin + count - 1) / spec_.pack - first + 1));
-    for (int64_t i = 0; i < count; ++i) out[i] = Unpack(packed[(begin + i) / spec_.pack - first], begin + i, spec_);
+    CKMAP_ASSIGN_OR_RETURN(const double* packed,
+                           operand(0).Read(first, (begin + count - 1) / spec_.pack - first + 1));
+    for (int64_t i = 0; i < count; ++i)
+      out[i] = Unpack(packed[(begin + i) / spec_.pack - first], begin + i, spec_);
     return {};
   }
 
@@ -77,7 +80,8 @@ class ScaleEvaluator final : public RangeEvaluator {
       const int64_t end = std::min(n, (first + b + 1) * block - column);
       const double zero = zeros == nullptr ? 0 : zeros[b];
       for (int64_t i = std::max<int64_t>(0, (first + b) * block - column); i < end; ++i) {
-        out[i] = spec_.quantize ? Quantized(out[i], scales[b], zero) : Dequantized(out[i], scales[b], zero);
+        out[i] = spec_.quantize ? Quantized(out[i], scales[b], zero)
+                                : Dequantized(out[i], scales[b], zero);
       }
     }
     return {};

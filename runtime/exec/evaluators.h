@@ -1,5 +1,6 @@
-// The results of computed nodes, in ranges, for one thread. Nodes whose operands hold further nodes nest: each depth has
-// buffers of its own and keeps the evaluators of the last few nodes that were asked for, with what they have read and summed.
+// The results of computed nodes, in ranges, for one thread. Nodes whose operands hold further nodes
+// nest: each depth has buffers of its own and keeps the evaluators of the last few nodes that were
+// asked for, with what they have read and summed.
 #pragma once
 
 #include <array>
@@ -29,8 +30,8 @@ class Evaluators {
   ~Evaluators();
 
   // Fills `wanted`; `overflowed` is added to. `level`: of the caller (gather.h).
-  Result<void> Evaluate(const std::shared_ptr<const LoweredNode>& node, int level, std::span<const Segment> wanted,
-                        int64_t& overflowed);
+  Result<void> Evaluate(const std::shared_ptr<const LoweredNode>& node, int level,
+                        std::span<const Segment> wanted, int64_t& overflowed);
 
   // The target tensor that is made now, for messages; not copied.
   void set_target(std::string_view name) { target_ = name; }

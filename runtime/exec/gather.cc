@@ -20,7 +20,8 @@ std::string FormatCoordinates(int64_t index, const Shape& shape) {
   return FormatShape(coordinates);
 }
 
-Gatherer::Gatherer(const Checkpoint& source, const Budget& budget, Evaluators& evaluators, int level)
+Gatherer::Gatherer(const Checkpoint& source, const Budget& budget, Evaluators& evaluators,
+                   int level)
     : source_(source),
       budget_(budget),
       evaluators_(evaluators),
@@ -30,22 +31,24 @@ Gatherer::Gatherer(const Checkpoint& source, const Budget& budget, Evaluators& e
       convert_(strip_ + budget.strip),
       staging_(convert_ + budget.convert) {}
 
-void Gatherer::MoveElements(const Box& box, const LoweredTensor& lowered,
-                            const std::byte* base, std::byte* out, int64_t out_begin) {
+void Gatherer::MoveElements(const Box& box, const LoweredTensor& lowered, const std::byte* base,
+                            std::byte* out, int64_t out_begin) {
   if (box.input == kFillInput) {
     StridedCopy(lowered.fill.data(), out + (box.dst - out_begin), box.axes, lowered.element);
     return;
   }
   const LoweredInput& input = lowered.inputs[static_cast<size_t>(box.input)];
-  if (!input.chain.trivial()) return MoveConverted(box, input, lowered.element, base, out, out_begin);
+  if (!input.chain.trivial())
+    return MoveConverted(box, input, lowered.element, base, out, out_begin);
   StridedCopy(base + box.src, out + (box.dst - out_begin), box.axes, lowered.element);
 }
 
 void Gatherer::MoveConverted(const Box& box, const LoweredInput& input, int64_t element,
-                           const std::byte* base, std::byte* out, int64_t out_begin) {
+                             const std::byte* base, std::byte* out, int64_t out_begin) {
   const int64_t count = box.elements();
-  const bool dense = box.axes.empty() || (box.axes.size() == 1 && box.axes[0].src == input.element &&
-                                          box.axes[0].dst == element);
+  const bool dense =
+      box.axes.empty() ||
+      (box.axes.size() == 1 && box.axes[0].src == input.element && box.axes[0].dst == element);
   if (dense) {
     return Convert(input, base + box.src, out + (box.dst - out_begin), count, box.dst / element);
   }
@@ -76,14 +79,15 @@ void Gatherer::MoveConverted(const Box& box, const LoweredInput& input, int64_t 
         dst += stretch % box.axes[k].size * box.axes[k].dst;
         stretch /= box.axes[k].size;
       }
-      Convert(input, convert_ + (at - done) * input.element, out + (dst - out_begin), n, dst / element);
+      Convert(input, convert_ + (at - done) * input.element, out + (dst - out_begin), n,
+              dst / element);
       at += n;
     }
   }
 }
 
 void Gatherer::Convert(const LoweredInput& input, const std::byte* src, std::byte* dst,
-                     int64_t count, int64_t index) {
+                       int64_t count, int64_t index) {
   const int64_t before = counts_.first.index;
   ConvertElements(input.chain, src, dst, count, index, counts_);
   if (counts_.first.index != before) refused_ = input;
@@ -115,7 +119,7 @@ Result<void> Gatherer::MoveBox(const Box& box, const LoweredTensor& lowered, std
 }
 
 Result<std::span<const std::byte>> Gatherer::Gather(const LoweredTensor& lowered, int64_t begin,
-                                                     int64_t end) {
+                                                    int64_t end) {
   CKMAP_CHECK(end - begin <= budget_.strip);
   if (!memory_.ok()) return Error(ErrorCode::kLimit, "out of memory");
   std::vector<Box> parts;
@@ -126,7 +130,8 @@ Result<std::span<const std::byte>> Gatherer::Gather(const LoweredTensor& lowered
   return std::span<const std::byte>(Bytes(strip_, end - begin));
 }
 
-Result<void> Gatherer::ReadStaged(const Staging& staging, const LoweredInput& input, std::byte* to) {
+Result<void> Gatherer::ReadStaged(const Staging& staging, const LoweredInput& input,
+                                  std::byte* to) {
   constexpr size_t kMostAtOnce = 4096;
   std::vector<Segment> wanted;  // of a computed node: it may serve several at once
   std::vector<int64_t> index(staging.outer.size(), 0);
@@ -160,9 +165,11 @@ Result<void> Gatherer::Evaluate(const LoweredInput& input, std::span<const Segme
   return evaluators_.Evaluate(input.node, level_, wanted, counts_.overflowed);
 }
 
-Result<void> Gatherer::ReadSource(const LoweredInput& input, int64_t offset, std::span<std::byte> out) {
+Result<void> Gatherer::ReadSource(const LoweredInput& input, int64_t offset,
+                                  std::span<std::byte> out) {
   if (input.node != nullptr) {
-    const Segment all{offset / input.element, static_cast<int64_t>(out.size()) / input.element, out.data()};
+    const Segment all{offset / input.element, static_cast<int64_t>(out.size()) / input.element,
+                      out.data()};
     return Evaluate(input, std::span(&all, 1));
   }
   Result<void> read = source_.ReadStorage(input.storage, offset, out);
@@ -178,8 +185,9 @@ Result<ElementCounts> Gatherer::Settle(const Shape& shape) {
                Error(ErrorCode::kMismatch,
                      fmt::format("element {} is {}, which {} cannot hold; cast with "
                                  "overflow=saturate{} if that is meant",
-                                 FormatCoordinates(counts.first.index, shape), FormatElement(cast.from, counts.first.bits),
-                                 DTypeName(cast.to), CanCast({cast.from, cast.to, Overflow::kInf}) ? " or inf" : "")));
+                                 FormatCoordinates(counts.first.index, shape),
+                                 FormatElement(cast.from, counts.first.bits), DTypeName(cast.to),
+                                 CanCast({cast.from, cast.to, Overflow::kInf}) ? " or inf" : "")));
 }
 
 std::string_view Gatherer::target() const { return evaluators_.target(); }
@@ -187,8 +195,10 @@ std::string_view Gatherer::target() const { return evaluators_.target(); }
 Error Gatherer::Where(const LoweredInput& input, Error error) const {
   const std::string from = input.node != nullptr
                                ? fmt::format("by {}", EscapeText(input.node->node->text))
-                               : fmt::format("from source tensor `{}`", EscapeText(source_.manifest()[input.source].name));
-  return std::move(error).Context(fmt::format("target tensor `{}`, {}", EscapeText(target()), from));
+                               : fmt::format("from source tensor `{}`",
+                                             EscapeText(source_.manifest()[input.source].name));
+  return std::move(error).Context(
+      fmt::format("target tensor `{}`, {}", EscapeText(target()), from));
 }
 
 }  // namespace ckmap

@@ -1,4 +1,5 @@
-// How each kind of computed node makes a range of its result (bind/computed_node.h has the formulas).
+// How each kind of computed node makes a range of its result (bind/computed_node.h has the
+// formulas).
 #pragma once
 
 #include <memory>
@@ -39,20 +40,23 @@ class NodeEvaluator {
 
   virtual Result<void> Evaluate(std::span<const Segment> wanted, int64_t& overflowed) = 0;
 
-  static std::unique_ptr<NodeEvaluator> Make(std::shared_ptr<const LoweredNode> lowered, Gatherer& gatherer);
+  static std::unique_ptr<NodeEvaluator> Make(std::shared_ptr<const LoweredNode> lowered,
+                                             Gatherer& gatherer);
 
  protected:
   const ComputedNode& node() const { return *lowered_->node; }
   OperandReader& operand(size_t i) { return operands_[i]; }
   bool has_operand(size_t i) const { return i < operands_.size(); }
   // Rounds `values`, the elements from `begin` on, to the node's dtype.
-  Result<void> Encode(int64_t begin, std::span<const double> values, std::byte* out, int64_t& overflowed) const;
+  Result<void> Encode(int64_t begin, std::span<const double> values, std::byte* out,
+                      int64_t& overflowed);
   Error Wrong(std::string message) const;
 
  private:
   std::shared_ptr<const LoweredNode> lowered_;
   Gatherer& gatherer_;
   std::vector<OperandReader> operands_;
+  std::vector<float> floats_;  // of Encode
 };
 
 // A node that makes any range at a cost that goes with its length.
@@ -71,7 +75,8 @@ class RangeEvaluator : public NodeEvaluator {
   std::vector<double> block_;
 };
 
-// What was computed for each row, for the rows that were asked for last. Bounded, whatever the number of rows.
+// What was computed for each row, for the rows that were asked for last. Bounded, whatever the
+// number of rows.
 template <typename T>
 class RowMemo {
  public:
@@ -100,14 +105,20 @@ class RowMemo {
 
 using EvaluatorPtr = std::unique_ptr<NodeEvaluator>;
 using LoweredNodePtr = std::shared_ptr<const LoweredNode>;
-EvaluatorPtr MakeEvaluator(const ScaleSpec& spec, LoweredNodePtr node, Gatherer& gatherer);        // compute_scale.cc
-EvaluatorPtr MakeEvaluator(const ProductSpec& spec, LoweredNodePtr node, Gatherer& gatherer);      // compute_product.cc
+EvaluatorPtr MakeEvaluator(const ScaleSpec& spec, LoweredNodePtr node,
+                           Gatherer& gatherer);  // compute_scale.cc
+EvaluatorPtr MakeEvaluator(const ProductSpec& spec, LoweredNodePtr node,
+                           Gatherer& gatherer);  // compute_product.cc
 EvaluatorPtr MakeEvaluator(const LoraMergeSpec& spec, LoweredNodePtr node, Gatherer& gatherer);
-EvaluatorPtr MakeEvaluator(const RowScaleSpec& spec, LoweredNodePtr node, Gatherer& gatherer);     // compute_rows.cc
+EvaluatorPtr MakeEvaluator(const RowScaleSpec& spec, LoweredNodePtr node,
+                           Gatherer& gatherer);  // compute_rows.cc
 EvaluatorPtr MakeEvaluator(const AverageSpec& spec, LoweredNodePtr node, Gatherer& gatherer);
-EvaluatorPtr MakeEvaluator(const BatchNormSpec& spec, LoweredNodePtr node, Gatherer& gatherer);    // compute_batch_norm.cc
-EvaluatorPtr MakeEvaluator(const InterpolateSpec& spec, LoweredNodePtr node, Gatherer& gatherer);  // compute_interpolate.cc
-EvaluatorPtr MakeEvaluator(const PointwiseSpec& spec, LoweredNodePtr node, Gatherer& gatherer);    // compute_pointwise.cc
+EvaluatorPtr MakeEvaluator(const BatchNormSpec& spec, LoweredNodePtr node,
+                           Gatherer& gatherer);  // compute_batch_norm.cc
+EvaluatorPtr MakeEvaluator(const InterpolateSpec& spec, LoweredNodePtr node,
+                           Gatherer& gatherer);  // compute_interpolate.cc
+EvaluatorPtr MakeEvaluator(const PointwiseSpec& spec, LoweredNodePtr node,
+                           Gatherer& gatherer);  // compute_pointwise.cc
 EvaluatorPtr MakeEvaluator(const MapSpec& spec, LoweredNodePtr node, Gatherer& gatherer);
 EvaluatorPtr MakeEvaluator(const NormalSpec& spec, LoweredNodePtr node, Gatherer& gatherer);
 

@@ -53,6 +53,10 @@ void WriteTarget(JsonWriter& json, const MigrationReport& report, size_t index) 
       json.Key("overflowed").Int(outcome->overflowed).Key("changed").Int(outcome->changed);
     }
     json.EndObject();
+  } else if (ComputedDepth(tensor) > 0) {
+    json.Key("computed").BeginObject().Key("depth").Int(ComputedDepth(tensor));
+    if (outcome != nullptr) json.Key("overflowed").Int(outcome->overflowed);
+    json.EndObject();
   }
   if (outcome != nullptr && !outcome->sha256.empty()) json.Key("sha256").String(outcome->sha256);
   json.EndObject();
