@@ -28,6 +28,10 @@ seeds() {
     tar_fuzz) ls "$data"/torch/legacy_tar.pt "$data"/hostile/tar_*.pt ;;
     zip_fuzz | pickle_fuzz) ls "$data"/torch/*.pt "$data"/hostile/zip_*.pt "$data"/hostile/pkl_*.pt ;;
     dcp_fuzz) find "$data"/torch -name .metadata ;;
+    npz_fuzz) ls "$data"/numpy/*.np? "$data"/hostile_others/numpy/*.np? ;;
+    gguf_fuzz) ls "$data"/gguf/*.gguf "$data"/hostile_others/gguf/*.gguf ;;
+    onnx_fuzz) ls "$data"/onnx/*.onnx "$data"/hostile_others/onnx/*.onnx ;;
+    hdf5_fuzz) ls "$data"/hdf5/*.h5 "$data"/hdf5/*.keras "$data"/hostile_others/hdf5/* ;;
     spec_fuzz) find "$root"/examples "$data" -name '*.yaml' ;;
     *) true ;;
   esac
