@@ -3,13 +3,15 @@
 #include "compiler/lower/lower.h"
 #include "compiler/sema/loader.h"
 #include "compiler/sema/sema.h"
+#include "compiler/source/own_stack.h"
 #include "plan.pb.h"
 #include "runtime/base/check.h"
 
 namespace ckmap {
 
-CompileResult Compile(const std::string& path, const CompileOptions& options) {
-  CompileResult result;
+namespace {
+
+void CompileInto(const std::string& path, const CompileOptions& options, CompileResult& result) {
   DiagnosticSink sink;
   const LoadOptions load{options.pack_path, options.memory_files};
   const Program program = LoadProgram(path, load, result.sources, sink);
@@ -29,6 +31,13 @@ CompileResult Compile(const std::string& path, const CompileOptions& options) {
     }
   }
   result.diagnostics = sink.Sorted();
+}
+
+}  // namespace
+
+CompileResult Compile(const std::string& path, const CompileOptions& options) {
+  CompileResult result;
+  RunOnOwnStack([&] { CompileInto(path, options, result); });
   return result;
 }
 

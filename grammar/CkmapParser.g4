@@ -41,14 +41,14 @@ target: TARGET open=LBRACE list+=targetItem* close=RBRACE;
 targetItem
   : kind=STRICT words+=strictWord (COMMA words+=strictWord)* SEMI
   | kind=ALLOW what=(MISSING | UNUSED) name=pattern SEMI
-  | kind=CAST source=word ARROW destination=word (option=word ASSIGN value=word)? SEMI
+  | kind=CAST source=word ARROW destination=word (IN name=pattern)? (option=word ASSIGN value=word)? SEMI
   | kind=MATCH SUFFIX SEMI
   ;
 strictWord: word | NAMES;
 
 assertion: ASSERT condition=expr message=STRING? SEMI;
-place: PLACE name=pattern ON device=STRING SEMI;
-shard: SHARD name=pattern option=word ASSIGN axis=expr OVER group=word SEMI;
+place: PLACE name=pattern ON device=STRING (WHEN condition=expr)? SEMI;
+shard: SHARD name=pattern option=word ASSIGN axis=expr OVER group=word (WHEN condition=expr)? SEMI;
 
 test: TEST name=STRING (WITH values=arguments)? open=LBRACE list+=testItem* close=RBRACE;
 testItem: side=testSide | kind=ERROR code=word name=pattern? SEMI;

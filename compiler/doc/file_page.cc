@@ -128,7 +128,7 @@ class FileWriter {
     } else if (const auto* module = std::get_if<ast::ModuleIs>(&statement.kind)) {
       modules_.push_back({Code(module->module.text), Code(module->layer.text), Expr(module->when)});
     } else if (const auto* place = std::get_if<ast::Place>(&statement.kind)) {
-      placed_.push_back({Code(place->pattern.text), "on " + Code(place->device), Cell(statement.doc)});
+      placed_.push_back({Code(place->pattern.text), "on " + Code(place->device.text), Cell(statement.doc)});
     } else if (const auto* shard = std::get_if<ast::Shard>(&statement.kind)) {
       placed_.push_back({Code(shard->pattern.text), fmt::format("axis {} over {}", Expr(shard->axis), Code(shard->over.text)), Cell(statement.doc)});
     } else if (const auto* target = std::get_if<ast::Target>(&statement.kind)) {

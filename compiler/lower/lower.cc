@@ -43,6 +43,8 @@ class Lowering {
     for (const TypedDrop& drop : rules_.drops) Drop(drop, *plan.add_drops());
     for (const TypedInit& init : rules_.inits) Init(init, *plan.add_inits());
     for (const TypedPolicy& policy : rules_.policies) Policy(policy, *plan.add_policies());
+    for (const TypedPlace& place : rules_.places) Place(place, *plan.add_places());
+    for (const TypedShard& shard : rules_.shards) Shard(shard, *plan.add_shards());
     for (const TypedAssert& assertion : rules_.asserts) Assert(assertion, *plan.add_asserts());
     return plan;
   }
@@ -281,6 +283,23 @@ class Lowering {
     out.set_cast_from(policy.cast_from);
     out.set_cast_to(policy.cast_to);
     if (policy.kind == TypedPolicy::Kind::kCast) out.set_overflow(policy.overflow.empty() ? "error" : policy.overflow);
+  }
+
+  void Place(const TypedPlace& place, plan::Place& out) {
+    unit_ = place.unit;
+    Loc(place.unit, place.span, *out.mutable_loc());
+    Pattern(place.pattern, *out.mutable_pattern());
+    out.set_device(place.device);
+    if (place.when) Expr(place.unit, *place.when, *out.mutable_when());
+  }
+
+  void Shard(const TypedShard& shard, plan::Shard& out) {
+    unit_ = shard.unit;
+    Loc(shard.unit, shard.span, *out.mutable_loc());
+    Pattern(shard.pattern, *out.mutable_pattern());
+    Expr(shard.unit, shard.axis, *out.mutable_axis());
+    out.set_group(shard.group);
+    if (shard.when) Expr(shard.unit, *shard.when, *out.mutable_when());
   }
 
   void Assert(const TypedAssert& assertion, plan::Assert& out) {

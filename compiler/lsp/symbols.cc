@@ -256,9 +256,10 @@ class Walker {
       Add(SymbolKind::kLayer, module->layer, false);
       WalkOne(module->module, module->when, span);
     } else if (const auto* place = std::get_if<ast::Place>(&statement.kind)) {
-      WalkOne(place->pattern, nullptr, span);
+      WalkOne(place->pattern, place->when, span);
     } else if (const auto* shard = std::get_if<ast::Shard>(&statement.kind)) {
-      WalkOne(shard->pattern, shard->axis, span);
+      WalkOne(shard->pattern, shard->when, span);
+      WalkExpr(shard->axis);
     } else if (const auto* check = std::get_if<ast::Assert>(&statement.kind)) {
       WalkExpr(check->condition);
     } else {

@@ -91,11 +91,15 @@ Automaton Automaton::Digits() {
   return digit.Then(digit.Star());
 }
 
+void Automaton::Append(const Automaton& next) {
+  const uint32_t offset = Import(next);
+  states_[accept_].silent.push_back(next.start_ + offset);
+  accept_ = next.accept_ + offset;
+}
+
 Automaton Automaton::Then(const Automaton& next) const {
   Automaton result = *this;
-  const uint32_t offset = result.Import(next);
-  result.states_[accept_].silent.push_back(next.start_ + offset);
-  result.accept_ = next.accept_ + offset;
+  result.Append(next);
   return result;
 }
 
@@ -132,6 +136,8 @@ Automaton Automaton::Tagged(uint16_t tag) const {
 namespace {
 
 using States = std::vector<uint32_t>;  // sorted
+
+constexpr size_t kWorkOfState = 200;  // moves that a search may try, for each of its states
 
 // All states that silent moves reach.
 States Closure(const Automaton& automaton, States states) {
@@ -181,26 +187,45 @@ class PairSearch {
  public:
   PairSearch(const Automaton& a, const Automaton& b, bool want_diverged, size_t max_states)
       : a_(a), b_(b), want_diverged_(want_diverged), max_states_(max_states) {
-    for (uint32_t i = 0; i < a.states().size(); ++i) closures_a_.push_back(Closure(a, {i}));
-    for (uint32_t i = 0; i < b.states().size(); ++i) closures_b_.push_back(Closure(b, {i}));
+    closures_a_.resize(a.states().size());
+    closures_b_.resize(b.states().size());
   }
 
   Found Run() {
+    Found found = Search();
+    found.work = work_;
+    return found;
+  }
+
+ private:
+  Found Search() {
     Visit({a_.start(), b_.start(), false}, {});
     for (size_t node = 0; node < nodes_.size(); ++node) {
-      if (nodes_.size() > max_states_) return {Answer::kGaveUp, "", "", ""};
+      if (nodes_.size() > max_states_ || work_ > max_states_ * kWorkOfState) return {Answer::kGaveUp, "", "", "", 0};
       const Node at = nodes_[node];
-      if ((at.diverged || !want_diverged_) && Ends(closures_a_[at.a], a_.accept()) && Ends(closures_b_[at.b], b_.accept())) {
+      const States& left = Reached(a_, closures_a_, at.a);
+      const States& right = Reached(b_, closures_b_, at.b);
+      if ((at.diverged || !want_diverged_) && Ends(left, a_.accept()) && Ends(right, b_.accept())) {
         return Trace(steps_, node);
       }
-      for (const uint32_t p : closures_a_[at.a]) {
-        for (const uint32_t q : closures_b_[at.b]) Moves(node, at, p, q);
+      for (const uint32_t p : left) {
+        if (a_.states()[p].edges.empty()) continue;
+        for (const uint32_t q : right) Moves(node, at, p, q);
       }
     }
     return {};
   }
 
- private:
+  // Closures are made when they are needed; most searches end early.
+  const States& Reached(const Automaton& automaton, std::vector<States>& closures, uint32_t state) {
+    States& closure = closures[state];
+    if (closure.empty()) {
+      closure = Closure(automaton, {state});
+      work_ += closure.size();
+    }
+    return closure;
+  }
+
   struct Node {
     uint32_t a, b;
     bool diverged;
@@ -212,6 +237,7 @@ class PairSearch {
   void Moves(size_t node, const Node& at, uint32_t p, uint32_t q) {
     for (const Automaton::Edge& x : a_.states()[p].edges) {
       for (const Automaton::Edge& y : b_.states()[q].edges) {
+        ++work_;
         const int first = std::max(x.first, y.first), last = std::min(x.last, y.last);
         if (first > last) continue;
         const bool diverged = want_diverged_ && (at.diverged || x.tag != y.tag);
@@ -230,6 +256,7 @@ class PairSearch {
   const Automaton& b_;
   const bool want_diverged_;
   const size_t max_states_;
+  size_t work_ = 0;
   std::vector<States> closures_a_, closures_b_;
   std::set<Node> seen_;
   std::vector<Node> nodes_;
@@ -253,13 +280,19 @@ Found FindWordOutside(const Automaton& a, const Automaton& b, size_t max_states)
     nodes.push_back(std::move(node));
     steps.push_back(step);
   };
+  size_t work = 0;
+  const auto done = [&work](Found found) {
+    found.work = work;
+    return found;
+  };
   visit({a.start(), Closure(b, {b.start()})}, {});
   for (size_t index = 0; index < nodes.size(); ++index) {
-    if (nodes.size() > max_states) return {Answer::kGaveUp, "", "", ""};
+    if (nodes.size() > max_states || work > max_states * kWorkOfState) return done({Answer::kGaveUp, "", "", "", 0});
     const Node at = nodes[index];
     const States own = Closure(a, {at.first});
     const bool ends = std::binary_search(own.begin(), own.end(), a.accept());
-    if (ends && !std::binary_search(at.second.begin(), at.second.end(), b.accept())) return Trace(steps, index);
+    work += own.size() + at.second.size();
+    if (ends && !std::binary_search(at.second.begin(), at.second.end(), b.accept())) return done(Trace(steps, index));
     // Bytes at which the moves of `b` change.
     std::set<int> cuts = {0, 256};
     for (const uint32_t state : at.second) {
@@ -274,6 +307,7 @@ Found FindWordOutside(const Automaton& a, const Automaton& b, size_t max_states)
           const int first = std::max<int>(edge.first, *cut), last = std::min<int>(edge.last, *std::next(cut) - 1);
           if (first > last) continue;
           States next;
+          work += at.second.size();
           for (const uint32_t other : at.second) {
             for (const Automaton::Edge& move : b.states()[other].edges) {
               if (move.first <= first && last <= move.last) next.push_back(move.to);
@@ -284,7 +318,7 @@ Found FindWordOutside(const Automaton& a, const Automaton& b, size_t max_states)
       }
     }
   }
-  return {};
+  return done({});
 }
 
 }  // namespace ckmap

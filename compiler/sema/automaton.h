@@ -24,6 +24,7 @@ class Automaton {
   static Automaton Digits();
 
   Automaton Then(const Automaton& next) const;
+  void Append(const Automaton& next);  // Then, in place
   Automaton Or(const Automaton& other) const;
   Automaton Star() const;
   // Every edge of this automaton gets the tag; see FindTwoReadings.
@@ -59,6 +60,7 @@ struct Found {
   Answer answer = Answer::kNo;
   std::string word;   // the witness of kYes, one of the shortest
   std::string left, right;  // FindTwoReadings: the tag of each byte of the word, as one char each
+  size_t work = 0;          // moves that were tried
 };
 
 // A word of both languages.
@@ -67,6 +69,14 @@ Found FindCommonWord(const Automaton& a, const Automaton& b, size_t max_states);
 Found FindWordOutside(const Automaton& a, const Automaton& b, size_t max_states);
 // A word that `a` reads in two ways which give some byte different tags.
 Found FindTwoReadings(const Automaton& a, size_t max_states);
+
+// The part of a regular expression that its named group matches. `free`: whatever that part matches, some
+// whole name holds there; else the rest of the expression may narrow it.
+struct RegexGroup {
+  std::string regex;
+  bool free = true;
+};
+std::optional<RegexGroup> GroupOfRegex(std::string_view regex, std::string_view name);
 
 // The language of a regular expression (all of the name must match). nullopt: it holds what is not
 // regular or not known here (assertions inside, flags).

@@ -88,9 +88,7 @@ std::optional<Constant> EvaluateConstant(const TypedExpr& expr, const VariableTa
     case TypedExpr::Kind::kBool: return expr.boolean;
     case TypedExpr::Kind::kVariable: {
       const VariableTable::Entry* entry = variables.FindQualified(expr.text);
-      if (entry == nullptr || !entry->variable.value) return std::nullopt;
-      if (entry->variable.is_param && !entry->variable.fixed) return std::nullopt;
-      return EvaluateConstant(*entry->variable.value, variables);
+      return entry == nullptr ? std::nullopt : entry->constant;
     }
     case TypedExpr::Kind::kInvalid:
     case TypedExpr::Kind::kCapture:

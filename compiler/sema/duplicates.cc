@@ -101,7 +101,7 @@ class Checker {
     const auto [found, fresh] = seen.try_emplace({rule.unit, key}, &rule);
     if (fresh) return false;
     const TypedRule& first = *found->second;
-    if (!SamePipeline(first.source, rule.source) || !SamePipeline(first.target, rule.target) || !SameWhen(first.when, rule.when)) return false;
+    if (!SameRule(first, rule)) return false;
     sink_.Report(DiagnosticKind::kDuplicate, rule.span, "this rule stands here twice").With(first.span, "first here").Help("drop one of them").Emit();
     return true;
   }
@@ -110,11 +110,11 @@ class Checker {
              std::map<std::pair<uint32_t, std::string>, std::vector<const TypedRule*>>& writers) {
     std::vector<const TypedRule*>& others = writers[{rule.unit, name}];
     for (const TypedRule* other : others) {
-      if (other->when || rule.when || other->overrides != rule.overrides) continue;
-      auto report = sink_.Report(DiagnosticKind::kSameTarget, term.span, other == &rule ? fmt::format("a rule writes `{}` twice", name) : fmt::format("two rules write `{}`", name))
-                        .Here("written again here");
-      if (other != &rule) static_cast<void>(std::move(report).With(other->target.span, "first written here"));
-      std::move(report).Help("every target tensor has one rule: drop one, give both conditions that exclude each other, or say `override` in front of the stronger one").Emit();
+      if (other != &rule) continue;  // two rules are compared with their conditions, as all patterns are
+      sink_.Report(DiagnosticKind::kSameTarget, term.span, fmt::format("a rule writes `{}` twice", name))
+          .Here("written again here")
+          .Help("every target tensor is written once: take one of the names away")
+          .Emit();
       break;
     }
     others.push_back(&rule);
@@ -137,6 +137,10 @@ class Checker {
 };
 
 }  // namespace
+
+bool SameRule(const TypedRule& a, const TypedRule& b) {
+  return SamePipeline(a.source, b.source) && SamePipeline(a.target, b.target) && SameWhen(a.when, b.when);
+}
 
 void CheckDuplicates(const RuleSet& rules, DiagnosticSink& sink) {
   Checker(sink).Rules(rules.rules, rules.drops);

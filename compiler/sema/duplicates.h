@@ -6,6 +6,9 @@
 
 namespace ckmap {
 
+// Whether two rules say the same.
+bool SameRule(const TypedRule& a, const TypedRule& b);
+
 void CheckDuplicates(const RuleSet& rules, DiagnosticSink& sink);
 
 }  // namespace ckmap

@@ -38,9 +38,6 @@ class ExprTyper {
   DiagnosticSink& sink_;
 };
 
-// A value that is known when the rules are compiled.
-using Constant = std::variant<int64_t, double, bool, std::string>;
-
 // Lets and fixed params are looked into; a param that may still change is not constant. nullopt also
 // for arithmetic that has no value (x / 0).
 std::optional<Constant> EvaluateConstant(const TypedExpr& expr, const VariableTable& variables);

@@ -4,34 +4,6 @@
 
 namespace ckmap {
 
-SymbolicDim OpShapes::Size(const TypedExpr& expr) {
-  if (const auto constant = EvaluateInt(expr, variables_)) return Polynomial(*constant);
-  switch (expr.kind) {
-    case TypedExpr::Kind::kDim: return Polynomial::Symbol(expr.text, true);
-    case TypedExpr::Kind::kCapture: return Polynomial::Symbol("{" + expr.text + "}", false);
-    case TypedExpr::Kind::kVariable: {
-      const VariableTable::Entry* entry = variables_.FindQualified(expr.text);
-      if (entry != nullptr && !entry->variable.is_param && entry->variable.value) {
-        if (SymbolicDim value = Size(*entry->variable.value)) return value;
-      }
-      return Polynomial::Symbol(expr.text, false);
-    }
-    case TypedExpr::Kind::kCall: break;
-    default: return std::nullopt;
-  }
-  if (expr.args.empty() || expr.args.size() > 2) return std::nullopt;
-  const SymbolicDim left = Size(expr.args[0]);
-  if (!left) return std::nullopt;
-  if (expr.text == "neg") return Polynomial::Multiply(*left, Polynomial(-1));
-  const SymbolicDim right = expr.args.size() == 2 ? Size(expr.args[1]) : std::nullopt;
-  if (!right) return std::nullopt;
-  if (expr.text == "+") return Polynomial::Add(*left, *right);
-  if (expr.text == "-") return Polynomial::Add(*left, *right, -1);
-  if (expr.text == "*") return Polynomial::Multiply(*left, *right);
-  if (expr.text == "/") return Polynomial::Divide(*left, *right);
-  return std::nullopt;
-}
-
 // The axis of an argument, counted from the front; nullopt if unknown or reported.
 std::optional<size_t> OpShapes::Axis(const TypedOp& op, std::string_view name, size_t rank, const SymbolicShape& shape, std::optional<int64_t> otherwise) {
   const TypedExpr* expr = op.Find(name);
@@ -175,6 +147,10 @@ SymbolicShape OpShapes::Reshape(const TypedOp& op, const SymbolicShape& shape) {
     total = total && (*shape)[i] ? Polynomial::Multiply(*total, *(*shape)[i]) : std::nullopt;
   }
   if (open && total && product) dims[*open] = Polynomial::Divide(*total, *product);
+  if (open && total && product && Polynomial::NeverDivides(*total, *product)) {
+    sink_.Report(DiagnosticKind::kReshapeProduct, op.span, fmt::format("`{}` has `{}` elements, which `{}` does not divide", ShapeText(shape), total->Text(), product->Text())).Emit();
+    return std::nullopt;
+  }
   if (!open && total && product && Polynomial::NeverEqual(*total, *product)) {
     sink_.Report(DiagnosticKind::kReshapeProduct, op.span, fmt::format("`{}` has `{}` elements, and the new shape `{}`", ShapeText(shape), total->Text(), product->Text())).Emit();
     return std::nullopt;

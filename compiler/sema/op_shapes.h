@@ -3,6 +3,7 @@
 #pragma once
 
 #include "compiler/sema/expr.h"
+#include "compiler/sema/size.h"
 #include "compiler/sema/tensor_list.h"
 
 namespace ckmap {
@@ -11,7 +12,7 @@ class OpShapes {
  public:
   OpShapes(const VariableTable& variables, DiagnosticSink& sink) : variables_(variables), sink_(sink) {}
 
-  SymbolicDim Size(const TypedExpr& expr);
+  SymbolicDim Size(const TypedExpr& expr) { return SizeOf(expr, variables_); }
   SymbolicShape Map(const TypedOp& op, const SymbolicShape& shape);  // OpArity::kMap
   // OpArity::kReduce, of one innermost list.
   TensorList Join(const TypedOp& op, const TensorList& list);

@@ -1,231 +1,47 @@
+// Which statements name one tensor. Patterns are compared as automata, and only those whose literal
+// ends allow a common name (LanguageIndex); conditions are compared by Guards.
 #include "compiler/sema/overlap.h"
 
 #include <algorithm>
-#include <map>
+#include <set>
 
 #include <fmt/format.h>
 
-#include "compiler/sema/automaton.h"
-#include "compiler/sema/pattern_builder.h"
+#include "compiler/sema/duplicates.h"
+#include "compiler/sema/guards.h"
+#include "compiler/sema/languages.h"
 
 namespace ckmap {
 namespace {
 
-constexpr size_t kMaxStates = 50'000;      // of one search
-constexpr size_t kMaxPairs = 20'000;       // searches of one program
-constexpr int64_t kMaxAssignments = 200'000;
+constexpr size_t kMaxStates = 50'000;        // of one search
+constexpr size_t kMaxWork = 100'000'000;     // moves of all searches of one program
+constexpr std::string_view kOneRule = "every target tensor has one rule";
 
-// The names that one term matches or writes.
-struct Language {
-  const TypedRule* rule = nullptr;
-  const TypedDrop* drop = nullptr;
+// A statement that names tensors one by one: init, place, shard, drop. Where two of a file name one
+// tensor, the one with more literal text decides; of two with equally much there must be no such tensor.
+struct NamingStatement {
+  std::string_view word;
+  uint32_t unit = 0;
+  Span span;
   const TypedPattern* pattern = nullptr;
-  Automaton automaton;
-  std::string prefix, suffix;  // literal ends, to tell most pairs apart at once
-  bool exact = true;           // every word of it is a name that the term can have
+  const std::optional<TypedExpr>* when = nullptr;
+  std::string says;  // equal texts do not contradict each other
 };
 
-class Languages {
- public:
-  Languages(const RuleSet& rules, const VariableTable& variables) : rules_(rules), variables_(variables) {}
-
-  // Numbers of a range; nullopt: not known, or too many.
-  std::optional<std::pair<int64_t, int64_t>> RangeOf(const TypedRule& rule, const std::string& capture) const {
-    for (const TypedRange& range : rule.ranges) {
-      const auto begin = EvaluateInt(range.begin, variables_), end = EvaluateInt(range.end, variables_);
-      if (range.capture == capture && begin && end && *begin >= 0) return std::pair(*begin, *end);
-    }
-    return std::nullopt;
-  }
-
-  std::optional<int64_t> Value(const TypedExpr& expr, const std::map<std::string, int64_t>& captures) const {
-    if (expr.kind == TypedExpr::Kind::kCapture) {
-      const auto found = captures.find(expr.text);
-      return found == captures.end() ? std::nullopt : std::optional(found->second);
-    }
-    if (expr.kind != TypedExpr::Kind::kCall) return EvaluateInt(expr, variables_);
-    std::vector<int64_t> args;
-    for (const TypedExpr& arg : expr.args) {
-      const auto value = Value(arg, captures);
-      if (!value) return std::nullopt;
-      args.push_back(*value);
-    }
-    if (args.size() == 1 && expr.text == "neg") return IntegerOp("-", 0, args[0]);
-    return args.size() == 2 ? IntegerOp(expr.text, args[0], args[1]) : std::nullopt;
-  }
-
-  static void CapturesOf(const TypedExpr& expr, std::vector<std::string>& names) {
-    if (expr.kind == TypedExpr::Kind::kCapture && std::find(names.begin(), names.end(), expr.text) == names.end()) names.push_back(expr.text);
-    for (const TypedExpr& arg : expr.args) CapturesOf(arg, names);
-  }
-
-  // Calls `visit` with every assignment of the captures; false: a range is open or they are too many.
-  template <typename Visit>
-  bool ForEachAssignment(const TypedRule& rule, const std::vector<std::string>& names, Visit visit) const {
-    std::vector<std::pair<int64_t, int64_t>> ranges;
-    int64_t total = 1;
-    for (const std::string& name : names) {
-      const auto range = RangeOf(rule, name);
-      if (!range || range->second <= range->first || range->second - range->first > kMaxAssignments) return false;
-      total *= range->second - range->first;
-      if (total > kMaxAssignments) return false;
-      ranges.push_back(*range);
-    }
-    std::map<std::string, int64_t> values;
-    for (int64_t index = 0; index < total; ++index) {
-      int64_t rest = index;
-      for (size_t i = names.size(); i-- > 0;) {
-        const int64_t size = ranges[i].second - ranges[i].first;
-        values[names[i]] = ranges[i].first + rest % size;
-        rest /= size;
-      }
-      visit(values);
-    }
-    return true;
-  }
-
-  Automaton OfCapture(const TypedRule* rule, const TypedCapture& capture, std::string_view separator, bool& exact) const {
-    if (rule != nullptr && capture.kind == TypedCapture::Kind::kInt) {
-      const auto range = RangeOf(*rule, capture.name);
-      if (range && range->second - range->first <= 1000) {
-        std::vector<std::string> numbers;
-        for (int64_t i = range->first; i < range->second; ++i) numbers.push_back(std::to_string(i));
-        return Automaton::AnyOf(numbers);
-      }
-    }
-    switch (capture.kind) {
-      case TypedCapture::Kind::kSegment: return Automaton::Segment(separator);
-      case TypedCapture::Kind::kInt: return Automaton::Digits();
-      case TypedCapture::Kind::kPath: return Automaton::Path(separator);
-      case TypedCapture::Kind::kChoice: return Automaton::AnyOf(capture.choices);
-      case TypedCapture::Kind::kRegex: break;
-    }
-    std::optional<Automaton> regex = AutomatonOfRegex(capture.regex);
-    if (!regex) exact = false;
-    return regex ? *std::move(regex) : Automaton::Path(separator);
-  }
-
-  // Each part carries its index as tag.
-  Language Of(const TypedRule* rule, const TypedDrop* drop, const TypedPattern& pattern, Side) const {
-    const std::string& separator = rules_.source_separator;  // a capture takes its text from the source
-    Language language;
-    language.rule = rule;
-    language.drop = drop;
-    language.pattern = &pattern;
-    if (!pattern.regex.empty()) {
-      std::optional<Automaton> regex = AutomatonOfRegex(pattern.regex);
-      language.exact = regex.has_value();
-      if (regex) language.automaton = *std::move(regex);
-      return language;
-    }
-    std::map<std::string, int> uses;
-    uint16_t tag = 0;
-    for (const TypedPart& part : pattern.parts) {
-      ++tag;
-      Automaton piece = OfPart(rule, part, separator, uses, language.exact);
-      language.automaton = language.automaton.Then(piece.Tagged(tag));
-    }
-    for (const auto& [name, count] : uses) language.exact = language.exact && count == 1;
-    if (!pattern.parts.empty() && pattern.parts.front().kind == TypedPart::Kind::kLiteral) language.prefix = pattern.parts.front().text;
-    if (!pattern.parts.empty() && pattern.parts.back().kind == TypedPart::Kind::kLiteral) language.suffix = pattern.parts.back().text;
-    return language;
-  }
-
- private:
-  Automaton OfPart(const TypedRule* rule, const TypedPart& part, const std::string& separator, std::map<std::string, int>& uses, bool& exact) const {
-    switch (part.kind) {
-      case TypedPart::Kind::kLiteral: return Automaton::Literal(part.text);
-      case TypedPart::Kind::kAlternatives: return Automaton::AnyOf(part.options);
-      case TypedPart::Kind::kCapture:
-        ++uses[part.capture.name];
-        return OfCapture(rule, part.capture, separator, exact);
-      case TypedPart::Kind::kReference: {
-        ++uses[part.text];
-        if (rule != nullptr) {
-          for (const TypedCapture& capture : rule->captures) {
-            if (capture.name == part.text) return OfCapture(rule, capture, separator, exact);
-          }
-        }
-        break;
-      }
-      case TypedPart::Kind::kExpr: {
-        std::vector<std::string> names;
-        CapturesOf(part.expr, names);
-        for (const std::string& name : names) ++uses[name];
-        std::set<std::string> values;
-        const bool known = rule != nullptr && ForEachAssignment(*rule, names, [&](const std::map<std::string, int64_t>& captures) {
-          const auto value = Value(part.expr, captures);
-          if (value) values.insert(std::to_string(*value));
-        });
-        if (known) return Automaton::AnyOf({values.begin(), values.end()});
-        break;
-      }
-    }
-    exact = false;
-    return Automaton::Digits();
-  }
-
-  const RuleSet& rules_;
-  const VariableTable& variables_;
-};
-
-// ---- conditions that exclude each other ---------------------------------------------------------------
-
-void Conjuncts(const TypedExpr& expr, std::vector<const TypedExpr*>& out) {
-  if (expr.kind == TypedExpr::Kind::kCall && expr.text == "and") {
-    for (const TypedExpr& arg : expr.args) Conjuncts(arg, out);
-  } else {
-    out.push_back(&expr);
-  }
+size_t LiteralSize(const TypedPattern& pattern) {
+  size_t size = 0;
+  for (const TypedPart& part : pattern.parts) size += part.kind == TypedPart::Kind::kLiteral ? part.text.size() : 0;
+  return size;
 }
 
-// Values of `x` for which `x op constant` holds, as an interval; false for other shapes.
-bool Interval(const TypedExpr& expr, const VariableTable& variables, const TypedExpr*& subject, int64_t& low, int64_t& high) {
-  if (expr.kind != TypedExpr::Kind::kCall || expr.args.size() != 2) return false;
-  const auto bound = EvaluateInt(expr.args[1], variables);
-  if (!bound || *bound == INT64_MIN || *bound == INT64_MAX) return false;
-  subject = &expr.args[0];
-  low = INT64_MIN;
-  high = INT64_MAX;
-  if (expr.text == "==") low = high = *bound;
-  else if (expr.text == "<") high = *bound - 1;
-  else if (expr.text == "<=") high = *bound;
-  else if (expr.text == ">") low = *bound + 1;
-  else if (expr.text == ">=") low = *bound;
-  else return false;
-  return true;
-}
-
-bool ExcludeEachOther(const TypedExpr& a, const TypedExpr& b, const VariableTable& variables) {
-  const auto negates = [](const TypedExpr& x, const TypedExpr& y) { return x.kind == TypedExpr::Kind::kCall && x.text == "not" && SameExpr(x.args[0], y); };
-  if (negates(a, b) || negates(b, a)) return true;
-  if (a.kind == TypedExpr::Kind::kCall && b.kind == TypedExpr::Kind::kCall && a.args.size() == 2 && b.args.size() == 2 && a.text == "==" && SameExpr(a.args[0], b.args[0])) {
-    if (b.text == "!=" && SameExpr(a.args[1], b.args[1])) return true;
-    const auto left = EvaluateConstant(a.args[1], variables), right = EvaluateConstant(b.args[1], variables);
-    if (b.text == "==" && left && right && left->index() == right->index() && *left != *right) return true;
-  }
-  if (b.kind == TypedExpr::Kind::kCall && b.text == "==" && a.kind == TypedExpr::Kind::kCall && a.text == "!=") return ExcludeEachOther(b, a, variables);
-  const TypedExpr *x = nullptr, *y = nullptr;
-  int64_t low_a = 0, high_a = 0, low_b = 0, high_b = 0;
-  if (!Interval(a, variables, x, low_a, high_a) || !Interval(b, variables, y, low_b, high_b)) return false;
-  return SameExpr(*x, *y) && std::max(low_a, low_b) > std::min(high_a, high_b);
-}
-
-// Two rules that can never both hold; without conditions they always can. A condition that is not
-// understood is given the benefit of the doubt: bind sees its value.
-bool MayBothHold(const std::optional<TypedExpr>& a, const std::optional<TypedExpr>& b, const VariableTable& variables) {
-  if (!a && !b) return true;
-  if (!a || !b) return false;
-  if (SameExpr(*a, *b)) return true;
-  std::vector<const TypedExpr*> left, right;
-  Conjuncts(*a, left);
-  Conjuncts(*b, right);
-  for (const TypedExpr* x : left) {
-    for (const TypedExpr* y : right) {
-      if (ExcludeEachOther(*x, *y, variables)) return false;
-    }
-  }
-  return false;
+std::string TextOf(const TypedExpr& expr) {
+  std::string text = expr.text;
+  if (expr.kind == TypedExpr::Kind::kInt) text = fmt::format("{}", expr.integer);
+  if (expr.kind == TypedExpr::Kind::kNumber) text = fmt::format("{}", expr.number);
+  if (expr.kind == TypedExpr::Kind::kBool) text = expr.boolean ? "true" : "false";
+  for (const TypedExpr& arg : expr.args) text += "(" + TextOf(arg) + ")";
+  return text;
 }
 
 class OverlapChecker {
@@ -234,203 +50,347 @@ class OverlapChecker {
       : rules_(rules), variables_(variables), sink_(sink), languages_(rules, variables) {}
 
   void Check() {
+    std::vector<Language> sources, targets;
     for (const TypedRule& rule : rules_.rules) {
       if (!rule.valid) continue;
-      Collect(rule, rule.source, Side::kSource, sources_);
-      Collect(rule, rule.target, Side::kTarget, targets_);
-      CheckOneToOne(rule);
+      Collect(rule, rule.source, sources);
+      Collect(rule, rule.target, targets);
     }
+    CompareAll(targets);
     for (const TypedLayer& layer : rules_.layers) {
+      std::vector<Language> leaves;
       for (const TypedRule& rule : layer.rules) {
-        if (rule.valid) CheckOneToOne(rule);
+        if (rule.valid) Collect(rule, rule.target, leaves);
       }
+      CompareAll(leaves);
     }
-    for (size_t i = 0; i < targets_.size(); ++i) {
-      for (size_t j = i + 1; j < targets_.size(); ++j) CompareTargets(targets_[i], targets_[j]);
+    const LanguageIndex by_source(sources);
+    for (const TypedDrop& drop : rules_.drops) CheckDrop(drop, sources, by_source);
+    for (const Language& stronger : sources) {
+      if (!stronger.rule->overrides) continue;
+      by_source.ForEachCandidate(stronger, [&](size_t weaker) { CheckShadow(stronger, sources[weaker]); });
     }
-    for (const TypedDrop& drop : rules_.drops) CheckDrop(drop);
-    for (const Language& stronger : sources_) {
-      for (const Language& weaker : sources_) CheckShadow(stronger, weaker);
-    }
+    CheckNamingStatements();
+    CheckConditions();
   }
 
  private:
-  void Collect(const TypedRule& rule, const TypedPipeline& pipeline, Side side, std::vector<Language>& out) {
+  void Collect(const TypedRule& rule, const TypedPipeline& pipeline, std::vector<Language>& out) {
     for (const TypedTerm& term : pipeline.terms) {
       if (const auto* inner = std::get_if<1>(&term.kind)) {
-        Collect(rule, **inner, side, out);
+        Collect(rule, **inner, out);
       } else {
-        out.push_back(languages_.Of(&rule, nullptr, std::get<0>(term.kind), side));
+        out.push_back(languages_.Of(&rule, std::get<0>(term.kind)));
       }
     }
   }
 
-  static bool EndsDiffer(const Language& a, const Language& b) {
-    const size_t front = std::min(a.prefix.size(), b.prefix.size());
-    if (a.prefix.compare(0, front, b.prefix, 0, front) != 0) return true;
-    const size_t back = std::min(a.suffix.size(), b.suffix.size());
-    return a.suffix.compare(a.suffix.size() - back, back, b.suffix, b.suffix.size() - back, back) != 0;
+  // ---- searches, of which all together have a budget ----------------------------------------------------
+
+  bool Exact(const Language& language) const {
+    languages_.AutomatonOf(language);
+    return language.exact;
   }
 
-  // A budget for all searches together, so that no program takes long.
-  bool Spend() { return ++searches_ <= kMaxPairs; }
+  // A name of both. What is not decided is told once.
+  std::optional<std::string> CommonName(const Language& a, const Language& b) {
+    if (a.literal && b.literal) return *a.literal == *b.literal ? a.literal : std::nullopt;
+    if (!Exact(a) || !Exact(b)) return std::nullopt;
+    return Settle(work_ > kMaxWork ? Found{Answer::kGaveUp, "", "", "", 0} : FindCommonWord(languages_.AutomatonOf(a), languages_.AutomatonOf(b), kMaxStates), b);
+  }
+  // Whether every name of `inner` is one of `outer`.
+  bool Covers(const Language& outer, const Language& inner) {
+    if (!Exact(outer) || !Exact(inner) || work_ > kMaxWork) return false;
+    const Found found = FindWordOutside(languages_.AutomatonOf(inner), languages_.AutomatonOf(outer), kMaxStates);
+    Settle(found, inner);
+    return found.answer == Answer::kNo;
+  }
 
-  void GaveUp(Span span) {
-    if (std::exchange(gave_up_, true)) return;
-    sink_.Report(DiagnosticKind::kNotDecided, span, "whether names of this pattern overlap with others was not decided").Note(fmt::format("a search passed {} states", kMaxStates)).Help("bind checks it for the tensors that there are").Emit();
+  std::optional<std::string> Settle(Found found, const Language& language) {
+    work_ += found.work;
+    if (found.answer == Answer::kYes) return std::move(found.word);
+    if (found.answer == Answer::kGaveUp && !std::exchange(gave_up_, true)) {
+      sink_.Report(DiagnosticKind::kNotDecided, language.pattern->span, "whether names of this pattern overlap with others was not decided")
+          .Note(work_ > kMaxWork ? "the searches of this program together took too long" : fmt::format("a search passed {} states", kMaxStates))
+          .Help("bind checks it for the tensors that there are")
+          .Emit();
+    }
+    return std::nullopt;
+  }
+
+  // ---- two rules for one target --------------------------------------------------------------------
+
+  void CompareAll(const std::vector<Language>& targets) {
+    const LanguageIndex index(targets);
+    for (size_t i = 0; i < targets.size(); ++i) {
+      index.ForEachCandidate(targets[i], [&](size_t j) {
+        if (j > i) CompareTargets(targets[i], targets[j]);
+      });
+    }
   }
 
   bool SameLevel(uint32_t a, uint32_t b) const { return rules_.units[a].level == rules_.units[b].level; }
 
   void CompareTargets(const Language& a, const Language& b) {
-    if (!a.exact || !b.exact || a.rule == b.rule || EndsDiffer(a, b)) return;
-    if (!SameLevel(a.rule->unit, b.rule->unit) || a.rule->overrides != b.rule->overrides) return;
-    if (LiteralName(*a.pattern) && LiteralName(*b.pattern)) return;  // compared as texts
-    if (!MayBothHold(a.rule->when, b.rule->when, variables_) || !Spend()) return;
-    const Found found = FindCommonWord(a.automaton, b.automaton, kMaxStates);
-    if (found.answer == Answer::kGaveUp) GaveUp(b.pattern->span);
-    if (found.answer != Answer::kYes || !reported_.insert({a.rule, b.rule}).second) return;
-    sink_.Report(DiagnosticKind::kSameTarget, b.pattern->span, fmt::format("two rules write `{}`", found.word))
-        .Here("written again here")
-        .With(a.pattern->span, "first written here")
-        .Note("every target tensor has one rule")
-        .Help("make one of the patterns narrower, give both conditions that exclude each other, or say `override` in front of the stronger one")
+    if (a.rule == b.rule || a.rule->overrides != b.rule->overrides || !SameLevel(a.rule->unit, b.rule->unit)) return;
+    if (reported_.contains({a.rule, b.rule})) return;
+    if (a.rule->unit == b.rule->unit && SameRule(*a.rule, *b.rule)) return;  // told as a duplicate
+    const std::optional<std::string> name = CommonName(a, b);
+    if (!name) return;
+    const bool guarded = a.rule->when || b.rule->when;
+    Guards guards(variables_);
+    if (guarded) {
+      RequireBoth(a, b, guards);
+      if (guards.Decide() == Answer::kNo) return;
+    }
+    reported_.insert({a.rule, b.rule});
+    auto report = sink_.Report(DiagnosticKind::kSameTarget, b.pattern->span, fmt::format("two rules write `{}`", *name))
+                      .Here("written again here")
+                      .With(a.pattern->span, "first written here");
+    if (!a.literal || !b.literal) static_cast<void>(std::move(report).Note(std::string(kOneRule)));
+    if (guarded) static_cast<void>(std::move(report).Note(WhyNotProved(guards)));
+    std::move(report)
+        .Help(guarded ? "give both conditions of which one is `not` the other's, or say `override` in front of the stronger rule"
+                      : a.literal && b.literal ? "every target tensor has one rule: drop one, give both conditions that exclude each other, or say `override` in front of the stronger one"
+                      : "make one of the patterns narrower, give both conditions that exclude each other, or say `override` in front of the stronger one")
         .Emit();
   }
 
-  void CheckDrop(const TypedDrop& drop) {
+  static std::string WhyNotProved(const Guards& guards) {
+    if (guards.Decide() == Answer::kGaveUp) return "that their conditions exclude each other was not proved: there are too many cases";
+    const std::string example = guards.Example();
+    return example.empty() ? "their conditions can hold at once" : fmt::format("their conditions can hold at once: where {}", example);
+  }
+
+  // What holds when both rules apply and write one name.
+  void RequireBoth(const Language& a, const Language& b, Guards& guards) {
+    for (const TypedAssert& assertion : rules_.asserts) guards.Require(assertion.condition);
+    const CaptureNames names = Aligned(a, b);
+    RequireRule(*a.rule, nullptr, guards);
+    RequireRule(*b.rule, &names, guards);
+  }
+
+  static void RequireRule(const TypedRule& rule, const CaptureNames* names, Guards& guards) {
+    if (rule.when) guards.Require(*rule.when, names);
+    for (const TypedRange& range : rule.ranges) guards.RequireRange(range, names);
+    for (const TypedTerm& term : rule.source.terms) RequireSources(term, names, guards);
+  }
+
+  // A rule applies where its sources are.
+  static void RequireSources(const TypedTerm& term, const CaptureNames* names, Guards& guards) {
+    const auto* pattern = std::get_if<TypedPattern>(&term.kind);
+    if (pattern == nullptr || pattern->optional || !pattern->regex.empty()) return;
+    const bool one = std::none_of(pattern->parts.begin(), pattern->parts.end(), [](const TypedPart& part) {
+      return part.kind == TypedPart::Kind::kAlternatives || (part.kind == TypedPart::Kind::kCapture && part.capture.gather);
+    });
+    if (one) guards.RequireSource(*pattern, names);
+  }
+
+  // Captures of `b` that have the value of a capture of `a` wherever the two name one tensor: those that
+  // stand at the same places, if names of the pattern can be read in one way only.
+  CaptureNames Aligned(const Language& a, const Language& b) {
+    CaptureNames names;
+    const auto merge = [](const TypedPattern& pattern) {
+      std::vector<std::pair<bool, std::string>> parts;  // capture or literal
+      for (const TypedPart& part : pattern.parts) {
+        const bool literal = part.kind == TypedPart::Kind::kLiteral, capture = part.kind == TypedPart::Kind::kCapture;
+        if (!literal && !capture && part.kind != TypedPart::Kind::kReference) return std::vector<std::pair<bool, std::string>>();
+        if (literal && !parts.empty() && !parts.back().first) {
+          parts.back().second += part.text;
+        } else {
+          parts.emplace_back(!literal, capture ? part.capture.name : part.text);
+        }
+      }
+      return parts;
+    };
+    const auto left = merge(*a.pattern), right = merge(*b.pattern);
+    if (left.size() != right.size() || left.empty()) return names;
+    for (size_t i = 0; i < left.size(); ++i) {
+      if (left[i].first != right[i].first || (!left[i].first && left[i].second != right[i].second)) return {};
+      if (left[i].first && !names.emplace(right[i].second, left[i].second).second) return {};
+    }
+    if (names.size() <= 1 || work_ > kMaxWork) return names;
+    for (const Language* language : {&a, &b}) {
+      const Found found = FindTwoReadings(languages_.AutomatonOf(*language), kMaxStates);
+      work_ += found.work;
+      if (found.answer != Answer::kNo) return {};
+    }
+    return names;
+  }
+
+  // ---- drops ---------------------------------------------------------------------------------------
+
+  void CheckDrop(const TypedDrop& drop, const std::vector<Language>& sources, const LanguageIndex& by_source) {
     if (drop.only || drop.when) return;
-    const Language dropped = languages_.Of(nullptr, &drop, drop.pattern, Side::kSource);
-    if (!dropped.exact) return;
-    for (const Language& used : sources_) {
-      if (!used.exact || used.rule->when || used.rule->overrides || used.rule->unit != drop.unit || EndsDiffer(dropped, used)) continue;
-      if ((LiteralName(drop.pattern) && LiteralName(*used.pattern)) || !Spend()) continue;
-      const Found found = FindCommonWord(dropped.automaton, used.automaton, kMaxStates);
-      if (found.answer == Answer::kGaveUp) GaveUp(drop.pattern.span);
-      if (found.answer != Answer::kYes) continue;
-      sink_.Report(DiagnosticKind::kMayBeDroppedAndUsed, drop.pattern.span, fmt::format("`{}` would be both dropped and used", found.word))
+    const Language dropped = languages_.Of(nullptr, drop.pattern);
+    bool reported = false;
+    by_source.ForEachCandidate(dropped, [&](size_t index) {
+      const Language& used = sources[index];
+      if (reported || used.rule->when || used.rule->overrides || used.rule->unit != drop.unit) return;
+      if (dropped.literal && used.literal) return;  // compared as texts
+      const std::optional<std::string> name = CommonName(dropped, used);
+      if (!name) return;
+      reported = true;
+      sink_.Report(DiagnosticKind::kMayBeDroppedAndUsed, drop.pattern.span, fmt::format("`{}` would be both dropped and used", *name))
           .Here("dropped here")
           .With(used.pattern->span, "used here")
           .Note("a checkpoint that holds such a tensor is refused")
           .Emit();
-      break;
-    }
+    });
   }
 
   // A rule whose sources all belong to one that overrides it.
   void CheckShadow(const Language& stronger, const Language& weaker) {
-    if (!stronger.rule->overrides || weaker.rule->overrides || stronger.rule->when || stronger.rule->unit != weaker.rule->unit) return;
-    if (!stronger.exact || !weaker.exact || EndsDiffer(stronger, weaker) || !Spend()) return;
-    const Found found = FindWordOutside(weaker.automaton, stronger.automaton, kMaxStates);
-    if (found.answer != Answer::kNo) return;
+    if (weaker.rule->overrides || stronger.rule->when || stronger.rule->unit != weaker.rule->unit || !Covers(stronger, weaker)) return;
     sink_.Report(DiagnosticKind::kShadowed, weaker.pattern->span, "this rule can never apply")
         .With(stronger.pattern->span, "this one overrides it for all its names")
         .Help("drop it, or make the pattern of the stronger one narrower")
         .Emit();
   }
 
-  // ---- one to one --------------------------------------------------------------------------------
+  // ---- statements that name tensors one by one --------------------------------------------------------
 
-  void CheckOneToOne(const TypedRule& rule) {
-    if (rule.target.terms.size() == 1) CheckArithmetic(rule, std::get<0>(rule.target.terms[0].kind), "target");
-    const TypedPattern* source = rule.source.terms.size() == 1 ? std::get_if<0>(&rule.source.terms[0].kind) : nullptr;
-    if (source != nullptr && rule.reversible) CheckArithmetic(rule, *source, "source");
-    if (source == nullptr || rule.target.terms.size() != 1 || !source->regex.empty()) return;
-    CheckReadings(rule, *source, std::get<0>(rule.target.terms[0].kind));
+  void CheckNamingStatements() {
+    std::vector<NamingStatement> inits, places, shards, drops;
+    for (const TypedInit& init : rules_.inits) {
+      std::string says = init.kind;
+      for (const auto& [name, value] : init.args) says += " " + name + " " + TextOf(value);
+      inits.push_back({"init", init.unit, init.span, &init.pattern, &init.when, std::move(says)});
+    }
+    for (const TypedPlace& place : rules_.places) places.push_back({"place", place.unit, place.span, &place.pattern, &place.when, place.device});
+    for (const TypedShard& shard : rules_.shards) shards.push_back({"shard", shard.unit, shard.span, &shard.pattern, &shard.when, shard.group});
+    for (const TypedDrop& drop : rules_.drops) {
+      if (!drop.only) drops.push_back({"drop", drop.unit, drop.span, &drop.pattern, &drop.when, ""});
+    }
+    CheckRenames();
+    CompareStatements(inits);
+    CompareStatements(places);
+    CompareStatements(shards);
+    CompareStatements(drops);
   }
 
-  static std::string Assigned(const std::map<std::string, int64_t>& captures) {
-    std::string text;
-    for (const auto& [name, value] : captures) text += fmt::format("{}{} = {}", text.empty() ? "" : ", ", name, value);
-    return text;
+  // Of two renames that fit one run of segments the one with more literal text decides.
+  void CheckRenames() {
+    std::vector<NamingStatement> renames;
+    for (const TypedRename& rename : rules_.renames) {
+      if (rename.from.text == rename.to.text) {
+        sink_.Report(DiagnosticKind::kNeverMatters, rename.span, "this rename changes nothing").Help("take it away").Emit();
+      }
+      renames.push_back({"rename", rename.unit, rename.span, &rename.from, &no_condition_, rename.from.text});
+    }
+    std::vector<Language> languages;
+    for (const NamingStatement& rename : renames) languages.push_back(languages_.Of(nullptr, *rename.pattern));
+    const LanguageIndex index(languages);
+    for (size_t i = 0; i < renames.size(); ++i) {
+      bool reported = false;
+      index.ForEachCandidate(languages[i], [&](size_t j) {
+        reported = reported || (j < i && renames[i].unit == renames[j].unit && Contradict(renames[j], languages[j], renames[i], languages[i], [](const std::string&) { return false; }));
+      });
+    }
   }
 
-  // Numbers computed from captures: two assignments over the ranges must not give the same name.
-  void CheckArithmetic(const TypedRule& rule, const TypedPattern& pattern, std::string_view side) {
-    std::vector<std::string> names;
-    bool arithmetic = false;
-    for (const TypedPart& part : pattern.parts) {
-      if (part.kind == TypedPart::Kind::kExpr) {
-        Languages::CapturesOf(part.expr, names);
-        arithmetic = true;
+  void CompareStatements(const std::vector<NamingStatement>& statements) {
+    std::vector<Language> languages;
+    for (const NamingStatement& statement : statements) languages.push_back(languages_.Of(nullptr, *statement.pattern));
+    const LanguageIndex index(languages);
+    for (size_t i = 0; i < statements.size(); ++i) {
+      bool reported = false;
+      index.ForEachCandidate(languages[i], [&](size_t j) {
+        if (reported || i == j || statements[i].unit != statements[j].unit) return;
+        reported = j < i && Contradict(statements[j], languages[j], statements[i], languages[i], [&](const std::string& name) {
+          return Decided(statements, languages, i, name);
+        });
+        reported = reported || Redundant(statements[j], languages[j], statements[i], languages[i], j < i);
+      });
+    }
+  }
+
+  // Whether a statement that says more of this name than `than` decides.
+  bool Decided(const std::vector<NamingStatement>& statements, const std::vector<Language>& languages, size_t than, const std::string& name) {
+    for (size_t i = 0; i < statements.size(); ++i) {
+      if (statements[i].unit != statements[than].unit || *statements[i].when || LiteralSize(*statements[i].pattern) <= LiteralSize(*statements[than].pattern)) continue;
+      if (languages[i].literal ? *languages[i].literal == name
+                               : Exact(languages[i]) && FindCommonWord(languages_.AutomatonOf(languages[i]), Automaton::Literal(name), kMaxStates).answer == Answer::kYes) {
+        return true;
       }
     }
-    if (!arithmetic || names.empty()) return;
-    std::map<std::string, std::map<std::string, int64_t>> seen;
-    bool reported = false;
-    languages_.ForEachAssignment(rule, names, [&](const std::map<std::string, int64_t>& captures) {
-      if (reported) return;
-      std::string name;
-      for (const TypedPart& part : pattern.parts) {
-        const std::string& capture = part.kind == TypedPart::Kind::kCapture ? part.capture.name : part.text;
-        const auto known = captures.find(capture);
-        if (part.kind == TypedPart::Kind::kLiteral) {
-          name += part.text;
-        } else if (part.kind == TypedPart::Kind::kExpr) {
-          const auto value = languages_.Value(part.expr, captures);
-          if (!value) return;
-          name += std::to_string(*value);
-        } else if (known != captures.end()) {
-          name += std::to_string(known->second);
-        } else {
-          name += part.kind == TypedPart::Kind::kAlternatives ? part.options[0] : "x";
-        }
+    return false;
+  }
+
+  template <typename IsDecided>
+  bool Contradict(const NamingStatement& a, const Language& left, const NamingStatement& b, const Language& right, IsDecided is_decided) {
+    // Shards of one group are two cuts of one axis or of one tensor; of two groups they add up.
+    if ((a.says == b.says) != (a.word == "shard") || a.word == "drop" || LiteralSize(*a.pattern) != LiteralSize(*b.pattern)) return false;
+    const std::optional<std::string> name = CommonName(left, right);
+    if (!name || is_decided(*name)) return false;
+    Guards guards(variables_);
+    for (const TypedAssert& assertion : rules_.asserts) guards.Require(assertion.condition);
+    const CaptureNames names = Aligned(left, right);
+    if (*a.when) guards.Require(**a.when);
+    if (*b.when) guards.Require(**b.when, &names);
+    if (guards.Decide() == Answer::kNo) return false;
+    sink_.Report(DiagnosticKind::kAmbiguous, b.pattern->span, fmt::format("two `{}` name `{}`, and neither says more of the name", a.word, *name))
+        .With(a.pattern->span, "the other one")
+        .Help("write out more of one name, or give both conditions that exclude each other")
+        .Emit();
+    return true;
+  }
+
+  // `b` names nothing that `a` does not name already, and says the same.
+  bool Redundant(const NamingStatement& a, const Language& outer, const NamingStatement& b, const Language& inner, bool before) {
+    if (*a.when || a.says != b.says || a.word == "shard") return false;
+    const bool same = SamePattern(*a.pattern, *b.pattern);
+    // What a wider `init` or `place` says a narrower one may take back, and a still narrower one say again.
+    if ((same && !before) || !(same || (a.word == "drop" && Covers(outer, inner)))) return false;
+    // Of two that name the same the later one is told.
+    if (!same && !before && !*b.when && Covers(inner, outer)) return false;
+    sink_.Report(DiagnosticKind::kNeverMatters, b.span, fmt::format("this `{}` never matters", b.word))
+        .With(a.pattern->span, "this one names all its tensors already")
+        .Help("take it away")
+        .Emit();
+    return true;
+  }
+
+  // ---- conditions that never hold ----------------------------------------------------------------------
+
+  void CheckConditions() {
+    Guards asserts(variables_);
+    for (const TypedAssert& assertion : rules_.asserts) {
+      asserts.Require(assertion.condition);
+      if (asserts.Decide() != Answer::kNo) continue;
+      sink_.Report(DiagnosticKind::kGuardConstant, assertion.condition.span, "no parameters fulfil this `assert` and those before it").Note("the migration can never run").Emit();
+      return;
+    }
+    const auto check = [&](const std::optional<TypedExpr>& when, const TypedRule* rule) {
+      if (!when) return;
+      const auto constant = EvaluateConstant(*when, variables_);
+      if (constant) return;  // told where it was read
+      Guards guards = asserts;
+      guards.Require(*when);
+      if (rule != nullptr) {
+        for (const TypedRange& range : rule->ranges) guards.RequireRange(range);
+        for (const TypedTerm& term : rule->source.terms) RequireSources(term, nullptr, guards);
       }
-      const auto [first, fresh] = seen.try_emplace(name, captures);
-      if (fresh) return;
-      reported = true;
-      sink_.Report(DiagnosticKind::kNotOneToOne, pattern.span, fmt::format("two values of the captures give the {} name `{}`", side, name))
-          .Note(fmt::format("{} and {}", Assigned(first->second), Assigned(captures)))
-          .Help("change the numbers or the ranges so that no two values meet")
+      if (guards.Decide() != Answer::kNo) return;
+      sink_.Report(DiagnosticKind::kGuardConstant, when->span, "this condition never holds")
+          .Note("its parts contradict each other, the asserts of the program, or what the rule needs")
           .Emit();
-    });
-  }
-
-  // Names that can be cut into captures in two ways come from two sources.
-  void CheckReadings(const TypedRule& rule, const TypedPattern& source, const TypedPattern& target) {
-    size_t captures = 0;
-    for (const TypedPart& part : target.parts) {
-      if (part.kind == TypedPart::Kind::kExpr || part.kind == TypedPart::Kind::kAlternatives) return;
-      if (part.kind == TypedPart::Kind::kReference) ++captures;
+    };
+    for (const TypedRule& rule : rules_.rules) {
+      if (rule.valid) check(rule.when, &rule);
     }
-    if (captures < 2) return;
-    const Language language = languages_.Of(&rule, nullptr, target, Side::kTarget);
-    if (!language.exact || target.parts.size() > 100 || !Spend()) return;
-    const Found found = FindTwoReadings(language.automaton, kMaxStates);
-    if (found.answer != Answer::kYes) return;
-    const std::string first = SourceOf(source, target, found.word, found.left), second = SourceOf(source, target, found.word, found.right);
-    if (first == second || first.empty()) return;
-    auto report = sink_.Report(rule.reversible ? DiagnosticKind::kNotOneToOne : DiagnosticKind::kMayCollide, target.span, fmt::format("`{}` and `{}` both become `{}`", first, second, found.word));
-    std::move(report).Help("keep something between the captures that they cannot hold themselves").Emit();
-  }
-
-  static std::string SourceOf(const TypedPattern& source, const TypedPattern& target, const std::string& word, const std::string& tags) {
-    std::map<std::string, std::string> values;
-    for (size_t i = 0; i < word.size(); ++i) {
-      const auto tag = static_cast<size_t>(static_cast<unsigned char>(tags[i]));
-      const TypedPart& part = target.parts[tag - 1];
-      if (part.kind == TypedPart::Kind::kReference) values[part.text] += word[i];
-    }
-    std::string name;
-    for (const TypedPart& part : source.parts) {
-      switch (part.kind) {
-        case TypedPart::Kind::kLiteral: name += part.text; break;
-        case TypedPart::Kind::kCapture: name += values.contains(part.capture.name) ? values[part.capture.name] : "x"; break;
-        case TypedPart::Kind::kReference: name += values[part.text]; break;
-        case TypedPart::Kind::kAlternatives:
-        case TypedPart::Kind::kExpr: return "";
-      }
-    }
-    return name;
+    for (const TypedDrop& drop : rules_.drops) check(drop.when, nullptr);
+    for (const TypedInit& init : rules_.inits) check(init.when, nullptr);
+    for (const TypedLayer& layer : rules_.layers) check(layer.when, nullptr);
   }
 
   const RuleSet& rules_;
   const VariableTable& variables_;
   DiagnosticSink& sink_;
   Languages languages_;
-  std::vector<Language> sources_, targets_;
+  const std::optional<TypedExpr> no_condition_;
   std::set<std::pair<const TypedRule*, const TypedRule*>> reported_;
-  size_t searches_ = 0;
+  size_t work_ = 0;
   bool gave_up_ = false;
 };
 

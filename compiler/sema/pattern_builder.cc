@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <re2/re2.h>
 
+#include "compiler/sema/automaton.h"
 #include "compiler/sema/suggest.h"
 
 namespace ckmap {
@@ -85,7 +86,9 @@ void PatternBuilder::CollectRegex(const ast::Pattern& pattern, bool binds) {
     RuleScope::Bound bound;
     bound.capture.name = name;
     bound.capture.kind = TypedCapture::Kind::kRegex;
-    bound.capture.regex = ".*";
+    const std::optional<RegexGroup> part = GroupOfRegex(pattern.regex, name);
+    bound.capture.regex = part ? part->regex : ".*";
+    bound.capture.loose = !part || !part->free;
     bound.span = span;
     bound.on_source = true;
     if (scope_.captures.emplace(name, std::move(bound)).second) scope_.order.push_back(name);

@@ -1,6 +1,7 @@
 #include "compiler/sema/polynomial.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -80,6 +81,41 @@ bool Polynomial::NeverEqual(const Polynomial& a, const Polynomial& b) {
     }
   }
   return true;
+}
+
+std::optional<Polynomial::Normal> Polynomial::Normalized() const {
+  Normal normal;
+  for (const auto& [monomial, coefficient] : terms_) {
+    if (coefficient == INT64_MIN) return std::nullopt;
+    if (monomial.empty()) {
+      normal.constant = coefficient;
+    } else {
+      normal.factor = std::gcd(normal.factor, coefficient);
+      normal.base.terms_[monomial] = coefficient;
+    }
+  }
+  if (normal.factor == 0) return normal;
+  if (normal.base.terms_.begin()->second < 0) normal.factor = -normal.factor;
+  for (auto& [monomial, coefficient] : normal.base.terms_) coefficient /= normal.factor;
+  return normal;
+}
+
+std::vector<std::pair<std::string, int64_t>> Polynomial::Parts() const {
+  std::vector<std::pair<std::string, int64_t>> parts;
+  for (const auto& [monomial, coefficient] : terms_) {
+    if (monomial.empty()) continue;
+    Polynomial product;
+    product.terms_[monomial] = 1;
+    parts.emplace_back(product.Text(), coefficient);
+  }
+  return parts;
+}
+
+bool Polynomial::NeverDivides(const Polynomial& a, const Polynomial& b) {
+  if (a.terms_.size() != 1 || b.terms_.size() != 1) return false;
+  const auto& [left, x] = *a.terms_.begin();
+  const auto& [right, y] = *b.terms_.begin();
+  return left == right && y != 0 && y != -1 && x % y != 0;
 }
 
 std::string Polynomial::Text() const {

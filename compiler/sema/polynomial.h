@@ -27,11 +27,26 @@ class Polynomial {
   // True if no values of the params make them equal for every size of the generic names.
   static bool NeverEqual(const Polynomial& a, const Polynomial& b);
 
+  // `factor * base + constant`, where the coefficients of `base` have no common divisor and the first is
+  // positive; a number has factor 0. nullopt: the numbers grew too large.
+  struct Normal;
+  std::optional<Normal> Normalized() const;
+  // What is added up: names and products of names, each with its factor. A constant is left out.
+  std::vector<std::pair<std::string, int64_t>> Parts() const;
+  // True if `a` is no multiple of `b` whatever the names stand for.
+  static bool NeverDivides(const Polynomial& a, const Polynomial& b);
+
   std::string Text() const;  // "3*D + 1"
 
  private:
   using Monomial = std::vector<std::string>;  // sorted; generic names start with '.'
   std::map<Monomial, int64_t> terms_;         // no zeros
+};
+
+struct Polynomial::Normal {
+  Polynomial base;
+  int64_t factor = 0;
+  int64_t constant = 0;
 };
 
 }  // namespace ckmap

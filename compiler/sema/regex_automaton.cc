@@ -1,6 +1,8 @@
 // Regular expressions of RE2's syntax → automata, by recursive descent over alternatives, sequences,
 // repeats and atoms. What is not known is refused, never guessed.
 #include <cctype>
+#include <string>
+#include <vector>
 
 #include "compiler/sema/automaton.h"
 
@@ -52,7 +54,7 @@ class RegexReader {
       std::optional<Automaton> atom = Atom(depth);
       if (atom) atom = Repeats(*std::move(atom));
       if (!atom || all.size() + atom->size() > kMaxStates) return std::nullopt;
-      all = all.Then(*atom);
+      all.Append(*atom);
     }
     return all;
   }
@@ -96,7 +98,7 @@ class RegexReader {
     }
     if (!Take("}") || !most || *most < *least) return std::nullopt;
     Automaton all;
-    for (int i = 0; i < *least && all.size() <= kMaxStates; ++i) all = all.Then(atom);
+    for (int i = 0; i < *least && all.size() <= kMaxStates; ++i) all.Append(atom);
     if (open) return all.Then(atom.Star());
     for (int i = *least; i < *most && all.size() <= kMaxStates; ++i) all = all.Then(atom.Or(Automaton()));
     return all;
@@ -196,6 +198,51 @@ class RegexReader {
 };
 
 }  // namespace
+
+std::optional<RegexGroup> GroupOfRegex(std::string_view regex, std::string_view name) {
+  struct Open {
+    size_t begin;      // of what the parentheses hold
+    bool wanted;
+    bool bar = false;  // has alternatives
+  };
+  std::vector<Open> open = {{0, false, false}};
+  std::optional<RegexGroup> found;
+  size_t depth_found = 0;  // how many of the groups around it are still open
+  for (size_t i = 0; i < regex.size(); ++i) {
+    const char c = regex[i];
+    if (c == '\\') {
+      ++i;
+    } else if (c == '[') {
+      size_t end = i + 1;
+      if (end < regex.size() && regex[end] == '^') ++end;
+      if (end < regex.size() && regex[end] == ']') ++end;
+      while (end < regex.size() && regex[end] != ']') end += regex[end] == '\\' ? 2 : 1;
+      i = end;
+    } else if (c == '(') {
+      const std::string_view rest = regex.substr(i);
+      const std::string first = "(?P<" + std::string(name) + ">", second = "(?<" + std::string(name) + ">";
+      const bool wanted = rest.starts_with(first) || rest.starts_with(second);
+      open.push_back({i + (rest.starts_with(first) ? first.size() : second.size()), wanted, false});
+    } else if (c == '|') {
+      open.back().bar = true;
+      if (found && open.size() <= depth_found) found->free = false;
+    } else if (c == ')' && open.size() > 1) {
+      const Open group = open.back();
+      open.pop_back();
+      const char next = i + 1 < regex.size() ? regex[i + 1] : ' ';
+      const bool repeated = next == '*' || next == '+' || next == '?' || next == '{';
+      if (group.wanted) {
+        found = RegexGroup{std::string(regex.substr(group.begin, i - group.begin)), !repeated};
+        depth_found = open.size();
+        for (const Open& around : open) found->free = found->free && !around.bar;
+      } else if (found && open.size() < depth_found) {
+        depth_found = open.size();
+        found->free = found->free && !repeated;
+      }
+    }
+  }
+  return found;
+}
 
 std::optional<Automaton> AutomatonOfRegex(std::string_view regex) { return RegexReader(regex).Read(); }
 

@@ -6,6 +6,8 @@
 
 #include "compiler/sema/op_check.h"
 #include "compiler/sema/suggest.h"
+#include "runtime/base/text.h"
+#include "runtime/plan/device_name.h"
 
 namespace ckmap {
 
@@ -177,14 +179,54 @@ TypedRule RuleBuilder::BuildRule(const ast::Rule& rule, Span span, const Place& 
   return typed;
 }
 
-void RuleBuilder::WarnUnused(const ast::Rule& rule, const RuleScope& scope, TypedRule&) {
+namespace {
+
+// The names that a rule reads and writes where one capture has this text and the others any. "" if that is
+// not known.
+std::string ExampleName(const TypedPattern& pattern, const std::vector<TypedCapture>& captures, const std::string& varied, size_t which) {
+  const auto text = [&](const std::string& name) -> std::string {
+    const size_t index = name == varied ? which : 0;
+    for (const TypedCapture& capture : captures) {
+      if (capture.name != name) continue;
+      if (capture.kind == TypedCapture::Kind::kInt) return index == 0 ? "0" : "1";
+      if (capture.kind == TypedCapture::Kind::kChoice) return index < capture.choices.size() ? capture.choices[index] : "";
+      if (capture.kind == TypedCapture::Kind::kRegex) return "";
+    }
+    return index == 0 ? "x" : "y";
+  };
+  std::string name;
+  if (!pattern.regex.empty()) return "";
+  for (const TypedPart& part : pattern.parts) {
+    std::string piece = part.text;
+    if (part.kind == TypedPart::Kind::kAlternatives || part.kind == TypedPart::Kind::kExpr) return "";
+    if (part.kind == TypedPart::Kind::kCapture) piece = text(part.capture.name);
+    if (part.kind == TypedPart::Kind::kReference) piece = text(part.text);
+    if (piece.empty()) return "";
+    name += piece;
+  }
+  return name;
+}
+
+std::string ExampleOfLoss(const TypedRule& rule, const std::string& capture) {
+  if (rule.source.terms.size() != 1 || rule.target.terms.size() != 1) return "";
+  const auto* source = std::get_if<TypedPattern>(&rule.source.terms[0].kind);
+  const auto* target = std::get_if<TypedPattern>(&rule.target.terms[0].kind);
+  if (source == nullptr || target == nullptr) return "";
+  const std::string first = ExampleName(*source, rule.captures, capture, 0), second = ExampleName(*source, rule.captures, capture, 1);
+  const std::string both = ExampleName(*target, rule.captures, capture, 0);
+  return first.empty() || second.empty() || both.empty() ? "" : fmt::format(": `{}` and `{}` both `{}`", first, second, both);
+}
+
+}  // namespace
+
+void RuleBuilder::WarnUnused(const ast::Rule& rule, const RuleScope& scope, TypedRule& typed) {
   if (rule.reversible) return;  // an error there, with its reason
   for (const auto& [name, bound] : scope.captures) {
     if (!bound.on_source || bound.used || bound.capture.gather) continue;
     const bool wildcard = name[0] == '*';
     sink_.Report(DiagnosticKind::kUnusedCapture, bound.span,
                  wildcard ? std::string("the right side does not use this wildcard") : fmt::format("the right side does not use capture `{}`", name))
-        .Note("all that it matches would become one target")
+        .Note("all that it matches would become one target" + ExampleOfLoss(typed, name))
         .Emit();
   }
 }
@@ -276,6 +318,41 @@ std::optional<TypedInit> RuleBuilder::BuildInit(const ast::Init& init, Span span
   }
   if (typed.kind == "constant" && init.args.empty()) problem(init.kind.span, "`constant` lacks its value", "write `constant(1.5)`");
   if (!pattern) return std::nullopt;
+  typed.pattern = *std::move(pattern);
+  return typed;
+}
+
+std::optional<TypedPlace> RuleBuilder::BuildPlace(const ast::Place& statement, Span span, const Place& place) {
+  TypedPlace typed;
+  typed.unit = static_cast<uint32_t>(place.unit);
+  typed.span = span;
+  typed.device = statement.device.text;
+  RuleScope scope;
+  std::optional<TypedPattern> pattern = BuildName(statement.pattern, place, Side::kTarget, scope);
+  typed.when = BuildWhen(statement.when, place, scope);
+  if (!IsDeviceName(typed.device)) {
+    sink_.Report(DiagnosticKind::kBadPlacement, statement.device.span, fmt::format("`{}` is no device", EscapeText(typed.device)))
+        .Help("a device is a name, and a number where there are several: `\"CPU\"`, `\"GPU:0\"`")
+        .Emit();
+    return std::nullopt;
+  }
+  if (!pattern) return std::nullopt;
+  typed.pattern = *std::move(pattern);
+  return typed;
+}
+
+std::optional<TypedShard> RuleBuilder::BuildShard(const ast::Shard& statement, Span span, const Place& place) {
+  TypedShard typed;
+  typed.unit = static_cast<uint32_t>(place.unit);
+  typed.span = span;
+  typed.group = statement.over.text;
+  RuleScope scope;
+  std::optional<TypedPattern> pattern = BuildName(statement.pattern, place, Side::kTarget, scope);
+  typed.when = BuildWhen(statement.when, place, scope);
+  if (!pattern || !statement.axis) return std::nullopt;
+  ExprTyper typer(variables_, place.unit, nullptr, sink_);
+  typed.axis = typer.Expect(*statement.axis, ValueType::kInt, "the axis");
+  if (typed.axis.kind == TypedExpr::Kind::kInvalid) return std::nullopt;
   typed.pattern = *std::move(pattern);
   return typed;
 }

@@ -26,6 +26,8 @@ class RuleBuilder {
   TypedDrop BuildDrop(const ast::Drop& drop, Span span, const Place& place);
   std::optional<TypedModuleIs> BuildModule(const ast::ModuleIs& module, Span span, const Place& place);
   std::optional<TypedInit> BuildInit(const ast::Init& init, Span span, const Place& place);
+  std::optional<TypedPlace> BuildPlace(const ast::Place& statement, Span span, const Place& place);
+  std::optional<TypedShard> BuildShard(const ast::Shard& statement, Span span, const Place& place);
   std::optional<TypedRename> BuildRename(const ast::RenamePair& pair, size_t unit);
   // A pattern that stands alone: no lists. `side` decides the prefix and the separator.
   std::optional<TypedPattern> BuildName(const ast::Pattern& pattern, const Place& place, Side side, RuleScope& scope);

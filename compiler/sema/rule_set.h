@@ -21,6 +21,9 @@ enum class ValueType : uint8_t { kUnknown, kInt, kFloat, kBool, kString, kList }
 // "an integer", "a text", …
 std::string_view Describe(ValueType type);
 
+// A value that is known when the rules are compiled.
+using Constant = std::variant<int64_t, double, bool, std::string>;
+
 struct TypedPattern;
 
 struct TypedExpr {
@@ -65,6 +68,7 @@ struct TypedCapture {
   std::vector<std::string> choices;
   std::string regex;
   bool gather = false;
+  bool loose = false;  // a group of a raw regular expression of which `regex` says too much
 };
 std::string_view Describe(TypedCapture::Kind kind);
 
@@ -186,6 +190,25 @@ struct TypedInit {
   std::optional<TypedExpr> when;
 };
 
+// `place`: the device of target tensors.
+struct TypedPlace {
+  uint32_t unit = 0;
+  Span span;
+  TypedPattern pattern;
+  std::string device;
+  std::optional<TypedExpr> when;
+};
+
+// `shard`: how target tensors are cut over the ranks of a group.
+struct TypedShard {
+  uint32_t unit = 0;
+  Span span;
+  TypedPattern pattern;
+  TypedExpr axis;
+  std::string group;
+  std::optional<TypedExpr> when;
+};
+
 struct TypedPolicy {
   enum class Kind : uint8_t { kAllowMissing, kAllowUnused, kCast, kMatchSuffix };
   uint32_t unit = 0;
@@ -236,6 +259,8 @@ struct RuleSet {
   std::vector<TypedDrop> drops;
   std::vector<TypedInit> inits;
   std::vector<TypedPolicy> policies;
+  std::vector<TypedPlace> places;
+  std::vector<TypedShard> shards;
   std::vector<TypedAssert> asserts;
   std::vector<TestCase> tests;           // of the file that was compiled
 };

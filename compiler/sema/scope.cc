@@ -151,6 +151,12 @@ void VariableTable::ApplyUse(size_t unit, const UseEdge& edge, DiagnosticSink& s
 }
 
 VariableTable::Entry* VariableTable::Find(size_t unit, std::string_view name) {
+  Entry* entry = Lookup(unit, name);
+  if (entry != nullptr) entry->used = true;
+  return entry;
+}
+
+VariableTable::Entry* VariableTable::Lookup(size_t unit, std::string_view name) {
   auto found = by_name_.find(Qualified(program_.units[unit], name));
   if (found == by_name_.end()) {
     const size_t dot = name.find('.');
@@ -160,7 +166,6 @@ VariableTable::Entry* VariableTable::Find(size_t unit, std::string_view name) {
     }
     if (found == by_name_.end()) return nullptr;
   }
-  entries_[found->second].used = true;
   return &entries_[found->second];
 }
 

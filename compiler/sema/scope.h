@@ -10,6 +10,7 @@
 
 #include "compiler/diag/diagnostic.h"
 #include "compiler/sema/loader.h"
+#include "compiler/sema/polynomial.h"
 #include "compiler/sema/rule_set.h"
 
 namespace ckmap {
@@ -23,12 +24,17 @@ class VariableTable {
     const ast::Expr* expr = nullptr;  // null: none
     size_t expr_unit = 0;             // the file whose names `expr` uses
     bool used = false;
+    // Of a let or a fixed param, once it was typed: its value and its size as a polynomial. Kept here, so
+    // that a chain of lets is followed once, and never by recursion.
+    std::optional<Constant> constant;
+    std::optional<Polynomial> size;
   };
 
   VariableTable(const Program& program, DiagnosticSink& sink);
 
   // `name` as written in a file: its own, or `scope.name` of a file that it uses. Marks it used.
   Entry* Find(size_t unit, std::string_view name);
+  Entry* Lookup(size_t unit, std::string_view name);  // does not mark it
   std::vector<std::string> NamesIn(size_t unit) const;  // for "did you mean"
 
   std::vector<Entry>& entries() { return entries_; }

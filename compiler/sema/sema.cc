@@ -6,10 +6,13 @@
 #include <fmt/format.h>
 
 #include "compiler/sema/duplicates.h"
+#include "compiler/sema/one_to_one.h"
 #include "compiler/sema/overlap.h"
 #include "compiler/sema/reversible.h"
 #include "compiler/sema/rule_builder.h"
+#include "compiler/sema/shape_proof.h"
 #include "compiler/sema/shapes.h"
+#include "compiler/sema/size.h"
 #include "compiler/sema/suggest.h"
 #include "compiler/sema/test_builder.h"
 #include "runtime/tensor/dtype.h"
@@ -82,12 +85,15 @@ class Analyzer {
       for (const ast::Statement& statement : program_.units[unit].tree.statements) Visit(statement, place);
     }
     ResolveLayers();
+    ApplyStrict();
     CheckDuplicates(rules_, sink_);
     for (const TypedRule& rule : rules_.rules) CheckRule(rule);
     for (const TypedLayer& layer : rules_.layers) {
       for (const TypedRule& rule : layer.rules) CheckRule(rule);
     }
     CheckOverlaps(rules_, variables_, sink_);
+    CheckOneToOne(rules_, variables_, sink_);
+    if (!sink_.has_errors()) ProveShapes(rules_, variables_, order_, sink_);
     WarnUnused();
     for (const size_t index : order_) rules_.variables.push_back(variables_.entries()[index].variable);
     return std::move(rules_);
@@ -103,14 +109,16 @@ class Analyzer {
     for (size_t i = 0; i < entries.size(); ++i) index[&entries[i]] = i;
     std::vector<std::vector<size_t>> users(entries.size());
     std::vector<size_t> waits(entries.size(), 0);
+    uses_.resize(entries.size());
     for (size_t i = 0; i < entries.size(); ++i) {
       if (entries[i].expr == nullptr) continue;
       std::vector<std::string> names;
       NamesOf(*entries[i].expr, names);
       for (const std::string& name : names) {
-        const VariableTable::Entry* used = variables_.Find(entries[i].expr_unit, name);
+        const VariableTable::Entry* used = variables_.Lookup(entries[i].expr_unit, name);
         if (used == nullptr) continue;
         users[index[used]].push_back(i);
+        uses_[i].push_back(index[used]);
         ++waits[i];
       }
     }
@@ -122,14 +130,19 @@ class Analyzer {
       const size_t next = ready.back();
       ready.pop_back();
       TypeVariable(entries[next]);
+      Settle(entries[next], variables_);
       order_.push_back(next);
       for (auto user = users[next].rbegin(); user != users[next].rend(); ++user) {
         if (--waits[*user] == 0) ready.push_back(*user);
       }
     }
+    std::vector<bool> in_circle;
+    for (const size_t count : waits) in_circle.push_back(count > 0);
     for (size_t i = 0; i < entries.size(); ++i) {
       if (waits[i] > 0) ReportCycle(i, entries, users, waits);
     }
+    // Only what a statement uses is used; that a value uses another one counts if it is used itself.
+    for (size_t i = 0; i < entries.size(); ++i) entries[i].used = in_circle[i];
   }
 
   // One report for a circle, at its first member.
@@ -179,6 +192,11 @@ class Analyzer {
   }
 
   void WarnUnused() {
+    std::vector<VariableTable::Entry>& entries = variables_.entries();
+    for (auto index = order_.rbegin(); index != order_.rend(); ++index) {
+      if (!entries[*index].used && entries[*index].variable.unit == 0) continue;
+      for (const size_t used : uses_[*index]) entries[used].used = true;
+    }
     for (const VariableTable::Entry& entry : variables_.entries()) {
       if (entry.used || entry.variable.unit != 0) continue;
       sink_.Report(DiagnosticKind::kUnusedVariable, entry.variable.name_span, fmt::format("`{}` is never used", entry.variable.name)).Emit();
@@ -250,9 +268,10 @@ class Analyzer {
       AddAssert(*assertion, statement.span, place);
     } else if (const auto* test = std::get_if<ast::TestBlock>(&statement.kind)) {
       AddTest(*test, place);
-    } else if (std::holds_alternative<ast::Place>(statement.kind) || std::holds_alternative<ast::Shard>(statement.kind)) {
-      const char* word = std::holds_alternative<ast::Place>(statement.kind) ? "place" : "shard";
-      sink_.Report(DiagnosticKind::kNotSupported, statement.span, fmt::format("`{}` is not supported yet", word)).Help("leave the statement out; the whole tensors are written").Emit();
+    } else if (const auto* device = std::get_if<ast::Place>(&statement.kind)) {
+      if (auto typed = builder_.BuildPlace(*device, statement.span, place)) rules_.places.push_back(*std::move(typed));
+    } else if (const auto* shard = std::get_if<ast::Shard>(&statement.kind)) {
+      if (auto typed = builder_.BuildShard(*shard, statement.span, place)) rules_.shards.push_back(*std::move(typed));
     }
   }
 
@@ -340,10 +359,11 @@ class Analyzer {
     return false;
   }
 
-  void CheckWord(const ast::Identifier& word, const std::vector<std::string>& words) {
-    if (std::find(words.begin(), words.end(), word.text) != words.end()) return;
+  bool CheckWord(const ast::Identifier& word, const std::vector<std::string>& words) {
+    if (std::find(words.begin(), words.end(), word.text) != words.end()) return true;
     std::string help = DidYouMean(word.text, words);
     sink_.Report(DiagnosticKind::kUnknownWord, word.span, fmt::format("`{}` is not known here", word.text)).Help(help.empty() ? fmt::format("write one of {}", ListOf(words)) : help).Emit();
+    return false;
   }
 
   void AddPolicy(const ast::TargetItem& item, const Place& place) {
@@ -352,7 +372,9 @@ class Analyzer {
     typed.span = item.span;
     switch (item.kind) {
       case ast::TargetItem::Kind::kStrict:
-        for (const ast::Identifier& word : item.words) CheckWord(word, {"names", "shapes", "dtypes"});
+        for (const ast::Identifier& word : item.words) {
+          if (CheckWord(word, {"names", "shapes", "dtypes"})) strict_.push_back({typed.unit, word});
+        }
         return;
       case ast::TargetItem::Kind::kAllowMissing: typed.kind = TypedPolicy::Kind::kAllowMissing; break;
       case ast::TargetItem::Kind::kAllowUnused: typed.kind = TypedPolicy::Kind::kAllowUnused; break;
@@ -375,6 +397,25 @@ class Analyzer {
       if (!typed.pattern) return;
     }
     rules_.policies.push_back(std::move(typed));
+  }
+
+  // `strict` takes back what the files that this one uses let through; in one file it contradicts it.
+  void ApplyStrict() {
+    for (const auto& [unit, word] : strict_) {
+      const auto loosens = [&word = word](const TypedPolicy& policy) {
+        return (word.text == "dtypes") == (policy.kind == TypedPolicy::Kind::kCast) && word.text != "shapes";
+      };
+      for (const TypedPolicy& policy : rules_.policies) {
+        if (policy.unit != unit || !loosens(policy)) continue;
+        sink_.Report(DiagnosticKind::kStrictContradicted, word.span, fmt::format("`strict {}` and what loosens it stand in one file", word.text))
+            .With(policy.span, "this lets other targets through")
+            .Help("take one of them away; `strict` is how targets are checked anyway")
+            .Emit();
+        break;
+      }
+      const uint32_t level = rules_.units[unit].level;
+      std::erase_if(rules_.policies, [&](const TypedPolicy& policy) { return rules_.units[policy.unit].level > level && loosens(policy); });
+    }
   }
 
   // ---- whole rules -------------------------------------------------------------------------------
@@ -400,6 +441,12 @@ class Analyzer {
   RuleSet rules_;
   VariableTable variables_;
   RuleBuilder builder_;
+  struct Strict {
+    uint32_t unit;
+    ast::Identifier word;
+  };
+  std::vector<Strict> strict_;
+  std::vector<std::vector<size_t>> uses_;  // of each variable: those that its value uses
   std::vector<size_t> order_;  // of variables
   std::optional<Span> separators_;
   std::map<std::string, Span> test_names_;

@@ -150,8 +150,8 @@ struct TargetItem {
 };
 struct Target { std::vector<TargetItem> items; };
 struct Assert { ExprPtr condition; std::optional<std::string> message; };
-struct Place { Pattern pattern; std::string device; };
-struct Shard { Pattern pattern; ExprPtr axis; Identifier over; };
+struct Place { Pattern pattern; Identifier device; ExprPtr when; };
+struct Shard { Pattern pattern; ExprPtr axis; Identifier over; ExprPtr when; };
 struct TestTensor {
   Pattern name;
   std::optional<Identifier> dtype;

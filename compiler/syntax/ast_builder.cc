@@ -371,6 +371,7 @@ class Builder {
           item.kind = ast::TargetItem::Kind::kCast;
           item.cast_from = Name(line->source);
           item.cast_to = Name(line->destination);
+          if (line->name != nullptr) item.pattern = Pattern(line->name);
           if (line->value != nullptr) {
             RequireWord(line->option, "overflow");
             item.overflow = Name(line->value);
@@ -394,7 +395,7 @@ class Builder {
 
   ast::Shard Shard(P::ShardContext* context) {
     RequireWord(context->option, "axis");
-    return {Pattern(context->name), Expr(context->axis), Name(context->group)};
+    return {Pattern(context->name), Expr(context->axis), Name(context->group), Optional(context->condition)};
   }
 
   ast::TestTensor TestTensor(P::TestTensorContext* context) {
@@ -464,7 +465,7 @@ class Builder {
       if (x->message != nullptr) assertion.message = Unquote(x->message);
       return assertion;
     }
-    if (auto* x = c->place()) return ast::Place{Pattern(x->name), Unquote(x->device)};
+    if (auto* x = c->place()) return ast::Place{Pattern(x->name), UnquotedName(x->device), Optional(x->condition)};
     if (auto* x = c->shard()) return Shard(x);
     if (auto* x = c->test()) return Test(x);
     return ast::Invalid{};
@@ -475,7 +476,7 @@ class Builder {
     if (block == Block::kLayer) return rule;
     const bool scoped = rule || c->only() != nullptr || c->init() != nullptr ||
                         c->moduleIs() != nullptr || c->within() != nullptr ||
-                        c->assertion() != nullptr;
+                        c->assertion() != nullptr || c->place() != nullptr || c->shard() != nullptr;
     return block == Block::kFile ? c->edition() == nullptr : scoped;
   }
 
@@ -493,8 +494,8 @@ class Builder {
     sink_.Report(DiagnosticKind::kMisplacedStatement, first,
                  fmt::format("`{}` inside of a `{}` block", word, layer ? "layer" : "within"))
         .Note(layer ? "a layer holds rules and `drop`"
-                    : "a `within` block holds rules, `drop`, `only`, `init`, `module`, `assert` and "
-                      "`within`")
+                    : "a `within` block holds rules, `drop`, `only`, `init`, `module`, `place`, `shard`, "
+                      "`assert` and `within`")
         .Help("move it to the top of the file")
         .Emit();
   }

@@ -166,6 +166,7 @@ std::string Print(const ast::Target& target, const std::string& indent) {
       case ast::TargetItem::Kind::kAllowUnused: out += "unused " + Print(*item.pattern); break;
       case ast::TargetItem::Kind::kCast:
         out += fmt::format("cast {} {}", item.cast_from.text, item.cast_to.text);
+        if (item.pattern) out += " in " + Print(*item.pattern);
         if (item.overflow) out += " " + item.overflow->text;
         break;
       case ast::TargetItem::Kind::kMatchSuffix: out += "match-suffix"; break;
@@ -250,10 +251,10 @@ class StatementPrinter {
     return fmt::format("(assert {}{})", Print(s.condition), s.message ? " " + Quote(*s.message) : "");
   }
   std::string operator()(const ast::Place& s) const {
-    return fmt::format("(place {} {})", Print(s.pattern), Quote(s.device));
+    return fmt::format("(place {} {}{})", Print(s.pattern), Quote(s.device.text), When(s.when));
   }
   std::string operator()(const ast::Shard& s) const {
-    return fmt::format("(shard {} {} {})", Print(s.pattern), Print(s.axis), s.over.text);
+    return fmt::format("(shard {} {} {}{})", Print(s.pattern), Print(s.axis), s.over.text, When(s.when));
   }
   std::string operator()(const ast::TestBlock& s) const {
     std::string out = fmt::format("(test {}{}", Quote(s.name.text), s.with.empty() ? "" : " (with" + Print(s.with) + ")");

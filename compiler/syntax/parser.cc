@@ -16,6 +16,7 @@
 #include "CkmapParser.h"
 #include "compiler/syntax/antlr_errors.h"
 #include "compiler/syntax/antlr_input.h"
+#include "compiler/source/own_stack.h"
 #include "compiler/syntax/ast_builder.h"
 #include "compiler/syntax/tokens.h"
 #include "runtime/base/text.h"
@@ -342,7 +343,7 @@ ast::File Parse(const SourceFile& file, FileId id, DiagnosticSink& sink) {
   DiagnosticSink found;
   ast::File result;
   try {
-    result = ParseBounded(file, id, found);
+    RunOnOwnStack([&] { result = ParseBounded(file, id, found); });
   } catch (const std::exception& error) {
     found.Report(DiagnosticKind::kExpectedToken, {id, 0, 0},
                  fmt::format("this file cannot be read: {}", error.what()))

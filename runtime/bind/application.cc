@@ -351,10 +351,14 @@ class Evaluator {
     std::string full = prefix_.target.empty() ? *std::move(name) : prefix_.target + *name;
     if (term.has_shape()) BindShape(term.shape(), tensor.value.shape, full);
     const auto found = context_.target.Find(full);
+    // Most rules move whole tensors: what such a value is need not be kept for each of them.
+    const plan::Pipeline& source = rule_.source();
+    const bool whole = sources_.size() == 1 && source.ops().empty() && source.terms_size() == 1 && source.terms(0).has_pattern();
+    auto value = whole ? nullptr : std::make_unique<TensorValue>(tensor);
     if (found) {
-      writes.push_back({*found, {}, tensor});
+      writes.push_back({*found, {}, std::move(value)});
     } else {
-      writes.push_back({RuleInstance::kNoTarget, std::move(full), tensor});
+      writes.push_back({RuleInstance::kNoTarget, std::move(full), std::move(value)});
     }
   }
 

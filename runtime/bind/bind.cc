@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <limits>
 #include <set>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
 #include "plan.pb.h"
 #include "runtime/bind/candidates.h"
 #include "runtime/bind/layer_binder.h"
+#include "runtime/bind/placement.h"
 #include "runtime/bind/reverse.h"
 #include "runtime/bind/rule_binder.h"
 #include "runtime/bind/target_check.h"
@@ -41,7 +43,7 @@ class Binder {
     bound_.plan_digest = plan.digest();
   }
 
-  Result<BindResult> Run() {
+  Result<BindResult> Run(const PlacementOptions& placement) {
     CKMAP_ASSIGN_OR_RETURN(const Renamer renamer, Renamer::Create(proto_, variables_));
     const BindContext context{proto_,
                               bound_.source,
@@ -65,6 +67,7 @@ class Binder {
     CKMAP_RETURN_IF_ERROR(PassThrough());
     TargetCheck check(context, bound_, issues_);
     CKMAP_RETURN_IF_ERROR(check.Run(instances_));
+    if (!proto_.reversed()) CKMAP_RETURN_IF_ERROR(ApplyPlacement(context, placement, bound_, issues_));
     FillReport();
     return Finish();
   }
@@ -143,8 +146,7 @@ class Binder {
     constexpr int kFree = std::numeric_limits<int>::max();
     std::vector<int> sources(bound_.source.size(), kFree), targets(bound_.target.size(), kFree);
     for (const DropClaim& drop : drops_) sources[drop.source] = std::min(sources[drop.source], drop.priority);
-    std::vector<RuleInstance> kept;
-    kept.reserve(instances_.size());
+    size_t kept = 0;
     for (RuleInstance& instance : instances_) {
       const int priority = Priority(instance);
       const auto claimed = [&](const std::vector<int>& claims) {
@@ -156,9 +158,10 @@ class Binder {
       }
       for (const size_t source : instance.sources) sources[source] = std::min(sources[source], priority);
       for (const size_t target : instance.intended) targets[target] = std::min(targets[target], priority);
-      kept.push_back(std::move(instance));
+      if (&instances_[kept] != &instance) instances_[kept] = std::move(instance);
+      ++kept;
     }
-    instances_ = std::move(kept);
+    instances_.resize(kept);
   }
 
   int Priority(const RuleInstance& instance) const {
@@ -224,7 +227,7 @@ class Binder {
     RuleInstance instance;
     instance.sources = {source};
     instance.intended = {target};
-    instance.writes.push_back({target, {}, WholeSource(bound_.source, source)});
+    instance.writes.push_back({target, {}, nullptr});
     return instance;
   }
 
@@ -305,11 +308,14 @@ Result<BindResult> Bind(const Plan& plan, Manifest source, Manifest target, cons
   // Without its parameters nothing further would be told truly.
   if (!issues.empty()) return BindResult{std::nullopt, std::move(issues)};
   if (plan.proto().reversed()) {
+    if (!options.placement.ranks.empty() || !options.placement.devices.entries.empty()) {
+      return Error(ErrorCode::kUsage, "the plan runs backwards: its `place` and `shard` are of the other side, and neither ranks nor a device map can be given");
+    }
     CKMAP_ASSIGN_OR_RETURN(BindResult forward,
-                           Binder(plan, std::move(target), std::move(source), std::move(variables)).Run());
+                           Binder(plan, std::move(target), std::move(source), std::move(variables)).Run(options.placement));
     return Reverse(std::move(forward));
   }
-  return Binder(plan, std::move(source), std::move(target), std::move(variables)).Run();
+  return Binder(plan, std::move(source), std::move(target), std::move(variables)).Run(options.placement);
 }
 
 }  // namespace ckmap

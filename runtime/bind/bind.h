@@ -18,6 +18,7 @@ struct BindOptions {
   std::map<std::string, std::string> defines;  // -D name=value, as typed
   std::string config_json;                     // text of config.json; empty: none given
   std::string config_path;                     // for messages
+  PlacementOptions placement;
 };
 
 struct BindResult {

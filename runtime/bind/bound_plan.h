@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "runtime/bind/issue.h"
+#include "runtime/formats/device_map.h"
 #include "runtime/tensor/manifest.h"
 #include "runtime/tensor/strided_map.h"
 
@@ -66,6 +67,31 @@ struct KeptTensor {
   std::string rule;  // `init … = keep`, `allow missing`, or "optional in the target"
 };
 
+// A rank of a group of ranks: 1 of 8, counted from 0.
+struct Rank {
+  int64_t index = 0;
+  int64_t count = 1;
+};
+
+// What is said of placement beside the plan.
+struct PlacementOptions {
+  std::map<std::string, Rank> ranks;  // of each group that is cut; other groups' tensors stay whole
+  DeviceMap devices;                  // goes before `place`
+};
+
+// The slice of a tensor that a rank writes.
+struct TensorSlice {
+  std::string group;
+  int64_t axis = 0;
+  int64_t begin = 0, end = 0;  // along the axis
+  int64_t whole = 0;           // its size in the whole tensor
+};
+
+struct DevicePlace {
+  std::string device;
+  std::string where;  // the statement or the line that says so
+};
+
 struct BoundPlan {
   Manifest source;
   Manifest target;
@@ -73,6 +99,11 @@ struct BoundPlan {
   std::vector<DroppedTensor> dropped;
   std::vector<KeptTensor> kept;
   std::vector<Issue> notes;  // severity note or warning; errors prevent a BoundPlan
+
+  // Of tensors of `tensors`, by index.
+  std::map<size_t, DevicePlace> devices;
+  std::map<size_t, std::vector<TensorSlice>> slices;
+  std::map<std::string, Rank> ranks;  // that the tensors were cut for
 
   // For the report.
   std::string plan_digest;                              // sha256 of the plan's bytes, hex

@@ -193,6 +193,12 @@ bool CompiledName::Match(std::string_view name, const Scope& scope, Captures& ca
   return true;
 }
 
+size_t LiteralSize(const plan::Pattern& pattern) {
+  size_t size = 0;
+  for (const plan::Part& part : pattern.parts()) size += part.literal().size();
+  return size;
+}
+
 bool HasAlternatives(const plan::Pattern& pattern) {
   return std::any_of(pattern.parts().begin(), pattern.parts().end(),
                      [](const plan::Part& part) { return part.has_alternatives(); });

@@ -45,6 +45,9 @@ plan::Pattern Choose(const plan::Pattern& pattern, const std::vector<size_t>& ch
 // All choices of a pattern, first level slowest.
 std::vector<std::vector<size_t>> AllChoices(const plan::Pattern& pattern);
 
+// Characters outside of captures: of two statements that name one tensor the one with more of them decides.
+size_t LiteralSize(const plan::Pattern& pattern);
+
 // Whether the pattern has alternatives at all; most have none, and then need no copy.
 bool HasAlternatives(const plan::Pattern& pattern);
 

@@ -27,12 +27,6 @@ size_t CountSegments(const plan::Pattern& pattern, std::string_view separator) {
   return count;
 }
 
-size_t LiteralSize(const plan::Pattern& pattern) {
-  size_t size = 0;
-  for (const plan::Part& part : pattern.parts()) size += part.literal().size();
-  return size;
-}
-
 }  // namespace
 
 Result<Renamer> Renamer::Create(const plan::Plan& plan, const Scope& scope) {

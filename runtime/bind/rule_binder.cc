@@ -195,6 +195,11 @@ void ForEachName(const plan::Pipeline& pipeline, const std::function<void(const 
   }
 }
 
+TensorValue& ValueOf(const BindContext& context, const RuleInstance& instance, RuleInstance::Write& write) {
+  if (write.tensor == nullptr) write.tensor = std::make_unique<TensorValue>(WholeSource(context.source, instance.sources.front()));
+  return *write.tensor;
+}
+
 std::string BindContext::Where(const plan::Location& loc) const {
   return fmt::format("{}:{}", plan.files(static_cast<int>(loc.file())).name(), loc.line());
 }

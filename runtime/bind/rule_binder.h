@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -44,7 +45,7 @@ struct RuleInstance {
   struct Write {
     size_t target = kNoTarget;  // index into the target manifest
     std::string name;           // only where the target has no such tensor
-    TensorValue tensor;
+    std::unique_ptr<TensorValue> tensor;  // null: all of the application's one source, as it is
   };
   static constexpr size_t kNoTarget = static_cast<size_t>(-1);
   std::vector<size_t> sources;  // that it reads, each once
@@ -53,6 +54,9 @@ struct RuleInstance {
   std::vector<Issue> issues;    // why it could not be applied; writes is empty then
   std::vector<size_t> intended; // targets that it would have written, as far as they are known
 };
+
+// What `write` of `instance` gives its target.
+TensorValue& ValueOf(const BindContext& context, const RuleInstance& instance, RuleInstance::Write& write);
 
 // Values of captures for one application, with what its gathers and its regular expression found.
 struct Application {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -62,7 +63,8 @@ Result<void> TargetCheck::ReadPolicies() {
     policies_.push_back(std::move(entry));
   }
   std::stable_sort(policies_.begin(), policies_.end(), [&](const Policy& a, const Policy& b) {
-    return context_.Level(a.policy->loc()) < context_.Level(b.policy->loc());
+    const uint32_t left = context_.Level(a.policy->loc()), right = context_.Level(b.policy->loc());
+    return left != right ? left < right : !a.patterns.empty() && b.patterns.empty();  // what names tensors goes first
   });
   return {};
 }
@@ -77,7 +79,8 @@ Result<void> TargetCheck::ReadInits() {
     }
   }
   std::stable_sort(inits_.begin(), inits_.end(), [&](const auto& a, const auto& b) {
-    return context_.Level(a.first->loc()) < context_.Level(b.first->loc());
+    const uint32_t left = context_.Level(a.first->loc()), right = context_.Level(b.first->loc());
+    return left != right ? left < right : LiteralSize(a.first->pattern()) > LiteralSize(b.first->pattern());
   });
   return {};
 }
@@ -126,6 +129,7 @@ Result<void> TargetCheck::Run(std::vector<RuleInstance>& instances) {
   for (size_t i = 0; i < bound_.target.size(); ++i) {
     if (claims_[i].instance == nullptr) unwritten_targets_.push_back(i);
   }
+  bound_.tensors.reserve(bound_.target.size() - unwritten_targets_.size());
   for (size_t i = 0; i < bound_.target.size(); ++i) CKMAP_RETURN_IF_ERROR(CheckTarget(i));
   // After all targets, since a tied one may follow what it is tied to.
   for (size_t i = 0; i < missing_.size(); ++i) ReportMissing(missing_[i]);
@@ -136,14 +140,15 @@ Result<void> TargetCheck::Run(std::vector<RuleInstance>& instances) {
   return {};
 }
 
-void TargetCheck::ReportUnknownTargets(const std::vector<RuleInstance>& instances) {
-  for (const RuleInstance& instance : instances) {
-    for (const RuleInstance::Write& write : instance.writes) {
+void TargetCheck::ReportUnknownTargets(std::vector<RuleInstance>& instances) {
+  for (RuleInstance& instance : instances) {
+    for (RuleInstance::Write& write : instance.writes) {
       if (write.target != RuleInstance::kNoTarget) continue;
       TensorInfo wanted;
       wanted.name = write.name;
-      wanted.dtype = write.tensor.dtype;
-      wanted.shape = write.tensor.value.shape;
+      const TensorValue& value = ValueOf(context_, instance, write);
+      wanted.dtype = value.dtype;
+      wanted.shape = value.value.shape;
       std::vector<std::string> notes = {RuleNote(instance)};
       for (std::string& near : NearestNames(wanted, bound_.target, unwritten_targets_)) {
         notes.push_back("the target has " + near);
@@ -172,7 +177,7 @@ Result<void> TargetCheck::CheckTarget(size_t index) {
 Result<void> TargetCheck::BindClaim(size_t index, const Claim& claim) {
   const TensorInfo& target = bound_.target[index];
   RuleInstance& instance = *claim.instance;
-  TensorValue& tensor = instance.writes[claim.write].tensor;
+  TensorValue& tensor = ValueOf(context_, instance, instance.writes[claim.write]);
   BoundTensor bound;
   bound.target = index;
   bound.name = target.name;
@@ -202,12 +207,13 @@ Result<void> TargetCheck::BindClaim(size_t index, const Claim& claim) {
   }
   lint_.Look(context_, instance, bound);
   bound_.tensors.push_back(std::move(bound));
+  instance.writes[claim.write].tensor.reset();  // moved from; a million of them count
   return {};
 }
 
 bool TargetCheck::FitShape(const TensorInfo& target, const Claim& claim, Shape& shape) {
   const RuleInstance& instance = *claim.instance;
-  const TensorValue& tensor = instance.writes[claim.write].tensor;
+  const TensorValue& tensor = *instance.writes[claim.write].tensor;
   shape = tensor.value.shape;
   bool fits = shape.size() == target.shape.size(), inferred = false;
   for (size_t i = 0; fits && i < shape.size(); ++i) {

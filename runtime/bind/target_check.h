@@ -44,7 +44,7 @@ class TargetCheck {
   bool FillNormal(const plan::Init& init, BoundTensor& bound) const;
   void ReportMissing(size_t index);
   void ReportDuplicate(size_t index, std::vector<Claim> claims);
-  void ReportUnknownTargets(const std::vector<RuleInstance>& instances);
+  void ReportUnknownTargets(std::vector<RuleInstance>& instances);
   bool FitShape(const TensorInfo& target, const Claim& claim, Shape& shape);
   bool FitDType(const TensorInfo& target, const Claim& claim, TensorValue& tensor, std::vector<std::string>& ops);
   void CheckSources(const std::vector<RuleInstance>& instances);

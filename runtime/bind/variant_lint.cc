@@ -39,8 +39,12 @@ void VariantLint::Look(const BindContext& context, const RuleInstance& instance,
       IsSquare(bound.shape)) {
     Add(bound.rule, "fit transposed as well: they are square", bound.name);
   }
-  if (HasOp(bound.ops, "split") && EqualResults(context, instance)) {
-    Add(bound.rule, "fit in another order of their equal parts as well", bound.name);
+  // A fused tensor holds its parts one after another, or a piece of each for every group of heads: the
+  // shapes are the same. Whoever reshapes has thought of groups.
+  const bool grouped = HasOp(bound.ops, "reshape") || HasOp(bound.ops, "rearrange");
+  if ((HasOp(bound.ops, "split") || HasOp(bound.ops, "unstack")) && EqualResults(context, instance)) {
+    Add(bound.rule, grouped ? "fit in another order of their equal parts as well, or without the groups"
+                            : "fit in another order of their equal parts as well, or cut group by group", bound.name);
   }
   if ((HasOp(bound.ops, "concat") || HasOp(bound.ops, "stack")) && bound.inputs.size() > 1 &&
       bound.inputs[0].node == nullptr && bound.inputs[1].node == nullptr &&

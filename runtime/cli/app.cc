@@ -3,6 +3,7 @@
 #include <execinfo.h>
 #include <unistd.h>
 
+#include <charconv>
 #include <exception>
 #include <functional>
 #include <new>
@@ -34,6 +35,7 @@ struct Common {
   std::string sandbox = "on";
   bool quiet = false;
   std::vector<std::string> defines;
+  std::vector<std::string> ranks;
   std::string max_memory = "64MiB";
   std::string max_shard_size;
   bool no_fsync = false;
@@ -101,6 +103,11 @@ void AddMigration(CLI::App& command, MigrateArgs& args, Common& common) {
       ->allow_extra_args(false);
   command.add_option("--config", args.config,
                      "the model's config.json, for parameters that come from it");
+  command.add_option("--rank", common.ranks, "write the slice of one rank: --rank tp=1/8 is rank 1 of 8, from 0")
+      ->type_name("GROUP=INDEX/COUNT")
+      ->allow_extra_args(false);
+  command.add_option("--device-map", args.device_map, "devices of modules or tensors (YAML or JSON), before `place`")
+      ->type_name("FILE");
   AddSource(command, args.open);
   AddSelection(command, args.open.selection);
   command.add_option("-j", args.threads, "threads; 0: one per core")->check(CLI::Range(0, 1024));
@@ -125,6 +132,27 @@ Result<int64_t> ReadSize(std::string_view option, const std::string& text, int64
   return bytes;
 }
 
+// "tp=1/8".
+Result<void> ReadRank(const std::string& text, std::map<std::string, Rank>& ranks) {
+  const size_t equals = text.find('='), slash = text.find('/');
+  const auto number = [](std::string_view digits, int64_t& value) {
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return error == std::errc() && end == digits.data() + digits.size();
+  };
+  Rank rank;
+  constexpr int64_t kMaxRanks = 1 << 20;
+  if (equals == std::string::npos || equals == 0 || slash == std::string::npos || slash < equals ||
+      !number(std::string_view(text).substr(equals + 1, slash - equals - 1), rank.index) ||
+      !number(std::string_view(text).substr(slash + 1), rank.count) || rank.count < 1 || rank.count > kMaxRanks ||
+      rank.index < 0 || rank.index >= rank.count) {
+    return Error(ErrorCode::kUsage, fmt::format("--rank {}: write --rank GROUP=INDEX/COUNT; tp=0/8 to tp=7/8 are the ranks of eight", text));
+  }
+  if (!ranks.emplace(text.substr(0, equals), rank).second) {
+    return Error(ErrorCode::kUsage, fmt::format("--rank {}: given twice", text.substr(0, equals)));
+  }
+  return {};
+}
+
 // Turns what was typed into what the commands take.
 Result<void> Complete(const Common& common, MigrateArgs& args) {
   constexpr int64_t kLeastMemory = int64_t{1} << 20;
@@ -135,6 +163,7 @@ Result<void> Complete(const Common& common, MigrateArgs& args) {
                            ReadSize("--max-shard-size", common.max_shard_size, 1));
   }
   args.fsync = !common.no_fsync;
+  for (const std::string& rank : common.ranks) CKMAP_RETURN_IF_ERROR(ReadRank(rank, args.ranks));
   for (const std::string& define : common.defines) {
     const size_t equals = define.find('=');
     if (equals == std::string::npos || equals == 0) {

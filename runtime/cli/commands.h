@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "runtime/bind/bound_plan.h"
 #include "runtime/cli/console.h"
 #include "runtime/cli/source_args.h"
 #include "runtime/formats/writer.h"
@@ -31,6 +32,8 @@ struct MigrateArgs {
   SourceArgs open;
   std::map<std::string, std::string> defines;
   std::string config;  // path of a config.json
+  std::map<std::string, Rank> ranks;  // --rank tp=1/8
+  std::string device_map;             // path
   int threads = 0;
   int64_t max_memory = int64_t{64} << 20;
   std::string report;  // path, ends in .json or .html

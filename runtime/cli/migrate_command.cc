@@ -21,6 +21,7 @@
 #include "runtime/cli/paths.h"
 #include "runtime/cli/signals.h"
 #include "runtime/exec/executor.h"
+#include "runtime/formats/device_map.h"
 #include "runtime/formats/ms_cipher.h"
 #include "runtime/formats/open.h"
 #include "runtime/plan/plan_io.h"
@@ -128,9 +129,14 @@ Result<void> Migration::Prepare() {
   report_ = std::move(report);
   to_framework_ = plan.proto().to_framework();
 
-  BindOptions bind{.defines = args_.defines, .config_json = "", .config_path = args_.config};
+  BindOptions bind{.defines = args_.defines, .config_json = "", .config_path = args_.config, .placement = {}};
   if (!args_.config.empty()) {
     CKMAP_ASSIGN_OR_RETURN(bind.config_json, ReadTextFile(args_.config, int64_t{64} << 20));
+  }
+  bind.placement.ranks = args_.ranks;
+  if (!args_.device_map.empty()) {
+    CKMAP_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(args_.device_map, int64_t{8} << 20));
+    CKMAP_ASSIGN_OR_RETURN(bind.placement.devices, ParseDeviceMap(text, args_.device_map));
   }
   CKMAP_ASSIGN_OR_RETURN(Manifest source, OpenSource());
   CKMAP_ASSIGN_OR_RETURN(Manifest target, ReadManifest(args_.target));

@@ -47,7 +47,7 @@ std::vector<std::string> HelpersOf(const SourceArgs& open, std::vector<std::stri
 CommandPaths PathsOf(const InspectArgs& args) { return {{args.path}, HelpersOf(args.open), {}}; }
 
 CommandPaths PathsOf(const MigrateArgs& args) {
-  CommandPaths paths{{args.source, args.target}, HelpersOf(args.open, {args.plan, args.config, args.output_key.file}), {args.output, args.report}};
+  CommandPaths paths{{args.source, args.target}, HelpersOf(args.open, {args.plan, args.config, args.device_map, args.output_key.file}), {args.output, args.report}};
   for (std::string& folder : PackFolders()) paths.read.push_back(std::move(folder));
   return paths;
 }

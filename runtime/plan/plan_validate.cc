@@ -5,6 +5,7 @@
 
 #include "plan.pb.h"
 #include "runtime/base/text.h"
+#include "runtime/plan/device_name.h"
 #include "runtime/plan/op_table.h"
 #include "runtime/plan/plan_names.h"
 #include "runtime/tensor/dtype.h"
@@ -33,6 +34,8 @@ class Validator {
   Result<void> Drop(const plan::Drop& drop);
   Result<void> Init(const plan::Init& init);
   Result<void> Policy(const plan::TargetPolicy& policy);
+  Result<void> Place(const plan::Place& place);
+  Result<void> Shard(const plan::Shard& shard);
   Result<void> Assert(const plan::Assert& assertion);
 
   const plan::Plan& plan_;
@@ -320,6 +323,20 @@ Result<void> Validator::Policy(const plan::TargetPolicy& policy) {
                               : Result<void>();
 }
 
+Result<void> Validator::Place(const plan::Place& place) {
+  CKMAP_RETURN_IF_ERROR(names_.Loc(place.loc()));
+  if (!IsDeviceName(place.device())) return BadPlan(fmt::format("{} is no device", QuoteName(place.device())));
+  return names_.NameAndWhen(place.has_pattern(), place.pattern(), place.has_when(), place.when());
+}
+
+Result<void> Validator::Shard(const plan::Shard& shard) {
+  CKMAP_RETURN_IF_ERROR(names_.Loc(shard.loc()));
+  if (shard.group().empty()) return BadPlan("a `shard` over no group");
+  if (!shard.has_axis()) return BadPlan("a `shard` without its axis");
+  CKMAP_RETURN_IF_ERROR(names_.OptionalExpr(true, shard.axis(), "axis", PlanScope{}));
+  return names_.NameAndWhen(shard.has_pattern(), shard.pattern(), shard.has_when(), shard.when());
+}
+
 Result<void> Validator::Assert(const plan::Assert& assertion) {
   CKMAP_RETURN_IF_ERROR(names_.Loc(assertion.loc()));
   if (!assertion.has_condition()) return BadPlan("an assert without a condition");
@@ -344,6 +361,8 @@ Result<void> Validator::Run() {
       ForEachItem(plan_.inits(), "inits", [&](const auto& item) { return Init(item); }));
   CKMAP_RETURN_IF_ERROR(
       ForEachItem(plan_.policies(), "policies", [&](const auto& item) { return Policy(item); }));
+  CKMAP_RETURN_IF_ERROR(ForEachItem(plan_.places(), "places", [&](const auto& item) { return Place(item); }));
+  CKMAP_RETURN_IF_ERROR(ForEachItem(plan_.shards(), "shards", [&](const auto& item) { return Shard(item); }));
   return ForEachItem(plan_.asserts(), "asserts", [&](const auto& item) { return Assert(item); });
 }
 

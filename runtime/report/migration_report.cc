@@ -46,6 +46,17 @@ void WriteTarget(JsonWriter& json, const MigrationReport& report, size_t index) 
   WriteTexts(json, SourcesOf(*report.bound, tensor));
   json.Key("ops");
   WriteTexts(json, tensor.ops);
+  if (const auto placed = report.bound->devices.find(index); placed != report.bound->devices.end()) {
+    json.Key("device").String(placed->second.device);
+  }
+  if (const auto cut = report.bound->slices.find(index); cut != report.bound->slices.end()) {
+    json.Key("slices").BeginArray();
+    for (const TensorSlice& slice : cut->second) {
+      json.BeginObject().Key("group").String(slice.group).Key("axis").Int(slice.axis).Key("begin").Int(slice.begin);
+      json.Key("end").Int(slice.end).Key("of").Int(slice.whole).EndObject();
+    }
+    json.EndArray();
+  }
   const TensorOutcome* outcome = report.outcome ? &report.outcome->tensors[index] : nullptr;
   if (const CastOp* cast = CastOf(tensor); cast != nullptr) {
     json.Key("cast").BeginObject().Key("to").String(DTypeName(cast->to));
@@ -93,7 +104,13 @@ void WritePlan(JsonWriter& json, const MigrationReport& report) {
   if (report.bound) {
     for (const auto& [name, value] : report.bound->params) json.Key(name).String(value);
   }
-  json.EndObject().EndObject();
+  json.EndObject();
+  if (report.bound && !report.bound->ranks.empty()) {
+    json.Key("ranks").BeginObject();
+    for (const auto& [group, rank] : report.bound->ranks) json.Key(group).String(fmt::format("{}/{}", rank.index, rank.count));
+    json.EndObject();
+  }
+  json.EndObject();
 }
 
 // How many source tensors, beyond those written out, a cell of the table leaves to "+ n".
@@ -149,11 +166,11 @@ std::string MappingTable(const BoundPlan& bound, const ReportTextOptions& option
 
 // "dropped   bn{1,2}.num_batches_tracked   (torch2ms.ckmap:7)", folded.
 template <typename Items>
-std::string NameList(std::string_view what, const Items& items, const ReportTextOptions& options) {
+std::string NameList(const std::string& what, const Items& items, const ReportTextOptions& options) {
   if (items.empty()) return "";
   std::vector<FoldRow> rows;
   for (const auto& item : items) rows.push_back({{item.name}, item.rule});
-  TextTable table({"", what.data(), "rule"});
+  TextTable table({"", what, "rule"});
   table.AlignRight(0);
   if (options.all) {
     for (const auto& item : items) table.AddRow({"", EscapeText(item.name), EscapeText(item.rule)});
@@ -165,6 +182,15 @@ std::string NameList(std::string_view what, const Items& items, const ReportText
     }
   }
   return "\n" + table.Render();
+}
+
+// What stands on each device, in the devices' order.
+std::string DeviceLists(const BoundPlan& bound, const ReportTextOptions& options) {
+  std::map<std::string, std::vector<KeptTensor>> devices;
+  for (const auto& [index, place] : bound.devices) devices[place.device].push_back({bound.tensors[index].name, place.where});
+  std::string out;
+  for (const auto& [device, tensors] : devices) out += NameList("on " + device, tensors, options);
+  return out;
 }
 
 }  // namespace
@@ -242,10 +268,16 @@ std::string ReportText(const MigrationReport& report, const ReportTextOptions& o
   std::string out = MappingTable(bound, options);
   out += NameList("dropped", bound.dropped, options);
   out += NameList("kept by the network", bound.kept, options);
+  out += DeviceLists(bound, options);
   if (!bound.params.empty()) {
     out += "\nparams:";
     for (const auto& [name, value] : bound.params)
       out += fmt::format(" {}={}", EscapeText(name), EscapeText(value));
+    out += "\n";
+  }
+  if (!bound.ranks.empty()) {
+    out += "\nrank:";
+    for (const auto& [group, rank] : bound.ranks) out += fmt::format(" {}={}/{}", EscapeText(group), rank.index, rank.count);
     out += "\n";
   }
   const auto count = [](const auto& items) {
