@@ -93,7 +93,9 @@ class Reader {
     const size_t close = next_++;
     const uint32_t begin = tokens_[open].span.begin;
     const std::string_view whole = text_.substr(begin, tokens_[close].span.end - begin);
-    item.one_line = whole.find('\n') == std::string_view::npos;
+    const bool comments = std::any_of(item.words.begin(), item.words.end(),
+                                      [](const Word& word) { return !word.above.empty() || !word.behind.empty(); });
+    item.one_line = whole.find('\n') == std::string_view::npos && !comments;
     item.behind = Behind();
   }
 

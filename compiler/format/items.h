@@ -23,7 +23,7 @@ struct Item {
   std::string_view comment;  // a comment on a line of its own: no words
   std::vector<Word> words;   // a statement to its `;` or `{`
   bool block = false;
-  bool one_line = false;  // the block opens and closes on one line and holds no comment
+  bool one_line = false;  // the block opens and closes on one line; no comment in it nor in its head
   std::vector<Item> body;
   std::string_view behind;  // comment behind the `;` or `}`
 };

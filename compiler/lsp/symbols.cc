@@ -285,6 +285,10 @@ class Walker {
       AddOutline(outline, Kind::kMigration, migration->name.text, span, migration->name.span).detail =
           migration->from.text + " → " + migration->to.text;
     } else if (const auto* test = std::get_if<ast::TestBlock>(&statement.kind)) {
+      for (const ast::CallArgument& arg : test->with) {
+        if (arg.name && params_.contains(arg.name->text)) Add(SymbolKind::kParam, *arg.name, false);
+        WalkExpr(arg.value);
+      }
       AddOutline(outline, Kind::kTest, test->name.text, span, test->name.span);
     }
   }

@@ -11,7 +11,7 @@ namespace {
 constexpr double kMargin = 0.08;      // by which a pair must be better than its rivals to be sure
 constexpr double kTurned = 0.3;       // against a matrix that would have to be transposed
 constexpr size_t kMaxAlternatives = 4;
-constexpr size_t kMaxAligned = 4000;  // modules that are aligned one by one
+constexpr size_t kMaxAligned = 2000;  // modules that are aligned one by one
 
 Shape WithoutOnes(const Shape& shape) {
   Shape out;
@@ -248,8 +248,9 @@ class Matcher {
     }
     // Two sequences that fit whole, and are long, are the same network; parts of them may be chance.
     const bool whole = taken == left.size() && taken == right.size();
+    const bool only = whole && OnlyFit(left, right);
     for (auto& [forms, match] : by_form) {
-      match.certain = whole && (taken >= 8 || Similarity(forms.first, forms.second) > 0.5 || OnlyFit(left, right));
+      match.certain = whole && (taken >= 8 || Similarity(forms.first, forms.second) > 0.5 || only);
       if (!match.certain) match.alternatives.push_back("(the order of the modules alone says so)");
       Take(std::move(match));
     }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,9 @@
 #include "compiler/compiler.h"
 #include "compiler/diag/render_text.h"
 #include "compiler/format/format.h"
+#include "compiler/syntax/ast_printer.h"
+#include "compiler/syntax/parser.h"
+#include "compiler/syntax/tokens.h"
 #include "plan.pb.h"
 #include "tests/support/golden.h"
 #include "tests/support/markdown.h"
@@ -130,6 +134,45 @@ TEST_CASE("formatting twice is formatting once, and changes no meaning") {
   }
   CHECK(formatted > 100);
   CHECK(compiled > 50);
+}
+
+std::string TreeOf(const std::string& text) {
+  const SourceFile file("a.ckmap", text);
+  DiagnosticSink sink;
+  return PrintAst(Parse(file, {}, sink));
+}
+
+// Words of a file taken out, doubled, exchanged, broken into lines: what still parses keeps its tree.
+TEST_CASE("whatever parses is laid out, once and for all") {
+  std::mt19937 random(20260);
+  size_t formatted = 0;
+  const std::vector<Sample> samples = Samples();
+  for (int round = 0; round < 150; ++round) {
+    const std::string& original = samples[random() % samples.size()].text;
+    if (original.size() > 1500) continue;
+    SourceMap sources;
+    const FileId id = sources.Add("a.ckmap", original);
+    std::string text;
+    const std::vector<Token> tokens = Tokenize(sources.file(id), id);
+    const size_t place = tokens.empty() ? 0 : random() % tokens.size();
+    const size_t kind = random() % 5;
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      const std::string word(sources.Text(tokens[i].span));
+      const bool comment = tokens[i].kind == TokenKind::kComment || tokens[i].kind == TokenKind::kDoc;
+      if (i == place && kind == 0) continue;
+      if (i == place && kind == 1) text += word + (comment ? "\n" : " ");
+      if (i == place && kind == 2) text += " # a comment\n";
+      if (i == place && kind == 3) text += "\n\n\n";
+      text += word + (comment ? "\n" : i == place && kind == 4 ? "\t" : random() % 8 == 0 ? "\n" : " ");
+    }
+    CAPTURE(text);
+    const Formatted once = FormatText("a.ckmap", text);
+    if (once.text.empty()) continue;
+    ++formatted;
+    REQUIRE(FormatText("a.ckmap", once.text).text == once.text);
+    REQUIRE(TreeOf(once.text) == TreeOf(text));
+  }
+  CHECK(formatted > 20);
 }
 
 TEST_CASE("packs and examples are formatted") {

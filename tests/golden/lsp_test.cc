@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <sstream>
 
 #include <fmt/format.h>
@@ -323,6 +324,41 @@ TEST_CASE("uris and paths") {
   CHECK(lsp::PathOfUri("untitled:Untitled-1") == "untitled:Untitled-1");
   CHECK(lsp::PathOfUri("file:///a%2") == "/a%2");
   CHECK(lsp::PathOfUri(lsp::UriOfPath("/x y/ü.ckmap")) == "/x y/ü.ckmap");
+}
+
+// A session whose bytes were changed at random: the server answers or passes over, and never falls.
+TEST_CASE("a session that is damaged on its way") {
+  const std::string open = R"({"jsonrpc":"2.0","method":"textDocument/didOpen","params":{"textDocument":{"uri":"file:///a.ckmap","version":1,"text":"ckmap 1;\nparam n: int = 2;\n\"a.{i:int}\" [n, D] | transpose() -> \"b.{i}\" when n > 1;\n"}}})";
+  std::string session;
+  for (const std::string& message :
+       {std::string(R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{}})"), open,
+        std::string(R"({"id":1,"method":"textDocument/hover","params":{"textDocument":{"uri":"file:///a.ckmap"},"position":{"line":2,"character":7}}})"),
+        std::string(R"({"id":2,"method":"textDocument/completion","params":{"textDocument":{"uri":"file:///a.ckmap"},"position":{"line":2,"character":18}}})"),
+        std::string(R"({"id":3,"method":"textDocument/rename","params":{"textDocument":{"uri":"file:///a.ckmap"},"position":{"line":2,"character":4},"newName":"k"}})"),
+        std::string(R"({"method":"textDocument/didChange","params":{"textDocument":{"uri":"file:///a.ckmap","version":2},"contentChanges":[{"range":{"start":{"line":1,"character":3},"end":{"line":2,"character":9}},"text":"x"}]}})")}) {
+    session += lsp::Frame(message);
+  }
+  std::mt19937 random(7);
+  size_t answered = 0;
+  for (int round = 0; round < 600; ++round) {
+    std::string bytes = session;
+    for (size_t change = 0, count = 1 + random() % 6; change < count; ++change) {
+      const size_t at = random() % bytes.size();
+      if (random() % 3 == 0) {
+        bytes.erase(at, 1 + random() % 20);
+      } else {
+        bytes[at] = static_cast<char>(random() % 256);
+      }
+    }
+    lsp::MessageReader reader;
+    lsp::Server server({});
+    reader.Feed(bytes);
+    while (const auto message = reader.Next()) {
+      answered += server.Handle(*message).size();
+      server.Idle();
+    }
+  }
+  CHECK(answered > 600);
 }
 
 // Every request at every byte of every prefix: no crash, one answer each.
