@@ -1,6 +1,10 @@
 #include "compiler/compiler.h"
 
+#include <fmt/format.h>
+
+#include "compiler/format/format.h"
 #include "compiler/lower/lower.h"
+#include "compiler/reverse/reverse.h"
 #include "compiler/sema/loader.h"
 #include "compiler/sema/sema.h"
 #include "compiler/source/own_stack.h"
@@ -38,6 +42,37 @@ void CompileInto(const std::string& path, const CompileOptions& options, Compile
 CompileResult Compile(const std::string& path, const CompileOptions& options) {
   CompileResult result;
   RunOnOwnStack([&] { CompileInto(path, options, result); });
+  return result;
+}
+
+ReversedText ReverseToText(const std::string& path, const CompileOptions& options) {
+  ReversedText result;
+  DiagnosticSink sink;
+  const Program program = LoadProgram(path, {options.pack_path, options.memory_files}, result.sources, sink);
+  if (!program.units.empty()) {
+    Analyze(program, SemaOptions{options.defines, true}, sink);
+    std::optional<std::string> text = sink.has_errors() ? std::nullopt : ReverseText(program, result.sources, sink);
+    if (text) {
+      const FileId made = result.sources.Add(path + " (reversed)", *text);
+      result.text = Format(result.sources.file(made), made, sink);
+    }
+  }
+  if (result.text) {
+    // What was written must be what the compiler takes.
+    CompileOptions check;
+    check.pack_path = options.pack_path;
+    check.memory_files["reversed.ckmap"] = *result.text;
+    const CompileResult compiled = Compile("reversed.ckmap", check);
+    for (const Diagnostic& diagnostic : compiled.diagnostics) {
+      if (compiled.plan) break;
+      const auto place = compiled.sources.file(diagnostic.primary.file).Locate(diagnostic.primary.begin);
+      sink.Report(DiagnosticKind::kNotReversible, Span{program.units[0].file, 0, 0}, "the text from right to left is no valid file")
+          .Note(fmt::format("line {} of it: {}: {}", place.line, compiled.sources.file(diagnostic.primary.file).Line(place.line), diagnostic.message))
+          .Emit();
+    }
+  }
+  result.diagnostics = sink.Sorted();
+  if (sink.has_errors()) result.text.reset();
   return result;
 }
 

@@ -27,6 +27,15 @@ struct CompileResult {
   std::vector<TestCase> tests;          // of the file itself, not of those that it uses
 };
 
+struct ReversedText {
+  SourceMap sources;
+  std::vector<Diagnostic> diagnostics;  // sorted
+  std::optional<std::string> text;      // a `.ckmap` file that needs no other; set iff there is no error
+};
+
+// The same migration from right to left, as text: what `reverse` does for plans.
+ReversedText ReverseToText(const std::string& path, const CompileOptions& options = {});
+
 // Reads `path` and what it uses. A file that cannot be read is a diagnostic too.
 CompileResult Compile(const std::string& path, const CompileOptions& options = {});
 

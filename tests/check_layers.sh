@@ -6,7 +6,7 @@ find runtime compiler -name '*.h' -o -name '*.cc' | grep -v '_test\.cc$' | LC_AL
   BEGIN {
     split("base tensor plan formats bind exec report cli", runtime)
     for (i in runtime) rank["runtime/" runtime[i]] = i + 0
-    split("source diag explain syntax format sema lower", compiler)
+    split("source diag explain syntax format sema reverse lower", compiler)
     for (i in compiler) rank["compiler/" compiler[i]] = 100 + i
     rank["runtime"] = 50     # runtime/runtime.h: all of the library
     rank["compiler"] = 110   # compiler/compiler.h: from text to a plan

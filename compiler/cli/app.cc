@@ -41,7 +41,7 @@ int Run(CLI::App& app, int argc, char** argv) {
   app.require_subcommand(0, 1);
   app.add_option("FILE", file, "Rules (.ckmap), or the name of a pack");
   app.add_option("-o,--output", args.output, "Where the plan goes; otherwise beside FILE, ending in .ckplan")->type_name("FILE.ckplan");
-  app.add_flag("--reverse", args.reverse, "Compile the migration from right to left");
+  app.add_flag("--reverse", args.reverse, "Compile the migration from right to left; with -o FILE.ckmap, write it as rules");
   AddCommon(app, args);
   app.footer("Exit codes: 0 done, 1 the rules are wrong, 2 usage, 3 malformed input, 4 I/O, 5 a limit.");
 

@@ -85,9 +85,24 @@ std::string DefaultOutput(const std::string& file) {
   return fs::path(file).filename().string() + ".ckplan";
 }
 
+// `--reverse -o x.ckmap`: the reversed migration as text.
+int ReverseTextCommand(const CompilerArgs& args) {
+  CompileOptions options;
+  options.pack_path = PackPath(args.includes);
+  if (Result<void> defines = ReadDefines(args.defines, options); !defines) return PrintError(defines.error());
+  ReversedText reversed = ReverseToText(ResolveFile(args.files[0], options.pack_path), options);
+  CompileResult shown{std::move(reversed.sources), std::move(reversed.diagnostics), std::nullopt, {}};
+  PrintDiagnostics(shown, args);
+  if (!reversed.text) return ExitCode(shown);
+  if (Result<void> written = WriteAtomically(args.output, *reversed.text); !written) return PrintError(written.error());
+  fmt::print(stderr, "{}: {} from right to left\n", args.output, args.files[0]);
+  return 0;
+}
+
 }  // namespace
 
 int CompileCommand(const CompilerArgs& args) {
+  if (args.reverse && args.output.ends_with(".ckmap")) return ReverseTextCommand(args);
   Result<CompileResult> result = CompileFile(args.files[0], args);
   if (!result) return PrintError(result.error());
   PrintDiagnostics(*result, args);

@@ -32,6 +32,7 @@ std::string FunctionNames() {
 ValueType ResultOf(const FunctionSpec& spec, const std::vector<TypedExpr>& args) {
   if (spec.name == "source_has" || spec.name == "target_has") return ValueType::kBool;
   if (spec.takes_name) return ValueType::kInt;
+  if (spec.name == "sqrt") return ValueType::kFloat;
   ValueType type = ValueType::kInt;
   for (const TypedExpr& arg : args) type = Wider(type, arg.type);
   return type;

@@ -22,18 +22,50 @@ TensorList OpShapes::Join(const TypedOp& op, const TensorList& list) {
     for (size_t i = 0; i < shape->size(); ++i) {
       const SymbolicDim& a = (*shape)[i];
       const SymbolicDim& b = (*item.shape)[i];
-      if ((!stack && i == *axis) || !a || !b || !Polynomial::NeverEqual(*a, *b)) continue;
+      if ((op.spec->name == "concat" && i == *axis) || !a || !b || !Polynomial::NeverEqual(*a, *b)) continue;
       ConcatProblem(op, list.items[0], item, fmt::format("axis {} is `{}` and `{}`", i, a->Text(), b->Text()));
       return TensorList::Tensor(std::nullopt, list.span);
     }
   }
   const SymbolicDim count = list.count ? SymbolicDim(Polynomial(*list.count)) : std::nullopt;
+  if (op.spec->name == "interleave") return Interleave(op, list, std::move(shape));
   if (stack) {
     shape->insert(shape->begin() + static_cast<std::ptrdiff_t>(*axis), count);
   } else {
     (*shape)[*axis] = SumAlong(list, *axis, count);
   }
   return TensorList::Tensor(std::move(shape), list.span);
+}
+
+// The shapes were found to agree.
+TensorList OpShapes::Interleave(const TypedOp& op, const TensorList& list, SymbolicShape shape) {
+  const std::optional<size_t> axis = Axis(op, "axis", shape->size(), shape);
+  if (!axis) return TensorList::Tensor(std::nullopt, list.span);
+  SymbolicDim& size = (*shape)[*axis];
+  const TypedExpr* block = op.Find("block");
+  const auto step = block != nullptr ? EvaluateInt(*block, variables_) : std::nullopt;
+  const auto known = size ? size->AsConstant() : std::nullopt;
+  if (step && known && *step > 0 && *known % *step != 0) {
+    sink_.Report(DiagnosticKind::kArgumentValue, block->span, fmt::format("axis {} of size {} is not made of blocks of {}", *axis, *known, *step)).Emit();
+  }
+  size = size && list.count ? Polynomial::Multiply(*size, Polynomial(*list.count)) : std::nullopt;
+  return TensorList::Tensor(std::move(shape), list.span);
+}
+
+TensorList OpShapes::Deinterleave(const TypedOp& op, const TensorList& tensor, std::optional<size_t> axis, const SymbolicDim& size) {
+  const TypedExpr* parts = op.Find("parts");
+  const TypedExpr* block = op.Find("block");
+  const SymbolicDim count = parts != nullptr ? Size(*parts) : std::nullopt;
+  const std::optional<int64_t> number = count ? count->AsConstant() : std::nullopt;
+  const auto step = block != nullptr ? EvaluateInt(*block, variables_) : std::optional<int64_t>(1);
+  const auto known = size ? size->AsConstant() : std::nullopt;
+  const auto period = number && step ? IntegerOp("*", *number, *step) : std::nullopt;
+  if (period && known && *period > 0 && *known % *period != 0) {
+    sink_.Report(DiagnosticKind::kSplitSizes, parts->span, fmt::format("axis {} of size {} is not made of {} parts in blocks of {}", *axis, *known, *number, *step)).Emit();
+  }
+  SymbolicShape shape = axis ? tensor.shape : std::nullopt;
+  if (shape) (*shape)[*axis] = size && count ? Polynomial::Divide(*size, *count) : std::nullopt;
+  return TensorList::List({TensorList::Tensor(std::move(shape), op.span)}, number, op.span);
 }
 
 SymbolicDim OpShapes::SumAlong(const TensorList& list, size_t axis, const SymbolicDim& count) {
@@ -64,6 +96,7 @@ TensorList OpShapes::Expand(const TypedOp& op, const TensorList& tensor) {
     if (shape) shape->erase(shape->begin() + static_cast<std::ptrdiff_t>(*axis));
     return TensorList::List({TensorList::Tensor(std::move(shape), tensor.span)}, size ? size->AsConstant() : std::nullopt, op.span);
   }
+  if (op.spec->name == "deinterleave") return Deinterleave(op, tensor, axis, size);
   if (const TypedExpr* sizes = op.Find("sizes")) return SplitSizes(op, tensor, *sizes, axis, size);
   const TypedExpr* parts = op.Find("parts");
   SymbolicDim count = parts != nullptr ? Size(*parts) : std::nullopt;

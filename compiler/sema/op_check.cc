@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "compiler/sema/op_arguments.h"
 #include "compiler/sema/suggest.h"
 #include "runtime/tensor/dtype.h"
 
@@ -22,8 +23,8 @@ std::vector<std::string> Split(std::string_view text, char separator) {
 
 class OpChecker {
  public:
-  OpChecker(const ast::OpCall& call, const OpSpec& spec, ExprTyper typer, DiagnosticSink& sink)
-      : call_(call), spec_(spec), typer_(typer), sink_(sink) {}
+  OpChecker(const ast::OpCall& call, const OpSpec& spec, ExprTyper typer, const VariableTable& variables, DiagnosticSink& sink)
+      : call_(call), spec_(spec), typer_(typer), variables_(variables), sink_(sink) {}
 
   // False: something was reported.
   bool Check(TypedOp& op) {
@@ -47,7 +48,8 @@ class OpChecker {
                 fmt::format("`{}` lacks its argument `{}`", spec_.name, spec_.args[i].name), Usage());
       }
     }
-    CheckConflicts(op);
+    for (auto& size : sizes_) op.args.push_back(std::move(size));
+    if (valid_) valid_ = CheckArguments(call_, spec_, op, variables_, sink_);
     return valid_;
   }
 
@@ -74,10 +76,29 @@ class OpChecker {
       Put(i, *argument.value);
       return;
     }
+    if (spec_.named_sizes) {
+      TakeSize(argument);
+      return;
+    }
     std::string help = DidYouMean(argument.name->text, known);
     if (help.empty()) help = known.empty() ? "it has no arguments" : fmt::format("its arguments are {}", ListOf(known, "and"));
     Problem(DiagnosticKind::kUnknownArgument, argument.name->span,
             fmt::format("`{}` has no argument `{}`", spec_.name, argument.name->text), help);
+  }
+
+  // `h=heads` of a rearrange.
+  void TakeSize(const ast::CallArgument& argument) {
+    const std::string& name = argument.name->text;
+    for (const auto& [other, value] : sizes_) {
+      if (other != name) continue;
+      sink_.Report(DiagnosticKind::kDuplicateArgument, argument.name->span, fmt::format("`{}` is given twice", name))
+          .With(value.span, "first given here")
+          .Emit();
+      valid_ = false;
+      return;
+    }
+    sizes_.emplace_back(name, Integer(*argument.value, name));
+    sizes_.back().second.span.begin = argument.name->span.begin;
   }
 
   void TakePositional(const ast::CallArgument& argument, size_t& next) {
@@ -166,23 +187,14 @@ class OpChecker {
     return invalid;
   }
 
-  void CheckConflicts(const TypedOp& op) {
-    if (spec_.name == "split" && op.Find("parts") != nullptr && op.Find("sizes") != nullptr) {
-      Problem(DiagnosticKind::kArgumentConflict, op.Find("sizes")->span, "`split` has both `parts` and `sizes`",
-              "`parts` cuts in equal parts; leave one out");
-    }
-    if (spec_.name == "transpose" && (op.Find("a") == nullptr) != (op.Find("b") == nullptr)) {
-      Problem(DiagnosticKind::kArgumentConflict, call_.span, "`transpose` has one axis, and swaps two",
-              "give both, or none for the last two");
-    }
-  }
-
   const ast::OpCall& call_;
   const OpSpec& spec_;
   ExprTyper typer_;
+  const VariableTable& variables_;
   DiagnosticSink& sink_;
   std::vector<std::optional<TypedExpr>> values_;
   std::vector<Span> spans_;
+  std::vector<std::pair<std::string, TypedExpr>> sizes_;
   bool valid_ = true;
 };
 
@@ -203,7 +215,7 @@ TypedOp CheckOp(const ast::OpCall& call, VariableTable& variables, size_t unit, 
     }
     return op;
   }
-  OpChecker checker(call, *spec, ExprTyper(variables, unit, &scope, sink), sink);
+  OpChecker checker(call, *spec, ExprTyper(variables, unit, &scope, sink), variables, sink);
   if (checker.Check(op)) op.spec = spec;
   return op;
 }

@@ -1,5 +1,7 @@
 #include "compiler/sema/op_shapes.h"
 
+#include <cstdint>
+
 #include <fmt/format.h>
 
 namespace ckmap {
@@ -22,7 +24,8 @@ std::optional<size_t> OpShapes::Axis(const TypedOp& op, std::string_view name, s
 SymbolicShape OpShapes::Map(const TypedOp& op, const SymbolicShape& shape) {
   if (op.spec->kind == OpKind::kComputed) return ComputedMap(op, shape);
   const std::string_view name = op.spec->name;
-  if (name == "cast") return shape;
+  if (name == "bitcast") return Bitcast(op, shape);
+  if (op.spec->kind == OpKind::kElementwise) return shape;
   if (name == "reshape") return Reshape(op, shape);
   if (!shape) return std::nullopt;
   if (name == "permute") return Permute(op, shape);
@@ -43,6 +46,11 @@ SymbolicShape OpShapes::Map(const TypedOp& op, const SymbolicShape& shape) {
   if (name == "squeeze") return Squeeze(op, shape);
   if (name == "flatten") return Flatten(op, shape);
   if (name == "slice") return Slice(op, shape);
+  if (name == "select") return Select(op, shape);
+  if (name == "pad") return Pad(op, shape);
+  if (name == "repeat") return Repeat(op, shape);
+  if (name == "rearrange") return Rearrange(op, shape);
+  if (name == "flip") return Axis(op, "axis", rank, shape) ? shape : std::nullopt;
   return std::nullopt;
 }
 
@@ -87,6 +95,71 @@ SymbolicShape OpShapes::Slice(const TypedOp& op, const SymbolicShape& shape) {
     const int64_t first = from.value_or(0), last = to.value_or(0);
     if (first >= 0 && last >= first) dims[*axis] = Polynomial(last - first);
   }
+  return dims;
+}
+
+// A dtype of another size changes the last axis.
+SymbolicShape OpShapes::Bitcast(const TypedOp& op, const SymbolicShape& shape) {
+  if (!shape || shape->empty()) return shape;
+  std::vector<SymbolicDim> dims = *shape;
+  const TypedExpr* given = op.Find("from");
+  const auto to = ParseDType(op.Find("to")->text), from = given != nullptr ? ParseDType(given->text) : std::nullopt;
+  SymbolicDim& last = dims.back();
+  if (!to || !from || DTypeBits(*to) == 0) {
+    last = std::nullopt;
+  } else if (DTypeBits(*from) > DTypeBits(*to)) {
+    last = last ? Polynomial::Multiply(*last, Polynomial(DTypeBits(*from) / DTypeBits(*to))) : std::nullopt;
+  } else if (DTypeBits(*from) < DTypeBits(*to) && DTypeBits(*from) > 0) {
+    last = last ? Polynomial::Divide(*last, Polynomial(DTypeBits(*to) / DTypeBits(*from))) : std::nullopt;
+  }
+  return dims;
+}
+
+SymbolicShape OpShapes::Select(const TypedOp& op, const SymbolicShape& shape) {
+  const auto axis = Axis(op, "axis", shape->size(), shape);
+  if (!axis) return std::nullopt;
+  std::vector<SymbolicDim> dims = *shape;
+  const auto size = dims[*axis] ? dims[*axis]->AsConstant() : std::nullopt;
+  const TypedExpr& given = *op.Find("index");
+  const auto index = EvaluateInt(given, variables_);
+  if (size && index && (*index >= *size || *index < -*size)) {
+    sink_.Report(DiagnosticKind::kArgumentValue, given.span, fmt::format("index {} of an axis of size {}", *index, *size))
+        .Note(fmt::format("the shape here is `{}`", ShapeText(shape)))
+        .Emit();
+    return std::nullopt;
+  }
+  dims.erase(dims.begin() + static_cast<std::ptrdiff_t>(*axis));
+  return dims;
+}
+
+SymbolicShape OpShapes::Pad(const TypedOp& op, const SymbolicShape& shape) {
+  const auto axis = Axis(op, "axis", shape->size(), shape);
+  if (!axis) return std::nullopt;
+  std::vector<SymbolicDim> dims = *shape;
+  SymbolicDim& size = dims[*axis];
+  if (const TypedExpr* multiple = op.Find("multiple")) {
+    const auto now = size ? size->AsConstant() : std::nullopt;
+    const auto to = EvaluateInt(*multiple, variables_);
+    const bool known = now && to && *to > 0 && *now <= INT64_MAX - *to;
+    size = known ? SymbolicDim(Polynomial((*now + *to - 1) / *to * *to)) : std::nullopt;
+    return dims;
+  }
+  for (const std::string_view end : {"before", "after"}) {
+    const TypedExpr* given = op.Find(end);
+    if (given == nullptr) continue;
+    const SymbolicDim count = Size(*given);
+    size = size && count ? Polynomial::Add(*size, *count) : std::nullopt;
+  }
+  return dims;
+}
+
+SymbolicShape OpShapes::Repeat(const TypedOp& op, const SymbolicShape& shape) {
+  const auto axis = Axis(op, "axis", shape->size(), shape);
+  if (!axis) return std::nullopt;
+  std::vector<SymbolicDim> dims = *shape;
+  const SymbolicDim times = Size(*op.Find("times"));
+  SymbolicDim& size = dims[*axis];
+  size = size && times ? Polynomial::Multiply(*size, *times) : std::nullopt;
   return dims;
 }
 

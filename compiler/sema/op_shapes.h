@@ -2,9 +2,13 @@
 // where it stands; what only a checkpoint can tell is left to bind.
 #pragma once
 
+#include <map>
+#include <string>
+
 #include "compiler/sema/expr.h"
 #include "compiler/sema/size.h"
 #include "compiler/sema/tensor_list.h"
+#include "runtime/plan/einops.h"
 
 namespace ckmap {
 
@@ -42,7 +46,20 @@ class OpShapes {
   void PermuteProblem(const TypedExpr& where, std::string message, const SymbolicShape& shape);
   SymbolicShape Reshape(const TypedOp& op, const SymbolicShape& shape);
 
+  static SymbolicShape Bitcast(const TypedOp& op, const SymbolicShape& shape);
+  SymbolicShape Select(const TypedOp& op, const SymbolicShape& shape);
+  SymbolicShape Pad(const TypedOp& op, const SymbolicShape& shape);
+  SymbolicShape Repeat(const TypedOp& op, const SymbolicShape& shape);
+
+  // rearrange_shapes.cc
+  SymbolicShape Rearrange(const TypedOp& op, const SymbolicShape& shape);
+  // Sizes of the names in one group of the left side. False: reported.
+  bool RearrangeGroup(const TypedOp& op, const TypedExpr& pattern, const EinopsGroup& group, const SymbolicDim& size,
+                      std::map<std::string, SymbolicDim>& sizes);
+
   // list_shapes.cc
+  TensorList Interleave(const TypedOp& op, const TensorList& list, SymbolicShape shape);
+  TensorList Deinterleave(const TypedOp& op, const TensorList& tensor, std::optional<size_t> axis, const SymbolicDim& size);
   static SymbolicDim SumAlong(const TensorList& list, size_t axis, const SymbolicDim& count);
   void ConcatProblem(const TypedOp& op, const TensorList& a, const TensorList& b, const std::string& why);
   TensorList SplitSizes(const TypedOp& op, const TensorList& tensor, const TypedExpr& sizes, std::optional<size_t> axis,

@@ -105,7 +105,7 @@ void PatternBuilder::CollectCapture(const ast::CapturePart& part, Span span, boo
       known->on_source = true;
       known->span = span;
     }
-    known->capture.gather = known->capture.gather || (binds && part.gather);
+    known->capture.gather = known->capture.gather || ((binds || range_only) && part.gather);
     if (plain || (known->capture.kind == KindOf(part.kind) && known->capture.choices == part.choices &&
                   known->capture.regex == part.regex)) {
       return;

@@ -1,5 +1,6 @@
 #include "compiler/sema/reversible.h"
 
+#include <cmath>
 #include <set>
 
 #include <fmt/format.h>
@@ -55,9 +56,25 @@ class Reverser {
       if (const auto* inner = std::get_if<std::shared_ptr<TypedPipeline>>(&term.kind)) CheckOps(**inner);
     }
     for (const TypedOp& op : pipeline.ops) {
-      if (op.spec == nullptr || op.spec->undone != Inverse::kNever) continue;
-      Put(op.name_span, fmt::format("`{}` cannot be undone: {}", op.spec->name, op.spec->inverse), "write `->`");
+      if (op.spec == nullptr || op.spec->undone == Inverse::kAlways) continue;
+      if (op.spec->undone == Inverse::kSometimes && IsUndone(op)) continue;
+      Put(op.name_span, fmt::format("`{}` {}: {}", op.spec->name,
+                                   op.spec->undone == Inverse::kNever ? "cannot be undone" : "cannot be undone as written", op.spec->inverse), "write `->`");
     }
+  }
+
+  // Operations that can be undone for some arguments only.
+  bool IsUndone(const TypedOp& op) const {
+    if (op.spec->name == "bitcast") return op.Find("from") != nullptr;
+    if (op.spec->name != "scale") return false;
+    const TypedExpr* overflow = op.Find("overflow");
+    const auto factor = EvaluateConstant(*op.Find("factor"), variables_);
+    if (!factor || (overflow != nullptr && overflow->text != "error")) return false;
+    const int64_t* integer = std::get_if<int64_t>(&*factor);
+    const double* number = std::get_if<double>(&*factor);
+    int exponent = 0;  // a power of two is 0.5 times a power of two
+    const double value = integer != nullptr ? static_cast<double>(*integer) : number != nullptr ? *number : 0;
+    return std::fabs(std::frexp(value, &exponent)) == 0.5;
   }
 
   void CollectTarget() {

@@ -23,11 +23,25 @@ enum class Overflow : uint8_t {
   kInf,       // ±infinity (IEEE); counted. Integers have none: not allowed for them
 };
 
-struct CastOp {
+// One step of what elements pass on their way. What each computes exactly: runtime/exec/cast.h and arithmetic.h.
+struct ElementOp {
+  enum class Kind : uint8_t {
+    kCast,
+    kScale,     // times `operand`
+    kAdd,       // plus `operand`
+    kNegate,
+    kByteswap,
+    kBitcast,   // the same bits under another name
+  };
   DType from = DType::kF32;
   DType to = DType::kF32;
   Overflow overflow = Overflow::kError;
+  Kind kind = Kind::kCast;
+  double operand = 0;
+
+  friend bool operator==(const ElementOp&, const ElementOp&) = default;
 };
+using CastOp = ElementOp;  // of kind kCast
 
 struct ComputedNode;  // runtime/bind/computed_node.h
 
@@ -35,8 +49,11 @@ struct ComputedNode;  // runtime/bind/computed_node.h
 // the elementwise chain that its elements pass.
 struct BoundInput {
   size_t source = 0;         // index into the source manifest; without meaning where there is a node
-  std::vector<CastOp> casts = {};  // in order; empty: bits are copied
+  std::vector<ElementOp> casts = {};  // in order; empty: bits are copied
   std::shared_ptr<const ComputedNode> node = nullptr;
+  // Not kAny: the bytes of the source tensor are taken as elements of this dtype, whose size differs; the last axis is
+  // as much longer or shorter, and pieces count these elements.
+  DType view = DType::kAny;
 };
 
 // A tensor that is made of pieces of others.

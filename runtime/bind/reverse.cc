@@ -1,10 +1,13 @@
 #include "runtime/bind/reverse.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "runtime/bind/candidates.h"
+#include "runtime/bind/elementwise_ops.h"
 
 namespace ckmap {
 namespace {
@@ -34,23 +37,32 @@ class TensorReverser {
     result.dtype = info.dtype;
     result.shape = info.shape;
     PieceValue value{info.shape, {}};
+    DType viewed = DType::kAny;  // the right side counts the left side's bytes in elements of this size
     for (const Reader& reader : readers_[left]) {
       const BoundTensor& tensor = forward_.tensors[reader.tensor];
       const Piece& piece = tensor.value.pieces[reader.piece];
       const BoundInput& input = tensor.inputs[static_cast<size_t>(piece.input)];
-      if (!input.casts.empty()) {
-        issue = Problem(info, fmt::format("`{}` was cast from {} to {} on the way there", tensor.name,
-                                          DTypeName(input.casts.front().from), DTypeName(input.casts.back().to)),
+      const auto chain = Undone(input.casts);
+      if (!chain) {
+        const bool cast = std::any_of(input.casts.begin(), input.casts.end(), [](const ElementOp& op) { return op.kind == ElementOp::Kind::kCast; });
+        issue = Problem(info, cast ? fmt::format("`{}` was cast from {} to {} on the way there", tensor.name,
+                                                 DTypeName(input.casts.front().from), DTypeName(input.casts.back().to))
+                                   : fmt::format("`{}` was computed from it with a loss", tensor.name),
                         tensor.rule);
         return false;
       }
+      if (&reader != &readers_[left].front() && input.view != viewed) {
+        issue = Problem(info, "rules take its bytes as elements of different sizes", tensor.rule);
+        return false;
+      }
+      viewed = input.view;
       PieceValue one{tensor.value.shape, {piece}};
       if (RepeatsElements(piece)) {
         issue = Problem(info, fmt::format("`{}` repeats its elements", tensor.name), tensor.rule);
         return false;
       }
       PieceValue back = Invert(one, info.shape);
-      const int32_t index = InputFor(tensor, result);
+      const int32_t index = InputFor(tensor, *chain, result);
       for (Piece& part : back.pieces) {
         part.input = index;
         value.pieces.push_back(std::move(part));
@@ -58,6 +70,7 @@ class TensorReverser {
       result.rule = tensor.rule;
       result.ops = {"reversed"};
     }
+    if (viewed != DType::kAny && !TakeBack(viewed, info, value, result, issue)) return false;
     return Choose(value, info, result, issue);
   }
 
@@ -78,12 +91,49 @@ class TensorReverser {
                        [](const PieceAxis& axis) { return axis.src_stride == 0; });
   }
 
-  // The right-side tensor as an input of the reversed one.
-  int32_t InputFor(const BoundTensor& tensor, BoundTensor& result) const {
-    for (size_t i = 0; i < result.inputs.size(); ++i) {
-      if (result.inputs[i].source == tensor.target) return static_cast<int32_t>(i);
+  // The chain that undoes `chain`; nullopt if it lost something.
+  static std::optional<std::vector<ElementOp>> Undone(const std::vector<ElementOp>& chain) {
+    std::vector<ElementOp> back;
+    for (auto op = chain.rbegin(); op != chain.rend(); ++op) {
+      ElementOp undo = *op;
+      std::swap(undo.from, undo.to);
+      if (op->kind == ElementOp::Kind::kCast || op->kind == ElementOp::Kind::kAdd) return std::nullopt;
+      if (op->kind == ElementOp::Kind::kScale) {
+        if (!IsExactFactor(op->operand) || op->overflow != Overflow::kError) return std::nullopt;
+        undo.operand = 1 / op->operand;
+      }
+      back.push_back(undo);
     }
-    result.inputs.push_back({tensor.target, {}});
+    return back;
+  }
+
+  // The left side had its bytes taken as `viewed`: so has the right side now, the other way round.
+  static bool TakeBack(DType viewed, const TensorInfo& info, PieceValue& value, BoundTensor& result, Issue& issue) {
+    TensorValue tensor;
+    const int64_t from = DTypeSize(info.dtype), to = DTypeSize(viewed);
+    if (value.shape.empty()) return false;
+    value.shape.back() = to < from ? value.shape.back() * (from / to) : value.shape.back() / (to / from);
+    Normalize(value);
+    tensor.value = std::move(value);
+    tensor.dtype = viewed;
+    tensor.inputs = std::move(result.inputs);
+    tensor.name = info.name;
+    Result<TensorValue> back = Bitcast(std::move(tensor), info.dtype);
+    if (!back) {
+      issue = Problem(info, back.error().message(), result.rule);
+      return false;
+    }
+    value = std::move(back->value);
+    result.inputs = std::move(back->inputs);
+    return true;
+  }
+
+  // The right-side tensor as an input of the reversed one.
+  int32_t InputFor(const BoundTensor& tensor, const std::vector<ElementOp>& chain, BoundTensor& result) const {
+    for (size_t i = 0; i < result.inputs.size(); ++i) {
+      if (result.inputs[i].source == tensor.target && result.inputs[i].casts == chain) return static_cast<int32_t>(i);
+    }
+    result.inputs.push_back({tensor.target, chain});
     return static_cast<int32_t>(result.inputs.size() - 1);
   }
 

@@ -8,6 +8,7 @@
 
 #include "runtime/bind/candidates.h"
 #include "runtime/bind/computed_node.h"
+#include "runtime/bind/fill.h"
 
 namespace ckmap {
 namespace {
@@ -24,6 +25,30 @@ bool Matches(const std::vector<CompiledName>& patterns, const std::string& name,
 
 Overflow ParseOverflow(const std::string& text) {
   return text == "saturate" ? Overflow::kSaturate : text == "inf" ? Overflow::kInf : Overflow::kError;
+}
+
+// In how many parts bitcasts cut the elements of each source tensor; 1: in none.
+std::vector<int64_t> PartsOfElements(const BoundPlan& bound) {
+  std::vector<int64_t> parts(bound.source.size(), 1);
+  for (const BoundTensor& tensor : bound.tensors) {
+    ForEachPieced(tensor, [&](const PiecedTensor& part) {
+      for (const BoundInput& input : part.inputs) {
+        if (input.node != nullptr || input.view == DType::kAny) continue;
+        const int64_t ratio = DTypeSize(bound.source[input.source].dtype) / DTypeSize(input.view);
+        parts[input.source] = std::max(parts[input.source], ratio);
+      }
+    });
+  }
+  return parts;
+}
+
+// The same piece where each element is `parts` smaller ones.
+Piece InFinerUnits(Piece piece, int64_t parts) {
+  if (parts == 1) return piece;
+  piece.src_offset *= parts;
+  for (PieceAxis& axis : piece.axes) axis.src_stride *= parts;
+  piece.axes.push_back({parts, 1, 0});
+  return piece;
 }
 
 // Whether pieces of one input read all of a tensor of `count` elements in one run.
@@ -257,6 +282,11 @@ bool TargetCheck::FitDType(const TensorInfo& target, const Claim& claim, TensorV
     if (!policy.cast_from().empty() && policy.cast_from() != "any" && policy.cast_from() != from) continue;
     if (!policy.cast_to().empty() && policy.cast_to() != "any" && policy.cast_to() != to) continue;
     if (!Matches(entry.patterns, target.name, context_.variables)) continue;
+    if (Result<void> fill = CastFill(tensor.fill, tensor.dtype, target.dtype); !fill) {
+      Add("CK1204", target.name, fmt::format("`{}`: {}", target.name, fill.error().message()), {RuleNote(*claim.instance)},
+          "pad with another number");
+      return false;
+    }
     for (BoundInput& input : tensor.inputs) {
       input.casts.push_back({tensor.dtype, target.dtype, ParseOverflow(policy.overflow())});
     }
@@ -356,20 +386,24 @@ void TargetCheck::ReportUnused(size_t source) {
 
 void TargetCheck::CheckUnread() {
   std::vector<bool> whole(bound_.source.size(), false);
-  // Calls visit(source, piece) for all that is read, by computed nodes too.
+  const std::vector<int64_t> parts = PartsOfElements(bound_);
+  // Calls visit(source, piece) for all that is read, by computed nodes too. Pieces count `parts` of the source's elements.
   const auto for_each_read = [&](const auto& visit) {
     for (const BoundTensor& tensor : bound_.tensors) {
       ForEachPieced(tensor, [&](const PiecedTensor& part) {
         for (const Piece& piece : part.value.pieces) {
           if (piece.input == kFillInput) continue;
           const BoundInput& input = part.inputs[static_cast<size_t>(piece.input)];
-          if (input.node == nullptr) visit(input.source, piece);
+          if (input.node != nullptr) continue;
+          const DType dtype = bound_.source[input.source].dtype;
+          const int64_t units = parts[input.source];
+          visit(input.source, InFinerUnits(piece, input.view == DType::kAny ? units : units * DTypeSize(input.view) / DTypeSize(dtype)));
         }
       });
     }
   };
   for_each_read([&](size_t source, const Piece& piece) {
-    if (ReadsAll(piece, NumElements(bound_.source[source].shape).value_or(-1))) whole[source] = true;
+    if (ReadsAll(piece, NumElements(bound_.source[source].shape).value_or(-1) * parts[source])) whole[source] = true;
   });
   std::unordered_map<size_t, std::vector<Piece>> partial;
   for_each_read([&](size_t source, const Piece& piece) {
@@ -379,7 +413,9 @@ void TargetCheck::CheckUnread() {
     const auto found = partial.find(source);
     if (found == partial.end()) continue;
     const TensorInfo& info = bound_.source[source];
-    const std::string unread = DescribeUnread(found->second, info.shape);
+    Shape shape = info.shape;
+    if (parts[source] > 1) shape.back() *= parts[source];
+    const std::string unread = DescribeUnread(found->second, shape);
     if (unread.empty() || Allowed(plan::TargetPolicy::ALLOW_UNUSED, info.name) != nullptr) continue;
     Add("CK1214", info.name, fmt::format("{} of {} are read by no rule", unread, DescribeTensor(info)), {},
         "use them, or: target { allow unused \"…\"; }");

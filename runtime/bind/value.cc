@@ -119,6 +119,11 @@ Result<Value> Function(const std::string& name, const std::vector<Value>& args) 
     }
     return Wrong(fmt::format("`{}` needs a number, not {}", name, FormatValue(args[0])));
   }
+  if (name == "sqrt" && IsNumber(args[0])) {
+    const double number = AsDouble(args[0]);
+    if (!(number >= 0)) return Wrong(fmt::format("sqrt({}) is no number", number));
+    return Value(std::sqrt(number));
+  }
   if (name == "ceil_div" && std::holds_alternative<int64_t>(args[0]) &&
       std::holds_alternative<int64_t>(args[1])) {
     const int64_t a = std::get<int64_t>(args[0]), b = std::get<int64_t>(args[1]);

@@ -31,7 +31,7 @@ void VariantLint::Add(const std::string& where, const std::string& what, const s
 void VariantLint::Look(const BindContext& context, const RuleInstance& instance, const BoundTensor& bound) {
   const bool confirmed = instance.rule != nullptr && !instance.rule->exactly().empty();
   if (confirmed) return;
-  const bool permuted = HasOp(bound.ops, "permute");
+  const bool permuted = HasOp(bound.ops, "permute") || HasOp(bound.ops, "rearrange");
   if (permuted && IsSquare(bound.shape)) Add(bound.rule, "fit without the transpose as well: they are square", bound.name);
   // Frameworks that agree in a tensor's name seldom differ in its axes, so that plain copies by
   // name are left alone.
@@ -42,11 +42,11 @@ void VariantLint::Look(const BindContext& context, const RuleInstance& instance,
   // A fused tensor holds its parts one after another, or a piece of each for every group of heads: the
   // shapes are the same. Whoever reshapes has thought of groups.
   const bool grouped = HasOp(bound.ops, "reshape") || HasOp(bound.ops, "rearrange");
-  if ((HasOp(bound.ops, "split") || HasOp(bound.ops, "unstack")) && EqualResults(context, instance)) {
+  if ((HasOp(bound.ops, "split") || HasOp(bound.ops, "unstack") || HasOp(bound.ops, "deinterleave")) && EqualResults(context, instance)) {
     Add(bound.rule, grouped ? "fit in another order of their equal parts as well, or without the groups"
                             : "fit in another order of their equal parts as well, or cut group by group", bound.name);
   }
-  if ((HasOp(bound.ops, "concat") || HasOp(bound.ops, "stack")) && bound.inputs.size() > 1 &&
+  if ((HasOp(bound.ops, "concat") || HasOp(bound.ops, "stack") || HasOp(bound.ops, "interleave")) && bound.inputs.size() > 1 &&
       bound.inputs[0].node == nullptr && bound.inputs[1].node == nullptr &&
       context.source[bound.inputs[0].source].shape == context.source[bound.inputs[1].source].shape) {
     Add(bound.rule, "fit with their equal parts in another order as well", bound.name);

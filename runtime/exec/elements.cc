@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/exec/arithmetic.h"
 #include "runtime/exec/cast.h"
 
 namespace ckmap {
@@ -73,14 +74,14 @@ void ConvertBlock(const ElementChain& chain, const std::byte* src, std::byte* ds
   if (several) std::fill_n(scratch.touched.begin(), count, uint8_t{0});
   CastCounts sums;
   for (size_t k = 0; k < chain.casts.size(); ++k) {
-    const CastOp& cast = chain.casts[k];
+    const ElementOp& cast = chain.casts[k];
     std::byte* out = dst;
     if (k + 1 < chain.casts.size()) {
       out = src == scratch.back.data() ? scratch.front.data() : scratch.back.data();
     }
     CastCounts one;
-    CastElements(cast, src, out, static_cast<size_t>(count), one,
-                 several ? scratch.touched.data() : nullptr);
+    const auto apply = cast.kind == ElementOp::Kind::kCast ? CastElements : ComputeElements;
+    apply(cast, src, out, static_cast<size_t>(count), one, several ? scratch.touched.data() : nullptr);
     sums.overflowed += one.overflowed;
     sums.changed += one.changed;
     const int64_t where = index + one.first_overflow;
@@ -97,9 +98,36 @@ void ConvertBlock(const ElementChain& chain, const std::byte* src, std::byte* ds
                             : sums.changed;
 }
 
+std::string Spell(const ElementOp& op) {
+  switch (op.kind) {
+    case ElementOp::Kind::kScale: return fmt::format("scale({})", op.operand);
+    case ElementOp::Kind::kAdd: return fmt::format("add({})", op.operand);
+    case ElementOp::Kind::kNegate: return "neg()";
+    case ElementOp::Kind::kByteswap: return "byteswap()";
+    case ElementOp::Kind::kBitcast: return fmt::format("bitcast({})", DTypeName(op.to));
+    case ElementOp::Kind::kCast: break;
+  }
+  return fmt::format("cast({})", DTypeName(op.to));
+}
+
+Error NotDefined(const ElementOp& op) {
+  return {ErrorCode::kMismatch, fmt::format("{} is not defined for {}{}", Spell(op), DTypeName(op.from),
+                                            op.overflow == Overflow::kInf ? " with overflow=inf" : "")};
+}
+
 }  // namespace
 
-Result<ElementChain> MakeElementChain(DType from, const std::vector<CastOp>& casts, DType to,
+std::string DescribeRefusal(const ElementOp& op, uint64_t bits) {
+  const bool infinite = CanCast({op.from == op.to ? DType::kF64 : op.from, op.to, Overflow::kInf}) && !IsInteger(op.to);
+  const std::string instead = fmt::format("overflow=saturate{} if that is meant", infinite ? " or inf" : "");
+  if (op.kind == ElementOp::Kind::kCast) {
+    return fmt::format("is {}, which {} cannot hold; cast with {}", FormatElement(op.from, bits), DTypeName(op.to), instead);
+  }
+  return fmt::format("is {}, and {} cannot hold exactly what {} makes of it{}", FormatElement(op.from, bits), DTypeName(op.to), Spell(op),
+                     op.kind == ElementOp::Kind::kNegate ? "" : fmt::format("; say {}", instead));
+}
+
+Result<ElementChain> MakeElementChain(DType from, const std::vector<ElementOp>& casts, DType to,
                                       const TensorLayout& layout) {
   ElementChain chain;
   chain.from = from;
@@ -108,9 +136,15 @@ Result<ElementChain> MakeElementChain(DType from, const std::vector<CastOp>& cas
   chain.conjugate = layout.conjugate;
   chain.negative = layout.negative;
   DType now = from;
-  for (const CastOp& cast : casts) {
+  for (const ElementOp& cast : casts) {
     CKMAP_CHECK(cast.from == now);
     now = cast.to;
+    if (cast.kind == ElementOp::Kind::kBitcast) continue;
+    if (cast.kind != ElementOp::Kind::kCast) {
+      if (!CanCompute(cast)) return NotDefined(cast);
+      chain.casts.push_back(cast);
+      continue;
+    }
     if (cast.from == cast.to) continue;
     if (!CanCast(cast)) {
       return Error(ErrorCode::kMismatch,

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "runtime/base/result.h"
@@ -19,21 +20,21 @@ struct ElementChain {
   bool byteswap = false;
   bool conjugate = false;
   bool negative = false;
-  std::vector<CastOp> casts;
+  std::vector<ElementOp> casts;
 
   // Elements are copied as they are.
   bool trivial() const { return !byteswap && !conjugate && !negative && casts.empty(); }
 };
 
-// kMismatch for casts that are not defined.
-Result<ElementChain> MakeElementChain(DType from, const std::vector<CastOp>& casts, DType to,
+// kMismatch for operations that are not defined.
+Result<ElementChain> MakeElementChain(DType from, const std::vector<ElementOp>& casts, DType to,
                                       const TensorLayout& layout);
 
 // The first element (in the order of the target) that a cast with Overflow::kError could not take.
 struct Overflowed {
   int64_t index = -1;  // element of the target tensor; -1: none
   uint64_t bits = 0;   // of the element that `cast` was given
-  CastOp cast;
+  ElementOp cast;
 };
 
 struct ElementCounts {
@@ -41,6 +42,9 @@ struct ElementCounts {
   int64_t changed = 0;
   Overflowed first;
 };
+
+// "is 70000, which f16 cannot hold; …": why `op` refused an element of these bits.
+std::string DescribeRefusal(const ElementOp& op, uint64_t bits);
 
 // Passes `count` dense elements through the chain. `index` is the first one's place in the target
 // tensor. The ranges must not overlap.

@@ -261,6 +261,30 @@ TEST_CASE("casts on the way, lazy bits, foreign byte order") {
   CHECK(result->tensors[2].changed <= 210000);
 }
 
+TEST_CASE("arithmetic on the way, and bytes taken as elements of another size") {
+  TempFolder folder;
+  MadeUp source(folder, true);
+  const size_t f32 = source.Add("f32", DType::kF32, {300, 700});
+  const size_t turned = source.Add("turned", DType::kBF16, {64, 100}, {1, 0});
+  const size_t bytes = source.Add("bytes", DType::kU8, {50, 64});
+  source.Flush();
+  using Kind = ElementOp::Kind;
+  const ElementOp third{DType::kF32, DType::kF32, Overflow::kInf, Kind::kScale, 1.0 / 3};
+  const ElementOp more{DType::kF32, DType::kF32, Overflow::kSaturate, Kind::kAdd, 1e30};
+  const ElementOp down{DType::kF32, DType::kF16, Overflow::kSaturate};
+  const ElementOp minus{DType::kBF16, DType::kBF16, Overflow::kError, Kind::kNegate};
+  const ElementOp name{DType::kBF16, DType::kI16, Overflow::kError, Kind::kBitcast};
+  const ElementOp swap{DType::kI16, DType::kI16, Overflow::kError, Kind::kByteswap};
+  const auto scaled = Bound("scaled", DType::kF32, {300, 700}, {{f32, {third}}}, {Whole({300, 700}, {0, 1})});
+  const auto chain = Bound("chain", DType::kF16, {700, 300}, {{f32, {third, more, down}}}, {Whole({300, 700}, {1, 0})});
+  const auto negative = Bound("negative", DType::kBF16, {100, 64}, {{turned, {minus}}}, {Whole({64, 100}, {1, 0})});
+  const auto swapped = Bound("swapped", DType::kI16, {64, 100}, {{turned, {minus, name, swap}}}, {Whole({64, 100}, {0, 1})});
+  const auto apart = Bound("apart", DType::kU8, {100, 128}, {{turned, {}, nullptr, DType::kU8}},
+                           {{0, 0, 0, {{100, 2, 128}, {64, 200, 2}, {2, 1, 1}}}});
+  const auto joined = Bound("joined", DType::kU32, {16, 50}, {{bytes, {}, nullptr, DType::kU32}}, {Whole({50, 16}, {1, 0})});
+  Check(folder, PlanOf(source, {scaled, chain, negative, swapped, apart, joined}), source);
+}
+
 TEST_CASE("a value that does not fit is named, whatever the number of threads") {
   TempFolder folder;
   MadeUp source(folder, true);

@@ -180,14 +180,10 @@ Result<void> Gatherer::ReadSource(const LoweredInput& input, int64_t offset,
 Result<ElementCounts> Gatherer::Settle(const Shape& shape) {
   const ElementCounts counts = std::exchange(counts_, {});
   if (counts.first.index < 0) return counts;
-  const CastOp& cast = counts.first.cast;
   return Where(refused_,
                Error(ErrorCode::kMismatch,
-                     fmt::format("element {} is {}, which {} cannot hold; cast with "
-                                 "overflow=saturate{} if that is meant",
-                                 FormatCoordinates(counts.first.index, shape),
-                                 FormatElement(cast.from, counts.first.bits), DTypeName(cast.to),
-                                 CanCast({cast.from, cast.to, Overflow::kInf}) ? " or inf" : "")));
+                     fmt::format("element {} {}", FormatCoordinates(counts.first.index, shape),
+                                 DescribeRefusal(counts.first.cast, counts.first.bits))));
 }
 
 std::string_view Gatherer::target() const { return evaluators_.target(); }

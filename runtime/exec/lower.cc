@@ -178,7 +178,7 @@ Error TooManyParts(std::string_view rule) {
 
 // Where the elements of an input lie: in a storage of the source, or in the row-major result of a node.
 struct Place {
-  const Shape* shape = nullptr;
+  Shape shape;
   DType dtype = DType::kF32;
   TensorLayout layout;
 };
@@ -186,11 +186,35 @@ struct Place {
 Place PlaceOf(const BoundInput& input, const Checkpoint& source) {
   if (input.node == nullptr) {
     const TensorInfo& info = source.manifest()[input.source];
-    return {&info.shape, info.dtype, source.layout(input.source)};
+    return {info.shape, info.dtype, source.layout(input.source)};
   }
-  Place place{&input.node->shape, input.node->dtype, {}};
+  Place place{input.node->shape, input.node->dtype, {}};
   place.layout.strides = RowMajorStrides(input.node->shape);
   for (int64_t& stride : place.layout.strides) stride *= DTypeSize(place.dtype);
+  return place;
+}
+
+// The same bytes as elements of another size, which share or join along the last axis.
+Result<Place> ViewedPlace(const BoundInput& input, const Checkpoint& source) {
+  Place place = PlaceOf(input, source);
+  if (input.view == DType::kAny) return place;
+  CKMAP_CHECK(input.node == nullptr && !place.shape.empty());
+  const int64_t from = DTypeSize(place.dtype), to = DTypeSize(input.view);
+  TensorLayout& layout = place.layout;
+  const bool lazy = layout.byteswap || layout.conjugate || layout.negative;
+  if (lazy || (to > from && layout.strides.back() != from)) {
+    return Error(ErrorCode::kMismatch,
+                 fmt::format("source tensor `{}` is not kept row by row as {}, so that its bytes cannot be taken as {}",
+                             EscapeText(source.manifest()[input.source].name), DTypeName(place.dtype), DTypeName(input.view)));
+  }
+  if (to < from) {
+    place.shape.push_back(from / to);
+    layout.strides.push_back(to);
+  } else {
+    place.shape.back() /= to / from;
+    layout.strides.back() = to;
+  }
+  place.dtype = input.view;
   return place;
 }
 
@@ -271,7 +295,7 @@ void CheckBounds(const LoweredTensor& tensor, const Checkpoint& source) {
 Result<LoweredInput> LowerInput(const BoundInput& input, const PiecedTensor& tensor, const Checkpoint& source,
                                 std::string_view rule) {
   LoweredInput lowered;
-  const Place place = PlaceOf(input, source);
+  CKMAP_ASSIGN_OR_RETURN(const Place place, ViewedPlace(input, source));
   if (input.node == nullptr) {
     const TensorInfo& info = source.manifest()[input.source];
     if (!info.unreadable.empty()) {
@@ -316,8 +340,8 @@ Result<LoweredTensor> LowerTensor(const PiecedTensor& tensor, const Checkpoint& 
     std::vector<Mapper> mappers;
     std::vector<int64_t> offsets;
     for (const BoundInput& input : tensor.inputs) {
-      const Place place = PlaceOf(input, source);
-      mappers.emplace_back(GroupAxes(*place.shape, place.layout));
+      CKMAP_ASSIGN_OR_RETURN(const Place place, ViewedPlace(input, source));
+      mappers.emplace_back(GroupAxes(place.shape, place.layout));
       offsets.push_back(place.layout.offset);
     }
     for (const Piece& piece : tensor.value.pieces) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/exec/arithmetic.h"
 #include "runtime/exec/cast.h"
 
 namespace ckmap {
@@ -22,6 +23,17 @@ Element Load(const Checkpoint& source, size_t tensor, int64_t index) {
   Element element(static_cast<size_t>(DTypeSize(info.dtype)));
   CKMAP_CHECK(source.ReadStorage(layout.storage, offset, element).ok());
   return element;
+}
+
+// The element `index` of a source tensor whose bytes are taken as `view`; kAny: as they are.
+Element LoadView(const Checkpoint& source, size_t tensor, DType view, int64_t index) {
+  if (view == DType::kAny) return Load(source, tensor, index);
+  const int64_t from = DTypeSize(source.manifest()[tensor].dtype), to = DTypeSize(view);
+  Element bytes;
+  for (int64_t at = index * to; at < (index + 1) * to; ++at) {
+    bytes.push_back(Load(source, tensor, at / from)[static_cast<size_t>(at % from)]);
+  }
+  return bytes;
 }
 
 void PutRight(Element& element, DType dtype, const TensorLayout& layout) {
@@ -104,8 +116,8 @@ std::vector<std::byte> ReferenceTensor(const PiecedTensor& tensor, const Checkpo
         const auto bytes = static_cast<ptrdiff_t>(DTypeSize(input.node->dtype));
         element.assign(all.begin() + src * bytes, all.begin() + (src + 1) * bytes);
       } else {
-        element = Load(source, input.source, src);
-        PutRight(element, source.manifest()[input.source].dtype, source.layout(input.source));
+        element = LoadView(source, input.source, input.view, src);
+        if (input.view == DType::kAny) PutRight(element, source.manifest()[input.source].dtype, source.layout(input.source));
       }
       if (input.casts.empty()) {
         std::memcpy(to, element.data(), size);
@@ -113,7 +125,10 @@ std::vector<std::byte> ReferenceTensor(const PiecedTensor& tensor, const Checkpo
       }
       uint64_t bits = 0;
       std::memcpy(&bits, element.data(), element.size());
-      for (const CastOp& cast : input.casts) bits = CastElement(cast, bits).bits;
+      for (const ElementOp& op : input.casts) {
+        if (op.kind == ElementOp::Kind::kCast) bits = CastElement(op, bits).bits;
+        else if (op.kind != ElementOp::Kind::kBitcast) bits = ComputeElement(op, bits).bits;
+      }
       std::memcpy(to, &bits, size);
     }
   }

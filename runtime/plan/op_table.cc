@@ -20,6 +20,7 @@ constexpr FunctionSpec kFunctions[] = {
     {"max", 1, 16, false, "the greatest of its arguments"},
     {"abs", 1, 1, false, "absolute value"},
     {"ceil_div", 2, 2, false, "a / b, rounded up"},
+    {"sqrt", 1, 1, false, "square root, a number"},
 };
 
 }  // namespace
@@ -42,13 +43,14 @@ const OpSpec* FindOp(std::string_view name) {
 
 bool Holds(DTypes set, DType dtype) {
   const bool real = IsFloat(dtype) && DTypeBits(dtype) >= 8 && dtype != DType::kF4;
+  const bool computes = real && dtype != DType::kF8E8M0;  // which has neither sign nor zero
   switch (set) {
     case DTypes::kAny: return true;
-    case DTypes::kNumbers: return real || IsInteger(dtype);
+    case DTypes::kNumbers: return computes || IsInteger(dtype);
     case DTypes::kNumbersBool: return real || IsInteger(dtype) || dtype == DType::kBool;
-    case DTypes::kSigned: return real || (IsInteger(dtype) && DTypeName(dtype).front() == 'i');
+    case DTypes::kSigned: return computes || (IsInteger(dtype) && DTypeName(dtype).front() == 'i');
     case DTypes::kFloats: return real;
-    case DTypes::kWholeBytes: return DTypeBits(dtype) >= 8 && DTypeBits(dtype) % 8 == 0 && dtype != DType::kF4 && dtype != DType::kI4;
+    case DTypes::kWholeBytes: return DTypeBits(dtype) >= 8 && DTypeBits(dtype) % 8 == 0 && !IsComplex(dtype) && dtype != DType::kF4 && dtype != DType::kI4;
   }
   return false;
 }
@@ -60,7 +62,7 @@ std::string_view Describe(DTypes set) {
     case DTypes::kNumbersBool: return "bool, integers, and floats of 8 bits or more";
     case DTypes::kSigned: return "signed integers, and floats of 8 bits or more";
     case DTypes::kFloats: return "floats of 8 bits or more";
-    case DTypes::kWholeBytes: return "all but packed ones";
+    case DTypes::kWholeBytes: return "all but packed and complex ones";
   }
   return "";
 }

@@ -52,7 +52,7 @@ enum class DTypes {
   kNumbersBool, // those and bool
   kSigned,      // signed integers, and floats of 8 bits or more
   kFloats,      // floats of 8 bits or more
-  kWholeBytes,  // all whose elements are whole bytes, and nothing packed
+  kWholeBytes,  // all but packed and complex ones
 };
 bool Holds(DTypes set, DType dtype);
 std::string_view Describe(DTypes set);  // "integers, and floats of 8 bits or more"

@@ -17,6 +17,23 @@ constexpr ArgSpec kSliceArgs[] = {{"axis", ArgType::kInt, true, false, "", ""},
                                   {"begin", ArgType::kInt, false, false, "0", ""},
                                   {"end", ArgType::kInt, false, false, "the axis' size", ""},
                                   {"step", ArgType::kInt, false, false, "1", ""}};
+constexpr ArgSpec kPadArgs[] = {{"axis", ArgType::kInt, true, false, "", ""},
+                                {"before", ArgType::kInt, false, false, "0", ""},
+                                {"after", ArgType::kInt, false, false, "0", ""},
+                                {"multiple", ArgType::kInt, false, false, "", ""},
+                                {"value", ArgType::kNumber, false, false, "0", ""},
+                                {"mode", ArgType::kWord, false, false, "constant", "constant|edge"}};
+constexpr ArgSpec kRepeatArgs[] = {{"axis", ArgType::kInt, true, false, "", ""},
+                                   {"times", ArgType::kInt, true, false, "", ""},
+                                   {"order", ArgType::kWord, true, false, "", "each|whole"}};
+constexpr ArgSpec kSelectArgs[] = {{"axis", ArgType::kInt, true, false, "", ""},
+                                   {"index", ArgType::kInt, true, false, "", ""}};
+constexpr ArgSpec kInterleaveArgs[] = {{"axis", ArgType::kInt, true, false, "", ""},
+                                       {"block", ArgType::kInt, false, false, "1", ""}};
+constexpr ArgSpec kDeinterleaveArgs[] = {{"axis", ArgType::kInt, true, false, "", ""},
+                                         {"parts", ArgType::kInt, false, false, "", ""},
+                                         {"block", ArgType::kInt, false, false, "1", ""}};
+constexpr ArgSpec kRearrangeArgs[] = {{"pattern", ArgType::kText, true, false, "", ""}};
 
 constexpr OpError kTransposeErrors[] = {
     {"CK0318", "one axis is given without the other"},
@@ -40,6 +57,26 @@ constexpr OpError kJoinErrors[] = {
     {"CK1209", "the dtypes differ"}};
 constexpr OpError kSliceErrors[] = {{"CK0402", "the tensor has no such axis"},
                                     {"CK1209", "begin and end do not lie inside the axis, or step is below 1"}};
+constexpr OpError kPadErrors[] = {
+    {"CK0318", "`multiple` stands beside `before` or `after`, `value` beside mode=edge, or none says how much"},
+    {"CK0402", "the tensor has no such axis"},
+    {"CK0412", "a padding below 0, or a multiple below 1"},
+    {"CK1209", "the dtype cannot hold `value`, or one tensor would be padded with two numbers"}};
+constexpr OpError kRepeatErrors[] = {{"CK0402", "the tensor has no such axis"}, {"CK0412", "`times` is below 1"}};
+constexpr OpError kSelectErrors[] = {{"CK0402", "the tensor has no such axis"},
+                                     {"CK0412", "the axis has no such index"}};
+constexpr OpError kInterleaveErrors[] = {
+    {"CK0306", "there is one tensor and no list"},
+    {"CK0402", "the tensors have no such axis"},
+    {"CK0407", "the shapes differ"},
+    {"CK0412", "the axis is not made of whole blocks"},
+    {"CK1209", "the dtypes differ"}};
+constexpr OpError kDeinterleaveErrors[] = {{"CK0402", "the tensor has no such axis"},
+                                           {"CK0408", "the axis is not made of `parts` times whole blocks"},
+                                           {"CK0412", "`parts` or `block` is below 1"}};
+constexpr OpError kRearrangeErrors[] = {
+    {"CK0411", "the notation is wrong: a name twice or on one side only, brackets, an ellipsis on one side, …"},
+    {"CK0413", "the shape does not fit: another number of axes, a size that does not divide, two open sizes"}};
 
 constexpr OpSpec kOps[] = {
     {.name = "transpose",
@@ -124,6 +161,62 @@ constexpr OpSpec kOps[] = {
      .shapes = "[n, a] | slice(axis=0, begin=2, end=5) -> [3, a]",
      .doc = "Keeps the elements begin, begin + step, … before end of an axis. Negative bounds count from the end.",
      .errors = kSliceErrors},
+    {.name = "select",
+     .args = kSelectArgs,
+     .undone = Inverse::kNever,
+     .inverse = "the other elements are lost",
+     .shapes = "[n, a] | select(axis=0, index=2) -> [a]",
+     .doc = "Keeps one index of an axis, and removes the axis. A negative index counts from the end.",
+     .errors = kSelectErrors},
+    {.name = "pad",
+     .args = kPadArgs,
+     .undone = Inverse::kAlways,
+     .inverse = "slice: the padding falls away",
+     .shapes = "[n, a] | pad(axis=0, after=3) -> [n + 3, a]",
+     .doc = "Lengthens an axis by `before` and `after` elements, or behind it to a multiple of `multiple`. They get "
+            "`value`, or with mode=edge what the first and the last index of the axis have.",
+     .errors = kPadErrors},
+    {.name = "repeat",
+     .args = kRepeatArgs,
+     .undone = Inverse::kNever,
+     .inverse = "no proof without reading them that all copies are equal",
+     .shapes = "[a, b] | repeat(axis=0, times=2, order=each) -> [2*a, b]",
+     .doc = "Repeats along an axis. order=each: every index `times` times in a row, r0 r0 r1 r1 (numpy's repeat, torch's "
+            "repeat_interleave). order=whole: all indices, then all again, r0 r1 r0 r1 (numpy's tile, torch's repeat).",
+     .errors = kRepeatErrors},
+    {.name = "flip",
+     .args = kAxisArgs,
+     .undone = Inverse::kAlways,
+     .inverse = "itself",
+     .shapes = "[a, b] | flip(axis=0) -> [a, b]",
+     .doc = "Reverses the order along an axis.",
+     .errors = kAxisErrors},
+    {.name = "interleave",
+     .arity = OpArity::kReduce,
+     .args = kInterleaveArgs,
+     .undone = Inverse::kAlways,
+     .inverse = "deinterleave",
+     .shapes = "[a, b], [a, b] | interleave(axis=0) -> [2*a, b]",
+     .doc = "Joins equal tensors along an axis, `block` indices of each in turn: x0 y0 x1 y1 …, with block=2 x0 x1 y0 y1 ….",
+     .errors = kInterleaveErrors},
+    {.name = "deinterleave",
+     .arity = OpArity::kExpand,
+     .args = kDeinterleaveArgs,
+     .undone = Inverse::kAlways,
+     .inverse = "interleave",
+     .shapes = "[2*a, b] | deinterleave(axis=0) -> [a, b], [a, b]",
+     .doc = "Undoes interleave: deals blocks of `block` indices out to `parts` tensors; without `parts`, to as many as the "
+            "other side of the rule names.",
+     .errors = kDeinterleaveErrors},
+    {.name = "rearrange",
+     .args = kRearrangeArgs,
+     .named_sizes = true,
+     .undone = Inverse::kAlways,
+     .inverse = "the pattern with its sides exchanged",
+     .shapes = "[2*a, b] | rearrange(\"(two a) b -> (a two) b\", two=2) -> [2*a, b]",
+     .doc = "Names the axes and orders, cuts and merges them in one step, in the notation of einops. Sizes that the shape does not "
+            "tell are given by name; `...` stands for all axes that are not named, `1` for an axis of size 1.",
+     .errors = kRearrangeErrors},
 };
 
 }  // namespace

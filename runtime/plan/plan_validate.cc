@@ -152,10 +152,12 @@ Result<void> Validator::Op(const plan::Op& op, const PlanScope& scope) {
         std::find_if(spec->args.begin(), spec->args.end(),
                      [&](const ArgSpec& candidate) { return candidate.name == arg.name(); });
     const std::string where = fmt::format("argument {} of {}", QuoteName(arg.name()), spec->name);
-    if (known == spec->args.end()) return BadPlan(where + ": there is no such argument");
+    if (known == spec->args.end() && !spec->named_sizes) return BadPlan(where + ": there is no such argument");
     if (!given.insert(arg.name()).second) return BadPlan(where + ": given twice");
     if (!arg.has_value()) return BadPlan(where + ": without a value");
-    if (Result<void> result = ArgValue(*known, arg.value(), scope); !result) {
+    static constexpr ArgSpec kNamedSize{"", ArgType::kInt, true, false, "", ""};
+    const ArgSpec& expected = known == spec->args.end() ? kNamedSize : *known;
+    if (Result<void> result = ArgValue(expected, arg.value(), scope); !result) {
       return std::move(result).error().Context(where);
     }
   }

@@ -26,10 +26,13 @@ void WriteTexts(JsonWriter& json, const std::vector<std::string>& texts) {
   json.EndArray();
 }
 
-// The last cast of any input; the others are on the way to it.
-const CastOp* CastOf(const BoundTensor& tensor) {
+// The last operation on the elements of any input that may change values; the others are on the way to it.
+const ElementOp* CastOf(const BoundTensor& tensor) {
   for (const BoundInput& input : tensor.inputs) {
-    if (!input.casts.empty()) return &input.casts.back();
+    for (size_t i = input.casts.size(); i-- > 0;) {
+      const ElementOp::Kind kind = input.casts[i].kind;
+      if (kind == ElementOp::Kind::kCast || kind == ElementOp::Kind::kScale || kind == ElementOp::Kind::kAdd) return &input.casts[i];
+    }
   }
   return nullptr;
 }
@@ -58,7 +61,7 @@ void WriteTarget(JsonWriter& json, const MigrationReport& report, size_t index) 
     json.EndArray();
   }
   const TensorOutcome* outcome = report.outcome ? &report.outcome->tensors[index] : nullptr;
-  if (const CastOp* cast = CastOf(tensor); cast != nullptr) {
+  if (const ElementOp* cast = CastOf(tensor); cast != nullptr) {
     json.Key("cast").BeginObject().Key("to").String(DTypeName(cast->to));
     if (outcome != nullptr) {
       json.Key("overflowed").Int(outcome->overflowed).Key("changed").Int(outcome->changed);
@@ -124,10 +127,10 @@ std::string JoinSources(const std::vector<std::string>& sources) {
 
 std::string HowOf(const BoundTensor& tensor) {
   std::vector<std::string> ops = tensor.ops;
-  const CastOp* cast = CastOf(tensor);
+  const ElementOp* cast = CastOf(tensor);
   const bool told = std::any_of(ops.begin(), ops.end(),
                                 [](const std::string& op) { return op.rfind("cast", 0) == 0; });
-  if (cast != nullptr && !told) ops.push_back(fmt::format("cast({})", DTypeName(cast->to)));
+  if (cast != nullptr && cast->kind == ElementOp::Kind::kCast && !told) ops.push_back(fmt::format("cast({})", DTypeName(cast->to)));
   return EscapeText(fmt::format("{}", fmt::join(ops, " | ")));
 }
 

@@ -77,7 +77,52 @@ std::optional<uint64_t> Bits(double value, DType dtype) {
   }
 }
 
+double FromSmallFloat(uint64_t bits, int exponent_bits, int mantissa_bits, bool has_infinity) {
+  const uint64_t mantissa = bits & ((uint64_t{1} << mantissa_bits) - 1);
+  const auto exponent = static_cast<int>(bits >> mantissa_bits & ((uint64_t{1} << exponent_bits) - 1));
+  const bool negative = (bits >> (exponent_bits + mantissa_bits) & 1) != 0;
+  const int top = (1 << exponent_bits) - 1, bias = (1 << (exponent_bits - 1)) - 1;
+  double value = 0;
+  if (has_infinity ? exponent == top : exponent == top && mantissa == (uint64_t{1} << mantissa_bits) - 1) {
+    value = has_infinity && mantissa == 0 ? std::numeric_limits<double>::infinity() : std::numeric_limits<double>::quiet_NaN();
+  } else if (exponent == 0) {
+    value = std::ldexp(static_cast<double>(mantissa), 1 - bias - mantissa_bits);
+  } else {
+    value = std::ldexp(static_cast<double>(mantissa + (uint64_t{1} << mantissa_bits)), exponent - bias - mantissa_bits);
+  }
+  return negative ? -value : value;
+}
+
+template <typename Int>
+std::optional<double> FromInteger(uint64_t bits) {
+  const auto number = static_cast<double>(static_cast<Int>(bits));
+  return std::fabs(number) < 0x1p53 ? std::optional(number) : std::nullopt;
+}
+
 }  // namespace
+
+std::optional<double> ScalarValue(std::span<const std::byte> bytes, DType dtype) {
+  uint64_t bits = 0;
+  for (size_t i = 0; i < bytes.size() && i < 8; ++i) bits |= static_cast<uint64_t>(bytes[i]) << (8 * i);
+  switch (dtype) {
+    case DType::kBool: return bits != 0 ? 1 : 0;
+    case DType::kI8: return FromInteger<int8_t>(bits);
+    case DType::kU8: return FromInteger<uint8_t>(bits);
+    case DType::kI16: return FromInteger<int16_t>(bits);
+    case DType::kU16: return FromInteger<uint16_t>(bits);
+    case DType::kI32: return FromInteger<int32_t>(bits);
+    case DType::kU32: return FromInteger<uint32_t>(bits);
+    case DType::kI64: return FromInteger<int64_t>(bits);
+    case DType::kU64: return FromInteger<uint64_t>(bits);
+    case DType::kF16: return FromSmallFloat(bits, 5, 10, true);
+    case DType::kBF16: return FromSmallFloat(bits, 8, 7, true);
+    case DType::kF8E4M3: return FromSmallFloat(bits, 4, 3, false);
+    case DType::kF8E5M2: return FromSmallFloat(bits, 5, 2, true);
+    case DType::kF32: return std::bit_cast<float>(static_cast<uint32_t>(bits));
+    case DType::kF64: return std::bit_cast<double>(bits);
+    default: return std::nullopt;
+  }
+}
 
 std::optional<std::vector<std::byte>> ScalarBytes(double value, DType dtype) {
   if (DTypeBits(dtype) == 0 || DTypeBits(dtype) % 8 != 0) return std::nullopt;

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "runtime/tensor/dtype.h"
@@ -12,5 +13,9 @@ namespace ckmap {
 // nullopt where the dtype cannot hold the value: an integer out of range or not whole, a finite number
 // beyond a float's range, and dtypes without numbers (i4, below a byte).
 std::optional<std::vector<std::byte>> ScalarBytes(double value, DType dtype);
+
+// The number that the bytes of one element hold. nullopt where ScalarBytes would give none, and for 64-bit
+// integers that a double cannot hold.
+std::optional<double> ScalarValue(std::span<const std::byte> bytes, DType dtype);
 
 }  // namespace ckmap

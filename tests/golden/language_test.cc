@@ -9,6 +9,7 @@
 
 #include "compiler/compiler.h"
 #include "compiler/diag/render_text.h"
+#include "runtime/plan/op_doc.h"
 #include "runtime/plan/op_table.h"
 #include "tests/support/golden.h"
 
@@ -59,6 +60,22 @@ TEST_CASE("every block of the language reference does what it says") {
     }
   }
   CHECK(checked > 15);
+}
+
+// The reference's part on operations is written from the table that the compiler reads.
+TEST_CASE("the language reference says of operations what the table says") {
+  constexpr std::string_view kBegin = "written by the test `golden`. -->\n", kEnd = "<!-- end of the operations -->";
+  std::string text = ReadText(kLanguage);
+  const size_t begin = text.find(kBegin), end = text.find(kEnd);
+  REQUIRE(begin != std::string::npos);
+  REQUIRE(end != std::string::npos);
+  const size_t from = begin + kBegin.size();
+  const std::string expected = OperationsMarkdown() + "\n";
+  if (Updating() && text.substr(from, end - from) != expected) {
+    WriteText(kLanguage, text.replace(from, end - from, expected));
+  } else {
+    CHECK(text.substr(from, end - from) == expected);
+  }
 }
 
 TEST_CASE("every operation and function is in the language reference") {

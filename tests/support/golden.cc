@@ -16,6 +16,16 @@
 #include "tests/support/temp_folder.h"
 
 namespace ckmap::testing {
+
+bool Updating() {
+  const char* update = std::getenv("CKMAP_UPDATE_GOLDEN");
+  return update != nullptr && std::string_view(update) == "1";
+}
+
+void WriteText(const std::string& path, std::string_view text) {
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+  std::ofstream(path, std::ios::binary) << text;
+}
 namespace {
 
 namespace fs = std::filesystem;
@@ -87,16 +97,6 @@ std::string PrintCase(const GoldenCase& golden_case) {
     }
   }
   return out;
-}
-
-bool Updating() {
-  const char* update = std::getenv("CKMAP_UPDATE_GOLDEN");
-  return update != nullptr && std::string_view(update) == "1";
-}
-
-void WriteText(const fs::path& path, std::string_view text) {
-  fs::create_directories(path.parent_path());
-  std::ofstream(path, std::ios::binary) << text;
 }
 
 struct CommandResult {

@@ -51,6 +51,8 @@ void RunGoldenFolder(const std::string& folder, const std::function<void(GoldenC
 // All files of tests/golden/FOLDER with the ending, sorted; full paths.
 std::vector<std::string> GoldenFiles(const std::string& folder, const std::string& ending);
 std::string ReadText(const std::string& path);
+void WriteText(const std::string& path, std::string_view text);
+bool Updating();  // CKMAP_UPDATE_GOLDEN=1
 
 // Runs the `command` sections of a case by `sh` in a new folder that holds its files, with the build's
 // bin/ first in PATH, and sets `output` (stdout and stderr as they come) and `exit` (if not 0) after each.

@@ -1,0 +1,49 @@
+// Sizes as they are written: products and quotients of names, so that what a reshape leaves open can be said in
+// the text of a rule (`heads * head_dim / kv_heads`).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "compiler/syntax/ast.h"
+
+namespace ckmap {
+
+class Size {
+ public:
+  Size() = default;  // 1
+  static Size Number(int64_t value);
+  static Size Name(std::string name);
+  static Size Unknown();
+  // Of an expression; `text` is how an operand that is no product is written.
+  static Size Of(const ast::Expr& expr, const std::string& text);
+  static Size Sum(const std::vector<Size>& sizes);
+
+  bool known() const { return known_; }
+  bool simple() const;  // a number or one name
+  std::optional<int64_t> number() const;
+  const std::vector<std::string>& names() const { return up_; }
+  Size operator*(const Size& other) const;
+  Size operator/(const Size& other) const;
+  friend bool operator==(const Size&, const Size&) = default;
+
+  std::string Text() const;
+  // With words of it replaced.
+  std::string Text(const std::map<std::string, std::string>& words) const;
+  // Whether a name (or an operand that mentions it) stands in it.
+  bool Mentions(const std::string& name) const;
+
+ private:
+  void Cancel();
+
+  bool known_ = true;
+  int64_t over_ = 1, under_ = 1;
+  std::vector<std::string> up_, down_;  // sorted
+};
+
+using Sizes = std::optional<std::vector<Size>>;  // nullopt: not even how many
+
+}  // namespace ckmap

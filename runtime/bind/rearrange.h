@@ -1,0 +1,10 @@
+// The operation `rearrange`; its notation is read by runtime/plan/einops.h.
+#pragma once
+
+#include "runtime/bind/op_call.h"
+
+namespace ckmap {
+
+Result<TensorValue> OpRearrange(TensorValue tensor, const OpCall& call, std::string& text);
+
+}  // namespace ckmap
