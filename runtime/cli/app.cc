@@ -290,6 +290,8 @@ void Program::AddApply() {
   command.add_option("--max-shard-size", common_.max_shard_size,
                      "split the output into files of at most this size, such as 5GB");
   command.add_flag("--no-fsync", common_.no_fsync, "do not wait until the output is on the disk");
+  command.add_flag("--digest", apply_.digest,
+                   "put the SHA-256 of each tensor into the receipt that the output carries (reads it once more)");
   command.add_flag("--crc", apply_.crc, "add the checksum that MindSpore's crc_check reads");
   command.add_option("--encrypt", apply_.encrypt, "encrypt the .ckpt as MindSpore does")
       ->check(CLI::IsMember({"aes-gcm", "aes-cbc", "sm4-cbc"}));
@@ -331,15 +333,11 @@ void Program::AddDiff() {
 }
 
 void Program::AddVerify() {
-  CLI::App& command = Add("verify", "Checks an output against the report of the run that wrote it.",
-                          [this](const Console& console) {
-                            return Shut(RunVerify, verify_, console);
-                          });
+  CLI::App& command = Add("verify", "Checks an output against the receipt that it carries, or the report of its run.",
+                          [this](const Console& console) { return Shut(RunVerify, verify_, console); });
   command.add_option("OUT", verify_.output, "the checkpoint that was written")->required();
-  command
-      .add_option("--report", verify_.report,
-                  "the JSON report that `apply --report FILE.json` wrote")
-      ->required();
+  command.add_option("--report", verify_.report, "the JSON report that `apply --report FILE.json` wrote");
+  command.add_option("--source", verify_.source, "the checkpoint that it was made from: what was copied is compared with it");
   AddSource(command, verify_.open);
   AddCommon(command, common_);
 }

@@ -49,6 +49,7 @@ struct MigrateArgs {
   std::string encrypt;  // aes-gcm, aes-cbc, sm4-cbc; empty: no
   KeyArgs output_key;   // empty: the source's
   bool old_scalars = false;
+  bool digest = false;  // in the receipt
 };
 int RunPlan(const MigrateArgs& args, const Console& console);
 int RunApply(const MigrateArgs& args, const Console& console);
@@ -75,7 +76,8 @@ int RunDiff(const DiffArgs& args, const Console& console);
 
 struct VerifyArgs {
   std::string output;
-  std::string report;  // the JSON report of the `apply` that wrote it
+  std::string report;  // the JSON report of the `apply` that wrote it; empty: the receipt in the output
+  std::string source;  // empty: it is not compared
   SourceArgs open;
   DataFormat format = DataFormat::kText;
 };

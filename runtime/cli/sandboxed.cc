@@ -56,7 +56,7 @@ CommandPaths PathsOf(const LoadCheckArgs& args) { return {{args.source, args.tar
 
 CommandPaths PathsOf(const DiffArgs& args) { return {{args.a, args.b}, HelpersOf(args.open), {}}; }
 
-CommandPaths PathsOf(const VerifyArgs& args) { return {{args.output}, HelpersOf(args.open, {args.report}), {}}; }
+CommandPaths PathsOf(const VerifyArgs& args) { return {{args.output, args.source}, HelpersOf(args.open, {args.report}), {}}; }
 
 Result<void> EnterSandboxFor(const CommandPaths& paths, SandboxMode mode) {
   if (mode == SandboxMode::kOff) return {};

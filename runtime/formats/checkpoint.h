@@ -15,6 +15,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -23,6 +24,9 @@
 #include "runtime/tensor/manifest.h"
 
 namespace ckmap {
+
+// The entry of a checkpoint's metadata that says how ckmap made it (runtime/report/migration_report.h).
+inline constexpr std::string_view kReceiptKey = "ckmap.receipt";
 
 // Where the elements of a tensor lie in its storage.
 struct TensorLayout {

@@ -63,6 +63,12 @@ class GgufWriter final : public CheckpointWriter {
   const std::string& path(size_t /*tensor*/) const override { return set_.path(file_); }
   int64_t total_bytes() const override { return set_.size(file_); }
 
+  void ReplaceReceipt(std::string receipt) override {
+    const std::string& present = options_.metadata.at(std::string(kReceiptKey));
+    const size_t at = header_.find(present);
+    CKMAP_CHECK(present.size() == receipt.size() && at != std::string::npos);
+    header_.replace(at, receipt.size(), receipt);
+  }
   Result<std::vector<WrittenFile>> Commit() override {
     std::vector<WrittenFile> files = {{set_.path(file_), set_.size(file_)}};
     if (auto written = WriteAt(set_.fd(file_), 0, std::as_bytes(std::span(header_))); !written) {

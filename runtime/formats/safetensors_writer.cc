@@ -158,6 +158,12 @@ class SafetensorsWriter final : public CheckpointWriter {
     return shards_[placements_[tensor].shard].path;
   }
   int64_t total_bytes() const override { return total_bytes_; }
+  void ReplaceReceipt(std::string receipt) override {
+    std::string& present = options_.metadata.at(std::string(kReceiptKey));
+    CKMAP_CHECK(present.size() == receipt.size());
+    present = std::move(receipt);
+    stale_header_ = true;
+  }
   Result<std::vector<WrittenFile>> Commit() override;
 
  private:
@@ -174,6 +180,7 @@ class SafetensorsWriter final : public CheckpointWriter {
   std::vector<Placement> placements_;
   std::vector<Shard> shards_;
   std::string index_path_;  // empty: no index
+  bool stale_header_ = false;
   int64_t total_bytes_ = 0;
   OutputSet set_;
 };
@@ -241,7 +248,9 @@ std::string SafetensorsWriter::Header(const Shard& shard, std::string_view crc) 
     metadata += fmt::format("{}{}:{}", metadata.empty() ? "" : ",", JsonString(key), JsonString(value));
   };
   for (const auto& [key, value] : options_.metadata) {
-    if (!options_.crc || key != "crc_num") add(key, value);
+    if (options_.crc && key == "crc_num") continue;
+    if (key == kReceiptKey && &shard != &shards_.front()) continue;  // it is long: once for the set
+    add(key, value);
   }
   if (options_.crc) add("crc_num", crc);
   for (const size_t i : shard.tensors) {
@@ -368,8 +377,8 @@ Result<std::vector<WrittenFile>> SafetensorsWriter::Commit() {
   for (size_t i = 0; i < set_.file_count(); ++i) files.push_back({set_.path(i), set_.size(i)});
   for (const Shard& shard : shards_) {
     const int fd = set_.fd(shard.file);
-    if (options_.crc) {
-      Result<std::string> crc = CrcNum(shard);
+    if (options_.crc || stale_header_) {
+      Result<std::string> crc = options_.crc ? CrcNum(shard) : std::string();
       if (!crc) return std::move(crc).error().Context(shard.path);
       std::string header = Header(shard, *crc);
       header.resize(static_cast<size_t>(shard.header_bytes), ' ');

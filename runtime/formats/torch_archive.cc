@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::string_view kPickleName = "/data.pkl";
 constexpr int64_t kMaxSmallRecord = 64;  // byteorder
+constexpr int64_t kMaxReceipt = int64_t{64} << 20;
 
 Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
 
@@ -105,6 +106,14 @@ Result<bool> ReadByteOrder(const ZipArchive& archive, const std::string& prefix)
   return order == "big";
 }
 
+// What ckmap says of a file that it wrote. Not of the checkpoint: one that cannot be read is as none.
+void ReadReceipt(const ZipArchive& archive, const std::string& prefix, TorchCheckpoint& checkpoint) {
+  const auto member = archive.Find(prefix + "/extra/" + std::string(kReceiptKey));
+  if (!member) return;
+  Result<std::string> receipt = archive.ReadWhole(*member, kMaxReceipt);
+  if (receipt && IsValidUtf8(*receipt)) checkpoint.AddMetadata(std::string(kReceiptKey), *std::move(receipt));
+}
+
 bool IsScript(const ZipArchive& archive, const std::string& prefix) {
   const std::string code = prefix + "/code/";
   return archive.Find(prefix + "/constants.pkl").has_value() ||
@@ -140,6 +149,7 @@ Result<TorchArchive> ReadTorchArchive(const InputFile& file, int64_t begin, int6
   CKMAP_ASSIGN_OR_RETURN(const ZipArchive* archive, checkpoint.AddArchive(file, begin, length));
   CKMAP_ASSIGN_OR_RETURN(const std::string prefix, FindPrefix(*archive));
   CKMAP_ASSIGN_OR_RETURN(const bool big, ReadByteOrder(*archive, prefix));
+  ReadReceipt(*archive, prefix, checkpoint);
   TorchArchive contents;
   contents.script = IsScript(*archive, prefix);
   const size_t member = *archive->Find(prefix + std::string(kPickleName));

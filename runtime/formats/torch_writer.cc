@@ -135,7 +135,14 @@ Result<std::unique_ptr<CheckpointWriter>> CreateTorch(const std::string& path,
       .tensors = std::move(members),
       .after = {{"archive/version", "3\n"}}};
   std::vector<std::string> warnings;
-  if (!options.metadata.empty()) warnings.emplace_back("torch files have no place for metadata; it is left out");
+  if (options.metadata.size() > options.metadata.count(std::string(kReceiptKey))) {
+    warnings.emplace_back("torch files have no place for metadata; it is left out");
+  }
+  if (const auto receipt = options.metadata.find(std::string(kReceiptKey)); receipt != options.metadata.end()) {
+    // torch reads the records that it knows, and passes over others; `extra/` is for what belongs to nobody else.
+    parts.receipt = "archive/extra/" + std::string(kReceiptKey);
+    parts.after.emplace_back(parts.receipt, receipt->second);
+  }
   return ZipFileWriter::Create(path, std::move(parts), options, std::move(warnings));
 }
 

@@ -34,7 +34,8 @@ struct OutputTensor {
 };
 
 struct WriteOptions {
-  std::map<std::string, std::string> metadata = {};  // safetensors `__metadata__`
+  // safetensors' `__metadata__`, GGUF's key-value pairs; of torch's zip only kReceiptKey, as a record of its own.
+  std::map<std::string, std::string> metadata = {};
   std::map<std::string, std::string> texts = {};     // entries of type str in a .ckpt (MindSpore's append_dict)
   int64_t max_shard_size = 0;                        // bytes; 0: one file
   bool crc = false;                                  // MindSpore's crc_num
@@ -69,6 +70,10 @@ class CheckpointWriter {
 
   // Writes data at a byte offset of a tensor; thread-safe. Same effect as writing the extents.
   Result<void> Write(size_t tensor, int64_t offset, std::span<const std::byte> data);
+
+  // Before Commit: another value, of the same length, for the entry kReceiptKey of the metadata. Formats without
+  // room for metadata pass over it.
+  virtual void ReplaceReceipt(std::string /*receipt*/) {}
 
   // All bytes are written: add checksums, flush, give the files their names. Once only.
   virtual Result<std::vector<WrittenFile>> Commit() = 0;

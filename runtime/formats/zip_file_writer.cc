@@ -7,6 +7,7 @@ Result<std::unique_ptr<CheckpointWriter>> ZipFileWriter::Create(const std::strin
                                                                 std::vector<std::string> warnings) {
   std::unique_ptr<ZipFileWriter> writer(new ZipFileWriter(options));
   writer->warnings_ = std::move(warnings);
+  writer->receipt_ = std::move(parts.receipt);
   for (auto& [name, content] : parts.before) writer->zip_.Add(std::move(name), std::move(content));
   for (ZipTensor& tensor : parts.tensors) {
     writer->bytes_.push_back(tensor.bytes);

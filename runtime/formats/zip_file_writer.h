@@ -28,6 +28,7 @@ class ZipFileWriter final : public CheckpointWriter {
     std::vector<std::pair<std::string, std::string>> before;  // small members: name, content
     std::vector<ZipTensor> tensors;
     std::vector<std::pair<std::string, std::string>> after;
+    std::string receipt = {};  // the small member that ReplaceReceipt changes; empty: none
   };
   static Result<std::unique_ptr<CheckpointWriter>> Create(const std::string& path, Parts parts,
                                                           const WriteOptions& options,
@@ -36,6 +37,9 @@ class ZipFileWriter final : public CheckpointWriter {
   std::vector<FileExtent> extents(size_t tensor) const override;
   const std::string& path(size_t /*tensor*/) const override { return set_.path(file_); }
   int64_t total_bytes() const override { return set_.size(file_); }
+  void ReplaceReceipt(std::string receipt) override {
+    if (!receipt_.empty()) zip_.ReplaceContent(receipt_, std::move(receipt));
+  }
   Result<std::vector<WrittenFile>> Commit() override;
 
  private:
@@ -45,6 +49,7 @@ class ZipFileWriter final : public CheckpointWriter {
   ZipWriter zip_;
   std::vector<size_t> member_of_;  // of each tensor
   std::vector<int64_t> bytes_;  // of each tensor
+  std::string receipt_;
   size_t file_ = 0;
   OutputSet set_;
 };

@@ -80,6 +80,16 @@ int64_t ZipWriter::body_offset(size_t member) const {
   return members_[member].data_offset + static_cast<int64_t>(members_[member].content.size());
 }
 
+void ZipWriter::ReplaceContent(std::string_view name, std::string content) {
+  for (Member& member : members_) {
+    if (member.name != name) continue;
+    CKMAP_CHECK(member.content.size() == content.size());
+    member.content = std::move(content);
+    return;
+  }
+  CKMAP_CHECK(false);
+}
+
 Result<void> ZipWriter::LayOut() {
   int64_t at = 0;
   for (Member& member : members_) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/base/result.h"
@@ -23,6 +24,9 @@ class ZipWriter {
     const auto size = static_cast<int64_t>(content.size());
     return Add(std::move(name), std::move(content), size);
   }
+
+  // Before Finish: other content, of the same length, for the member of this name.
+  void ReplaceContent(std::string_view name, std::string content);
 
   // Decides where everything lies. kLimit beyond 2^62 bytes.
   Result<void> LayOut();

@@ -173,8 +173,9 @@ std::string InspectText(const std::string& path, const Checkpoint& checkpoint,
     constexpr size_t kShown = 200;
     TextTable table({"metadata", "value"});
     for (const auto& [key, value] : checkpoint.metadata()) {
-      table.AddRow({EscapeText(key),
-                    EscapeText(value.size() > kShown ? value.substr(0, kShown) + "…" : value)});
+      std::string shown = value.size() > kShown ? value.substr(0, kShown) + "…" : value;
+      if (key == kReceiptKey) shown = fmt::format("{}, for `ckmap verify`", FormatBytes(static_cast<int64_t>(value.size())));
+      table.AddRow({EscapeText(key), EscapeText(shown)});
     }
     out += "\n" + table.Render();
   }

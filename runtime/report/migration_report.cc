@@ -76,6 +76,27 @@ void WriteTarget(JsonWriter& json, const MigrationReport& report, size_t index) 
   json.EndObject();
 }
 
+// What a receipt keeps of it.
+void WriteReceiptTarget(JsonWriter& json, const BoundPlan& bound, const BoundTensor& tensor, std::string_view sha256) {
+  json.BeginObject();
+  json.Key("name").String(tensor.name);
+  json.Key("dtype").String(DTypeName(tensor.dtype));
+  json.Key("shape");
+  WriteShape(json, tensor.shape);
+  if (!tensor.rule.empty()) json.Key("rule").String(tensor.rule);
+  json.Key("sources");
+  WriteTexts(json, SourcesOf(bound, tensor));
+  if (!tensor.ops.empty()) {
+    json.Key("ops");
+    WriteTexts(json, tensor.ops);
+  }
+  if (const CastOp* cast = CastOf(tensor); cast != nullptr) {
+    json.Key("cast").BeginObject().Key("to").String(DTypeName(cast->to)).EndObject();
+  }
+  if (!sha256.empty()) json.Key("sha256").String(sha256);
+  json.EndObject();
+}
+
 template <typename Items>
 void WriteNamesAndRules(JsonWriter& json, const Items& items) {
   json.BeginArray().OnLines();
@@ -261,6 +282,23 @@ std::string ReportJson(const MigrationReport& report) {
   json.Key("issues");
   WriteIssues(json, report.issues);
   json.EndObject();
+  return std::move(json).Finish();
+}
+
+std::string ReceiptJson(const MigrationReport& report, bool digests) {
+  const std::string unknown(64, '0');
+  const BoundPlan& bound = *report.bound;
+  JsonWriter json;
+  json.BeginObject().Key("plan");
+  WritePlan(json, report);
+  json.Key("targets").BeginArray();
+  for (size_t i = 0; i < bound.tensors.size(); ++i) {
+    const std::string_view sha256 = !digests ? std::string_view()
+                                    : report.outcome ? report.outcome->tensors[i].sha256
+                                                     : unknown;
+    WriteReceiptTarget(json, bound, bound.tensors[i], sha256);
+  }
+  json.EndArray().EndObject();
   return std::move(json).Finish();
 }
 

@@ -43,6 +43,11 @@ struct MigrationReport {
 // by `init` too; "cast" has its counts, and "sha256" stands there, once the migration was applied.
 std::string ReportJson(const MigrationReport& report);
 
+// What an output carries of its report: {"plan": {…}, "targets": […]}, each target with its name, dtype, shape, rule,
+// sources and operations, and with its sha256 if `digests` (as many zeros before the migration was applied, so that the
+// length is known). Says nothing of paths and times: equal conversions give equal bytes.
+std::string ReceiptJson(const MigrationReport& report, bool digests);
+
 struct ReportTextOptions {
   Style style;
   bool all = false;  // do not fold
