@@ -36,7 +36,7 @@ void AddTestOptions(CLI::App& app, TestArgs& tests) {
 
 int Run(CLI::App& app, int argc, char** argv) {
   CompilerArgs args;
-  std::string code, pack, file;
+  std::string pack, file;
   app.set_version_flag("--version", "ckmapc " CKMAP_VERSION);
   app.require_subcommand(0, 1);
   app.add_option("FILE", file, "Rules (.ckmap), or the name of a pack");
@@ -71,8 +71,12 @@ int Run(CLI::App& app, int argc, char** argv) {
   suggest->add_option("--target", target, "The network: a checkpoint or a spec")->required()->type_name("PATH");
   suggest->add_option("-o,--output", args.output, "Where the draft goes; otherwise standard output")->type_name("FILE.ckmap");
   suggest->add_option("-I", args.includes, "Look for packs in this folder too")->type_name("DIR")->allow_extra_args(false);
-  CLI::App* explain = app.add_subcommand("explain", "Say what a code of a message means");
-  explain->add_option("CODE", code, "As CK0301")->required();
+  CLI::App* explain = app.add_subcommand("explain", "Say what a code of a message means, or which rule a tensor comes from");
+  ExplainArgs explained;
+  explain->add_option("WHAT", explained.what, "A code, as CK0301; or a plan (or rules, or a pack) and the name of a tensor")->required()->expected(1, 2);
+  CLI::Option* explain_source = explain->add_option("--source", explained.source, "Names and shapes of the source: any checkpoint, or a spec")->type_name("PATH");
+  explain->add_option("--target", explained.target, "Names and shapes of the target")->type_name("PATH")->needs(explain_source);
+  AddCommon(*explain, args);
   TestArgs tests;
   CLI::App* test = app.add_subcommand("test", "Run the tests of rules");
   test->add_option("FILE", args.files, "Rules, or names of packs")->required();
@@ -102,7 +106,7 @@ int Run(CLI::App& app, int argc, char** argv) {
   if (language_server->parsed()) return lsp::ServeLanguage(STDIN_FILENO, STDOUT_FILENO, PackPath(args.includes));
   if (doc->parsed()) return DocCommand(args, operations);
   if (suggest->parsed()) return SuggestCommand(args, source, target);
-  if (explain->parsed()) return ExplainCommand(code);
+  if (explain->parsed()) return ExplainCommand(args, explained);
   if (list->parsed()) return PackListCommand(args);
   if (show->parsed()) return PackShowCommand(args, pack);
   if (file.empty()) {

@@ -45,7 +45,12 @@ int FormatCommand(const CompilerArgs& args, bool check, bool to_stdout);
 int DocCommand(const CompilerArgs& args, bool ops);
 // A first draft of rules from two files that have names and shapes.
 int SuggestCommand(const CompilerArgs& args, const std::string& source, const std::string& target);
-int ExplainCommand(const std::string& code);
+// `what`: a code, or a plan (or rules, or a pack) and the name of a tensor.
+struct ExplainArgs {
+  std::vector<std::string> what;
+  std::string source, target;  // manifests; empty: none
+};
+int ExplainCommand(const CompilerArgs& args, const ExplainArgs& explain);
 // args.files: rules, or names of packs.
 int TestCommand(const CompilerArgs& args, const TestArgs& tests);
 int PackListCommand(const CompilerArgs& args);

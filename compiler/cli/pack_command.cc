@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "compiler/cli/commands.h"
-#include "compiler/explain/explain.h"
 #include "compiler/sema/loader.h"
 #include "compiler/sema/suggest.h"
 
@@ -17,17 +16,6 @@ std::string Joined(const std::vector<std::string>& words) {
 }
 
 }  // namespace
-
-int ExplainCommand(const std::string& code) {
-  if (const Explanation* explanation = FindExplanation(code)) {
-    fmt::print("{}", RenderExplanation(*explanation));
-    return 0;
-  }
-  std::vector<std::string> known;
-  for (const Explanation& explanation : Explanations()) known.push_back(explanation.code);
-  const std::string nearest = DidYouMean(code, known);
-  return PrintError(Error(ErrorCode::kUsage, fmt::format("there is no code `{}`{}{}", code, nearest.empty() ? "" : "; ", nearest)));
-}
 
 int PackListCommand(const CompilerArgs& args) {
   const LoadOptions options{PackPath(args.includes), {}};

@@ -55,7 +55,7 @@ bool LineText::SpaceBetween(size_t left, size_t right) const {
   if (use_sign) return false;
   const bool tight = tight_assign_ || depth_[right] > 0;
   if (a.Is("=") || b.Is("=")) return !tight;
-  if (b.Is("(")) return a.kind != TokenKind::kWord || (use_path_end_ > 0 && a.Is("with"));
+  if (b.Is("(")) return a.kind != TokenKind::kWord || (a.Is("with") && OneOf(words_[0], {"use", "test"}));
   return true;
 }
 

@@ -108,14 +108,15 @@ class MutationRun {
     const SourceFile& source = sources.file(id);
     const ast::File tree = Parse(source, id, sink);
     uint32_t statement = 0;
-    bool used = false;
+    bool used = false;  // by a case, before any change
     for (const Mutant& mutant : MutantsOf(source, tree)) {
       MutantOutcome outcome;
       outcome.file = file.name;
       outcome.line = source.Locate(mutant.edits[0].span.begin).line;
       outcome.change = mutant.change;
-      const uint32_t line = source.Locate(mutant.statement.begin).line;
-      if (mutant.statement.begin != statement || mutant.removes) used = IsUsed(file, line);
+      if (mutant.statement.begin != statement || mutant.removes) {
+        used = IsUsed(file, source.Locate(mutant.statement.begin).line, source.Locate(mutant.statement.end).line);
+      }
       statement = mutant.statement.begin;
       Judge(file.path, Apply(source, mutant.edits), outcome);
       // Where its removal changes something, the statement is in use.
@@ -125,10 +126,15 @@ class MutationRun {
     }
   }
 
-  // Reports name a file by its pack or as it was given: the last part is the same.
-  bool IsUsed(const SuiteFile& file, uint32_t line) const {
-    const std::string place = fmt::format("{}:{}", fs::path(file.path).filename().string(), line);
-    return std::any_of(used_.begin(), used_.end(), [&](const std::string& rule) { return rule == place || rule.ends_with("/" + place); });
+  // A statement or, of a layer, one of its lines. Reports name a file by its pack or as it was given: the last part is
+  // the same.
+  bool IsUsed(const SuiteFile& file, uint32_t first, uint32_t last) const {
+    const std::string name = fs::path(file.path).filename().string();
+    for (uint32_t line = first; line <= last; ++line) {
+      const std::string place = fmt::format("{}:{}", name, line);
+      if (std::any_of(used_.begin(), used_.end(), [&](const std::string& rule) { return rule == place || rule.ends_with("/" + place); })) return true;
+    }
+    return false;
   }
 
   void Judge(const std::string& path, std::string text, MutantOutcome& outcome) const {

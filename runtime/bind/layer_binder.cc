@@ -38,6 +38,11 @@ class LayerBinder {
     return bindings;
   }
 
+  Result<std::string> WhyNotIn(const plan::Layer& layer, const std::string& module) {
+    IndexSource();
+    return WhyNot(layer, LeavesOf(layer), module);
+  }
+
  private:
   void IndexSource() {
     for (size_t i = 0; i < context_.source.size(); ++i) {
@@ -238,6 +243,11 @@ class LayerBinder {
 
 Result<LayerBindings> BindLayers(const BindContext& context, std::vector<Issue>& issues) {
   return LayerBinder(context, issues).Run();
+}
+
+Result<std::string> WhyLayerDoesNotFit(const BindContext& context, const plan::Layer& layer, const std::string& module) {
+  std::vector<Issue> issues;
+  return LayerBinder(context, issues).WhyNotIn(layer, module);
 }
 
 }  // namespace ckmap

@@ -23,4 +23,7 @@ struct LayerBindings {
 // does not fit, with the reason (CK1222).
 Result<LayerBindings> BindLayers(const BindContext& context, std::vector<Issue>& issues);
 
+// "" if the layer fits the module, else why not.
+Result<std::string> WhyLayerDoesNotFit(const BindContext& context, const plan::Layer& layer, const std::string& module);
+
 }  // namespace ckmap

@@ -299,15 +299,14 @@ Result<std::vector<RuleInstance>> BindRuleInModule(const BindContext& context, c
 }
 
 Result<std::string> WhyRuleDoesNotFit(const BindContext& context, const plan::Rule& rule,
-                                      const NamePrefix& prefix) {
+                                      const NamePrefix& prefix, const Captures& captures) {
   bool any = false, required = false;
-  const Captures none;
-  const ApplicationScope scope(context, prefix, none);
+  const ApplicationScope scope(context, prefix, captures);
   std::string missing;
   ForEachName(rule.source(), [&](const plan::Term& term) {
     required = required || !term.optional();
     for (const std::vector<size_t>& choices : AllChoices(term.pattern())) {
-      const auto name = Instantiate(term.pattern(), choices, scope, none);
+      const auto name = Instantiate(term.pattern(), choices, scope, captures);
       if (!name) continue;
       if (context.source.Find(prefix.source + *name)) {
         any = true;
@@ -319,7 +318,7 @@ Result<std::string> WhyRuleDoesNotFit(const BindContext& context, const plan::Ru
   if (!any && !required) return std::string();
   if (!missing.empty()) return fmt::format("there is no `{}`", missing);
   std::vector<Issue> issues;
-  BuildSource(context, rule, prefix, {}, issues);
+  BuildSource(context, rule, prefix, {captures, {}, {}}, issues);
   return issues.empty() ? std::string() : issues.front().message;
 }
 

@@ -95,7 +95,8 @@ Result<std::vector<RuleInstance>> BindRuleInModule(const BindContext& context, c
 
 // Whether the sources that a rule names are there, in the shapes that it says: "" if so, else why not.
 // A rule all of whose names are optional and absent fits.
-Result<std::string> WhyRuleDoesNotFit(const BindContext& context, const plan::Rule& rule, const NamePrefix& prefix);
+Result<std::string> WhyRuleDoesNotFit(const BindContext& context, const plan::Rule& rule, const NamePrefix& prefix,
+                                      const Captures& captures = {});
 
 // Calls `visit(term)` for each term of a pipeline that is a name, left to right.
 void ForEachName(const plan::Pipeline& pipeline, const std::function<void(const plan::Term&)>& visit);
