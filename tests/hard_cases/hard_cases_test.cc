@@ -201,15 +201,21 @@ const std::set<std::string>& Known(const std::string& name = "") {
   TEST_CASE(#NAME ": computes what numpy computes") { CheckValues({#NAME, REVERSIBLE, {__VA_ARGS__}}); }
 
 HARD_CASE(bert_mindspore, true, "bert.embeddings.position_ids")
+HARD_CASE(conv_layouts, true)
 HARD_CASE(flat_indices, true)
+HARD_CASE(gate_up_interleaved, true)
 HARD_CASE(gpt2_dense, true, "h.0.attn.bias", "h.0.attn.masked_bias", "h.1.attn.bias", "h.1.attn.masked_bias")
 HARD_CASE(gpt2_keras_mha, true)
+HARD_CASE(llama_meta_hf, true, "rope.freqs")
+HARD_CASE(maxtext_query_scale, false)
+HARD_CASE(megatron_gqa, true)
 HARD_CASE(mixtral_fused, true)
 HARD_CASE(qwen2_5_fused, true)
 HARD_CASE(resnet50_mindcv, true, "*.num_batches_tracked")
 HARD_CASE(tied_embeddings, false)
 HARD_CASE(torch_mha, false)
 HARD_CASE(vit_timm_hf, true)
+HARD_CASE(vocabulary_padding, true)
 HARD_CASE(yolo_indices, false)
 
 TEST_CASE("every case of the folder is tested") {
