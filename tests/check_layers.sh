@@ -13,6 +13,9 @@ find runtime compiler -name '*.h' -o -name '*.cc' | grep -v '_test\.cc$' | LC_AL
     split("testing suggest doc lsp", tools)  # what an author uses beside the compiler
     for (i in tools) rank["compiler/" tools[i]] = 110 + i
     rank["compiler/cli"] = 120
+    # <ckmap/runtime.h> and <ckmap/compiler.h>, for other projects
+    rank["runtime/include"] = 50
+    rank["compiler/include"] = 110
   }
   function layer(path, parts, n) {
     n = split(path, parts, "/")
