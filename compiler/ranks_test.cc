@@ -1,6 +1,7 @@
 // The slices of all ranks are the whole, element for element, and a rank reads the elements of its slices alone.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <map>
 #include <random>
 
