@@ -204,9 +204,9 @@ class OverlapChecker {
       return parts;
     };
     const auto left = merge(*a.pattern), right = merge(*b.pattern);
-    if (left.size() != right.size() || left.empty()) return names;
+    if (left.size() != right.size() || left.empty()) return AlignedPrefix(a, b);
     for (size_t i = 0; i < left.size(); ++i) {
-      if (left[i].first != right[i].first || (!left[i].first && left[i].second != right[i].second)) return {};
+      if (left[i].first != right[i].first || (!left[i].first && left[i].second != right[i].second)) return AlignedPrefix(a, b);
       if (left[i].first && !names.emplace(right[i].second, left[i].second).second) return {};
     }
     if (names.size() <= 1 || work_ > kMaxWork) return names;
@@ -214,6 +214,37 @@ class OverlapChecker {
       const Found found = FindTwoReadings(languages_.AutomatonOf(*language), kMaxStates);
       work_ += found.work;
       if (found.answer != Answer::kNo) return {};
+    }
+    return names;
+  }
+
+  // The same for what the two patterns begin with: a segment that a separator ends on both sides is one text, whatever
+  // follows it.
+  CaptureNames AlignedPrefix(const Language& a, const Language& b) const {
+    CaptureNames names;
+    const auto& left = a.pattern->parts;
+    const auto& right = b.pattern->parts;
+    const auto segment = [](const Language& language, const TypedPart& part) {
+      const std::string& name = part.kind == TypedPart::Kind::kCapture ? part.capture.name : part.text;
+      const auto found = std::find_if(language.rule->captures.begin(), language.rule->captures.end(),
+                                      [&](const TypedCapture& capture) { return capture.name == name; });
+      const bool fits = found != language.rule->captures.end() && !found->gather &&
+                        (found->kind == TypedCapture::Kind::kSegment || found->kind == TypedCapture::Kind::kInt);
+      return fits ? name : std::string();
+    };
+    const auto is_name = [](const TypedPart& part) {
+      return part.kind == TypedPart::Kind::kCapture || part.kind == TypedPart::Kind::kReference;
+    };
+    for (size_t i = 0; i + 1 < left.size() && i + 1 < right.size(); ++i) {
+      if (left[i].kind == TypedPart::Kind::kLiteral && right[i].kind == TypedPart::Kind::kLiteral) {
+        if (left[i].text != right[i].text) break;
+        continue;
+      }
+      if (!is_name(left[i]) || !is_name(right[i])) break;
+      const auto ends = [](const TypedPart& part) { return part.kind == TypedPart::Kind::kLiteral && part.text.starts_with("."); };
+      const std::string mine = segment(a, left[i]), other = segment(b, right[i]);
+      if (mine.empty() || other.empty() || !ends(left[i + 1]) || !ends(right[i + 1])) break;
+      if (!names.emplace(other, mine).second) break;
     }
     return names;
   }

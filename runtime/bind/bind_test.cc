@@ -99,7 +99,7 @@ TEST_CASE("a rule with captures splits into the names of the other side") {
   CHECK(k.ops == std::vector<std::string>{"split(axis=0, sizes=[2, 2, 2])", "permute(1, 0)"});
   REQUIRE(result.issues.size() == 2);  // square, and three equal parts
   CHECK(result.issues[0].message ==
-        "test.ckmap:7: `b.0.q` and 5 more fit in another order of their equal parts as well");
+        "test.ckmap:7: `b.0.q` and 5 more fit in another order of their equal parts as well, or cut group by group");
   CHECK(result.issues[1].message ==
         "test.ckmap:7: `b.0.q` and 5 more fit without the transpose as well: they are square");
   REQUIRE(k.value.pieces.size() == 1);

@@ -131,7 +131,7 @@ TEST_CASE("usage") {
   CHECK(fixture.Run(kPlan + "--max-memory many").exit_code == 2);
   CHECK(fixture.Run(kPlan + "--report {}/report.txt").exit_code == 2);
   CHECK(fixture.Run(kApply + "-o {}/out.bin2").exit_code == 2);
-  CHECK(fixture.Run(kApply + "-o {}/out --to gguf").exit_code == 2);
+  CHECK(fixture.Run(kApply + "-o {}/out --to onnx").exit_code == 2);
 }
 
 TEST_CASE("inspect lists names, dtypes and shapes") {
