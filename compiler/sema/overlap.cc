@@ -222,6 +222,7 @@ class OverlapChecker {
   // follows it.
   CaptureNames AlignedPrefix(const Language& a, const Language& b) const {
     CaptureNames names;
+    if (a.rule == nullptr || b.rule == nullptr || rules_.source_separator != "." || rules_.target_separator != ".") return names;
     const auto& left = a.pattern->parts;
     const auto& right = b.pattern->parts;
     const auto segment = [](const Language& language, const TypedPart& part) {
