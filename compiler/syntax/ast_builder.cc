@@ -20,6 +20,7 @@ using P = grammar::CkmapParser;
 using L = grammar::CkmapLexer;
 
 constexpr int64_t kEdition = 1;
+constexpr uint32_t kMaxName = 16 << 10;  // bytes; no framework writes longer names
 
 // Where a statement stands.
 enum class Block { kFile, kWithin, kLayer };
@@ -62,6 +63,14 @@ class Builder {
 
   ast::Pattern Pattern(P::PatternContext* context) {
     ast::Pattern pattern;
+    if (const Span whole = At(context); whole.end - whole.begin > kMaxName) {
+      sink_.Report(DiagnosticKind::kPlanLimit, whole,
+                   fmt::format("a name of {} bytes; {} are the most", whole.end - whole.begin, kMaxName))
+          .Emit();
+      pattern.invalid = true;
+      pattern.span = whole;
+      return pattern;
+    }
     if (context->quoted != nullptr) {
       pattern = ParseQuotedPattern(source_, At(context->quoted), &sink_);
     } else if (context->regex != nullptr) {
@@ -143,6 +152,7 @@ class Builder {
       default: break;
     }
     ast::StringLiteral literal{Unquote(token), nullptr};
+    if (span.end - span.begin > kMaxName) return literal;
     ast::Pattern pattern = ParseQuotedPattern(source_, span, nullptr);
     if (!pattern.invalid) literal.pattern = std::make_unique<ast::Pattern>(std::move(pattern));
     return literal;
