@@ -11,7 +11,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
 seconds=${1:?usage: tests/fuzz/run.sh SECONDS [TARGET…]}
 shift
 data=$root/tests/data
-[ $# -gt 0 ] || set -- $(sed -n 's/.*ckmap_fuzz(\([a-z_]*\) .*/\1/p' "$root"/runtime/*/CMakeLists.txt "$root"/runtime/*/*.cmake)
+[ $# -gt 0 ] || set -- $(find "$root/runtime" "$root/compiler" -name CMakeLists.txt -exec sed -n 's/^ckmap_fuzz(\([a-z0-9_]*\) .*/\1/p' {} +)
 cd "$root" || exit 1
 cmake --preset fuzz >&2 && cmake --build build/fuzz --target "$@" >&2 || exit 1
 
