@@ -412,13 +412,9 @@ std::optional<RuleInstance> Apply(const BindContext& context, const plan::Rule& 
   }
   instance.sources = evaluator.sources();
   instance.ops = std::move(evaluator.ops());
-  if (instance.issues.empty()) {
-    for (const RuleInstance::Write& write : instance.writes) {
-      if (write.target != RuleInstance::kNoTarget) instance.intended.push_back(write.target);
-    }
-  } else {
+  if (!instance.issues.empty()) {
     instance.writes.clear();
-    instance.intended = evaluator.Intended();
+    instance.missed = evaluator.Intended();
   }
   return instance;
 }

@@ -149,15 +149,12 @@ class Binder {
     size_t kept = 0;
     for (RuleInstance& instance : instances_) {
       const int priority = Priority(instance);
-      const auto claimed = [&](const std::vector<int>& claims) {
-        return [&claims, priority](size_t index) { return claims[index] < priority; };
-      };
-      if (std::any_of(instance.sources.begin(), instance.sources.end(), claimed(sources)) ||
-          std::any_of(instance.intended.begin(), instance.intended.end(), claimed(targets))) {
-        continue;
-      }
+      bool overruled = std::any_of(instance.sources.begin(), instance.sources.end(),
+                                   [&](size_t source) { return sources[source] < priority; });
+      instance.ForEachTarget([&](size_t target) { overruled = overruled || targets[target] < priority; });
+      if (overruled) continue;
       for (const size_t source : instance.sources) sources[source] = std::min(sources[source], priority);
-      for (const size_t target : instance.intended) targets[target] = std::min(targets[target], priority);
+      instance.ForEachTarget([&](size_t target) { targets[target] = std::min(targets[target], priority); });
       if (&instances_[kept] != &instance) instances_[kept] = std::move(instance);
       ++kept;
     }
@@ -226,7 +223,6 @@ class Binder {
   RuleInstance WholeCopy(size_t source, size_t target) const {
     RuleInstance instance;
     instance.sources = {source};
-    instance.intended = {target};
     instance.writes.push_back({target, {}, nullptr});
     return instance;
   }
@@ -239,7 +235,9 @@ class Binder {
     });
     if (policy == proto_.policies().end()) return;
     std::set<size_t> written;
-    for (const RuleInstance& instance : instances_) written.insert(instance.intended.begin(), instance.intended.end());
+    for (const RuleInstance& instance : instances_) {
+      instance.ForEachTarget([&](size_t target) { written.insert(target); });
+    }
     std::map<size_t, std::vector<size_t>> by_target;
     std::map<size_t, size_t> fits;  // how many targets a source fits
     for (const size_t source : left_over) {

@@ -20,6 +20,7 @@ class LayerBinder {
   LayerBinder(const BindContext& context, std::vector<Issue>& issues) : context_(context), issues_(issues) {}
 
   Result<LayerBindings> Run() {
+    if (context_.plan.layers().empty()) return LayerBindings{};
     IndexSource();
     for (const plan::Layer& layer : context_.plan.layers()) {
       if (!layer.has_when() && layer.rules().empty() && layer.drops().empty()) continue;

@@ -16,6 +16,37 @@ RE2::Options SetOptions() {
   return options;
 }
 
+constexpr size_t kMaxRuns = 64;
+constexpr size_t kMaxMasks = 16;  // of one number of runs; each costs a look-up for each name
+
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
+size_t CountRuns(std::string_view text) {
+  size_t runs = 0;
+  for (size_t i = 0; i < text.size(); ++i) runs += IsDigit(text[i]) && (i == 0 || !IsDigit(text[i - 1])) ? 1 : 0;
+  return runs;
+}
+
+// The name with a '#' in the place of each run that the mask holds.
+void TakeOutRuns(std::string_view name, uint64_t mask, std::string& out) {
+  out.clear();
+  size_t run = 0;
+  for (size_t i = 0; i < name.size(); ++i) {
+    if (!IsDigit(name[i])) {
+      out += name[i];
+      continue;
+    }
+    size_t end = i;
+    while (end < name.size() && IsDigit(name[end])) ++end;
+    if ((mask >> run++ & 1) != 0) {
+      out += '#';
+    } else {
+      out += name.substr(i, end - i);
+    }
+    i = end - 1;
+  }
+}
+
 }  // namespace
 
 Matcher::Matcher() : set_(std::make_unique<re2::RE2::Set>(SetOptions(), RE2::ANCHOR_BOTH)) {}
@@ -26,10 +57,31 @@ size_t Matcher::Add(const CompiledName& pattern) {
   patterns_.push_back(&pattern);
   if (pattern.literal()) {
     literals_[*pattern.literal()].push_back(id);
-  } else if (set_->Add(pattern.regex(), nullptr) >= 0) {
+  } else if (!AddByRuns(pattern, id) && set_->Add(pattern.regex(), nullptr) >= 0) {
     set_ids_.push_back(id);
   }
   return id;
+}
+
+bool Matcher::AddByRuns(const CompiledName& pattern, size_t id) {
+  if (pattern.around_digits().empty()) return false;
+  std::string text = pattern.around_digits().front();
+  uint64_t mask = 0;
+  size_t runs = CountRuns(text);
+  for (size_t i = 1; i < pattern.around_digits().size(); ++i) {
+    if (runs >= kMaxRuns) return false;
+    mask |= uint64_t{1} << runs;
+    text += '#' + pattern.around_digits()[i];
+    runs += 1 + CountRuns(pattern.around_digits()[i]);
+  }
+  if (runs > kMaxRuns) return false;
+  std::vector<uint64_t>& masks = masks_[runs];
+  if (std::find(masks.begin(), masks.end(), mask) == masks.end()) {
+    if (masks.size() == kMaxMasks) return false;
+    masks.push_back(mask);
+  }
+  without_runs_[text].push_back(id);
+  return true;
 }
 
 void Matcher::Compile() {
@@ -39,7 +91,20 @@ void Matcher::Compile() {
 std::vector<size_t> Matcher::Candidates(std::string_view name) const {
   std::vector<size_t> ids;
   if (const auto found = literals_.find(name); found != literals_.end()) ids = found->second;
-  if (set_ids_.empty()) return ids;
+  if (const auto masks = masks_.find(CountRuns(name)); masks != masks_.end()) {
+    std::string text;
+    for (const uint64_t mask : masks->second) {
+      TakeOutRuns(name, mask, text);
+      const auto found = without_runs_.find(text);
+      if (found != without_runs_.end()) ids.insert(ids.end(), found->second.begin(), found->second.end());
+    }
+  }
+  if (!set_ids_.empty()) AddFromSet(name, ids);
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+void Matcher::AddFromSet(std::string_view name, std::vector<size_t>& ids) const {
   std::vector<int> hits;
   RE2::Set::ErrorInfo error{};
   const bool matched =
@@ -49,8 +114,6 @@ std::vector<size_t> Matcher::Candidates(std::string_view name) const {
   } else {
     for (const int hit : hits) ids.push_back(set_ids_[static_cast<size_t>(hit)]);
   }
-  std::sort(ids.begin(), ids.end());
-  return ids;
 }
 
 }  // namespace ckmap

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -35,8 +36,18 @@ class Matcher {
     using is_transparent = void;
     size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
   };
-  std::unordered_map<std::string, std::vector<size_t>, Hash, std::equal_to<>> literals_;
-  std::unique_ptr<re2::RE2::Set> set_;
+  using Ids = std::unordered_map<std::string, std::vector<size_t>, Hash, std::equal_to<>>;
+
+  bool AddByRuns(const CompiledName& pattern, size_t id);
+  void AddFromSet(std::string_view name, std::vector<size_t>& ids) const;
+
+  Ids literals_;
+  // Patterns of literals and runs of digits, which most are, are found by name: with their captured runs taken out, a
+  // pattern and all names that match it are one text. Bit i of a mask: run i is captured. One look-up for each of the
+  // masks that patterns of as many runs have.
+  std::map<size_t, std::vector<uint64_t>> masks_;  // by the number of runs
+  Ids without_runs_;
+  std::unique_ptr<re2::RE2::Set> set_;  // all other patterns
   std::vector<size_t> set_ids_;
   std::vector<const CompiledName*> patterns_;
 };

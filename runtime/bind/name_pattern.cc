@@ -30,6 +30,16 @@ std::string CaptureRegex(const plan::Capture& capture, std::string_view separato
   }
 }
 
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
+// What a capture, or a reference to one, means.
+const plan::Capture& DeclaredCapture(const plan::Part& part, const std::string& name, const CompiledName::Context& context) {
+  static const plan::Capture kSegment;
+  if (part.has_capture()) return part.capture();
+  const auto declared = context.declared.find(name);
+  return declared != context.declared.end() ? *declared->second : kSegment;
+}
+
 RE2::Options QuietOptions() {
   RE2::Options options;
   options.set_log_errors(false);
@@ -101,7 +111,9 @@ Result<CompiledName> CompiledName::Compile(const plan::Pattern& pattern, const C
     }
     return result;
   }
-  std::string text(context.prefix);  // the name, as long as it is literal
+  std::string text(context.prefix);  // the literal since the last group
+  std::vector<std::string> literals;
+  bool only_digits = true;
   result.regex_ = RE2::QuoteMeta(text);
   bool literal = true;
   size_t groups = 0;
@@ -125,18 +137,25 @@ Result<CompiledName> CompiledName::Compile(const plan::Pattern& pattern, const C
       continue;
     }
     literal = false;
+    literals.push_back(std::move(text));
+    text.clear();
     if (part.has_expr()) {
       result.regex_ += "([0-9]+)";
       result.checks_.push_back({++groups, "", &part.expr()});
       continue;
     }
-    CKMAP_ASSIGN_OR_RETURN(const size_t inner, result.AddGroup(part, name, groups + 1, context));
+    const plan::Capture& capture = DeclaredCapture(part, name, context);
+    only_digits = only_digits && capture.kind() == plan::Capture::INT;
+    CKMAP_ASSIGN_OR_RETURN(const size_t inner, result.AddGroup(capture, name, groups + 1, context));
     groups += 1 + inner;
   }
   if (literal) {
     result.literal_ = std::move(text);
     return result;
   }
+  literals.push_back(std::move(text));
+  if (only_digits) result.FindDigits(std::move(literals));
+  if (!result.around_digits_.empty()) return result;
   CKMAP_RETURN_IF_ERROR(result.CompileRegex());
   return result;
 }
@@ -147,18 +166,28 @@ Result<void> CompiledName::CompileRegex() {
   return Error(ErrorCode::kMalformed, fmt::format("`{}`: {}", pattern_->text(), compiled_->error()));
 }
 
+// A run of digits that another digit or group adjoins could be cut in several ways: that is left to RE2.
+void CompiledName::FindDigits(std::vector<std::string> literals) {
+  for (size_t i = 0; i < literals.size(); ++i) {
+    const std::string& literal = literals[i];
+    if (i > 0 && i + 1 < literals.size() && literal.empty()) return;
+    if (literal.empty()) continue;
+    if ((i > 0 && IsDigit(literal.front())) || (i + 1 < literals.size() && IsDigit(literal.back()))) return;
+  }
+  around_digits_ = std::move(literals);
+}
+
 // Adds the group of one capture; gives the number of groups that a regular expression of the user has inside.
-Result<size_t> CompiledName::AddGroup(const plan::Part& part, const std::string& name, size_t group,
+Result<size_t> CompiledName::AddGroup(const plan::Capture& capture, const std::string& name, size_t group,
                                      const Context& context) {
-  const auto declared = context.declared.find(name);
-  const plan::Capture plain;
-  const plan::Capture& capture = part.has_capture()                  ? part.capture()
-                                 : declared != context.declared.end() ? *declared->second
-                                                                      : plain;
   const std::string inner = CaptureRegex(capture, context.separator);
-  const RE2 probe(inner, QuietOptions());
-  if (!probe.ok()) {
-    return Error(ErrorCode::kMalformed, fmt::format("`{}`: {}", pattern_->text(), probe.error()));
+  int inside = 0;
+  if (capture.kind() == plan::Capture::REGEX) {
+    const RE2 probe(inner, QuietOptions());
+    if (!probe.ok()) {
+      return Error(ErrorCode::kMalformed, fmt::format("`{}`: {}", pattern_->text(), probe.error()));
+    }
+    inside = probe.NumberOfCapturingGroups();
   }
   regex_ += "(" + inner + ")";
   if (std::find(groups_.begin(), groups_.end(), name) != groups_.end()) {
@@ -167,22 +196,39 @@ Result<size_t> CompiledName::AddGroup(const plan::Part& part, const std::string&
     groups_.push_back(name);
     group_index_.push_back(group);
   }
-  return static_cast<size_t>(probe.NumberOfCapturingGroups());
+  return static_cast<size_t>(inside);
+}
+
+// The texts of the groups of a name that matches; [0] is unused.
+bool CompiledName::MatchGroups(std::string_view name, std::vector<std::string_view>& groups) const {
+  if (compiled_) {
+    const int count = compiled_->NumberOfCapturingGroups() + 1;
+    std::vector<re2::StringPiece> pieces(static_cast<size_t>(count));
+    const re2::StringPiece text(name.data(), name.size());
+    if (!compiled_->Match(text, 0, text.size(), RE2::ANCHOR_BOTH, pieces.data(), count)) return false;
+    for (const re2::StringPiece& piece : pieces) groups.emplace_back(piece.data(), piece.size());
+    return true;
+  }
+  groups.emplace_back();
+  for (size_t i = 0; i + 1 < around_digits_.size(); ++i) {
+    if (!name.starts_with(around_digits_[i])) return false;
+    name.remove_prefix(around_digits_[i].size());
+    const size_t digits = static_cast<size_t>(std::find_if_not(name.begin(), name.end(), IsDigit) - name.begin());
+    if (digits == 0) return false;
+    groups.push_back(name.substr(0, digits));
+    name.remove_prefix(digits);
+  }
+  return name == around_digits_.back();
 }
 
 bool CompiledName::Match(std::string_view name, const Scope& scope, Captures& captures) const {
   if (literal_) return name == *literal_;
-  const int count = compiled_->NumberOfCapturingGroups() + 1;
-  std::vector<re2::StringPiece> groups(static_cast<size_t>(count));
-  const re2::StringPiece text(name.data(), name.size());
-  if (!compiled_->Match(text, 0, text.size(), RE2::ANCHOR_BOTH, groups.data(), count)) return false;
-  for (size_t i = 0; i < groups_.size(); ++i) {
-    const re2::StringPiece& group = groups[group_index_[i]];
-    captures[groups_[i]].assign(group.data(), group.size());
-  }
+  std::vector<std::string_view> groups;
+  groups.reserve(checks_.size() + groups_.size() + 1);
+  if (!MatchGroups(name, groups)) return false;
+  for (size_t i = 0; i < groups_.size(); ++i) captures[groups_[i]] = groups[group_index_[i]];
   for (const Check& check : checks_) {
-    const re2::StringPiece& group = groups[check.group];
-    const std::string_view found(group.data(), group.size());
+    const std::string_view found = groups[check.group];
     if (check.expr == nullptr) {
       if (captures[check.same_as] != found) return false;
       continue;

@@ -66,6 +66,9 @@ class CompiledName {
   // The one name that the pattern matches, if it has no open capture.
   const std::optional<std::string>& literal() const { return literal_; }
   const std::string& regex() const { return regex_; }
+  // Not empty: the literals before, between and after the groups of a pattern whose groups are all `[0-9]+`, each of
+  // them a whole run of digits in every name that matches.
+  const std::vector<std::string>& around_digits() const { return around_digits_; }
   const std::vector<std::string>& captures() const { return groups_; }  // in group order, each once
 
   // Whether the whole name matches; fills `captures` (adding to what is there).
@@ -78,11 +81,14 @@ class CompiledName {
     const plan::Expr* expr;
   };
   Result<void> CompileRegex();
-  Result<size_t> AddGroup(const plan::Part& part, const std::string& name, size_t group,
+  void FindDigits(std::vector<std::string> literals);
+  bool MatchGroups(std::string_view name, std::vector<std::string_view>& groups) const;
+  Result<size_t> AddGroup(const plan::Capture& capture, const std::string& name, size_t group,
                           const Context& context);
 
   std::optional<std::string> literal_;
   std::string regex_;
+  std::vector<std::string> around_digits_;  // then there is no compiled_
   std::shared_ptr<const re2::RE2> compiled_;
   std::vector<std::string> groups_;       // captures by first appearance
   std::vector<size_t> group_index_;       // regex group of each

@@ -109,7 +109,7 @@ class StoryTeller {
         if (tensor.name == name_) story.entries.push_back(Bare("keeps the network's own value", tensor.rule));
       }
     } else if (index && bound_) {
-      Unbound(story, [&](const RuleInstance& instance) { return std::count(instance.intended.begin(), instance.intended.end(), *index) > 0; });
+      Unbound(story, [&](const RuleInstance& instance) { return instance.Targets(*index); });
     }
     if (!with_manifests_) Patterns(true, story);
     Near(true, story);
@@ -132,7 +132,7 @@ class StoryTeller {
     });
     for (const RuleInstance& instance : instances_) {
       if (instance.rule == nullptr || Place(instance.rule->loc()) != tensor.rule) continue;
-      if (std::count(instance.intended.begin(), instance.intended.end(), tensor.target) == 0) continue;
+      if (!instance.Targets(tensor.target)) continue;
       used_.insert(instance.rule);
       entry.text = instance.rule->text();
       for (const size_t source : instance.sources) {
@@ -273,7 +273,9 @@ class StoryTeller {
       if (why && !why->empty()) return {*why};
     }
     for (const RuleInstance& instance : instances_) {
-      if (instance.rule != &rule || instance.intended.empty()) continue;
+      bool any = false;
+      instance.ForEachTarget([&](size_t) { any = true; });
+      if (instance.rule != &rule || !any) continue;
       return {"another statement of the same tensors goes first: see above"};
     }
     return {"a tensor that it names is absent, or a `where` leaves these captures out"};

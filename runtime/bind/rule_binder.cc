@@ -10,6 +10,7 @@
 
 #include "runtime/base/parallel.h"
 #include "runtime/bind/application.h"
+#include "runtime/bind/repeated_application.h"
 
 namespace ckmap {
 namespace {
@@ -142,6 +143,7 @@ void MatchRange(const BindContext& context, const std::vector<Slot>& slots, cons
                 const Matcher& matcher, size_t begin, size_t end, MatchedNames& out) {
   const NamePrefix no_prefix;
   const ApplicationScope scope(context, no_prefix, kNoCaptures);
+  std::vector<std::optional<RepeatedApplication>> repeated(static_cast<size_t>(context.plan.rules_size()));
   for (size_t tensor = begin; tensor < end; ++tensor) {
     const std::string& name = context.source[tensor].name;
     for (const size_t id : matcher.Candidates(name)) {
@@ -153,8 +155,9 @@ void MatchRange(const BindContext& context, const std::vector<Slot>& slots, cons
         out.matches.push_back({id, tensor, std::move(captures)});
         continue;
       }
-      const plan::Rule& rule = context.plan.rules(static_cast<int>(slot.rule));
-      auto instance = Apply(context, rule, no_prefix, {std::move(captures), {}, tensor});
+      auto& application = repeated[slot.rule];
+      if (!application) application.emplace(context.plan.rules(static_cast<int>(slot.rule)));
+      auto instance = application->Apply(context, std::move(captures), tensor);
       if (instance) out.instances.push_back(*std::move(instance));
     }
   }
@@ -249,7 +252,11 @@ Result<std::vector<RuleInstance>> BindRules(const BindContext& context, std::vec
   std::vector<RuleInstance> instances;
   const ApplicationScope scope(context, no_prefix, kNoCaptures);
   std::vector<Applications> applications(static_cast<size_t>(rules.size()));
-  for (MatchedNames& part : MatchNames(context, slots, matcher)) {
+  std::vector<MatchedNames> parts = MatchNames(context, slots, matcher);
+  size_t count = 0;
+  for (const MatchedNames& part : parts) count += part.instances.size();
+  instances.reserve(count);
+  for (MatchedNames& part : parts) {
     std::move(part.instances.begin(), part.instances.end(), std::back_inserter(instances));
     for (const MatchedNames::Match& match : part.matches) {
       const Slot& slot = slots[match.slot];

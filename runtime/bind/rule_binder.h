@@ -52,7 +52,21 @@ struct RuleInstance {
   std::vector<Write> writes;
   std::vector<std::string> ops;
   std::vector<Issue> issues;    // why it could not be applied; writes is empty then
-  std::vector<size_t> intended; // targets that it would have written, as far as they are known
+  std::vector<size_t> missed;   // then: targets that it would have written, as far as they are known
+
+  // Calls `visit` with the index of each target that it writes or would have written.
+  template <typename Visit>
+  void ForEachTarget(Visit visit) const {
+    for (const Write& write : writes) {
+      if (write.target != kNoTarget) visit(write.target);
+    }
+    for (const size_t target : missed) visit(target);
+  }
+  bool Targets(size_t target) const {
+    bool found = false;
+    ForEachTarget([&](size_t other) { found = found || other == target; });
+    return found;
+  }
 };
 
 // What `write` of `instance` gives its target.

@@ -123,7 +123,7 @@ void TargetCheck::CollectClaims(std::vector<RuleInstance>& instances) {
   for (RuleInstance& instance : instances) {
     for (const Issue& issue : instance.issues) issues_.push_back(issue);
     if (!instance.issues.empty()) {
-      for (const size_t target : instance.intended) failed_[target] = true;
+      for (const size_t target : instance.missed) failed_[target] = true;
       continue;
     }
     for (size_t i = 0; i < instance.writes.size(); ++i) {

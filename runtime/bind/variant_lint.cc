@@ -17,8 +17,9 @@ bool IsSquare(const Shape& shape) {
 
 // Whether at least two of the application's results have one shape.
 bool EqualResults(const BindContext& context, const RuleInstance& instance) {
-  return instance.intended.size() > 1 &&
-         context.target[instance.intended[0]].shape == context.target[instance.intended[1]].shape;
+  return instance.writes.size() > 1 && instance.writes[0].target != RuleInstance::kNoTarget &&
+         instance.writes[1].target != RuleInstance::kNoTarget &&
+         context.target[instance.writes[0].target].shape == context.target[instance.writes[1].target].shape;
 }
 
 }  // namespace

@@ -5,7 +5,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "runtime/tensor/dtype.h"
@@ -44,12 +43,18 @@ class Manifest {
   std::string framework;  // "mindspore", …; only reported, may be empty
 
  private:
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-  };
+  size_t Slot(std::string_view name, uint32_t hash) const;
+  void Grow();
+
   std::vector<TensorInfo> tensors_;
-  std::unordered_map<std::string, size_t, Hash, std::equal_to<>> index_;
+  // Open addressing with linear probing, at most half full. Names stand in tensors_ alone: manifests of a million
+  // tensors are usual for experts of quantized models.
+  struct Entry {
+    uint32_t hash = 0;
+    uint32_t index = kFree;
+  };
+  static constexpr uint32_t kFree = UINT32_MAX;
+  std::vector<Entry> index_;  // a power of two, or empty
 };
 
 }  // namespace ckmap
