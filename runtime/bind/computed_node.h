@@ -131,6 +131,7 @@ inline int ComputedDepth(const PiecedTensor& tensor) {
 // node once.
 template <typename Visit>
 void ForEachPieced(const PiecedTensor& tensor, Visit visit) {
+  if (ComputedDepth(tensor) == 0) return visit(tensor);  // nearly all are
   std::vector<const PiecedTensor*> work = {&tensor};
   std::unordered_set<const ComputedNode*> seen;
   while (!work.empty()) {

@@ -30,21 +30,17 @@ size_t CountRuns(std::string_view text) {
 // The name with a '#' in the place of each run that the mask holds.
 void TakeOutRuns(std::string_view name, uint64_t mask, std::string& out) {
   out.clear();
-  size_t run = 0;
+  size_t copied = 0, run = 0;
   for (size_t i = 0; i < name.size(); ++i) {
-    if (!IsDigit(name[i])) {
-      out += name[i];
-      continue;
-    }
-    size_t end = i;
-    while (end < name.size() && IsDigit(name[end])) ++end;
-    if ((mask >> run++ & 1) != 0) {
-      out += '#';
-    } else {
-      out += name.substr(i, end - i);
-    }
-    i = end - 1;
+    if (!IsDigit(name[i])) continue;
+    const size_t begin = i;
+    while (i < name.size() && IsDigit(name[i])) ++i;
+    if ((mask >> run++ & 1) == 0) continue;
+    out.append(name, copied, begin - copied);
+    out += '#';
+    copied = i;
   }
+  out.append(name, copied);
 }
 
 }  // namespace

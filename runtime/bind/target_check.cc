@@ -1,31 +1,21 @@
 #include "runtime/bind/target_check.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <unordered_map>
 
 #include <fmt/format.h>
 
+#include "runtime/base/parallel.h"
 #include "runtime/bind/candidates.h"
 #include "runtime/bind/computed_node.h"
-#include "runtime/bind/fill.h"
 
 namespace ckmap {
 namespace {
 
 // Searching for near names is quadratic; past this many issues of a kind only the fact is told.
 constexpr size_t kMaxExplained = 100;
-
-bool Matches(const std::vector<CompiledName>& patterns, const std::string& name, const Scope& scope) {
-  return patterns.empty() || std::any_of(patterns.begin(), patterns.end(), [&](const CompiledName& pattern) {
-           Captures captures;
-           return pattern.Match(name, scope, captures);
-         });
-}
-
-Overflow ParseOverflow(const std::string& text) {
-  return text == "saturate" ? Overflow::kSaturate : text == "inf" ? Overflow::kInf : Overflow::kError;
-}
 
 // In how many parts bitcasts cut the elements of each source tensor; 1: in none.
 std::vector<int64_t> PartsOfElements(const BoundPlan& bound) {
@@ -66,59 +56,8 @@ void TargetCheck::Add(std::string code, std::string tensor, std::string message,
                      std::move(notes), std::move(help)});
 }
 
-std::string TargetCheck::RuleNote(const RuleInstance& instance) const {
-  if (instance.rule == nullptr) return fmt::format("it comes from the source as it is ({})", instance.passed);
-  return fmt::format("the rule is {}: {}", context_.Where(instance.rule->loc()), instance.rule->text());
-}
-
-Result<void> TargetCheck::ReadPolicies() {
-  for (const plan::TargetPolicy& policy : context_.plan.policies()) {
-    Policy entry{&policy, {}};
-    if (policy.has_pattern()) {
-      const bool source_side = policy.kind() == plan::TargetPolicy::ALLOW_UNUSED;
-      for (const std::vector<size_t>& choices : AllChoices(policy.pattern())) {
-        CKMAP_ASSIGN_OR_RETURN(
-            CompiledName pattern,
-            CompiledName::Compile(Choose(policy.pattern(), choices),
-                                 {source_side ? context_.source_separator : context_.target_separator,
-                                  context_.variables}));
-        entry.patterns.push_back(std::move(pattern));
-      }
-    }
-    policies_.push_back(std::move(entry));
-  }
-  std::stable_sort(policies_.begin(), policies_.end(), [&](const Policy& a, const Policy& b) {
-    const uint32_t left = context_.Level(a.policy->loc()), right = context_.Level(b.policy->loc());
-    return left != right ? left < right : !a.patterns.empty() && b.patterns.empty();  // what names tensors goes first
-  });
-  return {};
-}
-
-Result<void> TargetCheck::ReadInits() {
-  for (const plan::Init& init : context_.plan.inits()) {
-    for (const std::vector<size_t>& choices : AllChoices(init.pattern())) {
-      CKMAP_ASSIGN_OR_RETURN(CompiledName pattern,
-                             CompiledName::Compile(Choose(init.pattern(), choices),
-                                                  {context_.target_separator, context_.variables}));
-      inits_.emplace_back(&init, std::move(pattern));
-    }
-  }
-  std::stable_sort(inits_.begin(), inits_.end(), [&](const auto& a, const auto& b) {
-    const uint32_t left = context_.Level(a.first->loc()), right = context_.Level(b.first->loc());
-    return left != right ? left < right : LiteralSize(a.first->pattern()) > LiteralSize(b.first->pattern());
-  });
-  return {};
-}
-
-const plan::TargetPolicy* TargetCheck::Allowed(plan::TargetPolicy::Kind kind, const std::string& name) const {
-  for (const Policy& entry : policies_) {
-    if (entry.policy->kind() == kind && Matches(entry.patterns, name, context_.variables)) return entry.policy;
-  }
-  return nullptr;
-}
-
 void TargetCheck::CollectClaims(std::vector<RuleInstance>& instances) {
-  claims_.resize(bound_.target.size());
+  claims_.first.resize(bound_.target.size());
   failed_.resize(bound_.target.size(), false);
   for (RuleInstance& instance : instances) {
     for (const Issue& issue : instance.issues) issues_.push_back(issue);
@@ -129,18 +68,17 @@ void TargetCheck::CollectClaims(std::vector<RuleInstance>& instances) {
     for (size_t i = 0; i < instance.writes.size(); ++i) {
       const size_t target = instance.writes[i].target;
       if (target == RuleInstance::kNoTarget) continue;
-      if (claims_[target].instance == nullptr) {
-        claims_[target] = {&instance, i};
+      if (claims_.first[target].instance == nullptr) {
+        claims_.first[target] = {&instance, i};
       } else {
-        rivals_[target].push_back({&instance, i});
+        claims_.rivals[target].push_back({&instance, i});
       }
     }
   }
 }
 
 Result<void> TargetCheck::Run(std::vector<RuleInstance>& instances) {
-  CKMAP_RETURN_IF_ERROR(ReadPolicies());
-  CKMAP_RETURN_IF_ERROR(ReadInits());
+  CKMAP_ASSIGN_OR_RETURN(statements_, TargetStatements::Read(context_));
   CollectClaims(instances);
   // What is left over on both sides is needed before the first of it is reported.
   std::vector<bool> used(bound_.source.size(), false);
@@ -152,16 +90,39 @@ Result<void> TargetCheck::Run(std::vector<RuleInstance>& instances) {
     if (!used[i]) unused_sources_.push_back(i);
   }
   for (size_t i = 0; i < bound_.target.size(); ++i) {
-    if (claims_[i].instance == nullptr) unwritten_targets_.push_back(i);
+    if (claims_.first[i].instance == nullptr) unwritten_targets_.push_back(i);
   }
   bound_.tensors.reserve(bound_.target.size() - unwritten_targets_.size());
-  for (size_t i = 0; i < bound_.target.size(); ++i) CKMAP_RETURN_IF_ERROR(CheckTarget(i));
+  CKMAP_RETURN_IF_ERROR(BindTargets());
   // After all targets, since a tied one may follow what it is tied to.
   for (size_t i = 0; i < missing_.size(); ++i) ReportMissing(missing_[i]);
   ReportUnknownTargets(instances);
   CheckSources(instances);
   CheckUnread();
   lint_.Report(issues_);
+  return {};
+}
+
+// On all cores; parts are brought together in the target's order, so nothing depends on timing.
+Result<void> TargetCheck::BindTargets() {
+  constexpr size_t kWorthAThread = 20'000;  // tensors
+  const size_t targets = bound_.target.size();
+  const auto threads = std::clamp<size_t>(targets / kWorthAThread, 1, static_cast<size_t>(DefaultThreads()));
+  std::vector<TargetBinder> binders(threads, TargetBinder(context_, statements_, claims_));
+  const auto bind_part = [&](size_t t) -> Result<void> {
+    for (size_t i = targets * t / threads; i < targets * (t + 1) / threads; ++i) CKMAP_RETURN_IF_ERROR(binders[t].Bind(i));
+    return {};
+  };
+  CKMAP_RETURN_IF_ERROR(ForEachInParallel(static_cast<int>(threads), threads, [&]() -> ItemBody { return bind_part; }));
+  for (TargetBinder& binder : binders) {
+    TargetBinder::Part& part = binder.part();
+    const auto append = [](auto& to, auto& from) { std::move(from.begin(), from.end(), std::back_inserter(to)); };
+    append(bound_.tensors, part.tensors);
+    append(bound_.kept, part.kept);
+    append(issues_, part.issues);
+    append(missing_, part.missing);
+    lint_.Add(part.lint);
+  }
   return {};
 }
 
@@ -174,7 +135,7 @@ void TargetCheck::ReportUnknownTargets(std::vector<RuleInstance>& instances) {
       const TensorValue& value = ValueOf(context_, instance, write);
       wanted.dtype = value.dtype;
       wanted.shape = value.value.shape;
-      std::vector<std::string> notes = {RuleNote(instance)};
+      std::vector<std::string> notes = {RuleNote(context_, instance)};
       for (std::string& near : NearestNames(wanted, bound_.target, unwritten_targets_)) {
         notes.push_back("the target has " + near);
       }
@@ -184,130 +145,14 @@ void TargetCheck::ReportUnknownTargets(std::vector<RuleInstance>& instances) {
   }
 }
 
-Result<void> TargetCheck::CheckTarget(size_t index) {
-  if (claims_[index].instance == nullptr) {
-    CKMAP_ASSIGN_OR_RETURN(const bool done, Initialize(index));
-    if (!done) missing_.push_back(index);
-    return {};
-  }
-  if (const auto rivals = rivals_.find(index); rivals != rivals_.end()) {
-    std::vector<Claim> all = rivals->second;
-    all.insert(all.begin(), claims_[index]);
-    ReportDuplicate(index, std::move(all));
-    return {};
-  }
-  return BindClaim(index, claims_[index]);
-}
-
-Result<void> TargetCheck::BindClaim(size_t index, const Claim& claim) {
-  const TensorInfo& target = bound_.target[index];
-  RuleInstance& instance = *claim.instance;
-  TensorValue& tensor = ValueOf(context_, instance, instance.writes[claim.write]);
-  BoundTensor bound;
-  bound.target = index;
-  bound.name = target.name;
-  bound.ops = instance.ops;
-  const bool shape_fits = FitShape(target, claim, bound.shape);
-  const bool dtype_fits = FitDType(target, claim, tensor, bound.ops);
-  if (!shape_fits || !dtype_fits) return {};
-  std::set<size_t> unreadable;
-  ForEachSource(tensor, [&](size_t source) {
-    if (!bound_.source[source].unreadable.empty()) unreadable.insert(source);
-  });
-  for (const size_t refused : unreadable) {
-    const TensorInfo& source = bound_.source[refused];
-    Add("CK1215", source.name, fmt::format("`{}` is needed but cannot be read: {}", source.name, source.unreadable),
-        {RuleNote(instance)}, "drop it, or convert it with the framework that wrote it first");
-  }
-  if (!unreadable.empty()) return {};
-  bound.rule = instance.rule != nullptr ? context_.Where(instance.rule->loc()) : instance.passed;
-  static_cast<PiecedTensor&>(bound) = std::move(tensor);
-  bound.value.shape = bound.shape;
-  const Result<void> tiling = CheckTiling(bound.value);
-  if (!tiling && tiling.error().code() != ErrorCode::kMismatch) return tiling.error();
-  if (!tiling) {
-    Add("CK1213", target.name, fmt::format("`{}` is not written whole: {}", target.name, tiling.error().message()),
-        {RuleNote(instance)}, "correct the operations of the rule");
-    return {};
-  }
-  lint_.Look(context_, instance, bound);
-  bound_.tensors.push_back(std::move(bound));
-  instance.writes[claim.write].tensor.reset();  // moved from; a million of them count
-  return {};
-}
-
-bool TargetCheck::FitShape(const TensorInfo& target, const Claim& claim, Shape& shape) {
-  const RuleInstance& instance = *claim.instance;
-  const TensorValue& tensor = *instance.writes[claim.write].tensor;
-  shape = tensor.value.shape;
-  bool fits = shape.size() == target.shape.size(), inferred = false;
-  for (size_t i = 0; fits && i < shape.size(); ++i) {
-    inferred = inferred || target.shape[i] == -1;
-    fits = target.shape[i] == -1 || target.shape[i] == shape[i];
-  }
-  if (fits) {
-    if (inferred) {
-      issues_.push_back({"CK1221", IssueSeverity::kNote, target.name,
-                         fmt::format("`{}`: {} was inferred for {}", target.name, FormatShape(shape),
-                                     FormatShape(target.shape)), {}, ""});
-    }
-    return true;
-  }
-  std::vector<std::string> notes;
-  for (const size_t source : instance.sources) notes.push_back("from " + DescribeTensor(bound_.source[source]));
-  notes.push_back(RuleNote(instance));
-  Shape sorted = shape, wanted = target.shape;
-  std::sort(sorted.begin(), sorted.end());
-  std::sort(wanted.begin(), wanted.end());
-  std::string help = "correct the shape of one side";
-  if (sorted == wanted) {
-    help = "the sizes are the same in another order: a permute may be missing, or one too many";
-  } else if (NumElements(shape) == NumElements(target.shape)) {
-    help = "the number of elements is the same: a reshape may be missing";
-  }
-  Add("CK1203", target.name,
-      fmt::format("`{}`: the target's shape is {}, the rule gives {}", target.name, FormatShape(target.shape),
-                  FormatShape(shape)),
-      std::move(notes), std::move(help));
-  return false;
-}
-
-bool TargetCheck::FitDType(const TensorInfo& target, const Claim& claim, TensorValue& tensor,
-                           std::vector<std::string>& ops) {
-  if (target.dtype == DType::kAny || target.dtype == tensor.dtype) return true;
-  const std::string_view from = DTypeName(tensor.dtype), to = DTypeName(target.dtype);
-  for (const Policy& entry : policies_) {
-    const plan::TargetPolicy& policy = *entry.policy;
-    if (policy.kind() != plan::TargetPolicy::CAST) continue;
-    if (!policy.cast_from().empty() && policy.cast_from() != "any" && policy.cast_from() != from) continue;
-    if (!policy.cast_to().empty() && policy.cast_to() != "any" && policy.cast_to() != to) continue;
-    if (!Matches(entry.patterns, target.name, context_.variables)) continue;
-    if (Result<void> fill = CastFill(tensor.fill, tensor.dtype, target.dtype); !fill) {
-      Add("CK1204", target.name, fmt::format("`{}`: {}", target.name, fill.error().message()), {RuleNote(*claim.instance)},
-          "pad with another number");
-      return false;
-    }
-    for (BoundInput& input : tensor.inputs) {
-      input.casts.push_back({tensor.dtype, target.dtype, ParseOverflow(policy.overflow())});
-    }
-    tensor.dtype = target.dtype;
-    ops.push_back(fmt::format("cast({})", to));
-    return true;
-  }
-  Add("CK1204", target.name, fmt::format("`{}`: the target's dtype is {}, the rule gives {}", target.name, to, from),
-      {RuleNote(*claim.instance)},
-      fmt::format("allow the conversion: target {{ cast {} -> {}; }}", from, to));
-  return false;
-}
-
 void TargetCheck::ReportMissing(size_t index) {
   const TensorInfo& target = bound_.target[index];
   const auto tied = target.tied_to.empty() ? std::nullopt : bound_.target.Find(target.tied_to);
-  if (tied && claims_[*tied].instance != nullptr) {
+  if (tied && claims_.first[*tied].instance != nullptr) {
     bound_.kept.push_back({target.name, fmt::format("tied to `{}`", target.tied_to)});
     return;
   }
-  if (const plan::TargetPolicy* allowed = Allowed(plan::TargetPolicy::ALLOW_MISSING, target.name)) {
+  if (const plan::TargetPolicy* allowed = statements_.Allowed(context_, plan::TargetPolicy::ALLOW_MISSING, target.name)) {
     bound_.kept.push_back({target.name, context_.Where(allowed->loc())});
     return;
   }
@@ -339,24 +184,10 @@ void TargetCheck::ReportMissing(size_t index) {
       "add a rule or rename for it, or: init \"…\" = keep; target { allow missing \"…\"; }");
 }
 
-void TargetCheck::ReportDuplicate(size_t index, std::vector<Claim> claims) {
-  const TensorInfo& target = bound_.target[index];
-  std::vector<std::string> notes;
-  for (const Claim& claim : claims) {
-    std::string sources;
-    for (const size_t source : claim.instance->sources) {
-      sources += (sources.empty() ? "" : ", ") + fmt::format("`{}`", bound_.source[source].name);
-    }
-    notes.push_back(fmt::format("from {}: {}", sources, RuleNote(*claim.instance)));
-  }
-  Add("CK1205", target.name, fmt::format("`{}` is written {} times", target.name, claims.size()), std::move(notes),
-      "each target tensor has one rule: drop one source, give one rule a `when`, or say `override`");
-}
-
 void TargetCheck::CheckSources(const std::vector<RuleInstance>& /*instances*/) {
   for (const size_t source : unused_sources_) {
     const std::string& name = bound_.source[source].name;
-    if (const plan::TargetPolicy* allowed = Allowed(plan::TargetPolicy::ALLOW_UNUSED, name)) {
+    if (const plan::TargetPolicy* allowed = statements_.Allowed(context_, plan::TargetPolicy::ALLOW_UNUSED, name)) {
       bound_.dropped.push_back({source, name, context_.Where(allowed->loc())});
     } else if (bound_.source[source].optional) {
       bound_.dropped.push_back({source, name, "optional in the source"});
@@ -416,7 +247,7 @@ void TargetCheck::CheckUnread() {
     Shape shape = info.shape;
     if (parts[source] > 1) shape.back() *= parts[source];
     const std::string unread = DescribeUnread(found->second, shape);
-    if (unread.empty() || Allowed(plan::TargetPolicy::ALLOW_UNUSED, info.name) != nullptr) continue;
+    if (unread.empty() || statements_.Allowed(context_, plan::TargetPolicy::ALLOW_UNUSED, info.name) != nullptr) continue;
     Add("CK1214", info.name, fmt::format("{} of {} are read by no rule", unread, DescribeTensor(info)), {},
         "use them, or: target { allow unused \"…\"; }");
   }

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "runtime/bind/rule_binder.h"
+#include "runtime/bind/target_binder.h"
 #include "runtime/bind/variant_lint.h"
 
 namespace ckmap {
@@ -22,45 +22,21 @@ class TargetCheck {
   Result<void> Run(std::vector<RuleInstance>& instances);
 
  private:
-  struct Claim {
-    RuleInstance* instance = nullptr;
-    size_t write = 0;
-  };
-  struct Policy {
-    const plan::TargetPolicy* policy;
-    std::vector<CompiledName> patterns;  // empty: every name
-  };
-
-  Result<void> ReadPolicies();
-  Result<void> ReadInits();
-  const plan::TargetPolicy* Allowed(plan::TargetPolicy::Kind kind, const std::string& name) const;
   void CollectClaims(std::vector<RuleInstance>& instances);
-  Result<void> CheckTarget(size_t index);
-  Result<void> BindClaim(size_t index, const Claim& claim);
-  Result<bool> Initialize(size_t index);
-  bool Fill(const plan::Init& init, size_t index);
-  // False: the tensor cannot be made so. `bound.ops` gets what it would be made by.
-  bool FillConstant(const plan::Init& init, BoundTensor& bound) const;
-  bool FillNormal(const plan::Init& init, BoundTensor& bound) const;
+  Result<void> BindTargets();
   void ReportMissing(size_t index);
-  void ReportDuplicate(size_t index, std::vector<Claim> claims);
   void ReportUnknownTargets(std::vector<RuleInstance>& instances);
-  bool FitShape(const TensorInfo& target, const Claim& claim, Shape& shape);
-  bool FitDType(const TensorInfo& target, const Claim& claim, TensorValue& tensor, std::vector<std::string>& ops);
   void CheckSources(const std::vector<RuleInstance>& instances);
   void ReportUnused(size_t source);
   void CheckUnread();
-  std::string RuleNote(const RuleInstance& instance) const;
   void Add(std::string code, std::string tensor, std::string message, std::vector<std::string> notes, std::string help);
 
   const BindContext& context_;
   BoundPlan& bound_;
   std::vector<Issue>& issues_;
-  std::vector<Policy> policies_;
-  std::vector<std::pair<const plan::Init*, CompiledName>> inits_;  // lowest level first
-  std::vector<Claim> claims_;                              // of each target: the first, or none
-  std::unordered_map<size_t, std::vector<Claim>> rivals_;  // further claims of a target
-  std::vector<bool> failed_;                               // a rule for the target was reported
+  TargetStatements statements_;
+  TargetClaims claims_;
+  std::vector<bool> failed_;  // a rule for the target was reported
   std::vector<size_t> unused_sources_, unwritten_targets_;
   std::vector<size_t> missing_;
   VariantLint lint_;

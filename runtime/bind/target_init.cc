@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "runtime/bind/computed_node.h"
-#include "runtime/bind/target_check.h"
+#include "runtime/bind/target_binder.h"
 #include "runtime/tensor/scalar_bytes.h"
 
 namespace ckmap {
@@ -35,10 +35,10 @@ int64_t Seed(const plan::Init& init, const Scope& scope) {
 
 }  // namespace
 
-Result<bool> TargetCheck::Initialize(size_t index) {
-  const TensorInfo& target = bound_.target[index];
+Result<bool> TargetBinder::Initialize(size_t index) {
+  const TensorInfo& target = context_.target[index];
   const NamePrefix prefix;
-  for (const auto& [init, pattern] : inits_) {
+  for (const auto& [init, pattern] : statements_.inits) {
     Captures captures;
     if (!pattern.Match(target.name, context_.variables, captures)) continue;
     if (init->has_when()) {
@@ -53,7 +53,7 @@ Result<bool> TargetCheck::Initialize(size_t index) {
       if (!*when) continue;
     }
     if (init->kind() == plan::Init::KEEP) {
-      bound_.kept.push_back({target.name, context_.Where(init->loc())});
+      part_.kept.push_back({target.name, context_.Where(init->loc())});
       return true;
     }
     return Fill(*init, index);
@@ -61,8 +61,8 @@ Result<bool> TargetCheck::Initialize(size_t index) {
   return false;
 }
 
-bool TargetCheck::Fill(const plan::Init& init, size_t index) {
-  const TensorInfo& target = bound_.target[index];
+bool TargetBinder::Fill(const plan::Init& init, size_t index) {
+  const TensorInfo& target = context_.target[index];
   BoundTensor bound;
   bound.target = index;
   bound.name = target.name;
@@ -82,11 +82,11 @@ bool TargetCheck::Fill(const plan::Init& init, size_t index) {
              : "choose a value that the dtype can hold, or `keep`");
     return true;
   }
-  bound_.tensors.push_back(std::move(bound));
+  part_.tensors.push_back(std::move(bound));
   return true;
 }
 
-bool TargetCheck::FillConstant(const plan::Init& init, BoundTensor& bound) const {
+bool TargetBinder::FillConstant(const plan::Init& init, BoundTensor& bound) const {
   const bool constant = init.kind() == plan::Init::CONSTANT;
   const double value =
       Number(init, "value", context_.variables, init.kind() == plan::Init::ONES ? 1 : 0);
@@ -100,7 +100,7 @@ bool TargetCheck::FillConstant(const plan::Init& init, BoundTensor& bound) const
   return true;
 }
 
-bool TargetCheck::FillNormal(const plan::Init& init, BoundTensor& bound) const {
+bool TargetBinder::FillNormal(const plan::Init& init, BoundTensor& bound) const {
   NormalSpec spec;
   spec.mean = Number(init, "mean", context_.variables, 0);
   spec.deviation = Number(init, "std", context_.variables, 1);

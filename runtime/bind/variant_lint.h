@@ -3,8 +3,8 @@
 // unless it was confirmed with `exactly`.
 #pragma once
 
-#include <map>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "runtime/bind/rule_binder.h"
@@ -16,17 +16,24 @@ class VariantLint {
   // One application whose target `bound` fits.
   void Look(const BindContext& context, const RuleInstance& instance, const BoundTensor& bound);
 
+  // What another found in later targets.
+  void Add(const VariantLint& later);
+
   // Adds one note (CK1230) a rule and kind of variant, in a stable order.
   void Report(std::vector<Issue>& issues) const;
 
  private:
   struct Finding {
-    std::string first;  // target name
+    const char* what;   // variant
+    std::string where;  // rule
+    std::string first;  // target
     size_t count = 0;
   };
-  void Add(const std::string& where, const std::string& what, const std::string& target);
+  // `bound`: the first target that the finding is of.
+  void Add(const plan::Rule* rule, const char* what, const BoundTensor& bound);
+  Finding& Of(const plan::Rule* rule, const char* what, const std::string& where, const std::string& first);
 
-  std::map<std::pair<std::string, std::string>, Finding> findings_;  // (rule, what)
+  std::unordered_map<const plan::Rule*, std::vector<Finding>> findings_;
 };
 
 }  // namespace ckmap

@@ -1,0 +1,80 @@
+// Each target tensor against what claims it: shape, dtype, and that it is written whole. Targets do not depend on each
+// other here, so that parts of a network can be bound at the same time, each by a binder of its own.
+#pragma once
+
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "runtime/bind/rule_binder.h"
+#include "runtime/bind/variant_lint.h"
+
+namespace ckmap {
+
+// One write of an application.
+struct Claim {
+  RuleInstance* instance = nullptr;
+  size_t write = 0;
+};
+
+struct TargetClaims {
+  std::vector<Claim> first;                               // of each target; without an instance: nothing claims it
+  std::unordered_map<size_t, std::vector<Claim>> rivals;  // further claims of a target
+};
+
+// What a plan says of targets beside its rules.
+struct TargetStatements {
+  struct Policy {
+    const plan::TargetPolicy* policy;
+    std::vector<CompiledName> patterns;  // empty: every name
+  };
+  std::vector<Policy> policies;                                  // lowest level first
+  std::vector<std::pair<const plan::Init*, CompiledName>> inits;  // lowest level first
+
+  static Result<TargetStatements> Read(const BindContext& context);
+
+  // The policy of this kind that holds for the name, or nullptr.
+  const plan::TargetPolicy* Allowed(const BindContext& context, plan::TargetPolicy::Kind kind, const std::string& name) const;
+};
+
+// "the rule is torch2ms.ckmap:12: …"
+std::string RuleNote(const BindContext& context, const RuleInstance& instance);
+
+class TargetBinder {
+ public:
+  // What becomes of the targets that were bound, in their order.
+  struct Part {
+    std::vector<BoundTensor> tensors;
+    std::vector<KeptTensor> kept;
+    std::vector<Issue> issues;
+    std::vector<size_t> missing;  // nothing claims or initialises them
+    VariantLint lint;
+  };
+
+  // All are referred to. What a claim writes is moved out of its application.
+  TargetBinder(const BindContext& context, const TargetStatements& statements, const TargetClaims& claims)
+      : context_(context), statements_(statements), claims_(claims) {}
+
+  Result<void> Bind(size_t index);
+  Part& part() { return part_; }
+
+ private:
+  Result<void> BindClaim(size_t index, const Claim& claim);
+  Result<bool> Initialize(size_t index);
+  bool Fill(const plan::Init& init, size_t index);
+  // False: the tensor cannot be made so. `bound.ops` gets what it would be made by.
+  bool FillConstant(const plan::Init& init, BoundTensor& bound) const;
+  bool FillNormal(const plan::Init& init, BoundTensor& bound) const;
+  void ReportDuplicate(size_t index, std::vector<Claim> claims);
+  bool FitShape(const TensorInfo& target, const Claim& claim, Shape& shape);
+  bool FitDType(const TensorInfo& target, const Claim& claim, TensorValue& tensor, std::vector<std::string>& ops);
+  void Add(std::string code, std::string tensor, std::string message, std::vector<std::string> notes, std::string help);
+
+  const BindContext& context_;
+  const TargetStatements& statements_;
+  const TargetClaims& claims_;
+  Part part_;
+};
+
+}  // namespace ckmap
