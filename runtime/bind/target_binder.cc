@@ -79,32 +79,43 @@ void TargetBinder::Add(std::string code, std::string tensor, std::string message
                           std::move(notes), std::move(help)});
 }
 
-Result<void> TargetBinder::Bind(size_t index) {
-  if (claims_.first[index].instance == nullptr) {
-    CKMAP_ASSIGN_OR_RETURN(const bool done, Initialize(index));
-    if (!done) part_.missing.push_back(index);
-    return {};
-  }
+Result<bool> TargetBinder::Bind(size_t index, BoundTensor& tensor) {
+  if (claims_.first[index].instance == nullptr) return Initialize(index, tensor);
   if (const auto rivals = claims_.rivals.find(index); rivals != claims_.rivals.end()) {
     std::vector<Claim> all = rivals->second;
     all.insert(all.begin(), claims_.first[index]);
     ReportDuplicate(index, std::move(all));
-    return {};
+    return false;
   }
-  return BindClaim(index, claims_.first[index]);
+  return BindClaim(index, claims_.first[index], tensor);
 }
 
-Result<void> TargetBinder::BindClaim(size_t index, const Claim& claim) {
+Result<bool> TargetBinder::BindClaim(size_t index, const Claim& claim, BoundTensor& bound) {
   const TensorInfo& target = context_.target[index];
   RuleInstance& instance = *claim.instance;
   TensorValue& tensor = ValueOf(context_, instance, instance.writes[claim.write]);
-  BoundTensor bound;
   bound.target = index;
   bound.name = target.name;
   bound.ops = instance.writes.size() == 1 ? std::move(instance.ops) : instance.ops;
   const bool shape_fits = FitShape(target, claim, bound.shape);
   const bool dtype_fits = FitDType(target, claim, tensor, bound.ops);
-  if (!shape_fits || !dtype_fits) return {};
+  if (!shape_fits || !dtype_fits || !Readable(instance, tensor)) return false;
+  bound.rule = instance.rule != nullptr ? context_.Where(instance.rule->loc()) : instance.passed;
+  static_cast<PiecedTensor&>(bound) = std::move(tensor);
+  bound.value.shape = bound.shape;
+  const Result<void> tiling = CheckTiling(bound.value);
+  if (!tiling && tiling.error().code() != ErrorCode::kMismatch) return tiling.error();
+  if (!tiling) {
+    Add("CK1213", target.name, fmt::format("`{}` is not written whole: {}", target.name, tiling.error().message()),
+        {RuleNote(context_, instance)}, "correct the operations of the rule");
+    return false;
+  }
+  part_.lint.Look(context_, instance, bound);
+  instance.writes[claim.write].tensor.reset();  // moved from; a million of them count
+  return true;
+}
+
+bool TargetBinder::Readable(const RuleInstance& instance, const TensorValue& tensor) {
   std::set<size_t> unreadable;
   ForEachSource(tensor, [&](size_t source) {
     if (!context_.source[source].unreadable.empty()) unreadable.insert(source);
@@ -114,21 +125,7 @@ Result<void> TargetBinder::BindClaim(size_t index, const Claim& claim) {
     Add("CK1215", source.name, fmt::format("`{}` is needed but cannot be read: {}", source.name, source.unreadable),
         {RuleNote(context_, instance)}, "drop it, or convert it with the framework that wrote it first");
   }
-  if (!unreadable.empty()) return {};
-  bound.rule = instance.rule != nullptr ? context_.Where(instance.rule->loc()) : instance.passed;
-  static_cast<PiecedTensor&>(bound) = std::move(tensor);
-  bound.value.shape = bound.shape;
-  const Result<void> tiling = CheckTiling(bound.value);
-  if (!tiling && tiling.error().code() != ErrorCode::kMismatch) return tiling.error();
-  if (!tiling) {
-    Add("CK1213", target.name, fmt::format("`{}` is not written whole: {}", target.name, tiling.error().message()),
-        {RuleNote(context_, instance)}, "correct the operations of the rule");
-    return {};
-  }
-  part_.lint.Look(context_, instance, bound);
-  part_.tensors.push_back(std::move(bound));
-  instance.writes[claim.write].tensor.reset();  // moved from; a million of them count
-  return {};
+  return unreadable.empty();
 }
 
 bool TargetBinder::FitShape(const TensorInfo& target, const Claim& claim, Shape& shape) {

@@ -43,9 +43,8 @@ std::string RuleNote(const BindContext& context, const RuleInstance& instance);
 
 class TargetBinder {
  public:
-  // What becomes of the targets that were bound, in their order.
+  // What became of the targets that were bound, beside tensors, in their order.
   struct Part {
-    std::vector<BoundTensor> tensors;
     std::vector<KeptTensor> kept;
     std::vector<Issue> issues;
     std::vector<size_t> missing;  // nothing claims or initialises them
@@ -56,17 +55,19 @@ class TargetBinder {
   TargetBinder(const BindContext& context, const TargetStatements& statements, const TargetClaims& claims)
       : context_(context), statements_(statements), claims_(claims) {}
 
-  Result<void> Bind(size_t index);
+  // Target `index` into `tensor`. False: it is not made, for it is kept, or missing, or an issue says why.
+  Result<bool> Bind(size_t index, BoundTensor& tensor);
   Part& part() { return part_; }
 
  private:
-  Result<void> BindClaim(size_t index, const Claim& claim);
-  Result<bool> Initialize(size_t index);
-  bool Fill(const plan::Init& init, size_t index);
+  Result<bool> BindClaim(size_t index, const Claim& claim, BoundTensor& bound);
+  Result<bool> Initialize(size_t index, BoundTensor& bound);
+  bool Fill(const plan::Init& init, size_t index, BoundTensor& bound);
   // False: the tensor cannot be made so. `bound.ops` gets what it would be made by.
   bool FillConstant(const plan::Init& init, BoundTensor& bound) const;
   bool FillNormal(const plan::Init& init, BoundTensor& bound) const;
   void ReportDuplicate(size_t index, std::vector<Claim> claims);
+  bool Readable(const RuleInstance& instance, const TensorValue& tensor);
   bool FitShape(const TensorInfo& target, const Claim& claim, Shape& shape);
   bool FitDType(const TensorInfo& target, const Claim& claim, TensorValue& tensor, std::vector<std::string>& ops);
   void Add(std::string code, std::string tensor, std::string message, std::vector<std::string> notes, std::string help);

@@ -92,7 +92,6 @@ Result<void> TargetCheck::Run(std::vector<RuleInstance>& instances) {
   for (size_t i = 0; i < bound_.target.size(); ++i) {
     if (claims_.first[i].instance == nullptr) unwritten_targets_.push_back(i);
   }
-  bound_.tensors.reserve(bound_.target.size() - unwritten_targets_.size());
   CKMAP_RETURN_IF_ERROR(BindTargets());
   // After all targets, since a tied one may follow what it is tied to.
   for (size_t i = 0; i < missing_.size(); ++i) ReportMissing(missing_[i]);
@@ -109,20 +108,31 @@ Result<void> TargetCheck::BindTargets() {
   const size_t targets = bound_.target.size();
   const auto threads = std::clamp<size_t>(targets / kWorthAThread, 1, static_cast<size_t>(DefaultThreads()));
   std::vector<TargetBinder> binders(threads, TargetBinder(context_, statements_, claims_));
+  bound_.tensors.resize(targets);
+  std::vector<uint8_t> made(targets, 0);
   const auto bind_part = [&](size_t t) -> Result<void> {
-    for (size_t i = targets * t / threads; i < targets * (t + 1) / threads; ++i) CKMAP_RETURN_IF_ERROR(binders[t].Bind(i));
+    for (size_t i = targets * t / threads; i < targets * (t + 1) / threads; ++i) {
+      CKMAP_ASSIGN_OR_RETURN(const bool done, binders[t].Bind(i, bound_.tensors[i]));
+      made[i] = done ? 1 : 0;
+    }
     return {};
   };
   CKMAP_RETURN_IF_ERROR(ForEachInParallel(static_cast<int>(threads), threads, [&]() -> ItemBody { return bind_part; }));
   for (TargetBinder& binder : binders) {
     TargetBinder::Part& part = binder.part();
     const auto append = [](auto& to, auto& from) { std::move(from.begin(), from.end(), std::back_inserter(to)); };
-    append(bound_.tensors, part.tensors);
     append(bound_.kept, part.kept);
     append(issues_, part.issues);
     append(missing_, part.missing);
     lint_.Add(part.lint);
   }
+  size_t kept = 0;
+  for (size_t i = 0; i < targets; ++i) {
+    if (made[i] == 0) continue;
+    if (kept != i) bound_.tensors[kept] = std::move(bound_.tensors[i]);
+    ++kept;
+  }
+  bound_.tensors.resize(kept);
   return {};
 }
 
@@ -218,7 +228,8 @@ void TargetCheck::ReportUnused(size_t source) {
 void TargetCheck::CheckUnread() {
   std::vector<bool> whole(bound_.source.size(), false);
   const std::vector<int64_t> parts = PartsOfElements(bound_);
-  // Calls visit(source, piece) for all that is read, by computed nodes too. Pieces count `parts` of the source's elements.
+  // Calls visit(source, piece, units) for all that is read, by computed nodes too; an element of the piece is `units` of
+  // the `parts` of elements.
   const auto for_each_read = [&](const auto& visit) {
     for (const BoundTensor& tensor : bound_.tensors) {
       ForEachPieced(tensor, [&](const PiecedTensor& part) {
@@ -228,17 +239,18 @@ void TargetCheck::CheckUnread() {
           if (input.node != nullptr) continue;
           const DType dtype = bound_.source[input.source].dtype;
           const int64_t units = parts[input.source];
-          visit(input.source, InFinerUnits(piece, input.view == DType::kAny ? units : units * DTypeSize(input.view) / DTypeSize(dtype)));
+          visit(input.source, piece, input.view == DType::kAny ? units : units * DTypeSize(input.view) / DTypeSize(dtype));
         }
       });
     }
   };
-  for_each_read([&](size_t source, const Piece& piece) {
-    if (ReadsAll(piece, NumElements(bound_.source[source].shape).value_or(-1) * parts[source])) whole[source] = true;
+  for_each_read([&](size_t source, const Piece& piece, int64_t units) {
+    const int64_t count = NumElements(bound_.source[source].shape).value_or(-1) * parts[source];
+    if (units == 1 ? ReadsAll(piece, count) : ReadsAll(InFinerUnits(piece, units), count)) whole[source] = true;
   });
   std::unordered_map<size_t, std::vector<Piece>> partial;
-  for_each_read([&](size_t source, const Piece& piece) {
-    if (!whole[source]) partial[source].push_back(piece);
+  for_each_read([&](size_t source, const Piece& piece, int64_t units) {
+    if (!whole[source]) partial[source].push_back(InFinerUnits(piece, units));
   });
   for (size_t source = 0; source < bound_.source.size(); ++source) {
     const auto found = partial.find(source);

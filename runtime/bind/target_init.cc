@@ -35,7 +35,7 @@ int64_t Seed(const plan::Init& init, const Scope& scope) {
 
 }  // namespace
 
-Result<bool> TargetBinder::Initialize(size_t index) {
+Result<bool> TargetBinder::Initialize(size_t index, BoundTensor& bound) {
   const TensorInfo& target = context_.target[index];
   const NamePrefix prefix;
   for (const auto& [init, pattern] : statements_.inits) {
@@ -48,22 +48,22 @@ Result<bool> TargetBinder::Initialize(size_t index) {
             fmt::format("`when` cannot be decided: {}", when.error().message()),
             {fmt::format("the statement is at {}", context_.Where(init->loc()))},
             "correct the condition");
-        return true;
+        return false;
       }
       if (!*when) continue;
     }
     if (init->kind() == plan::Init::KEEP) {
       part_.kept.push_back({target.name, context_.Where(init->loc())});
-      return true;
+      return false;
     }
-    return Fill(*init, index);
+    return Fill(*init, index, bound);
   }
+  part_.missing.push_back(index);
   return false;
 }
 
-bool TargetBinder::Fill(const plan::Init& init, size_t index) {
+bool TargetBinder::Fill(const plan::Init& init, size_t index, BoundTensor& bound) {
   const TensorInfo& target = context_.target[index];
-  BoundTensor bound;
   bound.target = index;
   bound.name = target.name;
   bound.dtype = target.dtype;
@@ -80,10 +80,8 @@ bool TargetBinder::Fill(const plan::Init& init, size_t index) {
         {fmt::format("the statement is at {}", context_.Where(init.loc()))},
         open ? "its shape must be known: complete the target's spec"
              : "choose a value that the dtype can hold, or `keep`");
-    return true;
   }
-  part_.tensors.push_back(std::move(bound));
-  return true;
+  return fits;
 }
 
 bool TargetBinder::FillConstant(const plan::Init& init, BoundTensor& bound) const {
