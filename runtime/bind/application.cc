@@ -354,7 +354,7 @@ class Evaluator {
     // Most rules move whole tensors: what such a value is need not be kept for each of them.
     const plan::Pipeline& source = rule_.source();
     const bool whole = sources_.size() == 1 && source.ops().empty() && source.terms_size() == 1 && source.terms(0).has_pattern();
-    auto value = whole ? nullptr : std::make_unique<TensorValue>(tensor);
+    auto value = whole ? nullptr : std::make_shared<PiecedTensor>(tensor);
     if (found) {
       writes.push_back({*found, {}, std::move(value)});
     } else {

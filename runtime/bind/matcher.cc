@@ -84,20 +84,22 @@ void Matcher::Compile() {
   if (!set_ids_.empty() && !set_->Compile()) set_.reset();
 }
 
-std::vector<size_t> Matcher::Candidates(std::string_view name) const {
-  std::vector<size_t> ids;
-  if (const auto found = literals_.find(name); found != literals_.end()) ids = found->second;
+void Matcher::Find(std::string_view name, Candidates& found) const {
+  std::vector<size_t>& ids = found.ids;
+  ids.clear();
+  const auto add = [&](const Ids& map, std::string_view text) {
+    const auto at = map.find(text);
+    if (at != map.end()) ids.insert(ids.end(), at->second.begin(), at->second.end());
+  };
+  if (!literals_.empty()) add(literals_, name);
   if (const auto masks = masks_.find(CountRuns(name)); masks != masks_.end()) {
-    std::string text;
     for (const uint64_t mask : masks->second) {
-      TakeOutRuns(name, mask, text);
-      const auto found = without_runs_.find(text);
-      if (found != without_runs_.end()) ids.insert(ids.end(), found->second.begin(), found->second.end());
+      TakeOutRuns(name, mask, found.text);
+      add(without_runs_, found.text);
     }
   }
   if (!set_ids_.empty()) AddFromSet(name, ids);
-  std::sort(ids.begin(), ids.end());
-  return ids;
+  if (ids.size() > 1) std::sort(ids.begin(), ids.end());
 }
 
 void Matcher::AddFromSet(std::string_view name, std::vector<size_t>& ids) const {

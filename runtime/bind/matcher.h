@@ -27,9 +27,13 @@ class Matcher {
   size_t Add(const CompiledName& pattern);
   void Compile();  // after the last Add
 
-  // Ids of the patterns that may match the name, ascending; CompiledName::Match decides (it knows of
-  // repeated captures and computed indices).
-  std::vector<size_t> Candidates(std::string_view name) const;
+  // `ids`: the patterns that may match the name, ascending; CompiledName::Match decides (it knows of
+  // repeated captures and computed indices). One object for many names saves its allocations.
+  struct Candidates {
+    std::vector<size_t> ids;
+    std::string text;  // for the look-up
+  };
+  void Find(std::string_view name, Candidates& found) const;  // replaces what `found` holds
 
  private:
   struct Hash {

@@ -221,6 +221,14 @@ bool CompiledName::MatchGroups(std::string_view name, std::vector<std::string_vi
   return name == around_digits_.back();
 }
 
+bool CompiledName::MatchTexts(std::string_view name, std::vector<std::string_view>& texts) const {
+  texts.clear();
+  if (literal_) return name == *literal_;
+  if (around_digits_.empty() || !checks_.empty() || !MatchGroups(name, texts)) return false;
+  texts.erase(texts.begin());  // each group is a capture, in order
+  return true;
+}
+
 bool CompiledName::Match(std::string_view name, const Scope& scope, Captures& captures) const {
   if (literal_) return name == *literal_;
   std::vector<std::string_view> groups;

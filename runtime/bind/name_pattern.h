@@ -71,6 +71,10 @@ class CompiledName {
   const std::vector<std::string>& around_digits() const { return around_digits_; }
   const std::vector<std::string>& captures() const { return groups_; }  // in group order, each once
 
+  // Where nothing but the captures decides (no name stands twice, no index is computed): whether the whole name matches,
+  // and the text of each of captures(). False for other patterns.
+  bool MatchTexts(std::string_view name, std::vector<std::string_view>& texts) const;
+
   // Whether the whole name matches; fills `captures` (adding to what is there).
   bool Match(std::string_view name, const Scope& scope, Captures& captures) const;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/bind/application.h"
+#include "runtime/bind/computed_node.h"
 
 namespace ckmap {
 namespace {
@@ -41,13 +42,29 @@ bool Repeats(const plan::Rule& rule) {
 
 }  // namespace
 
-RepeatedApplication::RepeatedApplication(const plan::Rule& rule) : rule_(rule), repeats_(Repeats(rule)) {}
+RepeatedApplication::RepeatedApplication(const plan::Rule& rule, const CompiledName& pattern)
+    : rule_(rule), pattern_(pattern), repeats_(Repeats(rule)) {
+  literals_.emplace_back();
+  for (const plan::Part& part : rule.target().terms(0).pattern().parts()) {
+    if (part.has_literal()) {
+      literals_.back() += part.literal();
+      continue;
+    }
+    const std::string& name = part.has_capture() ? part.capture().name() : part.reference();
+    const auto at = std::find(pattern.captures().begin(), pattern.captures().end(), name);
+    if (at == pattern.captures().end()) repeats_ = false;  // computed, or an error that the whole way tells
+    captures_.push_back(static_cast<size_t>(at - pattern.captures().begin()));
+    literals_.emplace_back();
+  }
+}
 
-std::optional<RuleInstance> RepeatedApplication::Apply(const BindContext& context, Captures captures, size_t tensor) {
+std::optional<RuleInstance> RepeatedApplication::Apply(const BindContext& context, size_t tensor) {
   const TensorInfo& info = context.source[tensor];
   if (known_ && known_->dtype == info.dtype && known_->shape == info.shape) {
-    if (auto instance = Repeat(context, captures, tensor)) return instance;
+    if (auto instance = Repeat(context, tensor)) return instance;
   }
+  Captures captures;
+  if (!pattern_.Match(info.name, context.variables, captures)) return std::nullopt;
   auto instance = ckmap::Apply(context, rule_, {}, {std::move(captures), {}, tensor});
   if (instance && repeats_) Learn(context, tensor, *instance);
   return instance;
@@ -55,34 +72,27 @@ std::optional<RuleInstance> RepeatedApplication::Apply(const BindContext& contex
 
 void RepeatedApplication::Learn(const BindContext& context, size_t tensor, const RuleInstance& instance) {
   if (!instance.issues.empty() || instance.writes.size() != 1 || instance.writes[0].target == RuleInstance::kNoTarget) return;
-  Known known{context.source[tensor].dtype, context.source[tensor].shape, true, {}, instance.ops};
-  if (const TensorValue* value = instance.writes[0].tensor.get()) {
-    // Nodes hold the tensors that they are computed from.
-    if (value->inputs.size() != 1 || value->inputs[0].node != nullptr) return;
-    known.whole = false;
-    known.value = *value;
+  const TensorInfo& info = context.source[tensor];
+  Known known{info.dtype, info.shape, nullptr, instance.ops};
+  if (const PiecedTensor* value = instance.writes[0].value.get()) {
+    if (ComputedDepth(*value) > 0) return;  // nodes hold the tensors that they are computed from
+    known.value = std::make_shared<PiecedTensor>(*value);
   }
   known_ = std::move(known);
 }
 
 // nullopt: what the whole way has to tell.
-std::optional<RuleInstance> RepeatedApplication::Repeat(const BindContext& context, const Captures& captures,
-                                                        size_t tensor) const {
-  const NamePrefix no_prefix;
-  const auto name = Instantiate(rule_.target().terms(0).pattern(), ApplicationScope(context, no_prefix, captures), captures);
-  const auto target = name ? context.target.Find(*name) : std::nullopt;
+std::optional<RuleInstance> RepeatedApplication::Repeat(const BindContext& context, size_t tensor) {
+  if (!pattern_.MatchTexts(context.source[tensor].name, texts_)) return std::nullopt;
+  name_ = literals_.front();
+  for (size_t i = 0; i < captures_.size(); ++i) name_.append(texts_[captures_[i]]).append(literals_[i + 1]);
+  const auto target = context.target.Find(name_);
   if (!target) return std::nullopt;
   RuleInstance instance;
   instance.rule = &rule_;
   instance.sources = {tensor};
   instance.ops = known_->ops;
-  std::unique_ptr<TensorValue> value;
-  if (!known_->whole) {
-    value = std::make_unique<TensorValue>(known_->value);
-    value->inputs[0].source = tensor;
-    value->name = context.source[tensor].name;
-  }
-  instance.writes.push_back({*target, {}, std::move(value)});
+  instance.writes.push_back({*target, {}, known_->value, true});
   return instance;
 }
 

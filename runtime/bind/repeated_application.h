@@ -3,37 +3,44 @@
 // and what it makes is worked out once.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/bind/rule_binder.h"
 
 namespace ckmap {
 
-// The applications of one rule to single tensors; for one thread.
+// The applications of one rule, whose only pattern is given, to single tensors; for one thread.
 class RepeatedApplication {
  public:
-  explicit RepeatedApplication(const plan::Rule& rule);
+  RepeatedApplication(const plan::Rule& rule, const CompiledName& pattern);
 
-  // As ckmap::Apply for the application of these captures to this tensor.
-  std::optional<RuleInstance> Apply(const BindContext& context, Captures captures, size_t tensor);
+  // As ckmap::Apply for the application to this tensor; nullopt too if its name does not match.
+  std::optional<RuleInstance> Apply(const BindContext& context, size_t tensor);
 
  private:
   struct Known {
     DType dtype;
     Shape shape;
-    bool whole = false;  // the source as it is: `value` is not set
-    TensorValue value;   // over the one input 0
+    std::shared_ptr<PiecedTensor> value;  // null: the source as it is
     std::vector<std::string> ops;
   };
 
   void Learn(const BindContext& context, size_t tensor, const RuleInstance& instance);
-  std::optional<RuleInstance> Repeat(const BindContext& context, const Captures& captures, size_t tensor) const;
+  std::optional<RuleInstance> Repeat(const BindContext& context, size_t tensor);
 
   const plan::Rule& rule_;
+  const CompiledName& pattern_;
   bool repeats_ = false;
+  // The target's name: literals, and between them captures by their place in the pattern.
+  std::vector<std::string> literals_;
+  std::vector<size_t> captures_;
   std::optional<Known> known_;  // of the last shape and dtype
+  std::vector<std::string_view> texts_;
+  std::string name_;
 };
 
 }  // namespace ckmap

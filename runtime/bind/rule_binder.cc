@@ -144,20 +144,22 @@ void MatchRange(const BindContext& context, const std::vector<Slot>& slots, cons
   const NamePrefix no_prefix;
   const ApplicationScope scope(context, no_prefix, kNoCaptures);
   std::vector<std::optional<RepeatedApplication>> repeated(static_cast<size_t>(context.plan.rules_size()));
+  Matcher::Candidates candidates;
+  out.instances.reserve(end - begin);
   for (size_t tensor = begin; tensor < end; ++tensor) {
     const std::string& name = context.source[tensor].name;
-    for (const size_t id : matcher.Candidates(name)) {
+    matcher.Find(name, candidates);
+    for (const size_t id : candidates.ids) {
       const Slot& slot = slots[id];
       if (!slot.full) continue;
-      Captures captures;
-      if (!slot.pattern.Match(name, scope, captures)) continue;
       if (!simple[id]) {
-        out.matches.push_back({id, tensor, std::move(captures)});
+        Captures captures;
+        if (slot.pattern.Match(name, scope, captures)) out.matches.push_back({id, tensor, std::move(captures)});
         continue;
       }
       auto& application = repeated[slot.rule];
-      if (!application) application.emplace(context.plan.rules(static_cast<int>(slot.rule)));
-      auto instance = application->Apply(context, std::move(captures), tensor);
+      if (!application) application.emplace(context.plan.rules(static_cast<int>(slot.rule)), slot.pattern);
+      auto instance = application->Apply(context, tensor);
       if (instance) out.instances.push_back(*std::move(instance));
     }
   }
@@ -198,9 +200,19 @@ void ForEachName(const plan::Pipeline& pipeline, const std::function<void(const 
   }
 }
 
-TensorValue& ValueOf(const BindContext& context, const RuleInstance& instance, RuleInstance::Write& write) {
-  if (write.tensor == nullptr) write.tensor = std::make_unique<TensorValue>(WholeSource(context.source, instance.sources.front()));
-  return *write.tensor;
+PiecedTensor TakeValue(const BindContext& context, const RuleInstance& instance, const RuleInstance::Write& write) {
+  if (write.value != nullptr && !write.shared) return std::move(*write.value);
+  if (write.value == nullptr) {
+    const TensorInfo& info = context.source[instance.sources.front()];
+    PiecedTensor whole;
+    whole.value = WholeTensor(0, info.shape);
+    whole.dtype = info.dtype;
+    whole.inputs.push_back({instance.sources.front(), {}});
+    return whole;
+  }
+  PiecedTensor tensor = *write.value;
+  for (BoundInput& input : tensor.inputs) input.source = instance.sources.front();
+  return tensor;
 }
 
 std::string BindContext::Where(const plan::Location& loc) const {

@@ -45,7 +45,8 @@ struct RuleInstance {
   struct Write {
     size_t target = kNoTarget;  // index into the target manifest
     std::string name;           // only where the target has no such tensor
-    std::unique_ptr<TensorValue> tensor;  // null: all of the application's one source, as it is
+    std::shared_ptr<PiecedTensor> value;  // null: all of the application's one source, as it is
+    bool shared = false;  // by applications that differ in names only: sources[0] stands for what the inputs say
   };
   static constexpr size_t kNoTarget = static_cast<size_t>(-1);
   std::vector<size_t> sources;  // that it reads, each once
@@ -69,8 +70,8 @@ struct RuleInstance {
   }
 };
 
-// What `write` of `instance` gives its target.
-TensorValue& ValueOf(const BindContext& context, const RuleInstance& instance, RuleInstance::Write& write);
+// What `write` of `instance` gives its target; moved out of it, unless it is shared.
+PiecedTensor TakeValue(const BindContext& context, const RuleInstance& instance, const RuleInstance::Write& write);
 
 // Values of captures for one application, with what its gathers and its regular expression found.
 struct Application {

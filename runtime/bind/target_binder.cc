@@ -93,16 +93,14 @@ Result<bool> TargetBinder::Bind(size_t index, BoundTensor& tensor) {
 Result<bool> TargetBinder::BindClaim(size_t index, const Claim& claim, BoundTensor& bound) {
   const TensorInfo& target = context_.target[index];
   RuleInstance& instance = *claim.instance;
-  TensorValue& tensor = ValueOf(context_, instance, instance.writes[claim.write]);
+  static_cast<PiecedTensor&>(bound) = TakeValue(context_, instance, instance.writes[claim.write]);
   bound.target = index;
   bound.name = target.name;
   bound.ops = instance.writes.size() == 1 ? std::move(instance.ops) : instance.ops;
-  const bool shape_fits = FitShape(target, claim, bound.shape);
-  const bool dtype_fits = FitDType(target, claim, tensor, bound.ops);
-  if (!shape_fits || !dtype_fits || !Readable(instance, tensor)) return false;
+  const bool shape_fits = FitShape(target, claim, bound);
+  const bool dtype_fits = FitDType(target, claim, bound);
+  if (!shape_fits || !dtype_fits || !Readable(instance, bound)) return false;
   bound.rule = instance.rule != nullptr ? context_.Where(instance.rule->loc()) : instance.passed;
-  static_cast<PiecedTensor&>(bound) = std::move(tensor);
-  bound.value.shape = bound.shape;
   const Result<void> tiling = CheckTiling(bound.value);
   if (!tiling && tiling.error().code() != ErrorCode::kMismatch) return tiling.error();
   if (!tiling) {
@@ -111,11 +109,11 @@ Result<bool> TargetBinder::BindClaim(size_t index, const Claim& claim, BoundTens
     return false;
   }
   part_.lint.Look(context_, instance, bound);
-  instance.writes[claim.write].tensor.reset();  // moved from; a million of them count
+  instance.writes[claim.write].value.reset();  // moved from; a million of them count
   return true;
 }
 
-bool TargetBinder::Readable(const RuleInstance& instance, const TensorValue& tensor) {
+bool TargetBinder::Readable(const RuleInstance& instance, const PiecedTensor& tensor) {
   std::set<size_t> unreadable;
   ForEachSource(tensor, [&](size_t source) {
     if (!context_.source[source].unreadable.empty()) unreadable.insert(source);
@@ -128,10 +126,9 @@ bool TargetBinder::Readable(const RuleInstance& instance, const TensorValue& ten
   return unreadable.empty();
 }
 
-bool TargetBinder::FitShape(const TensorInfo& target, const Claim& claim, Shape& shape) {
+bool TargetBinder::FitShape(const TensorInfo& target, const Claim& claim, BoundTensor& bound) {
   const RuleInstance& instance = *claim.instance;
-  const TensorValue& tensor = *instance.writes[claim.write].tensor;
-  shape = tensor.value.shape;
+  const Shape& shape = bound.shape = bound.value.shape;
   bool fits = shape.size() == target.shape.size(), inferred = false;
   for (size_t i = 0; fits && i < shape.size(); ++i) {
     inferred = inferred || target.shape[i] == -1;
@@ -164,8 +161,7 @@ bool TargetBinder::FitShape(const TensorInfo& target, const Claim& claim, Shape&
   return false;
 }
 
-bool TargetBinder::FitDType(const TensorInfo& target, const Claim& claim, TensorValue& tensor,
-                           std::vector<std::string>& ops) {
+bool TargetBinder::FitDType(const TensorInfo& target, const Claim& claim, BoundTensor& tensor) {
   if (target.dtype == DType::kAny || target.dtype == tensor.dtype) return true;
   const std::string_view from = DTypeName(tensor.dtype), to = DTypeName(target.dtype);
   for (const TargetStatements::Policy& entry : statements_.policies) {
@@ -183,7 +179,7 @@ bool TargetBinder::FitDType(const TensorInfo& target, const Claim& claim, Tensor
       input.casts.push_back({tensor.dtype, target.dtype, ParseOverflow(policy.overflow())});
     }
     tensor.dtype = target.dtype;
-    ops.push_back(fmt::format("cast({})", to));
+    tensor.ops.push_back(fmt::format("cast({})", to));
     return true;
   }
   Add("CK1204", target.name, fmt::format("`{}`: the target's dtype is {}, the rule gives {}", target.name, to, from),

@@ -67,9 +67,9 @@ class TargetBinder {
   bool FillConstant(const plan::Init& init, BoundTensor& bound) const;
   bool FillNormal(const plan::Init& init, BoundTensor& bound) const;
   void ReportDuplicate(size_t index, std::vector<Claim> claims);
-  bool Readable(const RuleInstance& instance, const TensorValue& tensor);
-  bool FitShape(const TensorInfo& target, const Claim& claim, Shape& shape);
-  bool FitDType(const TensorInfo& target, const Claim& claim, TensorValue& tensor, std::vector<std::string>& ops);
+  bool Readable(const RuleInstance& instance, const PiecedTensor& tensor);
+  bool FitShape(const TensorInfo& target, const Claim& claim, BoundTensor& bound);
+  bool FitDType(const TensorInfo& target, const Claim& claim, BoundTensor& tensor);
   void Add(std::string code, std::string tensor, std::string message, std::vector<std::string> notes, std::string help);
 
   const BindContext& context_;

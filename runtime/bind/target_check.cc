@@ -142,7 +142,7 @@ void TargetCheck::ReportUnknownTargets(std::vector<RuleInstance>& instances) {
       if (write.target != RuleInstance::kNoTarget) continue;
       TensorInfo wanted;
       wanted.name = write.name;
-      const TensorValue& value = ValueOf(context_, instance, write);
+      const PiecedTensor value = TakeValue(context_, instance, write);
       wanted.dtype = value.dtype;
       wanted.shape = value.value.shape;
       std::vector<std::string> notes = {RuleNote(context_, instance)};
