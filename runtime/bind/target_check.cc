@@ -98,7 +98,7 @@ Result<void> TargetCheck::Run(std::vector<RuleInstance>& instances) {
   ReportUnknownTargets(instances);
   CheckSources(instances);
   CheckUnread();
-  lint_.Report(issues_);
+  lint_.Report(context_, issues_);
   return {};
 }
 

@@ -3,7 +3,7 @@
 // unless it was confirmed with `exactly`.
 #pragma once
 
-#include <string>
+#include <cstdint>
 #include <unordered_map>
 #include <vector>
 
@@ -20,20 +20,29 @@ class VariantLint {
   void Add(const VariantLint& later);
 
   // Adds one note (CK1230) a rule and kind of variant, in a stable order.
-  void Report(std::vector<Issue>& issues) const;
+  void Report(const BindContext& context, std::vector<Issue>& issues) const;
 
  private:
+  enum class Variant : uint8_t { kUntransposed, kTransposed, kPartsReordered, kPartsUngrouped, kJoinedReordered };
+  static const char* Text(Variant variant);
+
+  struct Key {
+    const plan::Rule* rule;
+    Variant variant;
+    friend bool operator==(const Key&, const Key&) = default;
+  };
+  struct Hash {
+    size_t operator()(const Key& key) const {
+      return std::hash<const void*>{}(key.rule) * 31 + static_cast<size_t>(key.variant);
+    }
+  };
   struct Finding {
-    const char* what;   // variant
-    std::string where;  // rule
-    std::string first;  // target
+    size_t first = 0;  // target
     size_t count = 0;
   };
-  // `bound`: the first target that the finding is of.
-  void Add(const plan::Rule* rule, const char* what, const BoundTensor& bound);
-  Finding& Of(const plan::Rule* rule, const char* what, const std::string& where, const std::string& first);
+  void Count(Key key, Finding more);
 
-  std::unordered_map<const plan::Rule*, std::vector<Finding>> findings_;
+  std::unordered_map<Key, Finding, Hash> findings_;
 };
 
 }  // namespace ckmap
