@@ -1,6 +1,7 @@
 #include "compiler/suggest/draft.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include <fmt/format.h>
 

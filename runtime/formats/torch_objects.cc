@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <optional>
+#include <unordered_map>
 #include <utility>
 
 #include "runtime/base/text.h"

@@ -1,6 +1,7 @@
 #include "runtime/report/load_check.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include <doctest/doctest.h>
 
