@@ -6,14 +6,15 @@ ckmap_packages="g++ cmake ninja-build ccache pkg-config ca-certificates antlr4 l
   libhwy-dev libisal-dev zlib1g-dev uuid-dev librapidcheck-dev python3"
 
 ckmap_missing_packages() {
-  for package in $ckmap_packages; do
+  for package in $ckmap_packages "$@"; do
     state=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) || state=
     [ "$state" = "install ok installed" ] || printf '%s ' "$package"
   done
 }
 
+# ckmap_install [PACKAGE…]: what the build needs, and these.
 ckmap_install() {
-  missing=$(ckmap_missing_packages)
+  missing=$(ckmap_missing_packages "$@")
   [ -n "$missing" ] || return 0
   echo "installing: $missing" >&2
   if [ "$(id -u)" -ne 0 ]; then

@@ -107,6 +107,46 @@ TEST_CASE("a rule with captures splits into the names of the other side") {
   CHECK(k.value.pieces[0].axes == std::vector<PieceAxis>{{2, 1, 2}, {2, 2, 1}});
 }
 
+// One name on either side, so that its applications repeat (repeated_application.h); sizes by name and a tensor of the
+// network whose name asks for the capture.
+constexpr const char* kTurnRule = R"pb(
+  rules { loc { line: 5 } text: "w -> kernel"
+    source { terms { pattern { text: "h.{i}.w" parts { literal: "h." } parts { capture { name: "i" kind: INT } } parts { literal: ".w" } }
+                     shape { dims { bind: "O" } dims { bind: "I" } } }
+             ops { name: "transpose" text: "transpose()" } }
+    target { terms { pattern { text: "b.{i}.kernel" parts { literal: "b." } parts { reference: "i" } parts { literal: ".kernel" } }
+                     shape { dims { bind: "I" } dims { bind: "O" } } } } })pb";
+
+TEST_CASE("what repeats is made as if it were alone") {
+  std::vector<Tensor> source, target;
+  for (int64_t i = 0; i < 12; ++i) {
+    // Shapes that come back, and one that every layer has another of.
+    const Shape shape = i % 3 == 0 ? Shape{2, 3} : i % 3 == 1 ? Shape{4, 5} : Shape{i, 7};
+    const DType dtype = i % 4 == 0 ? DType::kF16 : DType::kF32;
+    source.push_back({"h." + std::to_string(i) + ".w", shape, dtype});
+    target.push_back({"b." + std::to_string(i) + ".kernel", {shape[1], shape[0]}, dtype});
+  }
+  const auto together = BindText(kTurnRule, source, target);
+  for (size_t i = 0; i < source.size(); ++i) {
+    const auto alone = BindText(kTurnRule, {source[i]}, {target[i]});
+    const BoundTensor &one = Find(alone, target[i].name), &all = Find(together, target[i].name);
+    CHECK(one.value.pieces == all.value.pieces);
+    CHECK(one.value.shape == all.value.shape);
+    CHECK(one.shape == all.shape);
+    CHECK(one.dtype == all.dtype);
+    CHECK(one.ops == all.ops);
+    CHECK(one.rule == all.rule);
+    REQUIRE(all.inputs.size() == 1);
+    CHECK(together.plan->source[all.inputs[0].source].name == source[i].name);
+  }
+}
+
+TEST_CASE("what does not fit among applications that repeat is told as of each") {
+  const auto result = BindText(kTurnRule, {{"h.0.w", {2, 3}}, {"h.1.w", {2, 3}}, {"h.2.w", {2, 3}}, {"h.3.w", {2}}},
+                               {{"b.0.kernel", {3, 2}}, {"b.1.kernel", {3, 4}}, {"b.3.kernel", {2}}});
+  CHECK(Codes(result) == std::vector<std::string>{"CK1203 h.3.w", "CK1203 b.1.kernel", "CK1206 b.2.kernel"});
+}
+
 TEST_CASE("a reversed plan turns the pieces round") {
   const std::string plan = std::string("reversed: true ") + kSplitRule;
   const auto result = BindText(plan, {{"b.0.q", {2, 2}}, {"b.0.k", {2, 2}}, {"b.0.v", {2, 2}}}, {{"h.0.qkv", {6, 2}}});

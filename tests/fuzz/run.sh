@@ -1,19 +1,15 @@
 #!/bin/sh
-# Runs every fuzz target for some seconds each, seeded with the real and the hostile files of tests/data and with what
-# earlier runs found (tests/fuzz/corpus/NAME). Needs clang.
+# Runs every fuzz target for some seconds each, as many at once as there are cores, seeded with the real and the hostile
+# files of tests/data and with what earlier runs found (tests/fuzz/corpus/NAME). Installs its compiler if it is missing.
 #
 #     tests/fuzz/run.sh SECONDS [TARGET…]
 #
 # New inputs stay in build/fuzz-corpus/NAME. The exit code is 1 if a target found something; what it found lies in
-# build/fuzz-findings.
+# build/fuzz-findings. CKMAP_FUZZ_SEED makes runs that try the same inputs.
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
-seconds=${1:?usage: tests/fuzz/run.sh SECONDS [TARGET…]}
-shift
 data=$root/tests/data
-[ $# -gt 0 ] || set -- $(find "$root/runtime" "$root/compiler" -name CMakeLists.txt -exec sed -n 's/^ckmap_fuzz(\([a-z0-9_]*\) .*/\1/p' {} +)
 cd "$root" || exit 1
-cmake --preset fuzz >&2 && cmake --build build/fuzz --target "$@" >&2 || exit 1
 
 # The seeds of a target: folders and files.
 seeds() {
@@ -37,11 +33,11 @@ seeds() {
   esac
 }
 
-mkdir -p build/fuzz-findings
-failed=0
-for target in "$@"; do
+# Runs one target; its figures go to standard output.
+run_target() {
+  seconds=$1 target=$2
   corpus=build/fuzz-corpus/$target
-  mkdir -p "$corpus"
+  mkdir -p "$corpus" build/fuzz-findings
   seeds "$target" | while read -r file; do
     # A name of its own for each: files of several folders share names.
     [ "$(wc -c <"$file")" -le 65536 ] && cp "$file" "$corpus/$(echo "$file" | tr / _)" && chmod u+w "$corpus"/*
@@ -49,14 +45,23 @@ for target in "$@"; do
   [ -d "tests/fuzz/corpus/$target" ] && cp "tests/fuzz/corpus/$target"/* "$corpus"/
   dictionary=
   [ -f "tests/fuzz/$target.dict" ] && dictionary=-dict=tests/fuzz/$target.dict
-  echo "$target: $seconds s"
+  log=build/fuzz-findings/$target.log
   if ! "build/fuzz/fuzz-bin/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=65536 -print_final_stats=1 \
-    -artifact_prefix="build/fuzz-findings/$target-" $dictionary "$corpus" >"build/fuzz-findings/$target.log" 2>&1; then
-    echo "FOUND by $target:"
-    grep -m 5 -E 'ERROR|SUMMARY|runtime error|check failed' "build/fuzz-findings/$target.log"
-    failed=1
-  else
-    sed -n 's/^stat::number_of_executed_units: */  runs: /p' "build/fuzz-findings/$target.log"
+    -seed="${CKMAP_FUZZ_SEED:-0}" -artifact_prefix="build/fuzz-findings/$target-" $dictionary "$corpus" >"$log" 2>&1; then
+    echo "$target: FOUND $(grep -a -m 3 -E 'ERROR|SUMMARY|runtime error|check failed' "$log")"
+    return 1
   fi
-done
-exit $failed
+  echo "$target: $seconds s, $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") runs, nothing found"
+}
+
+if [ "${1:-}" = --one ]; then
+  run_target "$2" "$3"
+  exit
+fi
+seconds=${1:?usage: tests/fuzz/run.sh SECONDS [TARGET…]}
+shift
+. "$root/tests/setup.sh"
+ckmap_install clang-16 libclang-rt-16-dev || exit 1
+[ $# -gt 0 ] || set -- $(find runtime compiler \( -name CMakeLists.txt -o -name '*.cmake' \) -exec sed -n 's/^ckmap_fuzz(\([a-z0-9_]*\) .*/\1/p' {} +)
+cmake --preset fuzz >&2 && cmake --build build/fuzz --target "$@" >&2 || exit 1
+printf '%s\n' "$@" | xargs -P "$(nproc)" -n 1 sh tests/fuzz/run.sh --one "$seconds" || exit 1
