@@ -3,12 +3,16 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <new>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "compiler/cli/commands.h"
 #include "compiler/lsp/server.h"
+#include "runtime/base/out_of_memory.h"
 
 namespace ckmap {
 namespace {
@@ -117,14 +121,31 @@ int Run(CLI::App& app, int argc, char** argv) {
   return CompileCommand(args);
 }
 
+int EndWithoutMemory() { return OutOfMemory("ckmapc: error: out of memory\n"); }
+
+// ANTLR's parser takes memory in destructors; where there is none, that ends the program. It still says why.
+[[noreturn]] void Terminate() {
+  try {
+    if (std::current_exception()) std::rethrow_exception(std::current_exception());
+  } catch (const std::bad_alloc&) {
+    ::_exit(EndWithoutMemory());
+  } catch (...) {
+  }
+  std::abort();
+}
+
 }  // namespace
 
 int RunCkmapc(int argc, char** argv) {
-  CLI::App app("Compiles checkpoint migrations: rules (.ckmap) to plans (.ckplan).", "ckmapc");
+  LoadUnwinder();
+  std::set_terminate(Terminate);
   try {
+    CLI::App app("Compiles checkpoint migrations: rules (.ckmap) to plans (.ckplan).", "ckmapc");
     return Run(app, argc, argv);
+  } catch (const std::bad_alloc&) {
+    return EndWithoutMemory();
   } catch (const std::exception& error) {
-    // Out of memory, or a stream that broke: nothing that the rules or the files could cause.
+    // A stream that broke, say: nothing that the rules or the files could cause.
     fmt::print(stderr, "ckmapc: error: {}\n", error.what());
     return static_cast<int>(ErrorCode::kIo);
   }

@@ -9,6 +9,7 @@
 #include "compiler/sema/suggest.h"
 #include "compiler/syntax/parser.h"
 #include "runtime/base/file.h"
+#include "runtime/base/folder.h"
 
 namespace ckmap {
 namespace {
@@ -367,9 +368,9 @@ FoundPack FindPack(const std::string& name, const LoadOptions& options, SourceMa
 std::vector<std::string> ListPacks(const LoadOptions& options) {
   std::set<std::string> names;
   for (const std::string& root : options.pack_path) {
-    std::error_code error;
-    for (fs::directory_iterator entry(root, error), end; !error && entry != end; entry.increment(error)) {
-      if (Exists((entry->path() / "pack.yaml").string(), options)) names.insert(entry->path().filename().string());
+    const auto folders = ListFolder(root);  // a root need not be there
+    for (const std::string& name : folders ? *folders : std::vector<std::string>{}) {
+      if (Exists((fs::path(root) / name / "pack.yaml").string(), options)) names.insert(name);
     }
     const std::string prefix = Normal(root) + "/";
     for (const auto& [path, text] : options.memory_files) {

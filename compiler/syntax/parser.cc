@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <new>
 #include <utility>
 
 #include <fmt/format.h>
@@ -344,6 +345,8 @@ ast::File Parse(const SourceFile& file, FileId id, DiagnosticSink& sink) {
   ast::File result;
   try {
     RunOnOwnStack([&] { result = ParseBounded(file, id, found); });
+  } catch (const std::bad_alloc&) {
+    throw;
   } catch (const std::exception& error) {
     found.Report(DiagnosticKind::kExpectedToken, {id, 0, 0},
                  fmt::format("this file cannot be read: {}", error.what()))

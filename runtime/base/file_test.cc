@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "runtime/base/folder.h"
 #include "tests/support/temp_folder.h"
 
 namespace ckmap {
@@ -68,6 +69,17 @@ TEST_CASE("a file that is changed, cut short or replaced while it is read is an 
     CHECK(file->ReadAt(0, bytes).ok());
     CHECK(file->CheckUnchanged().ok());
   }
+}
+
+TEST_CASE("a folder's names, sorted") {
+  const TempFolder folder;
+  CHECK(ListFolder(folder.path())->empty());
+  Put(folder / "b", "");
+  Put(folder / ".a", "");
+  fs::create_directory(folder / "c");
+  CHECK(*ListFolder(folder.path()) == std::vector<std::string>{".a", "b", "c"});
+  CHECK(ListFolder(folder / "d").error().message().find("/d: cannot list: No such file or directory") != std::string::npos);
+  CHECK_FALSE(ListFolder(folder / "b").ok());
 }
 
 }  // namespace

@@ -1,8 +1,5 @@
 #include "runtime/cli/app.h"
 
-#include <execinfo.h>
-#include <unistd.h>
-
 #include <charconv>
 #include <exception>
 #include <functional>
@@ -15,6 +12,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "runtime/base/out_of_memory.h"
 #include "runtime/base/text.h"
 #include "runtime/cli/commands.h"
 #include "runtime/cli/sandboxed.h"
@@ -370,24 +368,15 @@ int Program::Run(int argc, const char* const* argv) {
   return static_cast<int>(ErrorCode::kUsage);
 }
 
-// Nothing here may need memory.
-int OutOfMemory() {
-  constexpr std::string_view kText = "error: out of memory\n";
-  if (::write(STDERR_FILENO, kText.data(), kText.size()) < 0) return static_cast<int>(ErrorCode::kIo);
-  return static_cast<int>(ErrorCode::kLimit);
-}
-
 }  // namespace
 
 int RunCkmap(int argc, const char* const* argv) {
   IgnoreWriteSignals();
-  // The C library loads what it unwinds with when an exception first passes it. By then there may be no memory.
-  void* frame = nullptr;
-  (void)::backtrace(&frame, 1);
+  LoadUnwinder();
   try {
     return Program().Run(argc, argv);
   } catch (const std::bad_alloc&) {
-    return OutOfMemory();
+    return OutOfMemory("error: out of memory\n");
   } catch (const std::exception& error) {
     return Console(ColorMode::kAuto, false)
         .Fail({ErrorCode::kIo, fmt::format("internal error: {}", error.what())});

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/folder.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/byte_source.h"
 #include "runtime/formats/ms_ckpt.h"
@@ -195,11 +196,10 @@ Result<std::vector<std::string>> RankFiles(const std::string& folder) {
     const fs::path path = fs::path(folder) / fmt::format("rank_{}", rank);
     if (!fs::is_directory(path, error)) break;
     std::vector<std::string> found;
-    for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
-      if (IsWeights(entry->path())) found.push_back(entry->path().string());
+    CKMAP_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListFolder(path.string()));
+    for (const std::string& name : names) {
+      if (IsWeights(name)) found.push_back((path / name).string());
     }
-    if (error) return Error(ErrorCode::kIo, fmt::format("{}: cannot list: {}", path.string(), error.message()));
-    std::sort(found.begin(), found.end());
     if (found.empty()) return Bad(path.string(), "holds no .ckpt and no .safetensors");
     if (found.size() > 1) {
       return Bad(path.string(), fmt::format("holds {} checkpoints ({} is the last); leave one in each rank's folder", found.size(),
@@ -207,10 +207,10 @@ Result<std::vector<std::string>> RankFiles(const std::string& folder) {
     }
     files.push_back(found[0]);
   }
-  size_t folders = 0;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-    if (entry->path().filename().string().starts_with("rank_")) ++folders;
-  }
+  CKMAP_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListFolder(folder));
+  const auto folders = static_cast<size_t>(std::count_if(names.begin(), names.end(), [](const std::string& name) {
+    return name.starts_with("rank_");
+  }));
   if (folders != files.size()) {
     return Bad(folder, fmt::format("has {} folders of ranks, but rank_{} is missing", folders, files.size()));
   }
@@ -219,11 +219,13 @@ Result<std::vector<std::string>> RankFiles(const std::string& folder) {
 
 Result<std::string> FindStrategy(const std::string& folder) {
   std::vector<std::string> found;
-  std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-    if (!entry->is_regular_file(error)) continue;
-    auto file = InputFile::Open(entry->path().string());
-    if (file && file->size() > 0 && LooksLikeMsStrategy(*MakePlainSource(*std::move(file)))) found.push_back(entry->path().string());
+  CKMAP_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListFolder(folder));
+  for (const std::string& name : names) {
+    const std::string path = (fs::path(folder) / name).string();
+    std::error_code ignored;
+    if (!fs::is_regular_file(path, ignored)) continue;
+    auto file = InputFile::Open(path);
+    if (file && file->size() > 0 && LooksLikeMsStrategy(*MakePlainSource(*std::move(file)))) found.push_back(path);
   }
   if (found.size() == 1) return found[0];
   return Bad(folder, fmt::format("has folders of ranks and {}: {}", found.empty() ? "no strategy file" : "several strategy files",

@@ -13,6 +13,7 @@
 #include <simdjson.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/folder.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/contained_path.h"
 #include "runtime/formats/json_strict.h"
@@ -174,14 +175,12 @@ struct FolderContent {
   bool has_ranks = false;
 };
 
-Result<FolderContent> ListFolder(const std::string& folder) {
+Result<FolderContent> SortFolder(const std::string& folder) {
   FolderContent content;
-  std::error_code error;
-  fs::directory_iterator entry(folder, error);
-  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
+  CKMAP_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListFolder(folder));
+  for (const std::string& name : names) {
     std::error_code ignored;
-    if (entry->is_directory(ignored)) {
+    if (fs::is_directory(fs::path(folder) / name, ignored)) {
       content.has_ranks |= name.starts_with("rank_");
     } else if (name == kMindSporeIndex || name.ends_with(".index.json")) {
       content.indexes.push_back(name);
@@ -191,9 +190,6 @@ Result<FolderContent> ListFolder(const std::string& folder) {
       }
     }
   }
-  if (error) return IoError("cannot list", error.value()).Context(folder);
-  std::sort(content.indexes.begin(), content.indexes.end());
-  for (auto& [ending, files] : content.by_ending) std::sort(files.begin(), files.end());
   return content;
 }
 
@@ -260,7 +256,7 @@ Result<std::unique_ptr<Checkpoint>> OpenShardIndex(const std::string& index_path
 }
 
 Result<std::unique_ptr<Checkpoint>> OpenShardFolder(const std::string& folder, const OpenFileFn& open_file) {
-  CKMAP_ASSIGN_OR_RETURN(const FolderContent content, ListFolder(folder));
+  CKMAP_ASSIGN_OR_RETURN(const FolderContent content, SortFolder(folder));
   const auto usage = [&folder](std::string_view what) {
     return Error(ErrorCode::kUsage, fmt::format("{}: {}", folder, what));
   };

@@ -13,6 +13,7 @@
 
 #include "plan.pb.h"
 #include "runtime/base/file.h"
+#include "runtime/base/folder.h"
 #include "runtime/base/sha256.h"
 #include "runtime/base/text.h"
 #include "runtime/plan/plan_validate.h"
@@ -34,23 +35,27 @@ bool IsPackWord(std::string_view word) {
          });
 }
 
+// None if it cannot be listed: a folder of packs need not be there.
+std::vector<std::string> NamesIn(const fs::path& folder) {
+  auto names = ListFolder(folder.string());
+  return names ? *std::move(names) : std::vector<std::string>{};
+}
+
 // Names of the plans in a pack's folder, without their ending, sorted.
 std::vector<std::string> PlansIn(const fs::path& folder) {
   std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    if (it->path().extension() == kExtension) names.push_back(it->path().stem().string());
+  for (const std::string& name : NamesIn(folder)) {
+    const fs::path file(name);
+    if (file.extension() == kExtension) names.push_back(file.stem().string());
   }
-  std::sort(names.begin(), names.end());
   return names;
 }
 
 std::string InstalledPacks(const std::vector<fs::path>& folders) {
   std::vector<std::string> names;
   for (const fs::path& folder : folders) {
-    std::error_code error;
-    for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-      if (!PlansIn(it->path()).empty()) names.push_back(EscapeText(it->path().filename().string()));
+    for (const std::string& name : NamesIn(folder)) {
+      if (!PlansIn(folder / name).empty()) names.push_back(EscapeText(name));
     }
   }
   std::sort(names.begin(), names.end());

@@ -13,6 +13,7 @@
 #include <random>
 #include <thread>
 
+#include "tests/faults/allocation_server.h"
 #include "tests/faults/tracer.h"
 
 namespace ckmap::faults {
@@ -20,15 +21,26 @@ namespace {
 
 namespace fs = std::filesystem;
 
-size_t CountCalls(const Scenario& scenario) {
+// The numbers of all calls of a run without faults.
+std::vector<long> ListCalls(const Scenario& scenario) {
   scenario.Reset();
-  return Trace(scenario.command(), {scenario.folder(), scenario.log(), [](const Call&) { return Verdict{}; }}).calls;
+  std::vector<long> numbers;
+  const auto note = [&](const Call& call) {
+    numbers.push_back(call.number);
+    return Verdict{};
+  };
+  Trace(scenario.command(), {scenario.folder(), scenario.log(), note});
+  return numbers;
 }
 
 // No kernel fails these in such a way, and the C library ends the program where one does.
 bool CanFail(long number) {
   return number != SYS_futex && number != SYS_rt_sigaction && number != SYS_rt_sigprocmask && number != SYS_rseq &&
          number != SYS_set_robust_list && number != SYS_rt_sigreturn;
+}
+
+bool CanBeShort(long number) {
+  return number == SYS_read || number == SYS_write || number == SYS_pread64 || number == SYS_pwrite64;
 }
 
 std::string ErrorName(const Verdict& verdict) {
@@ -76,12 +88,14 @@ std::string Tally::Line() const {
 
 Tally SystemCallFaults(const Scenario& scenario, size_t step) {
   Tally tally;
-  const size_t calls = CountCalls(scenario);
+  const std::vector<long> calls = ListCalls(scenario);
   using Kind = Verdict::Kind;
   const std::vector<Verdict> verdicts = {
       {Kind::kFail, EIO}, {Kind::kFail, ENOSPC}, {Kind::kFail, EDQUOT}, {Kind::kFail, EINTR}, {Kind::kShorten, 0}};
-  for (size_t at = 0; at < calls; at += step) {
+  for (size_t at = 0; at < calls.size(); at += step) {
     for (const Verdict& verdict : verdicts) {
+      // With threads another call may come at this place, but then this one comes at another.
+      if (!(verdict.kind == Kind::kShorten ? CanBeShort(calls[at]) : CanFail(calls[at]))) continue;
       scenario.Reset();
       std::string name;
       const auto decide = [&](const Call& call) -> Verdict {
@@ -103,7 +117,7 @@ Tally SystemCallFaults(const Scenario& scenario, size_t step) {
 
 Tally KillAtEachCall(const Scenario& scenario, size_t step) {
   Tally tally;
-  const size_t calls = CountCalls(scenario);
+  const size_t calls = ListCalls(scenario).size();
   for (size_t at = 0; at < calls; at += step) {
     scenario.Reset();
     const auto decide = [&](const Call& call) -> Verdict {
@@ -150,23 +164,15 @@ Tally KillAtRandom(const Scenario& scenario, size_t count, uint64_t seed) {
 
 Tally AllocationFaults(const Scenario& scenario, const std::string& shim, size_t step) {
   Tally tally;
-  for (const char* after : {"0", "1"}) {  // alone; with all that follow
+  AllocationServer server(scenario.command(), shim, scenario.log());
+  for (const bool all_after : {false, true}) {
     for (size_t at = 1;; at += step) {
       scenario.Reset();
-      std::vector<std::string> words = {"/usr/bin/env", "LD_PRELOAD=" + shim, "CKMAP_FAIL_ALLOCATION=" + std::to_string(at),
-                                        std::string("CKMAP_FAIL_AFTER=") + after,
-                                        "CKMAP_FAIL_TOLD=" + scenario.folder() + "/told"};
-      for (const std::string& word : scenario.command()) words.push_back(word);
-      const std::string told = scenario.folder() + "/told";
-      std::error_code ignored;
-      fs::remove(told, ignored);
-      const int code = Run(words, scenario.log());
-      // Empty: the program needs fewer allocations.
-      if (!fs::exists(told) || fs::file_size(told) == 0) break;
-      const int status = code < 0 ? SIGABRT : code << 8;
-      tally.Add(status);
-      const std::string where = "allocation " + std::to_string(at) + (*after == '1' ? " and all that follow" : "");
-      if (std::string what = scenario.Judge(status); !what.empty()) tally.Wrong(where, what);
+      const AllocationReply reply = server.Run({static_cast<long>(at), all_after});
+      if (!reply.failed) break;  // the program needs fewer allocations
+      tally.Add(reply.status);
+      const std::string where = "allocation " + std::to_string(at) + (all_after ? " and all that follow" : "");
+      if (std::string what = scenario.Judge(reply.status); !what.empty()) tally.Wrong(where, what);
     }
   }
   return tally;

@@ -1,6 +1,7 @@
 #include "tests/faults/scenarios.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +17,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Of tests/data.
+constexpr const char* kLegacy = "torch/legacy_views.pt";
+constexpr const char* kTar = "torch/legacy_tar.pt";
+constexpr const char* kHdf5 = "hdf5/net.weights.h5";
+constexpr const char* kOnnx = "onnx/net.onnx";
+constexpr const char* kGguf = "gguf/quantised.gguf";
+constexpr const char* kMindir = "mindir/relu.mindir";
+
 std::string ReadFile(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
@@ -23,6 +32,21 @@ std::string ReadFile(const fs::path& path) {
 
 bool IsTemporary(const std::string& path) {
   return path.find(".ckmap-") != std::string::npos && fs::path(path).filename().string().starts_with('.');
+}
+
+// Size and times of each file in a folder: cheaper to compare than the contents.
+std::map<std::string, std::string> Stamps(const std::string& folder) {
+  std::map<std::string, std::string> stamps;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    struct stat status {};
+    ::stat(entry.path().c_str(), &status);
+    std::string& stamp = stamps[entry.path().string()];
+    for (const int64_t number : {static_cast<int64_t>(status.st_ino), static_cast<int64_t>(status.st_size),
+                                 static_cast<int64_t>(status.st_ctim.tv_sec), static_cast<int64_t>(status.st_ctim.tv_nsec)}) {
+      stamp += std::to_string(number) + " ";
+    }
+  }
+  return stamps;
 }
 
 std::string FirstDifference(const Files& found, const Files& expected) {
@@ -70,7 +94,7 @@ Scenario::Scenario(Description description, const std::string& programs, const s
   fs::copy(base + "/in", folder_ + "/in", fs::copy_options::recursive);
   const auto make = [&](const std::string& source) {
     std::vector<std::string> words = command();
-    words[3] = source;
+    if (description_.replaces) words[3] = source;
     if (Run(words, log()) != 0) {
       std::fprintf(stderr, "%s does not run without faults:\n%s", name().c_str(), ReadFile(log()).c_str());
       std::abort();
@@ -84,6 +108,8 @@ Scenario::Scenario(Description description, const std::string& programs, const s
   }
   make(source);
   complete_ = ReadFolder(folder_ + "/out");
+  printed_ = ReadFile(log());
+  stamps_ = Stamps(folder_ + "/in");
   Reset();
 }
 
@@ -91,6 +117,7 @@ std::vector<std::string> Scenario::command() const {
   std::vector<std::string> words = {programs_ + "/ckmap", description_.command, folder_ + "/in/same.ckplan",
                                     folder_ + "/in/" + description_.source};
   if (description_.command == "inspect") return {words[0], "inspect", words[3], "--digest"};
+  if (description_.command == "compile") return {programs_ + "/ckmapc", words[3], "-o", folder_ + "/out/" + description_.output};
   words.insert(words.end(), {"--target", folder_ + "/in/target.yaml", "-q"});
   if (description_.command == "apply") words.insert(words.end(), {"-o", folder_ + "/out/" + description_.output});
   const auto& options = description_.options;
@@ -122,11 +149,10 @@ void Scenario::Reset() const {
 
 std::string Scenario::Judge(int status) const {
   if (WIFSIGNALED(status)) return "ended by signal " + std::to_string(WTERMSIG(status));
-  if (std::string difference = FirstDifference(ReadFolder(folder_ + "/in"), inputs_); !difference.empty()) {
-    return "sources: " + difference;
-  }
+  if (Stamps(folder_ + "/in") != stamps_) return "sources: " + FirstDifference(ReadFolder(folder_ + "/in"), inputs_) + " (or a time)";
   const Files out = ReadFolder(folder_ + "/out");
   const int code = WEXITSTATUS(status);
+  if (code == 0 && only_prints() && ReadFile(log()) != printed_) return "prints something else";
   if (code == 0) return FirstDifference(out, complete_);
   if (code > 5) return "exit code " + std::to_string(code);
   // A run that could not print, or not write its report, may have done its work before.
@@ -169,6 +195,11 @@ bool PrepareInputs(const std::string& programs, const std::string& source_tree, 
   const std::string in = folder + "/in";
   const std::string quickstart = source_tree + "/examples/quickstart/";
   fs::create_directories(in);
+  const std::string data = source_tree + "/tests/data/";
+  for (const char* file : {kLegacy, kTar, kHdf5, kOnnx, kGguf, kMindir}) {
+    fs::copy_file(data + file, in + "/" + fs::path(file).filename().string());
+  }
+  fs::copy_file(quickstart + "torch2ms.ckmap", in + "/torch2ms.ckmap");
   std::ofstream(in + "/same.ckmap") << "ckmap 1;\nmigration same from mindspore to mindspore;\n";
   std::ofstream(in + "/key") << "0123456789abcdef";
   const std::string target = quickstart + "target.yaml";
@@ -190,6 +221,8 @@ bool PrepareInputs(const std::string& programs, const std::string& source_tree, 
   bool ok = run({"ckmapc", quickstart + "torch2ms.ckmap", "-o", first}) && run({"ckmapc", in + "/same.ckmap", "-o", same}) &&
             make(first, quickstart + "digits.pth", "a.safetensors", {}) &&
             make(same, in + "/a.safetensors", "a.ckpt", {"--crc"}) && make(same, in + "/a.safetensors", "a.pth", {}) &&
+            make(same, in + "/a.safetensors", "a.npz", {}) &&
+            make(same, in + "/a.safetensors", "e.ckpt", {"--encrypt", "aes-gcm", "--key-file", in + "/key"}) &&
             make(same, in + "/a.safetensors", "shards", {"--to", "safetensors", "--max-shard-size", "64KiB"});
   // The same tensors with other values: the last bit of each float is another.
   std::string other = ReadFile(in + "/a.safetensors");
@@ -204,7 +237,7 @@ std::vector<std::unique_ptr<Scenario>> AllScenarios(const std::string& programs,
   const std::vector<std::string> shards = {"--to", "safetensors", "--max-shard-size", "64KiB"};
   std::vector<std::string> forced_shards = shards;
   forced_shards.emplace_back("--force");
-  const std::vector<Description> descriptions = {
+  std::vector<Description> descriptions = {
       {"safetensors_to_ckpt_crc", "a.safetensors", {"--crc"}, "x.ckpt"},
       {"ckpt_to_safetensors_report", "a.ckpt", {"--report", "@/out/report.json"}, "x.safetensors"},
       {"torch_to_new_folder_of_shards", "a.pth", shards, "new"},
@@ -213,7 +246,15 @@ std::vector<std::unique_ptr<Scenario>> AllScenarios(const std::string& programs,
       {"safetensors_to_shards_forced", "a.safetensors", forced_shards, "set", true},
       {"safetensors_to_torch_no_fsync", "a.safetensors", {"--no-fsync"}, "x.pt"},
       {"ckpt_to_safetensors_two_threads", "a.ckpt", {"--crc", "-j2"}, "x.safetensors"},
+      {"encrypted_ckpt_to_npz", "e.ckpt", {"--key-file", "@/in/key"}, "x.npz"},
+      {"npz_to_gguf", "a.npz", {}, "x.gguf"},
+      {"compile", "torch2ms.ckmap", {}, "x.ckplan", false, "compile"},
+      {"plan_torch", "a.pth", {}, "", false, "plan"},
   };
+  for (const char* file : {"a.ckpt", "shards", kLegacy, kTar, kHdf5, kOnnx, kGguf, kMindir}) {
+    const std::string name = fs::path(file).filename().string();
+    descriptions.push_back({"inspect_" + name, name, {}, "", false, "inspect"});
+  }
   std::vector<std::unique_ptr<Scenario>> scenarios;
   for (const Description& description : descriptions) {
     scenarios.push_back(std::make_unique<Scenario>(description, programs, base));

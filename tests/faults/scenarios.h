@@ -13,16 +13,16 @@ namespace ckmap::faults {
 using Files = std::map<std::string, std::string>;
 Files ReadFolder(const std::string& folder);
 
-// A conversion in a folder of its own: `in/` holds what is read, `out/` what is made.
+// A conversion in a folder of its own: `in/` holds what is read, `out/` what is made. Or a command that only prints.
 class Scenario {
  public:
   struct Description {
     std::string name;
-    std::string source;                      // a path in `in/`
-    std::vector<std::string> options;        // of `ckmap apply PLAN SOURCE --target T`
-    std::string output;                      // a path in `out/`
-    bool replaces = false;                   // an older output is there, of other values
-    std::string command = "apply";
+    std::string source;                // a path in `in/`
+    std::vector<std::string> options;  // of `ckmap apply PLAN SOURCE --target T`; `@` is the scenario's folder
+    std::string output;                // a path in `out/`
+    bool replaces = false;             // an older output is there, of other values
+    std::string command = "apply";     // or plan, inspect, compile
   };
 
   // `base` is a folder that PrepareInputs has filled.
@@ -35,12 +35,14 @@ class Scenario {
   std::string log() const { return folder_ + "/log"; }
   const Files& before() const { return before_; }
   const Files& complete() const { return complete_; }
+  bool only_prints() const { return description_.output.empty(); }
 
   // Puts `out/` back to what it was.
   void Reset() const;
 
   // Empty, or what is wrong with the folder now. `status` is the program's, as waitpid tells it.
-  // An output may be as before or complete; nothing else may lie there; sources must be untouched.
+  // An output may be as before or complete; nothing else may lie there; sources must be untouched. What a command
+  // prints that says all is well is what it prints without a fault.
   std::string Judge(int status) const;
 
   // The same after SIGKILL, where files of temporary names may be left (counted in `left`) and a replaced
@@ -55,6 +57,8 @@ class Scenario {
   std::string programs_;
   std::string folder_;
   Files inputs_;
+  std::map<std::string, std::string> stamps_;  // of in/: what changes when a file does
+  std::string printed_;
   Files before_;    // of out/
   Files complete_;  // of out/
 };
@@ -63,7 +67,8 @@ class Scenario {
 // False, with a message, if a program fails.
 bool PrepareInputs(const std::string& programs, const std::string& source_tree, const std::string& folder);
 
-// Conversions between all formats that ckmap writes, plain, sharded, encrypted, checksummed, forced.
+// Conversions between all formats that ckmap writes, plain, sharded, checksummed, forced, from an encrypted source; and a
+// reading of each format by a command that only prints.
 std::vector<std::unique_ptr<Scenario>> AllScenarios(const std::string& programs, const std::string& base);
 
 // Runs without a fault; the exit code, or -1 for a signal.

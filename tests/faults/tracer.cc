@@ -119,7 +119,10 @@ class Tracer {
     switch (pending.verdict.kind) {
       case Verdict::Kind::kPass: return;
       case Verdict::Kind::kKill: ::kill(main_, SIGKILL); return;
-      case Verdict::Kind::kFail: registers.orig_rax = static_cast<unsigned long long>(-1); break;
+      case Verdict::Kind::kFail:
+        if (call.number == SYS_brk) registers.rdi = 0;  // it tells no error, only where the break still is
+        else registers.orig_rax = static_cast<unsigned long long>(-1);
+        break;
       case Verdict::Kind::kShorten:
         if (call.number != SYS_read && call.number != SYS_write && call.number != SYS_pread64 && call.number != SYS_pwrite64) return;
         if (registers.rdx > 1) registers.rdx = registers.rdx / 2;
@@ -132,8 +135,13 @@ class Tracer {
     if (!pending.counted) return;
     user_regs_struct registers{};
     if (::ptrace(PTRACE_GETREGS, thread, nullptr, &registers) != 0) return;
-    if (pending.verdict.kind == Verdict::Kind::kFail) {
-      registers.rax = static_cast<unsigned long long>(-pending.verdict.error);
+    if (pending.verdict.kind != Verdict::Kind::kPass) {
+      // A call leaves its arguments as they are, and code behind it counts on that.
+      registers.rdi = pending.call.arguments[0];
+      registers.rdx = pending.call.arguments[2];
+      if (pending.verdict.kind == Verdict::Kind::kFail && pending.call.number != SYS_brk) {
+        registers.rax = static_cast<unsigned long long>(-pending.verdict.error);
+      }
       (void)::ptrace(PTRACE_SETREGS, thread, nullptr, &registers);
     }
     if (options_.done) options_.done(pending.call, static_cast<int64_t>(registers.rax));
