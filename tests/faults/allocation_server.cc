@@ -26,6 +26,7 @@ namespace {
   for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   ::setenv("LD_PRELOAD", shim.c_str(), 1);
+  ::setenv("LD_BIND_NOW", "1", 1);  // once, not in each run again
   ::execv(argv[0], argv.data());
   ::_exit(127);
 }

@@ -53,6 +53,9 @@ std::string ErrorName(const Verdict& verdict) {
   }
 }
 
+// Where all that follow fail too there is little that a run can still do, and less to go wrong.
+constexpr size_t kFollowStep = 7;
+
 // A run after a crash does its work and cleans up.
 void CheckNextRun(const Scenario& scenario, const std::string& where, Tally& tally) {
   std::vector<std::string> words = scenario.command();
@@ -166,7 +169,7 @@ Tally AllocationFaults(const Scenario& scenario, const std::string& shim, size_t
   Tally tally;
   AllocationServer server(scenario.command(), shim, scenario.log());
   for (const bool all_after : {false, true}) {
-    for (size_t at = 1;; at += step) {
+    for (size_t at = 1;; at += all_after ? step * kFollowStep : step) {
       scenario.Reset();
       const AllocationReply reply = server.Run({static_cast<long>(at), all_after});
       if (!reply.failed) break;  // the program needs fewer allocations

@@ -30,7 +30,7 @@ Tally KillAtEachCall(const Scenario& scenario, size_t step);
 // SIGKILL `count` times, after a random time.
 Tally KillAtRandom(const Scenario& scenario, size_t count, uint64_t seed);
 
-// Each `step`-th allocation fails, alone and with all that follow. `shim` is the library to preload.
+// Each `step`-th allocation fails alone, and each 7 * `step`-th with all that follow. `shim` is the library to preload.
 Tally AllocationFaults(const Scenario& scenario, const std::string& shim, size_t step);
 
 // The machine stops at each call, and of what was not flushed any part may be on the disk: `samples` of them.

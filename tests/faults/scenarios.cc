@@ -118,7 +118,7 @@ std::vector<std::string> Scenario::command() const {
                                     folder_ + "/in/" + description_.source};
   if (description_.command == "inspect") return {words[0], "inspect", words[3], "--digest"};
   if (description_.command == "compile") return {programs_ + "/ckmapc", words[3], "-o", folder_ + "/out/" + description_.output};
-  words.insert(words.end(), {"--target", folder_ + "/in/target.yaml", "-q"});
+  words.insert(words.end(), {"--target", folder_ + "/in/a.safetensors", "-q"});
   if (description_.command == "apply") words.insert(words.end(), {"-o", folder_ + "/out/" + description_.output});
   const auto& options = description_.options;
   if (std::find(options.begin(), options.end(), "-j2") == options.end()) words.emplace_back("-j1");
@@ -203,7 +203,6 @@ bool PrepareInputs(const std::string& programs, const std::string& source_tree, 
   std::ofstream(in + "/same.ckmap") << "ckmap 1;\nmigration same from mindspore to mindspore;\n";
   std::ofstream(in + "/key") << "0123456789abcdef";
   const std::string target = quickstart + "target.yaml";
-  fs::copy_file(target, in + "/target.yaml");
   const auto run = [&](std::vector<std::string> words) {
     words[0] = programs + "/" + words[0];
     if (Run(words, folder + "/log") == 0) return true;
