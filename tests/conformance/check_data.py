@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What `ckmap inspect --digest` says of real and of hostile files, against what the frameworks read.
 
-    check_data.py [--bin build/bin] [--data tests/data] [--launcher PROGRAM]
+    check_data.py [--bin build/bin] [--data tests/data] [--launcher PROGRAM] [--sandbox on|off|require]
 
 Beside each file or folder F of the data lies its oracle F.json. The hostile files are listed in hostile/*index.json, each with
 what must happen: `refuse` (exit code 3), `accept` (exactly the oracle) or `either`. A signal, a run of
@@ -23,8 +23,8 @@ MAX_BYTES = 256 << 20
 
 
 class Runner:
-    def __init__(self, program, launcher):
-        self.command = ([launcher] if launcher else []) + [program, "inspect", "--digest", "--format", "json"]
+    def __init__(self, program, launcher, sandbox):
+        self.command = ([launcher] if launcher else []) + [program, "inspect", "--digest", "--format", "json", "--sandbox", sandbox]
         self.slowest = (0.0, "")
         self.largest = (0, "")
         self.runs = 0
@@ -146,6 +146,7 @@ def main():
     parser.add_argument("--bin", default="build/bin")
     parser.add_argument("--data", default=os.path.join(here, "..", "data"))
     parser.add_argument("--launcher")
+    parser.add_argument("--sandbox", default="on")
     args = parser.parse_args()
     if args.launcher:
         proof = subprocess.run([args.launcher, "/bin/sh", "-c", "exec true"])
@@ -153,7 +154,7 @@ def main():
             sys.exit(f"{args.launcher} does not kill a program that starts another")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     data = os.path.normpath(args.data)
-    runner = Runner(os.path.join(args.bin, "ckmap"), args.launcher)
+    runner = Runner(os.path.join(args.bin, "ckmap"), args.launcher, args.sandbox)
     failed = 0
 
     counts, failures = {}, []
