@@ -163,6 +163,63 @@ void DecodeQ8K(const unsigned char* block, float* out) {
   for (int i = 0; i < kSuper; ++i) out[i] = scale * static_cast<float>(Signed(block[4 + i]));
 }
 
+// Sixteen values that 4 bits choose from.
+using Codebook = std::array<signed char, 16>;
+constexpr Codebook kNonlinear = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+constexpr Codebook kTwiceF4 = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+void DecodeByCodebook(const unsigned char* quants, const Codebook& values, float scale, float* out) {
+  for (int j = 0; j < 16; ++j) {
+    out[j] = scale * static_cast<float>(values[quants[j] & 0xf]);
+    out[j + 16] = scale * static_cast<float>(values[quants[j] >> 4]);
+  }
+}
+
+void DecodeIq4Nl(const unsigned char* block, float* out) { DecodeByCodebook(block + 2, kNonlinear, HalfToFloat(block), out); }
+
+void DecodeIq4Xs(const unsigned char* block, float* out) {
+  const float scale = HalfToFloat(block);
+  const auto high = LoadLittle<uint16_t>(block + 2);
+  for (int j = 0; j < 8; ++j) {
+    const int low = block[4 + j / 2] >> (j % 2 * 4) & 0xf;
+    const int by = (low | (high >> (j * 2) & 3) << 4) - 32;
+    DecodeByCodebook(block + 8 + j * 16, kNonlinear, scale * static_cast<float>(by), out + j * 32);
+  }
+}
+
+// A scale is a power of two, of which half is taken: the values are twice those of F4.
+void DecodeMxfp4(const unsigned char* block, float* out) {
+  const uint32_t exponent = block[0];
+  const uint32_t bits = exponent < 2 ? 0x00200000U << exponent : (exponent - 1) << 23;
+  DecodeByCodebook(block + 1, kTwiceF4, std::bit_cast<float>(bits), out);
+}
+
+// Digits of base three, five in a byte (four at the end), as a fraction of 256: the first is what three times it carries.
+void DecodeTq1(const unsigned char* block, float* out) {
+  constexpr std::array<int, 5> kPowers = {1, 3, 9, 27, 81};
+  struct Part {
+    int first, bytes, digits;
+  };
+  constexpr std::array<Part, 3> kParts = {{{0, 32, 5}, {32, 16, 5}, {48, 4, 4}}};
+  const float scale = HalfToFloat(block + 52);
+  for (const Part& part : kParts) {
+    for (int n = 0; n < part.digits; ++n) {
+      for (int j = 0; j < part.bytes; ++j) {
+        const int fraction = block[part.first + j] * kPowers[static_cast<size_t>(n)] & 0xff;
+        *out++ = scale * static_cast<float>((fraction * 3 >> 8) - 1);
+      }
+    }
+  }
+}
+
+void DecodeTq2(const unsigned char* block, float* out) {
+  const float scale = HalfToFloat(block + 64);
+  for (int i = 0; i < kSuper; ++i) {
+    const int quant = block[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
+    out[i] = scale * static_cast<float>(quant - 1);
+  }
+}
+
 constexpr GgmlType kTypes[] = {
     {0, "F32", 1, 4, DType::kF32},
     {1, "F16", 1, 2, DType::kF16},
@@ -182,10 +239,10 @@ constexpr GgmlType kTypes[] = {
     {17, "IQ2_XS", kSuper, 74},
     {18, "IQ3_XXS", kSuper, 98},
     {19, "IQ1_S", kSuper, 50},
-    {20, "IQ4_NL", 32, 18},
+    {20, "IQ4_NL", 32, 18, DType::kAny, DecodeIq4Nl},
     {21, "IQ3_S", kSuper, 110},
     {22, "IQ2_S", kSuper, 82},
-    {23, "IQ4_XS", kSuper, 136},
+    {23, "IQ4_XS", kSuper, 136, DType::kAny, DecodeIq4Xs},
     {24, "I8", 1, 1, DType::kI8},
     {25, "I16", 1, 2, DType::kI16},
     {26, "I32", 1, 4, DType::kI32},
@@ -193,9 +250,9 @@ constexpr GgmlType kTypes[] = {
     {28, "F64", 1, 8, DType::kF64},
     {29, "IQ1_M", kSuper, 56},
     {30, "BF16", 1, 2, DType::kBF16},
-    {34, "TQ1_0", kSuper, 54},
-    {35, "TQ2_0", kSuper, 66},
-    {39, "MXFP4", 32, 17},
+    {34, "TQ1_0", kSuper, 54, DType::kAny, DecodeTq1},
+    {35, "TQ2_0", kSuper, 66, DType::kAny, DecodeTq2},
+    {39, "MXFP4", 32, 17, DType::kAny, DecodeMxfp4},
     {40, "NVFP4", 64, 36},
     {41, "Q1_0", 128, 18},
 };

@@ -183,18 +183,21 @@ def make_gguf():
     rng = np.random.default_rng(5)
     quantised = {}
     for kind in (types.Q4_0, types.Q4_1, types.Q5_0, types.Q5_1, types.Q8_0, types.Q2_K, types.Q3_K, types.Q4_K,
-                 types.Q5_K, types.Q6_K):
+                 types.Q5_K, types.Q6_K, types.IQ4_NL, types.IQ4_XS, types.TQ1_0, types.TQ2_0, types.MXFP4):
         block, size = gguf.GGML_QUANT_SIZES[kind]
         rows = rng.integers(0, 256, (3, 2 * size), dtype=np.uint8)
         # Random blocks, but the halves in them (scales and minima) are ordinary numbers.
         halves = {"Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0], "Q2_K": [80, 82],
-                  "Q3_K": [108], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208]}[kind.name]
+                  "Q3_K": [108], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "IQ4_NL": [0],
+                  "IQ4_XS": [0], "TQ1_0": [52], "TQ2_0": [64], "MXFP4": []}[kind.name]
         for first in range(0, rows.shape[1], size):
             for half in halves:
                 value = rng.standard_normal(3).astype("<f2").view(np.uint8).reshape(3, 2)
                 if first == 0:
                     value[0] = np.array([6e-6], "<f2").view(np.uint8)  # below the normal halves
                 rows[:, first + half:first + half + 2] = value
+        if kind == types.MXFP4:
+            rows[:, 0] = [0, 1, 127]  # the scales below the normal ones, and 1
         quantised["w." + kind.name] = (rows, kind)
     real = sample("float32", (2, 64), 9)
     for kind in (types.Q4_0, types.Q8_0):
@@ -209,8 +212,8 @@ def make_gguf():
     text["tensors"] = [{"name": "w", "dtype": "BF16", "shape": [2, 6], "nbytes": len(raw), "sha256": hashlib.sha256(raw).hexdigest()}]
     with open(path + ".json", "w") as file:
         file.write(json.dumps(text, indent=1) + "\n")
-    size = gguf.GGML_QUANT_SIZES[types.IQ4_XS][1]
-    write("undecoded.gguf", {"w": number("float32", (2, 2)), "q": (np.zeros((2, size), np.uint8), types.IQ4_XS)},
+    size = gguf.GGML_QUANT_SIZES[types.IQ2_XXS][1]
+    write("undecoded.gguf", {"w": number("float32", (2, 2)), "q": (np.zeros((2, size), np.uint8), types.IQ2_XXS)},
           "a kind of blocks that is only listed", unreadable=["q"])
 
 
