@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <limits>
 #include <map>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -115,6 +117,49 @@ std::string MessagePrefix(const MessageHead& head, int64_t content) {
   return out;
 }
 
+// The name of a map parameter's part is that of the parameter and one of these; all three make one.
+constexpr std::array<std::string_view, 3> kMapParts = {"#key", "#value", "#status"};
+
+// numpy's names, and only these. "" for others.
+std::string_view MapTypeName(DType dtype) {
+  switch (dtype) {
+    case DType::kI32: return "int32";
+    case DType::kF16: return "float16";
+    case DType::kF32: return "float32";
+    case DType::kF64: return "float64";
+    default: return "";
+  }
+}
+
+bool AreMap(const std::array<const OutputTensor*, 3>& parts) {
+  return std::all_of(parts.begin(), parts.end(), [&](const OutputTensor* part) {
+    return part != nullptr && !MapTypeName(part->dtype).empty() && !part->shape.empty() && part->shape[0] == parts[0]->shape[0];
+  });
+}
+
+// What stands before each of a map parameter's contents. They follow each other in one message.
+std::array<std::string, 3> MapPrefixes(std::string_view name, const std::array<const OutputTensor*, 3>& parts) {
+  std::array<std::string, 3> heads;
+  uint64_t map = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const auto length = static_cast<uint64_t>(*NumBytes(parts[i]->shape, parts[i]->dtype));
+    std::string tensor = MakeHead("", parts[i]->shape, MapTypeName(parts[i]->dtype)).tensor;
+    tensor += '\x1a';
+    PutVarint(tensor, length);
+    heads[i] = "\x0a";
+    PutVarint(heads[i], tensor.size() + length);
+    heads[i] += tensor;
+    map += heads[i].size() + length;
+  }
+  const std::string tag = MakeHead(std::string(name), {}, "").tag;
+  std::string front = "\x0a";
+  PutVarint(front, tag.size() + 1 + VarintSize(map) + map);
+  front += tag + '\x1a';
+  PutVarint(front, map);
+  heads[0].insert(0, front);
+  return heads;
+}
+
 // numpy's `<U`: UTF-32, little-endian. An empty text is one zero.
 std::string Utf32(std::string_view text) {
   std::string out;
@@ -201,10 +246,10 @@ class CkptWriter final : public CheckpointWriter {
  private:
   // Where the messages go: the output itself, or a file without a name from which it is encrypted.
   int fd() const { return options_.cipher ? scratch_.fd(0) : set_.fd(0); }
-  MessageHead Head(const OutputTensor& tensor) const {
-    const bool old_scalar = options_.old_scalars && tensor.shape.empty();
-    return MakeHead(tensor.name, old_scalar ? Shape{0} : tensor.shape, TypeName(tensor.dtype));
-  }
+  // Brings the parts of map parameters together.
+  void FindMaps();
+  // Calls `visit(prefix, bytes of content)` for all that stands in the file for a tensor.
+  void ForEachSlice(size_t tensor, const std::function<void(const std::string&, int64_t)>& visit) const;
   Result<int64_t> LayOut();
   Result<void> WritePrefixes();
   Result<bool> EndsLikeTrailer() const;
@@ -213,27 +258,68 @@ class CkptWriter final : public CheckpointWriter {
   std::string path_;
   std::vector<OutputTensor> tensors_;
   WriteOptions options_;
-  std::vector<int64_t> offsets_;  // of each tensor's first message
+  std::vector<size_t> order_;                         // tensors as they lie in the file
+  std::unordered_map<size_t, std::string> map_prefixes_;  // of tensors that are parts of map parameters
+  std::vector<int64_t> offsets_;  // where each tensor begins, with what stands before it
   int64_t total_bytes_ = 0;       // before encryption
   OutputSet set_;
   OutputSet scratch_;  // never published: gone with the writer, however that ends
 };
 
+void CkptWriter::FindMaps() {
+  std::unordered_map<std::string_view, size_t> by_name;
+  for (size_t i = 0; i < tensors_.size(); ++i) {
+    if (tensors_[i].name.find('#') != std::string::npos) by_name.emplace(tensors_[i].name, i);
+  }
+  order_.reserve(tensors_.size());
+  std::vector<bool> placed(tensors_.size(), false);
+  for (size_t i = 0; i < tensors_.size(); ++i) {
+    if (placed[i]) continue;
+    const std::string_view whole = std::string_view(tensors_[i].name).substr(0, tensors_[i].name.rfind('#'));
+    std::array<size_t, 3> places{};
+    std::array<const OutputTensor*, 3> parts{};
+    for (size_t part = 0; part < parts.size() && by_name.contains(tensors_[i].name); ++part) {
+      const auto found = by_name.find(std::string(whole).append(kMapParts[part]));
+      if (found == by_name.end()) continue;
+      places[part] = found->second;
+      parts[part] = &tensors_[found->second];
+    }
+    if (std::find(parts.begin(), parts.end(), &tensors_[i]) == parts.end() || whole.empty() || !AreMap(parts)) {
+      order_.push_back(i);
+      continue;
+    }
+    auto prefixes = MapPrefixes(whole, parts);
+    for (size_t part = 0; part < parts.size(); ++part) {
+      placed[places[part]] = true;
+      order_.push_back(places[part]);
+      map_prefixes_.emplace(places[part], std::move(prefixes[part]));
+    }
+  }
+}
+
+void CkptWriter::ForEachSlice(size_t tensor, const std::function<void(const std::string&, int64_t)>& visit) const {
+  const OutputTensor& info = tensors_[tensor];
+  int64_t left = *NumBytes(info.shape, info.dtype);
+  if (const auto map = map_prefixes_.find(tensor); map != map_prefixes_.end()) return visit(map->second, left);
+  const bool old_scalar = options_.old_scalars && info.shape.empty();
+  const MessageHead head = MakeHead(info.name, old_scalar ? Shape{0} : info.shape, TypeName(info.dtype));
+  do {
+    const int64_t slice = std::min(left, kSlice);
+    visit(MessagePrefix(head, slice), slice);
+    left -= slice;
+  } while (left > 0);
+}
+
 Result<int64_t> CkptWriter::LayOut() {
   int64_t offset = 0;
-  offsets_.reserve(tensors_.size());
-  for (const OutputTensor& tensor : tensors_) {
-    offsets_.push_back(offset);
-    const MessageHead head = Head(tensor);
-    int64_t left = *NumBytes(tensor.shape, tensor.dtype);
-    do {
-      const int64_t slice = std::min(left, kSlice);
-      const auto prefix = static_cast<int64_t>(MessagePrefix(head, slice).size());
-      if (__builtin_add_overflow(offset, prefix + slice, &offset)) {
-        return Error(ErrorCode::kLimit, path_ + ": the tensors together exceed 2^63 bytes");
-      }
-      left -= slice;
-    } while (left > 0);
+  bool too_large = false;
+  offsets_.resize(tensors_.size());
+  for (const size_t tensor : order_) {
+    offsets_[tensor] = offset;
+    ForEachSlice(tensor, [&](const std::string& prefix, int64_t bytes) {
+      too_large = too_large || __builtin_add_overflow(offset, static_cast<int64_t>(prefix.size()) + bytes, &offset);
+    });
+    if (too_large) return Error(ErrorCode::kLimit, path_ + ": the tensors together exceed 2^63 bytes");
   }
   if (__builtin_add_overflow(offset, static_cast<int64_t>(TextMessages(options_.texts).size()), &offset)) {
     return Error(ErrorCode::kLimit, path_ + ": the entries together exceed 2^63 bytes");
@@ -243,16 +329,12 @@ Result<int64_t> CkptWriter::LayOut() {
 
 std::vector<FileExtent> CkptWriter::extents(size_t tensor) const {
   std::vector<FileExtent> runs;
-  const OutputTensor& info = tensors_[tensor];
-  const MessageHead head = Head(info);
   int64_t offset = offsets_[tensor];
-  for (int64_t left = *NumBytes(info.shape, info.dtype); left > 0;) {
-    const int64_t slice = std::min(left, kSlice);
-    offset += static_cast<int64_t>(MessagePrefix(head, slice).size());
-    runs.push_back({fd(), offset, slice});
-    offset += slice;
-    left -= slice;
-  }
+  ForEachSlice(tensor, [&](const std::string& prefix, int64_t bytes) {
+    offset += static_cast<int64_t>(prefix.size());
+    if (bytes > 0) runs.push_back({fd(), offset, bytes});
+    offset += bytes;
+  });
   return runs;
 }
 
@@ -260,37 +342,36 @@ std::vector<FileExtent> CkptWriter::extents(size_t tensor) const {
 Result<void> CkptWriter::WritePrefixes() {
   std::string buffer;
   int64_t at = 0;  // file offset of the buffer's first byte
-  const auto flush = [&]() -> Result<void> {
+  Result<void> done;
+  const auto flush = [&] {
     const std::string_view rest = at == 0 ? std::string_view(buffer).substr(std::min<size_t>(1, buffer.size()))
                                           : std::string_view(buffer);
     const int64_t offset = at == 0 ? 1 : at;
     at += static_cast<int64_t>(buffer.size());
-    Result<void> written = WriteAt(fd(), offset, std::as_bytes(std::span(rest)));
+    if (done) done = WriteAt(fd(), offset, std::as_bytes(std::span(rest)));
     buffer.clear();
-    if (!written) return std::move(written).error().Context(path_);
-    return {};
   };
-  for (const OutputTensor& tensor : tensors_) {
-    const MessageHead head = Head(tensor);
-    int64_t left = *NumBytes(tensor.shape, tensor.dtype);
-    do {
-      const int64_t slice = std::min(left, kSlice);
-      buffer += MessagePrefix(head, slice);
-      if (slice <= kSmall) {
-        buffer.append(static_cast<size_t>(slice), '\0');
-        if (buffer.size() >= kFlushAt) CKMAP_RETURN_IF_ERROR(flush());
+  for (const size_t tensor : order_) {
+    ForEachSlice(tensor, [&](const std::string& prefix, int64_t bytes) {
+      buffer += prefix;
+      if (bytes <= kSmall) {
+        buffer.append(static_cast<size_t>(bytes), '\0');
+        if (buffer.size() >= kFlushAt) flush();
       } else {
-        CKMAP_RETURN_IF_ERROR(flush());
-        at += slice;
+        flush();
+        at += bytes;
       }
-      left -= slice;
-    } while (left > 0);
+    });
+    if (!done) break;
   }
   buffer += TextMessages(options_.texts);
-  return flush();
+  flush();
+  if (!done) return std::move(done).error().Context(path_);
+  return {};
 }
 
 Result<void> CkptWriter::Create() {
+  FindMaps();
   CKMAP_ASSIGN_OR_RETURN(const int64_t message_bytes, LayOut());
   total_bytes_ = message_bytes + (options_.crc ? kTrailerBytes : 0);
   CKMAP_RETURN_IF_ERROR(set_.Add(path_, total_bytes(), options_.force));

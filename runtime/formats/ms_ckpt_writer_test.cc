@@ -42,6 +42,43 @@ TEST_CASE("messages as MindSpore writes them") {
   CHECK((*files)[0].bytes == static_cast<int64_t>(expected.size()));
 }
 
+TEST_CASE("the parts of a map parameter become one message, wherever they stand") {
+  TempFolder folder;
+  const std::string path = folder / "m.ckpt";
+  auto writer = CreateCheckpoint(path, OutputFormat::kMindSporeCkpt,
+                                 {{"m#status", DType::kI32, {1}}, {"w", DType::kU8, {1}}, {"m#value", DType::kF16, {1, 2}}, {"m#key", DType::kI32, {1}}}, {});
+  REQUIRE(writer.ok());
+  REQUIRE((*writer)->Write(0, 0, Bytes("stat")).ok());
+  REQUIRE((*writer)->Write(1, 0, Bytes("w")).ok());
+  REQUIRE((*writer)->Write(2, 0, Bytes("valu")).ok());
+  REQUIRE((*writer)->Write(3, 0, Bytes("key ")).ok());
+  REQUIRE((*writer)->Commit().ok());
+  const std::string expected(
+      "\x0a\x3c\x0a\x01m\x1a\x37"
+      "\x0a\x0f\x08\x01\x12\x05int32\x1a\x04key "
+      "\x0a\x13\x08\x01\x08\x02\x12\x07" "float16\x1a\x04valu"
+      "\x0a\x0f\x08\x01\x12\x05int32\x1a\x04stat"
+      "\x0a\x11\x0a\x01w\x12\x0c\x08\x01\x12\x05UInt8\x1a\x01w",
+      7 + 17 + 21 + 17 + 19);
+  CHECK(*ReadTextFile(path) == expected);
+}
+
+TEST_CASE("parts that are no map parameter stay tensors") {
+  const std::vector<std::vector<OutputTensor>> cases = {
+      {{"m#key", DType::kI32, {1}}, {"m#value", DType::kF16, {1, 2}}},                                   // one is missing
+      {{"m#key", DType::kI32, {1}}, {"m#value", DType::kF16, {2, 2}}, {"m#status", DType::kI32, {1}}},   // other rows
+      {{"m#key", DType::kI64, {1}}, {"m#value", DType::kF16, {1, 2}}, {"m#status", DType::kI32, {1}}},   // no type of theirs
+      {{"m#key", DType::kI32, {}}, {"m#value", DType::kF16, {1, 2}}, {"m#status", DType::kI32, {1}}}};   // a scalar
+  for (const auto& tensors : cases) {
+    TempFolder folder;
+    const std::string path = folder / "m.ckpt";
+    auto writer = CreateCheckpoint(path, OutputFormat::kMindSporeCkpt, tensors, {});
+    REQUIRE(writer.ok());
+    REQUIRE((*writer)->Commit().ok());
+    CHECK(ReadTextFile(path)->find("m#value") != std::string::npos);
+  }
+}
+
 TEST_CASE("the CRC trailer covers all messages") {
   TempFolder folder;
   auto writer = CreateCheckpoint(folder / "m.ckpt", OutputFormat::kMindSporeCkpt,

@@ -38,7 +38,15 @@ def torch_bytes(tensor):
 
 
 def flatten(value, name, found):
-    if isinstance(value, torch.Tensor):
+    if isinstance(value, torch.Tensor) and value.is_quantized:  # read as its parts
+        parts = {"int_repr": value.int_repr()}
+        if value.qscheme() == torch.per_tensor_affine:
+            parts |= {"scale": torch.tensor(value.q_scale(), dtype=torch.float64), "zero_point": torch.tensor(value.q_zero_point())}
+        else:
+            parts |= {"scales": value.q_per_channel_scales(), "zero_points": value.q_per_channel_zero_points()}
+        for part, tensor in parts.items():
+            flatten(tensor, f"{name}.{part}", found)
+    elif isinstance(value, torch.Tensor):
         found[name] = (list(value.shape), digest(torch_bytes(value)))
     elif isinstance(value, dict):
         for key, inner in value.items():

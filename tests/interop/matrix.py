@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Every source format to every target format, with and without checksum and encryption; what comes out is read back with the
-real MindSpore, safetensors and torch and compared byte for byte.
+real MindSpore, safetensors, torch and numpy and compared byte for byte.
 
     python tests/interop/matrix.py [--bin build/bin]
 
@@ -118,6 +118,11 @@ def by_shards(path):
     return found
 
 
+def by_numpy(path):
+    with np.load(path, allow_pickle=False) as found:
+        return {name: (found[name].shape, found[name].tobytes()) for name in found.files}
+
+
 def by_mindspore(path, **options):
     return {name: (tuple(p.shape), ms_raw(p)) for name, p in ms.load_checkpoint(path, **options).items()}
 
@@ -138,6 +143,9 @@ def targets():
         "ckpt, old scalars": ("outo.ckpt", ["--old-scalars"], by_mindspore, False),
         "ckpt, CRC": ("outc.ckpt", ["--crc"], lambda p: by_mindspore(p, crc_check=True), False),
         "torch": ("out.pt", [], by_torch, False),
+        "safetensors, digests": ("outr.safetensors", ["--digest"], by_safetensors, False),
+        "torch, digests": ("outr.pt", ["--digest"], by_torch, False),
+        "npz": ("out.npz", [], by_numpy, True),
     }
     for mode, bits in (("aes-gcm", 16), ("aes-gcm", 24), ("aes-gcm", 32), ("aes-cbc", 16), ("aes-cbc", 24),
                        ("aes-cbc", 32), ("sm4-cbc", 16)):
@@ -188,6 +196,11 @@ def check_extras(ckmap, plan, data, folder):
             texts = lambda d: {k: v for k, v in d.items() if isinstance(v, str)}
             problem = "" if texts(back) == texts(loaded) and back.keys() == loaded.keys() else "texts differ"
         expect(f"append_dict through {via}", problem)
+    source = os.path.join(data, "ckpt", "map_parameter.ckpt")
+    parts = lambda path, **options: {name: [np.asarray(part).tolist() for part in value] if isinstance(value, list) else ms_raw(value)
+                                     for name, value in ms.load_checkpoint(path, **options).items()}
+    problem = run([ckmap, "apply", plan, source, "--target", source, "-o", "maps.ckpt", "-q", "--crc"])
+    expect("map parameters", problem or ("" if parts("maps.ckpt", crc_check=True) == parts(source) else "other parts"))
     shared = torch.arange(12.0).reshape(3, 4)
     torch.save({"embed.weight": shared, "lm_head.weight": shared, "other": shared.clone()}, "tied.pt")
     with open("tied.yaml", "w") as out:
