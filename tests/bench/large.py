@@ -56,7 +56,7 @@ def peak_anonymous(pid):
 def run(command):
     os.sync()
     start = time.monotonic()
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     peak = 0
     while process.poll() is None:
         peak = max(peak, peak_anonymous(process.pid))

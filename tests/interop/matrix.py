@@ -226,7 +226,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", default="build/bin")
     args = parser.parse_args()
-    program = lambda name: os.path.abspath(os.path.join(args.bin, name))
+    programs = os.path.abspath(args.bin)
+    program = lambda name: os.path.join(programs, name)
     failures = []
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
