@@ -215,54 +215,6 @@ Result<void> ReadHdf5ChunkTree(Hdf5File& file, uint64_t root, Hdf5Chunks& chunks
   return {};
 }
 
-Result<void> ReadHdf5FixedArray(Hdf5File& file, uint64_t address, Hdf5Chunks& chunks) {
-  CKMAP_ASSIGN_OR_RETURN(const std::string head, file.Read(address, 28, "an index of chunks"));
-  Hdf5Bytes in(head);
-  if (in.Take(4) != "FAHD" || in.U8() != 0) return BadHdf5(fmt::format("byte {}: no index of chunks", address));
-  CKMAP_RETURN_IF_ERROR(CheckHdf5Sum(head, "an index of chunks"));
-  const bool filtered = in.U8() == 1;
-  const uint64_t entry = in.U8();
-  const uint8_t page_bits = in.U8();
-  const uint64_t count = in.U64();
-  const uint64_t block = in.U64();
-  uint64_t total = 1;
-  for (size_t axis = 0; axis < chunks.shape.size(); ++axis) total *= static_cast<uint64_t>(chunks.Grid(axis));
-  const bool fits = filtered ? entry > 12 && entry <= 20 : entry == 8;
-  if (!fits || count != total || page_bits > 30 || filtered != !chunks.filters.empty()) {
-    return BadHdf5(fmt::format("byte {}: an index of chunks that does not fit its dataset", address));
-  }
-  if (block == kHdf5NoAddress) return {};  // nothing is stored
-  if (count > static_cast<uint64_t>(file.size()) / entry) return BadHdf5(fmt::format("byte {}: an index of chunks longer than the file", address));
-  const uint64_t page = uint64_t{1} << page_bits;
-  const uint64_t pages = count > page ? (count + page - 1) / page : 0;  // 0: all entries stand in the block
-  const uint64_t bitmap = (pages + 7) / 8;
-  const uint64_t prefix = 14 + bitmap;
-  CKMAP_ASSIGN_OR_RETURN(const std::string first, file.Read(block, prefix + (pages == 0 ? count * entry : 0) + 4, "an index of chunks"));
-  if (first.substr(0, 4) != "FADB") return BadHdf5(fmt::format("byte {}: no index of chunks", block));
-  CKMAP_RETURN_IF_ERROR(CheckHdf5Sum(first, "an index of chunks"));
-  const auto add = [&](Hdf5Bytes& entries, uint64_t number) -> Result<void> {
-    Hdf5Chunk place{entries.U64(), static_cast<uint64_t>(chunks.chunk_bytes), 0};
-    if (filtered) {
-      place.stored = entries.Number(static_cast<size_t>(entry - 12));
-      place.skipped = entries.U32();
-    }
-    return place.address == kHdf5NoAddress ? Result<void>() : AddHdf5Chunk(file, number, place, chunks);
-  };
-  Hdf5Bytes entries(std::string_view(first).substr(static_cast<size_t>(prefix)));
-  for (uint64_t i = 0; pages == 0 && i < count; ++i) CKMAP_RETURN_IF_ERROR(add(entries, i));
-  for (uint64_t p = 0; p < pages; ++p) {
-    const bool used = (static_cast<unsigned char>(first[static_cast<size_t>(14 + p / 8)]) >> (7 - p % 8) & 1) != 0;
-    if (!used) continue;
-    const uint64_t here = std::min(page, count - p * page);
-    const uint64_t at = block + prefix + 4 + p * (page * entry + 4);
-    CKMAP_ASSIGN_OR_RETURN(const std::string bytes, file.Read(at, here * entry + 4, "an index of chunks"));
-    CKMAP_RETURN_IF_ERROR(CheckHdf5Sum(bytes, "an index of chunks"));
-    Hdf5Bytes page_entries(bytes);
-    for (uint64_t i = 0; i < here; ++i) CKMAP_RETURN_IF_ERROR(add(page_entries, p * page + i));
-  }
-  return {};
-}
-
 Hdf5ChunkCache::Bytes Hdf5ChunkCache::Find(const Key& key) {
   const std::lock_guard guard(lock_);
   const auto found = std::find_if(recent_.begin(), recent_.end(), [&key](const auto& entry) { return entry.first == key; });

@@ -34,6 +34,7 @@ struct Hdf5Chunk {
 
 struct Hdf5Chunks {
   Shape shape;
+  Shape most;   // as Hdf5Space says
   Shape chunk;  // sizes of a chunk
   int64_t element = 1;
   std::vector<Hdf5Filter> filters;
@@ -50,8 +51,12 @@ struct Hdf5Chunks {
 Result<void> AddHdf5Chunk(const Hdf5File& file, uint64_t number, const Hdf5Chunk& place, Hdf5Chunks& chunks);
 // The version 1 B-tree at `root` into chunks.places.
 Result<void> ReadHdf5ChunkTree(Hdf5File& file, uint64_t root, Hdf5Chunks& chunks);
-// The fixed array at `address` (indexes of later libraries).
+// The indexes of later libraries (hdf5_chunk_arrays.cc): all chunks side by side, a fixed array, an array that grows along one
+// axis, and a version 2 B-tree where several axes grow.
+Result<void> ReadHdf5Implicit(Hdf5File& file, uint64_t address, Hdf5Chunks& chunks);
 Result<void> ReadHdf5FixedArray(Hdf5File& file, uint64_t address, Hdf5Chunks& chunks);
+Result<void> ReadHdf5GrowingArray(Hdf5File& file, uint64_t address, Hdf5Chunks& chunks);
+Result<void> ReadHdf5ChunkTree2(Hdf5File& file, uint64_t address, Hdf5Chunks& chunks);
 
 // The chunks that were decoded last, of all datasets of a file.
 class Hdf5ChunkCache {

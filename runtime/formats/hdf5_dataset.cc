@@ -121,6 +121,7 @@ class DatasetReader {
   Result<void> OpenChunked(Hdf5Bytes& in, uint8_t version) {
     Hdf5Chunks chunks;
     chunks.shape = set_.space.shape;
+    chunks.most = set_.space.most;
     chunks.element = set_.type.size;
     chunks.fill = fill_;
     CKMAP_ASSIGN_OR_RETURN(const Index index, version == 3 ? ReadLayout3(in, chunks) : ReadLayout4(in, chunks));
@@ -138,7 +139,6 @@ class DatasetReader {
     }
     if (count_ == 0 || index.address == kHdf5NoAddress) return OpenFill();
     CKMAP_RETURN_IF_ERROR(ReadIndex(index, chunks));
-    if (!set_.unreadable.empty()) return {};
     const int64_t stored = static_cast<int64_t>(chunks.places.size()) * chunks.chunk_bytes;
     if (bytes_ - stored > kMaxUnstored) {
       set_.unreadable = fmt::format("most of its elements ({}) are not stored in the file", FormatBytes(bytes_ - stored));
@@ -206,28 +206,11 @@ class DatasetReader {
           if (chunks.Grid(axis) != 1) return BadHdf5("a single chunk that is smaller than its dataset");
         }
         return AddHdf5Chunk(file_, 0, {index.address, index.single_bytes != 0 ? index.single_bytes : static_cast<uint64_t>(chunks.chunk_bytes), index.single_skipped}, chunks);
-      case 2: return ReadImplicit(index, chunks);
+      case 2: return ReadHdf5Implicit(file_, index.address, chunks);
       case 3: return ReadHdf5FixedArray(file_, index.address, chunks);
-      default:
-        set_.unreadable = "its chunks can grow in number, and later libraries' index of such chunks is not read; write the file with libver='earliest'";
-        return {};
+      case 4: return ReadHdf5GrowingArray(file_, index.address, chunks);
+      default: return ReadHdf5ChunkTree2(file_, index.address, chunks);
     }
-  }
-
-  // All chunks side by side, without filters.
-  Result<void> ReadImplicit(const Index& index, Hdf5Chunks& chunks) {
-    uint64_t total = 1;
-    const auto room = static_cast<uint64_t>(file_.size() / chunks.chunk_bytes);
-    for (size_t axis = 0; axis < chunks.shape.size(); ++axis) {
-      const auto grid = static_cast<uint64_t>(chunks.Grid(axis));
-      if (grid > room / total) return BadHdf5("more chunks than the file has room for (is it cut short?)");
-      total *= grid;
-    }
-    for (uint64_t i = 0; i < total; ++i) {
-      const Hdf5Chunk place{index.address + i * static_cast<uint64_t>(chunks.chunk_bytes), static_cast<uint64_t>(chunks.chunk_bytes), 0};
-      CKMAP_RETURN_IF_ERROR(AddHdf5Chunk(file_, i, place, chunks));
-    }
-    return {};
   }
 
   static void LeaveEdgesPlain(Hdf5Chunks& chunks) {

@@ -394,7 +394,7 @@ Result<Hdf5Space> ParseHdf5Space(std::string_view data) {
   Hdf5Bytes in(data);
   const uint8_t version = in.U8();
   const uint8_t rank = in.U8();
-  in.Skip(1);
+  const bool has_most = (in.U8() & 1) != 0;
   Hdf5Space space;
   if (version == 1) {
     in.Skip(5);
@@ -408,6 +408,12 @@ Result<Hdf5Space> ParseHdf5Space(std::string_view data) {
     const uint64_t size = in.U64();
     if (size > uint64_t{kMaxTensorDim}) return BadHdf5(fmt::format("a dataspace with an axis of size {}", size));
     space.shape.push_back(static_cast<int64_t>(size));
+  }
+  space.most = space.shape;
+  for (size_t axis = 0; has_most && axis < space.most.size(); ++axis) {
+    const uint64_t most = in.U64();
+    if (in.bad() || most < static_cast<uint64_t>(space.shape[axis])) return BadHdf5("a dataspace that is larger than it may grow");
+    space.most[axis] = most > uint64_t{kMaxTensorDim} ? kHdf5Unlimited : static_cast<int64_t>(most);
   }
   if (in.bad()) return BadHdf5("a dataspace that is cut short");
   return space;

@@ -40,8 +40,11 @@ struct Hdf5Type {
 // kMalformed only for bytes that are no datatype.
 Result<Hdf5Type> ParseHdf5Type(std::string_view data);
 
+constexpr int64_t kHdf5Unlimited = -1;
+
 struct Hdf5Space {
   Shape shape;
+  Shape most;         // what each axis may grow to, or kHdf5Unlimited
   bool null = false;  // no elements at all, not even a scalar
 };
 Result<Hdf5Space> ParseHdf5Space(std::string_view data);

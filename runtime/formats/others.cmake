@@ -2,12 +2,14 @@
 ckmap_layer(formats_others SOURCES
   gguf.cc
   hdf5.cc
+  hdf5_chunk_arrays.cc
   hdf5_chunks.cc
   hdf5_dataset.cc
   hdf5_file.cc
   hdf5_filters.cc
   hdf5_heap.cc
   hdf5_object.cc
+  hdf5_tree2.cc
   hdf5_values.cc
   npy_header.cc
   npz.cc
