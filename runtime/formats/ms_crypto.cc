@@ -406,21 +406,22 @@ bool DecryptedSource::BeginsRight() const {
 
 }  // namespace
 
-std::optional<CipherMode> DetectCipher(const InputFile& file) {
+Result<std::optional<CipherMode>> DetectCipher(const InputFile& file) {
   std::array<std::byte, 4> head{};
-  if (file.size() < 4 || !file.ReadAt(0, head)) return std::nullopt;
+  if (file.size() < 4) return std::optional<CipherMode>();
+  CKMAP_RETURN_IF_ERROR(file.ReadAt(0, head));
   const uint32_t offset = LoadLittle<uint32_t>(head.data()) - kCipherMagic;
-  if (offset > static_cast<uint32_t>(CipherMode::kSm4Cbc)) return std::nullopt;
-  return static_cast<CipherMode>(offset);
+  if (offset > static_cast<uint32_t>(CipherMode::kSm4Cbc)) return std::optional<CipherMode>();
+  return std::optional(static_cast<CipherMode>(offset));
 }
 
 Result<std::unique_ptr<ByteSource>> OpenDecrypted(InputFile file, const OpenOptions& options) {
-  const auto mode = DetectCipher(file);
-  CKMAP_CHECK(mode.has_value());
   const std::string path = file.path();
+  CKMAP_ASSIGN_OR_RETURN(const auto mode, DetectCipher(file));
   const auto bad = [&path](std::string message) {
     return Error(ErrorCode::kMalformed, fmt::format("{}: {}", path, message));
   };
+  if (!mode) return bad("is not encrypted");
   if (options.cipher && *options.cipher != *mode) {
     return bad(fmt::format("is encrypted with {}, not with {}", CipherModeName(*mode), CipherModeName(*options.cipher)));
   }

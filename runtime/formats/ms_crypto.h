@@ -26,7 +26,7 @@
 namespace ckmap {
 
 // The mode that the file's first four bytes name; nullopt for a file that is not encrypted so.
-std::optional<CipherMode> DetectCipher(const InputFile& file);
+Result<std::optional<CipherMode>> DetectCipher(const InputFile& file);
 
 // In every error that decryption itself gives.
 inline constexpr std::string_view kCipherErrorMark = ": encrypted block at byte ";

@@ -123,7 +123,8 @@ Opened OpenAs(std::span<const Format> formats, std::unique_ptr<ByteSource> sourc
 
 Opened OpenFile(const std::string& path, const OpenOptions& options) {
   CKMAP_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
-  if (DetectCipher(file)) {
+  CKMAP_ASSIGN_OR_RETURN(const auto cipher, DetectCipher(file));
+  if (cipher) {
     CKMAP_ASSIGN_OR_RETURN(auto source, OpenDecrypted(std::move(file), options));
     Opened opened = OpenAs(kMindSporeFormats, std::move(source), options);
     if (opened || opened.error().code() != ErrorCode::kMalformed) return opened;

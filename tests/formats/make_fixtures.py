@@ -372,6 +372,16 @@ def make_hdf5():
         for i in range(60):
             file[f"w{i:03}"] = np.full((2,), i, "f4")
 
+    def growing(file):
+        x = sample("f4", (23, 17))
+        shrunk = file.create_dataset("shrunk", data=x, chunks=(4, 5), maxshape=(46, 18))
+        shrunk.resize((9, 11))
+        longer = file.create_dataset("longer", data=np.arange(800, dtype="u1").reshape(400, 2), chunks=(3, 1), maxshape=(None, 4))
+        longer.resize((371, 2))
+        file.create_dataset("wider", data=x, chunks=(5, 2), maxshape=(30, None), compression="gzip", shuffle=True)
+        both = file.create_dataset("both_gzip", data=sample("f4", (40, 21)), chunks=(3, 2), maxshape=(None, None), compression="gzip")
+        both.resize((33, 30))
+
     def odd(file):
         file["w"] = sample("f4", (2, 2))
         file["text"] = "größe"
@@ -404,11 +414,11 @@ def make_hdf5():
         save(f"shapes{suffix}.h5", shapes, "scalar, empty, nested groups", **how)
         if libver == "v108":
             continue
-        save(f"chunks{suffix}.h5", chunks, "chunks, filters, values that are not stored",
-             unreadable=["grown", "both"] if suffix else [], **how)
+        save(f"chunks{suffix}.h5", chunks, "chunks, filters, values that are not stored", **how)
         save(f"odd{suffix}.h5", odd, "what is no tensor, and links", unreadable=refused,
              leaves=[("text", "str", "größe"), ("texts", "array of text", None), ("soft", "link", None), ("away", "link", None)], **how)
         save(f"attributes{suffix}.h5", attributes, "as Keras 2 names its weights", metadata=metadata, **how)
+    save("growing.h5", growing, "chunks whose number can change, and did", libver="latest")
     save("many.h5", many, "a group whose B-tree has several nodes")
 
     def dense(file):

@@ -11,7 +11,7 @@ constexpr std::string_view kKey = "0123456789ABCDEF";
 
 std::unique_ptr<ByteSource> Open(const std::string& path) {
   auto file = InputFile::Open(path);
-  if (!file || !DetectCipher(*file)) return nullptr;
+  if (!file || !DetectCipher(*file)->has_value()) return nullptr;
   auto source = OpenDecrypted(*std::move(file), {.key = SecretKey(std::string(kKey))});
   return source ? *std::move(source) : nullptr;
 }

@@ -42,7 +42,7 @@ void OpenAll(const std::string& path) {
   auto file = open();
   if (!file) return;
   const OpenOptions options{.key = SecretKey("0123456789ABCDEF")};
-  if (DetectCipher(*file)) {
+  if (DetectCipher(*file)->has_value()) {
     auto source = OpenDecrypted(*std::move(file), options);
     if (source) ReadAllOf(OpenMsCkpt(*std::move(source)));
     return;
