@@ -1,5 +1,7 @@
 #include "runtime/tensor/shape.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -8,29 +10,31 @@ namespace {
 
 constexpr int64_t kMaxCount = int64_t{1} << 62;
 
+bool IsEmpty(const Shape& shape) { return std::find(shape.begin(), shape.end(), 0) != shape.end(); }
+
+// Product of the sizes other than 0, which is what strides are made of.
+std::optional<int64_t> Extent(const Shape& shape) {
+  int64_t count = 1;
+  for (const int64_t size : shape) {
+    if (size < 0 || (size > 0 && count > kMaxCount / size)) return std::nullopt;
+    count *= size == 0 ? 1 : size;
+  }
+  return count;
+}
+
 }  // namespace
 
 std::optional<int64_t> NumElements(const Shape& shape) {
-  int64_t count = 1;
-  bool empty = false;
-  for (const int64_t size : shape) {
-    if (size < 0) return std::nullopt;
-    if (size == 0) {
-      empty = true;
-    } else if (count > kMaxCount / size) {
-      return std::nullopt;
-    } else {
-      count *= size;
-    }
-  }
-  return empty ? 0 : count;
+  const auto extent = Extent(shape);
+  return extent && IsEmpty(shape) ? 0 : extent;
 }
 
 std::optional<int64_t> NumBytes(const Shape& shape, DType dtype) {
-  const auto count = NumElements(shape);
+  const auto extent = Extent(shape);
   const int64_t bits = DTypeBits(dtype);
-  if (!count || bits == 0 || (*count != 0 && bits > kMaxCount / *count)) return std::nullopt;
-  const int64_t total = *count * bits;
+  // Of an empty tensor too: its strides are computed with.
+  if (!extent || bits == 0 || bits > kMaxCount / *extent) return std::nullopt;
+  const int64_t total = IsEmpty(shape) ? 0 : *extent * bits;
   if (total % 8 != 0) return std::nullopt;
   return total / 8;
 }

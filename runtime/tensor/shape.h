@@ -17,8 +17,8 @@ using Shape = std::vector<int64_t>;
 // 2^62, so that byte counts still fit int64.
 std::optional<int64_t> NumElements(const Shape& shape);
 
-// Bytes of a dense tensor. nullopt on overflow, a negative size, or (for types below a byte) a
-// count that does not fill whole bytes.
+// Bytes of a dense tensor. nullopt on overflow (of an empty tensor too, where its strides would), a
+// negative size, or (for types below a byte) a count that does not fill whole bytes.
 std::optional<int64_t> NumBytes(const Shape& shape, DType dtype);
 
 // Row-major strides, in elements. The shape must have passed NumElements.
