@@ -3,7 +3,7 @@
 
 ckmap_packages="g++ cmake ninja-build ccache pkg-config ca-certificates antlr4 libantlr4-runtime-dev libre2-dev
   libyaml-cpp-dev libprotobuf-dev protobuf-compiler doctest-dev libsimdjson-dev libssl-dev libfmt-dev libcli11-dev
-  libhwy-dev libisal-dev zlib1g-dev uuid-dev librapidcheck-dev python3"
+  libhwy-dev libisal-dev zlib1g-dev uuid-dev libmimalloc-dev librapidcheck-dev python3"
 
 ckmap_missing_packages() {
   for package in $ckmap_packages "$@"; do
