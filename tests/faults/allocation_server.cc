@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "tests/faults/scenarios.h"
+
 namespace ckmap::faults {
 namespace {
 
@@ -18,10 +20,8 @@ namespace {
 
 [[noreturn]] void Become(const std::vector<std::string>& command, const std::string& shim, const std::string& log, int requests,
                          int replies) {
-  const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
-  if (out < 0 || ::dup2(out, STDOUT_FILENO) < 0 || ::dup2(out, STDERR_FILENO) < 0) ::_exit(126);
+  if (!RedirectOutput(log)) ::_exit(126);
   if (::dup2(requests, kRequestDescriptor) < 0 || ::dup2(replies, kReplyDescriptor) < 0) ::_exit(126);
-  ::close(out);
   std::vector<char*> argv;
   for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);

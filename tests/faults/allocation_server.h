@@ -12,7 +12,7 @@ namespace ckmap::faults {
 
 class AllocationServer {
  public:
-  // Standard output and error go to `log`, which holds those of the last run.
+  // Standard output goes to `log`, which holds that of the last run.
   AllocationServer(const std::vector<std::string>& command, const std::string& shim, const std::string& log);
   ~AllocationServer();
   AllocationServer(const AllocationServer&) = delete;

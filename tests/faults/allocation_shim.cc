@@ -60,7 +60,7 @@ int ServingMain(int argc, char** argv, char** environment) {
   AllocationRequest request;
   while (::read(ckmap::faults::kRequestDescriptor, &request, sizeof request) == sizeof request) {
     told->store(false);
-    if (::ftruncate(STDOUT_FILENO, 0) != 0) return 1;
+    if (::ftruncate(STDOUT_FILENO, 0) != 0 || ::ftruncate(STDERR_FILENO, 0) != 0) return 1;
     const pid_t child = ::fork();
     if (child == 0) return FailingMain(request, argc, argv, environment);
     AllocationReply reply;

@@ -22,6 +22,7 @@ int ForAll(const std::string& programs, const std::string& name, const std::func
   for (const auto& scenario : AllScenarios(programs, folder.path())) {
     if (scenario->name().find(name) == std::string::npos) continue;
     const Tally tally = loop(*scenario);
+    if (tally.runs == 0) continue;
     std::printf("%-36s %s\n", scenario->name().c_str(), tally.Line().c_str());
     std::fflush(stdout);
     ok = ok && tally.wrong.empty();

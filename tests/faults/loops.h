@@ -25,6 +25,8 @@ struct Tally {
 // Every `step`-th call fails with each of EIO, ENOSPC, EDQUOT and EINTR, or transfers half.
 Tally SystemCallFaults(const Scenario& scenario, size_t step);
 
+// Kills, power and full disks: nothing to see where a command only prints, so no runs.
+
 // SIGKILL at every `step`-th call; after each, the conversion is run again and must be complete, with nothing left.
 Tally KillAtEachCall(const Scenario& scenario, size_t step);
 // SIGKILL `count` times, after a random time.

@@ -211,7 +211,7 @@ bool IsSafe(const std::vector<Event>& events, size_t i, size_t end) {
 
 Tally PowerLoss(const Scenario& scenario, size_t samples, uint64_t seed) {
   Tally tally;
-  if (!scenario.flushes()) return tally;
+  if (scenario.only_prints() || !scenario.flushes()) return tally;
   Recorder recorder(scenario.folder() + "/out");
   scenario.Reset();
   TraceOptions options{scenario.folder(), scenario.log(), [](const Call&) { return Verdict{}; }};

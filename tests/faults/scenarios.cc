@@ -72,11 +72,20 @@ Files ReadFolder(const std::string& folder) {
   return files;
 }
 
+bool RedirectOutput(const std::string& log) {
+  const std::string error_log = log + ".err";
+  const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
+  const int err = ::open(error_log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
+  if (out < 0 || err < 0 || ::dup2(out, STDOUT_FILENO) < 0 || ::dup2(err, STDERR_FILENO) < 0) return false;
+  if (out > STDERR_FILENO) ::close(out);
+  if (err > STDERR_FILENO) ::close(err);
+  return true;
+}
+
 int Run(const std::vector<std::string>& command, const std::string& log) {
   const pid_t child = ::fork();
   if (child == 0) {
-    const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    if (out < 0 || ::dup2(out, 1) < 0 || ::dup2(out, 2) < 0) ::_exit(126);
+    if (!RedirectOutput(log)) ::_exit(126);
     std::vector<char*> argv;
     for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
     argv.push_back(nullptr);
@@ -96,7 +105,7 @@ Scenario::Scenario(Description description, const std::string& programs, const s
     std::vector<std::string> words = command();
     if (description_.replaces) words[3] = source;
     if (Run(words, log()) != 0) {
-      std::fprintf(stderr, "%s does not run without faults:\n%s", name().c_str(), ReadFile(log()).c_str());
+      std::fprintf(stderr, "%s does not run without faults:\n%s", name().c_str(), ReadFile(log() + ".err").c_str());
       std::abort();
     }
   };
@@ -206,7 +215,7 @@ bool PrepareInputs(const std::string& programs, const std::string& source_tree, 
   const auto run = [&](std::vector<std::string> words) {
     words[0] = programs + "/" + words[0];
     if (Run(words, folder + "/log") == 0) return true;
-    std::fprintf(stderr, "%s", ReadFile(folder + "/log").c_str());
+    std::fprintf(stderr, "%s", ReadFile(folder + "/log.err").c_str());
     return false;
   };
   const auto make = [&](const std::string& plan, const std::string& source, const std::string& output,

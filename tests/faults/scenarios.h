@@ -71,6 +71,10 @@ bool PrepareInputs(const std::string& programs, const std::string& source_tree, 
 // reading of each format by a command that only prints.
 std::vector<std::unique_ptr<Scenario>> AllScenarios(const std::string& programs, const std::string& base);
 
+// In a child before it becomes a program: standard output goes to the file `log`, emptied, and standard error to one beside it:
+// an error that cannot be printed is nobody's fault.
+bool RedirectOutput(const std::string& log);
+
 // Runs without a fault; the exit code, or -1 for a signal.
 int Run(const std::vector<std::string>& command, const std::string& log);
 

@@ -16,6 +16,8 @@
 #include <map>
 #include <utility>
 
+#include "tests/faults/scenarios.h"
+
 namespace ckmap::faults {
 namespace {
 
@@ -25,9 +27,7 @@ namespace {
 }
 
 [[noreturn]] void RunChild(const std::vector<std::string>& command, const std::string& output_path) {
-  const int out = ::open(output_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  if (out < 0 || ::dup2(out, 1) < 0 || ::dup2(out, 2) < 0) ::_exit(126);
-  if (out > 2) ::close(out);
+  if (!RedirectOutput(output_path)) ::_exit(126);
   std::vector<char*> argv;
   for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
