@@ -7,6 +7,7 @@
 #include "compiler/sema/suggest.h"
 #include "plan.pb.h"
 #include "runtime/base/file.h"
+#include "runtime/base/json_document.h"
 
 namespace ckmap {
 namespace {
@@ -42,6 +43,7 @@ Result<void> ReadConfig(const std::string& config, const Plan& plan, CompileOpti
   simdjson::dom::parser parser;
   simdjson::dom::element root;
   if (const auto error = parser.parse(text).get(root); error != simdjson::SUCCESS) {
+    ThrowIfOutOfMemory(error);
     return Error(ErrorCode::kMalformed, simdjson::error_message(error)).Context(config);
   }
   for (const plan::Variable& variable : plan.proto().variables()) {

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include "runtime/base/json_document.h"
+
 namespace ckmap {
 namespace {
 
@@ -219,6 +221,7 @@ Result<BoundVariables> BindVariables(const plan::Plan& plan,
   if (!config_json.empty()) {
     simdjson::dom::element root;
     if (const auto error = parser.parse(config_json).get(root)) {
+      ThrowIfOutOfMemory(error);
       return Error(ErrorCode::kMalformed,
                    fmt::format("{}: not JSON: {}", config_path, simdjson::error_message(error)));
     }

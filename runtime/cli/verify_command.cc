@@ -9,6 +9,7 @@
 #include <simdjson.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/json_document.h"
 #include "runtime/base/json_writer.h"
 #include "runtime/base/text.h"
 #include "runtime/cli/commands.h"
@@ -66,6 +67,7 @@ Result<std::vector<Promise>> ReadPromises(const std::string& text) {
   simdjson::dom::parser parser;
   simdjson::dom::element root;
   if (const auto error = parser.parse(text).get(root); error) {
+    ThrowIfOutOfMemory(error);
     return Error(ErrorCode::kMalformed, fmt::format("not JSON: {}", simdjson::error_message(error)));
   }
   simdjson::dom::array targets;

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include "runtime/base/json_document.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/json_strict.h"
 #include "runtime/formats/tensor_name.h"
@@ -66,7 +67,7 @@ class HeaderParser {
 
   Result<void> Parse(const std::string& padded, size_t length) {
     ondemand::document document;
-    if (auto e = parser_.iterate(padded.data(), length, padded.size()).get(document)) return BadJson(e);
+    if (auto e = BeginJson(parser_, padded, length, document)) return BadJson(e);
     ondemand::object root;
     if (auto e = document.get_object().get(root)) {
       if (e == simdjson::INCORRECT_TYPE) return Bad("the header is not a JSON object");

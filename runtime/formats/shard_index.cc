@@ -1,3 +1,4 @@
+#include "runtime/base/json_document.h"
 #include "runtime/formats/shard_index.h"
 
 #include <algorithm>
@@ -48,7 +49,7 @@ class IndexParser {
     text.resize(length + simdjson::SIMDJSON_PADDING, ' ');
     ondemand::parser parser;
     ondemand::document document;
-    if (auto e = parser.iterate(text.data(), length, text.size()).get(document)) return BadJson(e);
+    if (auto e = BeginJson(parser, text, length, document)) return BadJson(e);
     ondemand::object root;
     if (auto e = document.get_object().get(root)) return BadJson(e);
     CKMAP_RETURN_IF_ERROR(Root(root));

@@ -13,6 +13,7 @@
 #include <yaml-cpp/mark.h>
 #include <yaml-cpp/parser.h>
 
+#include "runtime/base/json_document.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/json_strict.h"
 #include "runtime/formats/sharded_checkpoint.h"
@@ -307,7 +308,7 @@ class JsonSpecParser {
       return builder_.Finish();
     }
     ondemand::document document;
-    if (auto e = parser_.iterate(padded_.data(), text_.size(), padded_.size()).get(document)) return Invalid(e);
+    if (auto e = BeginJson(parser_, padded_, text_.size(), document)) return Invalid(e);
     ondemand::object root;
     if (auto e = document.get_object().get(root)) return Invalid(e);
     if (auto e = Root(root)) return Invalid(e);

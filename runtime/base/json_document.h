@@ -1,0 +1,19 @@
+// JSON by simdjson, where memory may run out.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include <simdjson.h>
+
+namespace ckmap {
+
+// Begins to read the first `length` bytes of `padded` as JSON. Throws std::bad_alloc where simdjson has no memory; its own
+// `iterate` would go on without a place for strings.
+simdjson::error_code BeginJson(simdjson::ondemand::parser& parser, const std::string& padded, size_t length,
+                               simdjson::ondemand::document& document);
+
+// std::bad_alloc if the error is want of memory, and not one of the text.
+void ThrowIfOutOfMemory(simdjson::error_code error);
+
+}  // namespace ckmap
