@@ -68,6 +68,12 @@ const plan::TargetPolicy* TargetStatements::Allowed(const BindContext& context, 
   return nullptr;
 }
 
+bool ReadsAll(const Piece& piece, int64_t count) {
+  return piece.src_offset == 0 &&
+         ((piece.axes.empty() && count == 1) ||
+          (piece.axes.size() == 1 && piece.axes[0].src_stride == 1 && piece.axes[0].size == count));
+}
+
 std::string RuleNote(const BindContext& context, const RuleInstance& instance) {
   if (instance.rule == nullptr) return fmt::format("it comes from the source as it is ({})", instance.passed);
   return fmt::format("the rule is {}: {}", context.Where(instance.rule->loc()), instance.rule->text());
@@ -109,8 +115,20 @@ Result<bool> TargetBinder::BindClaim(size_t index, const Claim& claim, BoundTens
     return false;
   }
   part_.lint.Look(context_, instance, bound);
+  NoteReading(bound);
   instance.writes[claim.write].value.reset();  // moved from; a million of them count
   return true;
+}
+
+void TargetBinder::NoteReading(const BoundTensor& bound) {
+  if (bound.inputs.size() == 1 && bound.value.pieces.size() == 1) {
+    const BoundInput& input = bound.inputs[0];
+    if (input.node == nullptr && input.view == DType::kAny &&
+        ReadsAll(bound.value.pieces[0], NumElements(context_.source[input.source].shape).value_or(-1))) {
+      return part_.whole.push_back(input.source);
+    }
+  }
+  part_.partial.push_back(bound.target);
 }
 
 bool TargetBinder::Readable(const RuleInstance& instance, const PiecedTensor& tensor) {

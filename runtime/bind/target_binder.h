@@ -38,6 +38,9 @@ struct TargetStatements {
   const plan::TargetPolicy* Allowed(const BindContext& context, plan::TargetPolicy::Kind kind, const std::string& name) const;
 };
 
+// Whether a piece reads all of a tensor of `count` elements, in order.
+bool ReadsAll(const Piece& piece, int64_t count);
+
 // "the rule is torch2ms.ckmap:12: …"
 std::string RuleNote(const BindContext& context, const RuleInstance& instance);
 
@@ -48,6 +51,9 @@ class TargetBinder {
     std::vector<KeptTensor> kept;
     std::vector<Issue> issues;
     std::vector<size_t> missing;  // nothing claims or initialises them
+    // Of the sources: those that a tensor is read from whole and as they are. Nearly all tensors are made of one such
+    // source; the targets of the others are in `partial`.
+    std::vector<size_t> whole, partial;
     VariantLint lint;
   };
 
@@ -67,6 +73,7 @@ class TargetBinder {
   bool FillConstant(const plan::Init& init, BoundTensor& bound) const;
   bool FillNormal(const plan::Init& init, BoundTensor& bound) const;
   void ReportDuplicate(size_t index, std::vector<Claim> claims);
+  void NoteReading(const BoundTensor& bound);
   bool Readable(const RuleInstance& instance, const PiecedTensor& tensor);
   bool FitShape(const TensorInfo& target, const Claim& claim, BoundTensor& bound);
   bool FitDType(const TensorInfo& target, const Claim& claim, BoundTensor& tensor);

@@ -18,13 +18,13 @@ namespace {
 constexpr size_t kMaxExplained = 100;
 
 // In how many parts bitcasts cut the elements of each source tensor; 1: in none.
-std::vector<int64_t> PartsOfElements(const BoundPlan& bound) {
-  std::vector<int64_t> parts(bound.source.size(), 1);
-  for (const BoundTensor& tensor : bound.tensors) {
-    ForEachPieced(tensor, [&](const PiecedTensor& part) {
+std::vector<int64_t> PartsOfElements(const Manifest& source, const std::vector<const BoundTensor*>& tensors) {
+  std::vector<int64_t> parts(source.size(), 1);
+  for (const BoundTensor* tensor : tensors) {
+    ForEachPieced(*tensor, [&](const PiecedTensor& part) {
       for (const BoundInput& input : part.inputs) {
         if (input.node != nullptr || input.view == DType::kAny) continue;
-        const int64_t ratio = DTypeSize(bound.source[input.source].dtype) / DTypeSize(input.view);
+        const int64_t ratio = DTypeSize(source[input.source].dtype) / DTypeSize(input.view);
         parts[input.source] = std::max(parts[input.source], ratio);
       }
     });
@@ -39,13 +39,6 @@ Piece InFinerUnits(Piece piece, int64_t parts) {
   for (PieceAxis& axis : piece.axes) axis.src_stride *= parts;
   piece.axes.push_back({parts, 1, 0});
   return piece;
-}
-
-// Whether pieces of one input read all of a tensor of `count` elements in one run.
-bool ReadsAll(const Piece& piece, int64_t count) {
-  return piece.src_offset == 0 &&
-         ((piece.axes.empty() && count == 1) ||
-          (piece.axes.size() == 1 && piece.axes[0].src_stride == 1 && piece.axes[0].size == count));
 }
 
 }  // namespace
@@ -109,6 +102,7 @@ Result<void> TargetCheck::BindTargets() {
   const auto threads = std::clamp<size_t>(targets / kWorthAThread, 1, static_cast<size_t>(DefaultThreads()));
   std::vector<TargetBinder> binders(threads, TargetBinder(context_, statements_, claims_));
   bound_.tensors.resize(targets);
+  whole_.resize(bound_.source.size(), false);
   std::vector<uint8_t> made(targets, 0);
   const auto bind_part = [&](size_t t) -> Result<void> {
     for (size_t i = targets * t / threads; i < targets * (t + 1) / threads; ++i) {
@@ -124,6 +118,8 @@ Result<void> TargetCheck::BindTargets() {
     append(bound_.kept, part.kept);
     append(issues_, part.issues);
     append(missing_, part.missing);
+    append(partial_, part.partial);
+    for (const size_t source : part.whole) whole_[source] = true;
     lint_.Add(part.lint);
   }
   size_t kept = 0;
@@ -226,13 +222,20 @@ void TargetCheck::ReportUnused(size_t source) {
 }
 
 void TargetCheck::CheckUnread() {
-  std::vector<bool> whole(bound_.source.size(), false);
-  const std::vector<int64_t> parts = PartsOfElements(bound_);
+  std::vector<const BoundTensor*> partial;
+  size_t next = 0;  // both are in the target's order
+  for (const BoundTensor& tensor : bound_.tensors) {
+    if (next == partial_.size()) break;
+    if (tensor.target != partial_[next]) continue;
+    partial.push_back(&tensor);
+    ++next;
+  }
+  const std::vector<int64_t> parts = PartsOfElements(bound_.source, partial);
   // Calls visit(source, piece, units) for all that is read, by computed nodes too; an element of the piece is `units` of
   // the `parts` of elements.
   const auto for_each_read = [&](const auto& visit) {
-    for (const BoundTensor& tensor : bound_.tensors) {
-      ForEachPieced(tensor, [&](const PiecedTensor& part) {
+    for (const BoundTensor* tensor : partial) {
+      ForEachPieced(*tensor, [&](const PiecedTensor& part) {
         for (const Piece& piece : part.value.pieces) {
           if (piece.input == kFillInput) continue;
           const BoundInput& input = part.inputs[static_cast<size_t>(piece.input)];
@@ -246,15 +249,15 @@ void TargetCheck::CheckUnread() {
   };
   for_each_read([&](size_t source, const Piece& piece, int64_t units) {
     const int64_t count = NumElements(bound_.source[source].shape).value_or(-1) * parts[source];
-    if (units == 1 ? ReadsAll(piece, count) : ReadsAll(InFinerUnits(piece, units), count)) whole[source] = true;
+    if (units == 1 ? ReadsAll(piece, count) : ReadsAll(InFinerUnits(piece, units), count)) whole_[source] = true;
   });
-  std::unordered_map<size_t, std::vector<Piece>> partial;
+  std::unordered_map<size_t, std::vector<Piece>> pieces;
   for_each_read([&](size_t source, const Piece& piece, int64_t units) {
-    if (!whole[source]) partial[source].push_back(InFinerUnits(piece, units));
+    if (!whole_[source]) pieces[source].push_back(InFinerUnits(piece, units));
   });
   for (size_t source = 0; source < bound_.source.size(); ++source) {
-    const auto found = partial.find(source);
-    if (found == partial.end()) continue;
+    const auto found = pieces.find(source);
+    if (found == pieces.end()) continue;
     const TensorInfo& info = bound_.source[source];
     Shape shape = info.shape;
     if (parts[source] > 1) shape.back() *= parts[source];

@@ -39,6 +39,8 @@ class TargetCheck {
   std::vector<bool> failed_;  // a rule for the target was reported
   std::vector<size_t> unused_sources_, unwritten_targets_;
   std::vector<size_t> missing_;
+  std::vector<bool> whole_;      // of each source: some tensor reads all of it
+  std::vector<size_t> partial_;  // targets that are made of other than one whole source
   VariantLint lint_;
 };
 
