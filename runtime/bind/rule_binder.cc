@@ -145,7 +145,7 @@ void MatchRange(const BindContext& context, const std::vector<Slot>& slots, cons
   const ApplicationScope scope(context, no_prefix, kNoCaptures);
   std::vector<std::optional<RepeatedApplication>> repeated(static_cast<size_t>(context.plan.rules_size()));
   Matcher::Candidates candidates;
-  out.instances.reserve(end - begin);
+  out.instances.reserve(begin == 0 ? context.source.size() : end - begin);  // the first takes up the others
   for (size_t tensor = begin; tensor < end; ++tensor) {
     const std::string& name = context.source[tensor].name;
     matcher.Find(name, candidates);
@@ -265,9 +265,7 @@ Result<std::vector<RuleInstance>> BindRules(const BindContext& context, std::vec
   const ApplicationScope scope(context, no_prefix, kNoCaptures);
   std::vector<Applications> applications(static_cast<size_t>(rules.size()));
   std::vector<MatchedNames> parts = MatchNames(context, slots, matcher);
-  size_t count = 0;
-  for (const MatchedNames& part : parts) count += part.instances.size();
-  instances.reserve(count);
+  instances.swap(parts.front().instances);
   for (MatchedNames& part : parts) {
     std::move(part.instances.begin(), part.instances.end(), std::back_inserter(instances));
     for (const MatchedNames::Match& match : part.matches) {

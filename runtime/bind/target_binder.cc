@@ -85,15 +85,21 @@ void TargetBinder::Add(std::string code, std::string tensor, std::string message
                           std::move(notes), std::move(help)});
 }
 
-Result<bool> TargetBinder::Bind(size_t index, BoundTensor& tensor) {
-  if (claims_.first[index].instance == nullptr) return Initialize(index, tensor);
+Result<void> TargetBinder::Bind(size_t index) {
+  CKMAP_ASSIGN_OR_RETURN(const bool made, Make(index, part_.tensors.emplace_back()));
+  if (!made) part_.tensors.pop_back();
+  return {};
+}
+
+Result<bool> TargetBinder::Make(size_t index, BoundTensor& bound) {
+  if (claims_.first[index].instance == nullptr) return Initialize(index, bound);
   if (const auto rivals = claims_.rivals.find(index); rivals != claims_.rivals.end()) {
     std::vector<Claim> all = rivals->second;
     all.insert(all.begin(), claims_.first[index]);
     ReportDuplicate(index, std::move(all));
     return false;
   }
-  return BindClaim(index, claims_.first[index], tensor);
+  return BindClaim(index, claims_.first[index], bound);
 }
 
 Result<bool> TargetBinder::BindClaim(size_t index, const Claim& claim, BoundTensor& bound) {

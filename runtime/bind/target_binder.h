@@ -46,8 +46,9 @@ std::string RuleNote(const BindContext& context, const RuleInstance& instance);
 
 class TargetBinder {
  public:
-  // What became of the targets that were bound, beside tensors, in their order.
+  // What became of the targets that were bound, in their order.
   struct Part {
+    std::vector<BoundTensor> tensors;
     std::vector<KeptTensor> kept;
     std::vector<Issue> issues;
     std::vector<size_t> missing;  // nothing claims or initialises them
@@ -61,11 +62,12 @@ class TargetBinder {
   TargetBinder(const BindContext& context, const TargetStatements& statements, const TargetClaims& claims)
       : context_(context), statements_(statements), claims_(claims) {}
 
-  // Target `index` into `tensor`. False: it is not made, for it is kept, or missing, or an issue says why.
-  Result<bool> Bind(size_t index, BoundTensor& tensor);
+  Result<void> Bind(size_t index);
   Part& part() { return part_; }
 
  private:
+  // `bound` gets the target. False: it is not made, for it is kept, or missing, or an issue says why.
+  Result<bool> Make(size_t index, BoundTensor& bound);
   Result<bool> BindClaim(size_t index, const Claim& claim, BoundTensor& bound);
   Result<bool> Initialize(size_t index, BoundTensor& bound);
   bool Fill(const plan::Init& init, size_t index, BoundTensor& bound);

@@ -101,20 +101,19 @@ Result<void> TargetCheck::BindTargets() {
   const size_t targets = bound_.target.size();
   const auto threads = std::clamp<size_t>(targets / kWorthAThread, 1, static_cast<size_t>(DefaultThreads()));
   std::vector<TargetBinder> binders(threads, TargetBinder(context_, statements_, claims_));
-  bound_.tensors.resize(targets);
   whole_.resize(bound_.source.size(), false);
-  std::vector<uint8_t> made(targets, 0);
   const auto bind_part = [&](size_t t) -> Result<void> {
-    for (size_t i = targets * t / threads; i < targets * (t + 1) / threads; ++i) {
-      CKMAP_ASSIGN_OR_RETURN(const bool done, binders[t].Bind(i, bound_.tensors[i]));
-      made[i] = done ? 1 : 0;
-    }
+    const size_t begin = targets * t / threads, end = targets * (t + 1) / threads;
+    binders[t].part().tensors.reserve(t == 0 ? targets : end - begin);  // the first takes up the others
+    for (size_t i = begin; i < end; ++i) CKMAP_RETURN_IF_ERROR(binders[t].Bind(i));
     return {};
   };
   CKMAP_RETURN_IF_ERROR(ForEachInParallel(static_cast<int>(threads), threads, [&]() -> ItemBody { return bind_part; }));
+  bound_.tensors.swap(binders.front().part().tensors);
   for (TargetBinder& binder : binders) {
     TargetBinder::Part& part = binder.part();
     const auto append = [](auto& to, auto& from) { std::move(from.begin(), from.end(), std::back_inserter(to)); };
+    append(bound_.tensors, part.tensors);
     append(bound_.kept, part.kept);
     append(issues_, part.issues);
     append(missing_, part.missing);
@@ -122,13 +121,6 @@ Result<void> TargetCheck::BindTargets() {
     for (const size_t source : part.whole) whole_[source] = true;
     lint_.Add(part.lint);
   }
-  size_t kept = 0;
-  for (size_t i = 0; i < targets; ++i) {
-    if (made[i] == 0) continue;
-    if (kept != i) bound_.tensors[kept] = std::move(bound_.tensors[i]);
-    ++kept;
-  }
-  bound_.tensors.resize(kept);
   return {};
 }
 
