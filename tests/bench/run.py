@@ -86,9 +86,66 @@ CASES = {
     # name: (rules, target dtype, transposed, gate as a multiple of cp)
     "rename": ("rename layers -> blocks;", "f32", False, 1.3),
     "transpose": ('"layers.{i}.weight" | transpose() -> "blocks.{i}.weight";', "f32", True, 1.6),
+    # From other formats; cp is of the file in that format.
+    "npz": ("", "f32", False, 1.5),
+    "gguf": ("", "f32", False, 1.3),
+    "onnx": ("", "f32", False, 1.3),
+    "h5": ("", "f32", False, 1.3),
     "cast-f16": ('"layers.{i}.weight" | cast(f16) -> "blocks.{i}.weight";', "f16", False, 1.3),
     "cast-bf16": ('"layers.{i}.weight" | cast(bf16) -> "blocks.{i}.weight";', "bf16", False, 1.3),
 }
+
+
+def varint(value):
+    out = b""
+    while value >= 0x80:
+        out += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return out + bytes([value])
+
+
+def write_onnx(path, tensors, source):
+    """A model of initializers only, with the bytes of a safetensors file."""
+    def field(number, payload_size):
+        return varint(number << 3 | 2) + varint(payload_size)
+
+    heads = []
+    for name, _, shape, size in tensors:
+        head = b"".join(b"\x08" + varint(n) for n in shape) + b"\x10\x01" + field(8, len(name)) + name.encode() + field(9, size)
+        heads.append(field(5, len(head) + size) + head)
+    graph = sum(len(h) for h in heads) + sum(t[3] for t in tensors)
+    with open(path, "wb") as out, open(source, "rb") as data:
+        data.seek(8 + struct.unpack("<Q", data.read(8))[0])
+        out.write(b"\x08\x08" + field(7, graph))
+        for head, tensor in zip(heads, tensors):
+            out.write(head + data.read(tensor[3]))
+
+
+def write_hdf5(path, tensors, source):
+    import h5py
+    import numpy as np
+    with h5py.File(path, "w") as out, open(source, "rb") as data:
+        data.seek(8 + struct.unpack("<Q", data.read(8))[0])
+        for name, _, shape, size in tensors:
+            out.create_dataset(name, data=np.frombuffer(data.read(size), "f4").reshape(shape))
+
+
+def make_source(args, folder, name, tensors, safetensors, spec):
+    """The same tensors in another format; None where it cannot be made here."""
+    path = os.path.join(folder, f"in.{name}")
+    if name in ("npz", "gguf"):
+        rules, plan = os.path.join(folder, "same.ckmap"), os.path.join(folder, "same.ckplan")
+        with open(rules, "w") as file:
+            file.write("ckmap 1;\n")
+        subprocess.run([f"{args.bin}/ckmapc", rules, "-o", plan], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([f"{args.bin}/ckmap", "apply", plan, safetensors, "--target", spec, "-o", path, "--no-fsync", "-q"], check=True)
+        return path
+    try:
+        {"onnx": write_onnx, "h5": write_hdf5}[name](path, tensors, safetensors)
+    except ImportError as error:
+        print(f"{name:12} left out: {error}")
+        return None
+    return path
 
 
 def run_case(args, folder, name, source, rules, spec, gate):
@@ -137,9 +194,16 @@ def main():
             if name == "tiny":
                 continue
             rules, dtype, turned, gate = CASES[name]
-            write_spec(spec, [(n.replace("layers", "blocks"), dtype, s[::-1] if turned else s)
+            write_spec(spec, [(n.replace("layers", "blocks") if rules else n, dtype, s[::-1] if turned else s)
                               for n, s in tensors])
-            good &= run_case(args, folder, name, source, rules, spec, gate)
+            from_file = source
+            if not rules:
+                from_file = make_source(args, folder, name, [(n, "F32", s, 4 * s[0] * s[1]) for n, s in tensors], source, spec)
+            if from_file is None:
+                continue
+            good &= run_case(args, folder, name, from_file, rules, spec, gate)
+            if from_file != source:
+                os.unlink(from_file)
         if "tiny" in wanted:
             names = [f"a.{i}.w" for i in range(args.tiny)]
             write_safetensors(source, [(n, "F32", [64], 256) for n in names])
