@@ -88,6 +88,47 @@ VectorCounts F32ToBF16(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRIC
   return {overflowed, changed};
 }
 
+// To 8 bits: `kMantissa` of them behind an exponent of bias `kBias`; bodies above `kMax` are infinity (where there is one) or NaN.
+// What overflows is counted and left to others.
+template <int kMantissa, uint32_t kBias, uint32_t kMax, bool kInfinity>
+HWY_INLINE VectorCounts F32ToF8(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
+  constexpr int kShift = 23 - kMantissa;
+  // A float whose last bit is worth the smallest subnormal.
+  constexpr uint32_t kMagic = (127U + 1U - kBias + static_cast<uint32_t>(kShift)) << 23;
+  constexpr float kUnit = std::bit_cast<float>((127U + 1U - kBias - static_cast<uint32_t>(kMantissa)) << 23);
+  uint32_t overflowed = 0;
+  uint32_t changed = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const auto bits = Load<uint32_t>(src, i);
+    const uint32_t body = bits & 0x7fffffffU;
+    const uint32_t nan = body > 0x7f800000U ? 1U : 0U;
+    const uint32_t infinite = body == 0x7f800000U ? 1U : 0U;
+    const uint32_t normal = (body - ((127U - kBias) << 23) + ((1U << (kShift - 1)) - 1U) + ((body >> kShift) & 1U)) >> kShift;
+    const float sum = std::bit_cast<float>(body) + std::bit_cast<float>(kMagic);
+    const uint32_t small = std::bit_cast<uint32_t>(sum) - kMagic;
+    const uint32_t is_small = body < ((128U - kBias) << 23) ? 1U : 0U;
+    const uint32_t value = Select(is_small, small, normal);
+    const uint32_t quiet = kInfinity ? kMax + 1U + (((body >> kShift) & ((1U << kMantissa) - 1U)) | (1U << (kMantissa - 1))) : 0x7fU;
+    const uint32_t out = Select(nan, quiet, kInfinity ? Select(infinite, kMax + 1U, value) : value);
+    const uint32_t over = (value > kMax ? 1U : 0U) & (nan ^ 1U) & (kInfinity ? infinite ^ 1U : 1U);
+    const float back = static_cast<float>(static_cast<int32_t>(small & 0xffU)) * kUnit;
+    const uint32_t lost_small = std::bit_cast<uint32_t>(back) != body ? 1U : 0U;
+    const uint32_t lost_normal = (body & ((1U << kShift) - 1U)) != 0 ? 1U : 0U;
+    overflowed += over;
+    changed += (Select(is_small, lost_small, lost_normal) & (nan ^ 1U)) | over;
+    Store(dst, i, static_cast<uint8_t>(out | ((bits >> 24) & 0x80U)));
+  }
+  return {overflowed, changed};
+}
+
+VectorCounts F32ToF8E4M3(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
+  return F32ToF8<3, 7, 0x7e, false>(src, dst, count);
+}
+
+VectorCounts F32ToF8E5M2(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
+  return F32ToF8<2, 15, 0x7b, true>(src, dst, count);
+}
+
 VectorCounts F16ToF32(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
   for (size_t i = 0; i < count; ++i) Store(dst, i, HalfToFloatBits(Load<uint16_t>(src, i)));
   return {};
@@ -125,6 +166,8 @@ namespace {
 
 HWY_EXPORT(F32ToF16);
 HWY_EXPORT(F32ToBF16);
+HWY_EXPORT(F32ToF8E4M3);
+HWY_EXPORT(F32ToF8E5M2);
 HWY_EXPORT(F16ToF32);
 HWY_EXPORT(BF16ToF32);
 HWY_EXPORT(F64ToF32);
@@ -134,6 +177,8 @@ HWY_EXPORT(F64ToF32);
 VectorCast FindVectorCast(DType from, DType to) {
   if (from == DType::kF32 && to == DType::kF16) return HWY_DYNAMIC_DISPATCH(F32ToF16);
   if (from == DType::kF32 && to == DType::kBF16) return HWY_DYNAMIC_DISPATCH(F32ToBF16);
+  if (from == DType::kF32 && to == DType::kF8E4M3) return HWY_DYNAMIC_DISPATCH(F32ToF8E4M3);
+  if (from == DType::kF32 && to == DType::kF8E5M2) return HWY_DYNAMIC_DISPATCH(F32ToF8E5M2);
   if (from == DType::kF16 && to == DType::kF32) return HWY_DYNAMIC_DISPATCH(F16ToF32);
   if (from == DType::kBF16 && to == DType::kF32) return HWY_DYNAMIC_DISPATCH(BF16ToF32);
   if (from == DType::kF64 && to == DType::kF32) return HWY_DYNAMIC_DISPATCH(F64ToF32);

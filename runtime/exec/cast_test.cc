@@ -249,7 +249,7 @@ TEST_CASE("all inputs of 8 and 16 bits, to every type, under every policy") {
 TEST_CASE("wide inputs through the fast kernels") {
   std::mt19937_64 random(21);
   const DType wide[] = {DType::kF32, DType::kF64, DType::kI32, DType::kU32, DType::kI64, DType::kU64};
-  const DType targets[] = {DType::kF16, DType::kBF16, DType::kF32, DType::kF64, DType::kF8E4M3, DType::kI8, DType::kU64};
+  const DType targets[] = {DType::kF16, DType::kBF16, DType::kF32, DType::kF64, DType::kF8E4M3, DType::kF8E5M2, DType::kI8, DType::kU64};
   for (const DType from : wide) {
     std::vector<uint64_t> inputs;
     for (int i = 0; i < 9001; ++i) inputs.push_back(random());
@@ -263,6 +263,19 @@ TEST_CASE("wide inputs through the fast kernels") {
       for (const Overflow policy : kPolicies) {
         if (CanCast({from, to, policy}) && from != to) CheckBlock({from, to, policy}, inputs);
       }
+    }
+  }
+}
+
+TEST_CASE("f32 to 8 bits: every pattern of the bits that decide, and what is next to a tie") {
+  constexpr uint64_t kLow[] = {0, 1, 0x800, 0xfff};
+  for (const DType to : {DType::kF8E4M3, DType::kF8E5M2}) {
+    for (uint64_t high = 0; high < (1U << 20); high += 1U << 14) {
+      std::vector<uint64_t> inputs;
+      for (uint64_t i = high; i < high + (1U << 14); ++i) {
+        for (const uint64_t low : kLow) inputs.push_back(i << 12 | low);
+      }
+      CheckBlock({DType::kF32, to, Overflow::kSaturate}, inputs);
     }
   }
 }

@@ -86,6 +86,7 @@ CASES = {
     # name: (rules, target dtype, transposed, gate as a multiple of cp)
     "rename": ("rename layers -> blocks;", "f32", False, 1.3),
     "transpose": ('"layers.{i}.weight" | transpose() -> "blocks.{i}.weight";', "f32", True, 1.6),
+    "cast-f8": ('"layers.{i}.weight" | cast(f8_e4m3) -> "blocks.{i}.weight";', "f8_e4m3", False, 1.3),
     # From other formats; cp is of the file in that format.
     "npz": ("", "f32", False, 1.5),
     "gguf": ("", "f32", False, 1.3),
