@@ -44,14 +44,18 @@ run_target() {
     [ "$(wc -c <"$file")" -le 65536 ] && cp "$file" "$corpus/$(echo "$file" | tr / _)" && chmod u+w "$corpus"/*
   done 2>/dev/null
   [ -d "tests/fuzz/corpus/$target" ] && cp "tests/fuzz/corpus/$target"/* "$corpus"/
-  dictionary=
-  [ -f "tests/fuzz/$target.dict" ] && dictionary=-dict=tests/fuzz/$target.dict
+  dictionary=tests/fuzz/$target.dict
   options=-max_len=65536
-  # Rules: short ones say as much, and what entropic scheduling keeps of so many features takes longer than a run.
-  case $target in parse_fuzz | compile_fuzz | bind_fuzz | format_fuzz | lsp_fuzz) options='-max_len=4096 -entropic=0' ;; esac
+  case $target in parse_fuzz | compile_fuzz | bind_fuzz | format_fuzz | lsp_fuzz)
+    # Rules: short ones say as much, and what entropic scheduling keeps of so many features takes longer than a run.
+    options='-max_len=4096 -entropic=0'
+    dictionary=tests/fuzz/ckmap.dict
+    ;;
+  esac
+  [ -f "$dictionary" ] && options="$options -dict=$dictionary"
   log=build/fuzz-findings/$target.log
   if ! "build/fuzz/fuzz-bin/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 $options \
-    -seed="${CKMAP_FUZZ_SEED:-0}" -artifact_prefix="build/fuzz-findings/$target-" $dictionary "$corpus" >"$log" 2>&1; then
+    -seed="${CKMAP_FUZZ_SEED:-0}" -artifact_prefix="build/fuzz-findings/$target-" "$corpus" >"$log" 2>&1; then
     echo "$target: FOUND $(grep -a -m 3 -E 'ERROR|SUMMARY|runtime error|check failed' "$log")"
     return 1
   fi
