@@ -88,45 +88,119 @@ VectorCounts F32ToBF16(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRIC
   return {overflowed, changed};
 }
 
+// How a float is laid out whose bits are a `Bits`.
+template <typename Bits>
+struct Layout;
+template <>
+struct Layout<uint32_t> {
+  using Float = float;
+  static constexpr int kMantissa = 23;
+  static constexpr uint32_t kBias = 127;
+};
+template <>
+struct Layout<uint64_t> {
+  using Float = double;
+  static constexpr int kMantissa = 52;
+  static constexpr uint64_t kBias = 1023;
+};
+
+template <typename Bits>
+HWY_INLINE Bits SelectBits(Bits condition, Bits a, Bits b) {
+  const Bits mask = Bits{0} - condition;
+  return (a & mask) | (b & ~mask);
+}
+
 // To 8 bits: `kMantissa` of them behind an exponent of bias `kBias`; bodies above `kMax` are infinity (where there is one) or NaN.
 // What overflows is counted and left to others.
-template <int kMantissa, uint32_t kBias, uint32_t kMax, bool kInfinity>
-HWY_INLINE VectorCounts F32ToF8(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
-  constexpr int kShift = 23 - kMantissa;
+template <typename Bits, int kMantissa, Bits kBias, Bits kMax, bool kInfinity>
+HWY_INLINE VectorCounts ToF8(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
+  using In = Layout<Bits>;
+  using Float = typename In::Float;
+  constexpr Bits kOne = 1;
+  constexpr int kShift = In::kMantissa - kMantissa;
+  constexpr Bits kAbs = static_cast<Bits>(~Bits{0}) >> 1;
+  constexpr Bits kInf = kAbs >> In::kMantissa << In::kMantissa;
   // A float whose last bit is worth the smallest subnormal.
-  constexpr uint32_t kMagic = (127U + 1U - kBias + static_cast<uint32_t>(kShift)) << 23;
-  constexpr float kUnit = std::bit_cast<float>((127U + 1U - kBias - static_cast<uint32_t>(kMantissa)) << 23);
-  uint32_t overflowed = 0;
-  uint32_t changed = 0;
+  constexpr Bits kMagic = (In::kBias + 1 - kBias + static_cast<Bits>(kShift)) << In::kMantissa;
+  constexpr auto kUnit = std::bit_cast<Float>((In::kBias + 1 - kBias - static_cast<Bits>(kMantissa)) << In::kMantissa);
+  Bits overflowed = 0;
+  Bits changed = 0;
   for (size_t i = 0; i < count; ++i) {
-    const auto bits = Load<uint32_t>(src, i);
-    const uint32_t body = bits & 0x7fffffffU;
-    const uint32_t nan = body > 0x7f800000U ? 1U : 0U;
-    const uint32_t infinite = body == 0x7f800000U ? 1U : 0U;
-    const uint32_t normal = (body - ((127U - kBias) << 23) + ((1U << (kShift - 1)) - 1U) + ((body >> kShift) & 1U)) >> kShift;
-    const float sum = std::bit_cast<float>(body) + std::bit_cast<float>(kMagic);
-    const uint32_t small = std::bit_cast<uint32_t>(sum) - kMagic;
-    const uint32_t is_small = body < ((128U - kBias) << 23) ? 1U : 0U;
-    const uint32_t value = Select(is_small, small, normal);
-    const uint32_t quiet = kInfinity ? kMax + 1U + (((body >> kShift) & ((1U << kMantissa) - 1U)) | (1U << (kMantissa - 1))) : 0x7fU;
-    const uint32_t out = Select(nan, quiet, kInfinity ? Select(infinite, kMax + 1U, value) : value);
-    const uint32_t over = (value > kMax ? 1U : 0U) & (nan ^ 1U) & (kInfinity ? infinite ^ 1U : 1U);
-    const float back = static_cast<float>(static_cast<int32_t>(small & 0xffU)) * kUnit;
-    const uint32_t lost_small = std::bit_cast<uint32_t>(back) != body ? 1U : 0U;
-    const uint32_t lost_normal = (body & ((1U << kShift) - 1U)) != 0 ? 1U : 0U;
+    const auto bits = Load<Bits>(src, i);
+    const Bits body = bits & kAbs;
+    const Bits nan = body > kInf ? 1 : 0;
+    const Bits infinite = body == kInf ? 1 : 0;
+    const Bits normal = (body - ((In::kBias - kBias) << In::kMantissa) + ((kOne << (kShift - 1)) - 1) + ((body >> kShift) & 1)) >> kShift;
+    const Float sum = std::bit_cast<Float>(body) + std::bit_cast<Float>(kMagic);
+    const Bits small = std::bit_cast<Bits>(sum) - kMagic;
+    const Bits is_small = body < ((In::kBias + 1 - kBias) << In::kMantissa) ? 1 : 0;
+    const Bits value = SelectBits<Bits>(is_small, small, normal);
+    const Bits quiet = kInfinity ? kMax + 1 + (((body >> kShift) & ((kOne << kMantissa) - 1)) | (kOne << (kMantissa - 1))) : 0x7f;
+    const Bits out = SelectBits<Bits>(nan, quiet, kInfinity ? SelectBits<Bits>(infinite, kMax + 1, value) : value);
+    const Bits over = Bits{value > kMax} & (nan ^ 1) & (kInfinity ? infinite ^ 1 : 1);
+    const Float back = static_cast<Float>(static_cast<int32_t>(small & 0xff)) * kUnit;
+    const Bits lost_small = std::bit_cast<Bits>(back) != body ? 1 : 0;
+    const Bits lost_normal = (body & ((kOne << kShift) - 1)) != 0 ? 1 : 0;
     overflowed += over;
-    changed += (Select(is_small, lost_small, lost_normal) & (nan ^ 1U)) | over;
-    Store(dst, i, static_cast<uint8_t>(out | ((bits >> 24) & 0x80U)));
+    changed += (SelectBits<Bits>(is_small, lost_small, lost_normal) & (nan ^ 1)) | over;
+    Store(dst, i, static_cast<uint8_t>(out | ((bits >> (sizeof(Bits) * 8 - 8)) & 0x80)));
   }
-  return {overflowed, changed};
+  return {static_cast<uint32_t>(overflowed), static_cast<uint32_t>(changed)};
 }
 
 VectorCounts F32ToF8E4M3(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
-  return F32ToF8<3, 7, 0x7e, false>(src, dst, count);
+  return ToF8<uint32_t, 3, 7, 0x7e, false>(src, dst, count);
 }
 
 VectorCounts F32ToF8E5M2(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
-  return F32ToF8<2, 15, 0x7b, true>(src, dst, count);
+  return ToF8<uint32_t, 2, 15, 0x7b, true>(src, dst, count);
+}
+
+VectorCounts F64ToF8E4M3(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
+  return ToF8<uint64_t, 3, 7, 0x7e, false>(src, dst, count);
+}
+
+VectorCounts F64ToF8E5M2(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
+  return ToF8<uint64_t, 2, 15, 0x7b, true>(src, dst, count);
+}
+
+// To integers of 8 bits; NaN overflows.
+template <typename T, int kMin, int kMax>
+HWY_INLINE VectorCounts F64ToInteger(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
+  constexpr double kMagic = 0x1.8p52;  // beside it a double's last bit is worth 1: a sum is rounded to nearest, ties to even
+  uint64_t overflowed = 0;
+  uint64_t changed = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const auto value = Load<double>(src, i);
+    const double shifted = value + kMagic;
+    const double rounded = shifted - kMagic;
+    // Outside of these, `rounded` may be anything.
+    const uint64_t inside = uint64_t{value > kMin - 1.0} & uint64_t{value < kMax + 1.0} & uint64_t{rounded >= kMin} & uint64_t{rounded <= kMax};
+    overflowed += inside ^ 1;
+    changed += uint64_t{rounded != value} | (inside ^ 1);
+    Store(dst, i, static_cast<T>(std::bit_cast<uint64_t>(shifted)));
+  }
+  return {static_cast<uint32_t>(overflowed), static_cast<uint32_t>(changed)};
+}
+
+VectorCounts F64ToI8(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
+  return F64ToInteger<int8_t, -128, 127>(src, dst, count);
+}
+
+VectorCounts F64ToU8(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
+  return F64ToInteger<uint8_t, 0, 255>(src, dst, count);
+}
+
+// NaNs keep their bits, which the processor's own conversion changes.
+VectorCounts F32ToF64(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    const auto bits = Load<uint32_t>(src, i);
+    const uint64_t nan = (bits & 0x7fffffffU) > 0x7f800000U ? 1 : 0;
+    const uint64_t kept = uint64_t{bits & 0x80000000U} << 32 | uint64_t{0x7ff} << 52 | uint64_t{bits & 0x007fffffU} << 29;
+    const auto value = std::bit_cast<uint64_t>(static_cast<double>(std::bit_cast<float>(bits)));
+    Store(dst, i, SelectBits<uint64_t>(nan, kept, value));
+  }
+  return {};
 }
 
 VectorCounts F16ToF32(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
@@ -168,6 +242,11 @@ HWY_EXPORT(F32ToF16);
 HWY_EXPORT(F32ToBF16);
 HWY_EXPORT(F32ToF8E4M3);
 HWY_EXPORT(F32ToF8E5M2);
+HWY_EXPORT(F64ToF8E4M3);
+HWY_EXPORT(F64ToF8E5M2);
+HWY_EXPORT(F64ToI8);
+HWY_EXPORT(F64ToU8);
+HWY_EXPORT(F32ToF64);
 HWY_EXPORT(F16ToF32);
 HWY_EXPORT(BF16ToF32);
 HWY_EXPORT(F64ToF32);
@@ -179,6 +258,11 @@ VectorCast FindVectorCast(DType from, DType to) {
   if (from == DType::kF32 && to == DType::kBF16) return HWY_DYNAMIC_DISPATCH(F32ToBF16);
   if (from == DType::kF32 && to == DType::kF8E4M3) return HWY_DYNAMIC_DISPATCH(F32ToF8E4M3);
   if (from == DType::kF32 && to == DType::kF8E5M2) return HWY_DYNAMIC_DISPATCH(F32ToF8E5M2);
+  if (from == DType::kF64 && to == DType::kF8E4M3) return HWY_DYNAMIC_DISPATCH(F64ToF8E4M3);
+  if (from == DType::kF64 && to == DType::kF8E5M2) return HWY_DYNAMIC_DISPATCH(F64ToF8E5M2);
+  if (from == DType::kF64 && to == DType::kI8) return HWY_DYNAMIC_DISPATCH(F64ToI8);
+  if (from == DType::kF64 && to == DType::kU8) return HWY_DYNAMIC_DISPATCH(F64ToU8);
+  if (from == DType::kF32 && to == DType::kF64) return HWY_DYNAMIC_DISPATCH(F32ToF64);
   if (from == DType::kF16 && to == DType::kF32) return HWY_DYNAMIC_DISPATCH(F16ToF32);
   if (from == DType::kBF16 && to == DType::kF32) return HWY_DYNAMIC_DISPATCH(BF16ToF32);
   if (from == DType::kF64 && to == DType::kF32) return HWY_DYNAMIC_DISPATCH(F64ToF32);

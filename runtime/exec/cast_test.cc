@@ -249,7 +249,7 @@ TEST_CASE("all inputs of 8 and 16 bits, to every type, under every policy") {
 TEST_CASE("wide inputs through the fast kernels") {
   std::mt19937_64 random(21);
   const DType wide[] = {DType::kF32, DType::kF64, DType::kI32, DType::kU32, DType::kI64, DType::kU64};
-  const DType targets[] = {DType::kF16, DType::kBF16, DType::kF32, DType::kF64, DType::kF8E4M3, DType::kF8E5M2, DType::kI8, DType::kU64};
+  const DType targets[] = {DType::kF16, DType::kBF16, DType::kF32, DType::kF64, DType::kF8E4M3, DType::kF8E5M2, DType::kI8, DType::kU8, DType::kU64};
   for (const DType from : wide) {
     std::vector<uint64_t> inputs;
     for (int i = 0; i < 9001; ++i) inputs.push_back(random());
@@ -277,6 +277,32 @@ TEST_CASE("f32 to 8 bits: every pattern of the bits that decide, and what is nex
       }
       CheckBlock({DType::kF32, to, Overflow::kSaturate}, inputs);
     }
+  }
+}
+
+TEST_CASE("f64 to 8 bits, where nothing overflows: by the fast kernels to their end") {
+  std::mt19937_64 random(22);
+  const double tiny = std::ldexp(1.0, -1074);
+  for (const DType to : {DType::kI8, DType::kU8, DType::kF8E4M3, DType::kF8E5M2}) {
+    std::vector<uint64_t> inputs;
+    const int low = to == DType::kU8 ? 0 : -128;
+    const int high = to == DType::kU8 ? 255 : 127;
+    for (int i = 2 * low; i <= 2 * high; ++i) {  // every whole and half, and what is next to them
+      const double value = i / 2.0;
+      inputs.push_back(Bits(value));
+      if (i > 2 * low) inputs.push_back(Bits(std::nextafter(value, -INFINITY)));
+      if (i < 2 * high) inputs.push_back(Bits(std::nextafter(value, INFINITY)));
+    }
+    for (const double value : {-0.0, tiny, -tiny, low - 0.5, -0.5, -0.4999999}) inputs.push_back(Bits(value));
+    for (int i = 0; i < 20000; ++i) {
+      const double value = std::ldexp(static_cast<double>(random() % (1 << 25)), static_cast<int>(random() % 24) - 42);
+      inputs.push_back(Bits(to == DType::kU8 || random() % 2 == 0 ? value : -value));
+    }
+    CheckBlock({DType::kF64, to, Overflow::kError}, inputs);
+    inputs.push_back(Bits(high + 0.5));
+    inputs.push_back(Bits(low - 0.75));
+    inputs.push_back(Bits(NAN));
+    CheckBlock({DType::kF64, to, Overflow::kSaturate}, inputs);
   }
 }
 
