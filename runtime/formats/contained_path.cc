@@ -1,6 +1,8 @@
 #include "runtime/formats/contained_path.h"
 
 #include <algorithm>
+#include <new>
+#include <system_error>
 
 #include "runtime/formats/tensor_name.h"
 
@@ -9,12 +11,23 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// The path without links. Throws std::bad_alloc where that takes memory that is not there.
+fs::path Canonical(const fs::path& path, std::error_code& error) {
+  fs::path real = fs::canonical(path, error);
+  if (error == std::errc::not_enough_memory) throw std::bad_alloc();
+  return real;
+}
+
 bool IsInside(const fs::path& folder, const fs::path& path) {
   std::error_code error;
-  const fs::path root = fs::canonical(folder, error);
+  const fs::path root = Canonical(folder, error);
   if (error) return false;
-  const fs::path real = fs::canonical(path, error);
-  if (error) return true;  // it does not exist, which is told in other words
+  const fs::path real = Canonical(path, error);
+  // What leads nowhere cannot be opened, which is told in other words. Of all else nobody knows where it leads.
+  if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory || error == std::errc::too_many_symbolic_link_levels) {
+    return true;
+  }
+  if (error) return false;
   return std::mismatch(root.begin(), root.end(), real.begin(), real.end()).first == root.end();
 }
 
