@@ -34,7 +34,7 @@ TEST_CASE("system calls that fail, and kills, leave an output absent or complete
   for (const auto& scenario : fixture.scenarios) {
     Check(*scenario, SystemCallFaults(*scenario, 97), 4);
     if (!scenario->only_prints()) Check(*scenario, KillAtEachCall(*scenario, 131), 1);
-    if (!scenario->only_prints() && scenario->flushes()) Check(*scenario, PowerLoss(*scenario, 5, 1), 40);
+    if (!scenario->only_prints() && scenario->flushes()) Check(*scenario, PowerLoss(*scenario, 5, 1), 20);
   }
 }
 
