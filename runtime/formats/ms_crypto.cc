@@ -111,7 +111,10 @@ class DecryptedSource final : public ByteSource {
   Error Bad(int64_t at, std::string_view what) const {
     return {ErrorCode::kMalformed, fmt::format("{}{}{}: {}", path(), kCipherErrorMark, at, what)};
   }
-  Error CipherFailed(const Block& block) const { return Bad(block.at, "the cipher cannot be run"); }
+  // Not the file's fault.
+  Error CipherFailed(const Block& block) const {
+    return {ErrorCode::kIo, fmt::format("{}{}{}: the cipher cannot be run (no memory, or no default provider of OpenSSL)", path(), kCipherErrorMark, block.at)};
+  }
 
   Result<Block> ReadHead(int64_t at) const;
   bool LooksUntagged(int64_t at) const;
