@@ -621,3 +621,238 @@ class yolo_indices:
             elif not rest.startswith("dfl"):
                 out["head." + rest.replace("cv2", "anchor_conv").replace("cv3", "class_conv")] = value
         return out
+
+
+class repvgg_fused:
+    """RepVGG-A0: a block's two convolutions, and its identity where it has one, each with a norm, become one convolution."""
+    FULL = dict(depths=[1, 2, 4, 14, 1], widths=[48, 48, 96, 192, 1280], I=3, classes=1000)
+    TINY = dict(depths=[1, 2], widths=[2, 4], I=3, classes=3)
+
+    @staticmethod
+    def _blocks(depths, widths, I):
+        into = I
+        for stage, (depth, width) in enumerate(zip(depths, widths)):
+            yield f"stage{stage}.0", into, width, False
+            if depth > 1:
+                yield f"stage{stage}.{{1..{depth - 1}}}", width, width, True
+            into = width
+
+    @classmethod
+    def source(cls, depths, widths, I, classes):
+        def norm(name, width):
+            return [f"{name}.{{weight,bias,running_mean,running_var}} f32 [{width}]", f"{name}.num_batches_tracked i64 []"]
+
+        out = []
+        for block, into, width, identity in cls._blocks(depths, widths, I):
+            out += [f"{block}.rbr_dense.conv.weight f32 [{width}, {into}, 3, 3]"] + norm(f"{block}.rbr_dense.bn", width)
+            out += [f"{block}.rbr_1x1.conv.weight f32 [{width}, {into}, 1, 1]"] + norm(f"{block}.rbr_1x1.bn", width)
+            out += norm(f"{block}.rbr_identity", width) if identity else []
+        return out + [f"linear.weight f32 [{classes}, {widths[-1]}]", f"linear.bias f32 [{classes}]"]
+
+    @classmethod
+    def target(cls, depths, widths, I, classes):
+        out = []
+        for block, into, width, _ in cls._blocks(depths, widths, I):
+            out += [f"{block}.rbr_reparam.weight f32 [{width}, {into}, 3, 3]", f"{block}.rbr_reparam.bias f32 [{width}]"]
+        return out + [f"linear.weight f32 [{classes}, {widths[-1]}]", f"linear.bias f32 [{classes}]"]
+
+    @staticmethod
+    def prepare(have):
+        return {n: np.abs(v) + np.float32(0.5) if n.endswith("running_var") else v for n, v in have.items()}
+
+    @staticmethod
+    def convert(s, **_):
+        out = {"linear.weight": s["linear.weight"], "linear.bias": s["linear.bias"]}
+        for block in sorted({n.split(".rbr_")[0] for n in s if ".rbr_" in n}):
+            kernel, bias = np.float64(0), np.float64(0)
+            for branch in ("rbr_dense", "rbr_1x1", "rbr_identity"):
+                norm = f"{block}.{branch}" + ("" if branch == "rbr_identity" else ".bn")
+                if f"{norm}.weight" not in s:
+                    continue
+                gamma, beta, mean, var = (s[f"{norm}.{leaf}"].astype(np.float64) for leaf in ("weight", "bias", "running_mean", "running_var"))
+                if branch == "rbr_identity":
+                    conv = np.zeros((len(gamma), len(gamma), 3, 3))
+                    for c in range(len(gamma)):
+                        conv[c, c, 1, 1] = 1
+                else:
+                    conv = s[f"{block}.{branch}.conv.weight"].astype(np.float64)
+                    if branch == "rbr_1x1":
+                        conv = np.pad(conv, ((0, 0), (0, 0), (1, 1), (1, 1)))
+                factor = gamma / np.sqrt(var + 1e-5)  # each branch is rounded to f32, and then their sum
+                kernel, bias = kernel + (conv * factor[:, None, None, None]).astype(np.float32), bias + (beta - mean * factor).astype(np.float32)
+            out[f"{block}.rbr_reparam.weight"], out[f"{block}.rbr_reparam.bias"] = kernel.astype(np.float32), bias.astype(np.float32)
+        return out
+
+
+class weight_norm_folded:
+    """HiFi-GAN: the weights of its convolutions, kept as lengths and directions (of two kinds of names), become plain ones."""
+    FULL = dict(channels=512, kernels=[16, 16, 4, 4], mel=80)
+    TINY = dict(channels=4, kernels=[3, 2], mel=3)
+
+    @staticmethod
+    def _convolutions(channels, kernels, mel):
+        yield "conv_pre", True, [channels, mel, 7]
+        for i, kernel in enumerate(kernels):
+            yield f"ups.{i}", True, [channels >> i, channels >> (i + 1), kernel]
+            for j, size in enumerate((3, 7, 11)):
+                yield f"resblocks.{3 * i + j}.convs1.{{0..2}}", False, [channels >> (i + 1), channels >> (i + 1), size]
+        yield "conv_post", True, [1, channels >> len(kernels), 7]
+
+    @classmethod
+    def source(cls, **d):
+        out = []
+        for name, old, shape in cls._convolutions(**d):
+            g, v = (f"{name}.weight_g", f"{name}.weight_v") if old else (f"{name}.parametrizations.weight.original{i}" for i in (0, 1))
+            out += [f"{g} f32 [{shape[0]}, 1, 1]", f"{v} f32 {shape}", f"{name}.bias f32 [{shape[1] if name.startswith('ups') else shape[0]}]"]
+        return out
+
+    @classmethod
+    def target(cls, **d):
+        return [t for name, _, shape in cls._convolutions(**d) for t in (f"{name}.weight f32 {shape}", f"{name}.bias f32 [{shape[1] if name.startswith('ups') else shape[0]}]")]
+
+    @staticmethod
+    def convert(s, **_):
+        out = {n: v for n, v in s.items() if n.endswith("bias")}
+        for name, v in s.items():
+            if name.endswith("weight_v") or name.endswith("original1"):
+                g = s[name.replace("weight_v", "weight_g").replace("original1", "original0")]
+                v = v.astype(np.float64)
+                length = np.sqrt((v * v).sum(axis=(1, 2), keepdims=True))
+                out[name.replace("_v", "").replace(".parametrizations", "").replace(".original1", "")] = (g * v / length).astype(np.float32)
+        return out
+
+
+class lora_merged:
+    """PEFT's adapters of query and value projections, merged; GPT-2's Conv1D among them is [in, out]."""
+    FULL = dict(L=32, D=4096, K=1024, r=16, alpha=32)
+    TINY = dict(L=2, D=4, K=3, r=2, alpha=3)
+
+    @staticmethod
+    def source(L, D, K, r, alpha):
+        m, b = f"model.layers.{{0..{L - 1}}}.self_attn", f"base_model.model.model.layers.{{0..{L - 1}}}.self_attn"
+        return [f"{m}.{{q,o}}_proj.weight f32 [{D}, {D}]", f"{m}.{{k,v}}_proj.weight f32 [{K}, {D}]", f"{b}.{{q,v}}_proj.lora_A.weight f32 [{r}, {D}]",
+                f"{b}.q_proj.lora_B.weight f32 [{D}, {r}]", f"{b}.v_proj.lora_B.weight f32 [{K}, {r}]"]
+
+    @staticmethod
+    def target(L, D, K, r, alpha):
+        m = f"model.layers.{{0..{L - 1}}}.self_attn"
+        return [f"{m}.{{q,o}}_proj.weight f32 [{D}, {D}]", f"{m}.{{k,v}}_proj.weight f32 [{K}, {D}]"]
+
+    @staticmethod
+    def config(r, alpha, **_):
+        return {"r": r, "lora_alpha": alpha}
+
+    @staticmethod
+    def convert(s, r, alpha, **_):
+        out = {}
+        for name, w in s.items():
+            if name.startswith("base_model"):
+                continue
+            part = "base_model.model." + name.removesuffix(".weight")
+            if f"{part}.lora_A.weight" in s:
+                a, b = s[f"{part}.lora_A.weight"].astype(np.float64), s[f"{part}.lora_B.weight"].astype(np.float64)
+                w = (w + alpha / r * (b @ a)).astype(np.float32)
+            out[name] = w
+        return out
+
+
+class vit_resized:
+    """ViT-B/16 from 224 to 384 pixels (row 0 of the positions is the class token's), and Swin's tables from windows of 7 to 12."""
+    FULL = dict(D=768, P=14, Q=24, H=3, W=7, X=12)
+    TINY = dict(D=3, P=3, Q=5, H=2, W=2, X=3)
+
+    @staticmethod
+    def source(D, P, Q, H, W, X):
+        return [f"pos_embed f32 [1, {1 + P * P}, {D}]", f"layers.0.attn.relative_position_bias_table f32 [{(2 * W - 1) ** 2}, {H}]"]
+
+    @staticmethod
+    def target(D, P, Q, H, W, X):
+        return [f"pos_embed f32 [1, {1 + Q * Q}, {D}]", f"layers.0.attn.relative_position_bias_table f32 [{(2 * X - 1) ** 2}, {H}]"]
+
+    @staticmethod
+    def config(P, Q, W, X, **_):
+        return {"grid": P, "new_grid": Q, "window": W, "new_window": X}
+
+    @staticmethod
+    def _bicubic(line, size):
+        """Along axis 0, as torch does: a = -0.75, corners not aligned, edges repeated, no antialiasing."""
+        n, a = line.shape[0], -0.75
+
+        def weight(x):
+            x = abs(x)
+            if x <= 1:
+                return (a + 2) * x ** 3 - (a + 3) * x ** 2 + 1
+            return a * x ** 3 - 5 * a * x ** 2 + 8 * a * x - 4 * a if x < 2 else 0.0
+
+        out = np.zeros((size,) + line.shape[1:])
+        for i in range(size):
+            at = (i + 0.5) * n / size - 0.5
+            base = int(np.floor(at))
+            for k in range(base - 1, base + 3):
+                out[i] += weight(at - k) * line[min(max(k, 0), n - 1)]
+        return out
+
+    @classmethod
+    def _grid(cls, plane, size):
+        plane = cls._bicubic(plane.astype(np.float64), size)
+        return cls._bicubic(plane.swapaxes(0, 1), size).swapaxes(0, 1)
+
+    @classmethod
+    def convert(cls, s, D, P, Q, H, W, X):
+        pos, name = s["pos_embed"], "layers.0.attn.relative_position_bias_table"
+        grid = cls._grid(pos[0, 1:].reshape(P, P, D), Q).reshape(1, Q * Q, D).astype(np.float32)
+        table = cls._grid(s[name].reshape(2 * W - 1, 2 * W - 1, H), 2 * X - 1).reshape(-1, H).astype(np.float32)
+        return {"pos_embed": np.concatenate([pos[:, :1], grid], axis=1), name: table}
+
+
+class gemma_and_mamba:
+    """Gemma's norms hold what is added to 1; Mamba's decay is kept as the logarithm of its negative."""
+    FULL = dict(L=26, D=2304, N=24, C=1536, S=16)
+    TINY = dict(L=2, D=3, N=2, C=2, S=3)
+
+    @staticmethod
+    def source(L, D, N, C, S):
+        x = f"model.layers.{{0..{L - 1}}}"
+        return [f"{x}.{{input,post_attention,pre_feedforward,post_feedforward}}_layernorm.weight f32 [{D}]", f"model.norm.weight f32 [{D}]",
+                f"backbone.layers.{{0..{N - 1}}}.mixer.A_log f32 [{C}, {S}]"]
+
+    @staticmethod
+    def target(L, D, N, C, S):
+        x = f"layers.{{0..{L - 1}}}"
+        return [f"{x}.{{input,post_attention,pre_feedforward,post_feedforward}}_norm.scale f32 [{D}]", f"final_norm.scale f32 [{D}]", f"mixers.{{0..{N - 1}}}.A f32 [{C}, {S}]"]
+
+    @staticmethod
+    def convert(s, **_):
+        out = {}
+        for name, value in s.items():
+            if name.endswith("A_log"):
+                out[f"mixers.{name.split('.')[2]}.A"] = (-np.exp(value.astype(np.float64))).astype(np.float32)
+            elif name == "model.norm.weight":
+                out["final_norm.scale"] = value + np.float32(1)
+            else:
+                out[name.replace("model.", "").replace("layernorm.weight", "norm.scale")] = value + np.float32(1)
+        return out
+
+
+class vocabulary_padding_learned:
+    """Rows are added that are copies of the last one; in the head they are the mean of all."""
+    FULL = dict(V=50257, P=50304, D=768)
+    TINY = dict(V=5, P=8, D=3)
+
+    @staticmethod
+    def source(V, P, D):
+        return [f"{{wte,lm_head}}.weight f32 [{V}, {D}]"]
+
+    @staticmethod
+    def target(V, P, D):
+        return [f"{{wte,lm_head}}.weight f32 [{P}, {D}]"]
+
+    @staticmethod
+    def config(P, **_):
+        return {"padded_vocab_size": P}
+
+    @staticmethod
+    def convert(s, V, P, D):
+        w, h = s["wte.weight"], s["lm_head.weight"]
+        mean = h.astype(np.float64).mean(axis=0, keepdims=True).astype(np.float32)
+        return {"wte.weight": np.concatenate([w] + [w[-1:]] * (P - V)), "lm_head.weight": np.concatenate([h] + [mean] * (P - V))}

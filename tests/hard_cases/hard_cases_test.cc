@@ -203,20 +203,26 @@ const std::set<std::string>& Known(const std::string& name = "") {
 HARD_CASE(bert_mindspore, true, "bert.embeddings.position_ids")
 HARD_CASE(conv_layouts, true)
 HARD_CASE(flat_indices, true)
+HARD_CASE(gemma_and_mamba, false)
 HARD_CASE(gate_up_interleaved, true)
 HARD_CASE(gpt2_dense, true, "h.0.attn.bias", "h.0.attn.masked_bias", "h.1.attn.bias", "h.1.attn.masked_bias")
 HARD_CASE(gpt2_keras_mha, true)
 HARD_CASE(llama_meta_hf, true, "rope.freqs")
+HARD_CASE(lora_merged, false)
 HARD_CASE(maxtext_query_scale, false)
 HARD_CASE(megatron_gqa, true)
 HARD_CASE(mixtral_fused, true)
 HARD_CASE(qwen2_5_fused, true)
+HARD_CASE(repvgg_fused, false)
 HARD_CASE(resnet50_mindcv, true, "*.num_batches_tracked")
 HARD_CASE(tied_embeddings, false)
-HARD_CASE(torch_mha, false)
+HARD_CASE(torch_mha, true)
+HARD_CASE(vit_resized, false)
 HARD_CASE(vit_timm_hf, true)
 HARD_CASE(vocabulary_padding, true)
-HARD_CASE(yolo_indices, false)
+HARD_CASE(vocabulary_padding_learned, false)
+HARD_CASE(weight_norm_folded, false)
+HARD_CASE(yolo_indices, true, "model.4.dfl.conv.weight")
 
 TEST_CASE("every case of the folder is tested") {
   std::set<std::string> files;
@@ -224,6 +230,14 @@ TEST_CASE("every case of the folder is tested") {
     if (entry.path().extension() == ".ckmap") files.insert(entry.path().stem().string());
   }
   CHECK(files == Known());
+  // README.md tells of each, and names no other.
+  const std::string readme = *ReadTextFile(kFolder + "/README.md");
+  std::set<std::string> told;
+  const std::string mark = ".ckmap](";
+  for (size_t at = readme.find(mark); at != std::string::npos; at = readme.find(mark, at + 1)) {
+    told.insert(readme.substr(readme.rfind('[', at) + 1, at - readme.rfind('[', at) - 1));
+  }
+  CHECK(told == Known());
 }
 
 }  // namespace

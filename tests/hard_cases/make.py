@@ -70,6 +70,8 @@ def make(name, case):
     sources = [t for line in case.source(**tiny) for t in expand(line)]
     targets = [t for line in case.target(**tiny) for t in expand(line)]
     have = fill(sources, sum(map(ord, name)))
+    if hasattr(case, "prepare"):
+        have = case.prepare(have)
     want = case.convert(dict(have), **tiny)
     spec = {n: (d, s) for n, d, s in targets}
     assert spec.keys() == want.keys(), (name, set(spec) ^ set(want))
