@@ -24,7 +24,7 @@ param: PARAM name=word COLON type=word (FROM CONFIG key=STRING)? (ASSIGN value=e
 let: LET name=word ASSIGN value=expr SEMI;
 names: NAMES separator=STRING ARROW replacement=STRING SEMI;
 
-rename: RENAME (single=renamePair | open=LBRACE list+=renamePair* close=RBRACE);
+rename: RENAME side=TARGET? (single=renamePair | open=LBRACE list+=renamePair* close=RBRACE);
 renamePair: left=pattern ARROW right=pattern SEMI;
 
 layer: LAYER name=word (WHEN condition=expr)? open=LBRACE list+=statement* close=RBRACE;

@@ -121,7 +121,8 @@ class FileWriter {
       intro_ += fmt::format("Uses {}.\n\n", Code(text.substr(4, text.size() - 5)));
     } else if (const auto* rename = std::get_if<ast::Rename>(&statement.kind)) {
       for (const ast::RenamePair& pair : rename->pairs) {
-        renames_.push_back({Code(pair.from.text), pair.to.text.empty() ? "(taken out)" : Code(pair.to.text), Cell(statement.doc)});
+        const std::string doc = rename->of_target ? "of the target's names" + (statement.doc.empty() ? "" : "; " + statement.doc) : statement.doc;
+        renames_.push_back({Code(pair.from.text), pair.to.text.empty() ? "(taken out)" : Code(pair.to.text), Cell(doc)});
       }
     } else if (const auto* layer = std::get_if<ast::Layer>(&statement.kind)) {
       AddLayer(*layer, statement.doc);

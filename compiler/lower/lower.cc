@@ -30,6 +30,8 @@ class Lowering {
       Loc(rename.unit, rename.span, *out.mutable_loc());
       Pattern(rename.from, *out.mutable_from());
       Pattern(rename.to, *out.mutable_to());
+      out.set_of_target(rename.of_target);
+      out.set_optional(rename.from.optional);
     }
     for (const TypedLayer& layer : rules_.layers) Layer(layer, *plan.add_layers());
     for (const TypedModuleIs& module : rules_.modules) {
@@ -268,6 +270,7 @@ class Lowering {
       Expr(init.unit, value, *arg.mutable_value());
     }
     if (init.when) Expr(init.unit, *init.when, *out.mutable_when());
+    out.set_optional(init.pattern.optional);
   }
 
   void Policy(const TypedPolicy& policy, plan::TargetPolicy& out) {

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "compiler/reverse/turned_renames.h"
 #include "compiler/reverse/turned_rule.h"
 #include "compiler/reverse/turned_text.h"
 
@@ -22,7 +23,7 @@ std::string TurnedName(const std::string& name) {
 class FileTurner {
  public:
   FileTurner(const Program& program, const SourceMap& sources, Refusals& refusals)
-      : program_(program), sources_(sources), refusals_(refusals), text_(sources, refusals) {
+      : program_(program), sources_(sources), refusals_(refusals), text_(sources, refusals), renames_(program, sources) {
     for (const Unit& unit : program.units) {
       for (const ast::Statement& statement : unit.tree.statements) Declare(unit, statement);
     }
@@ -161,18 +162,12 @@ class FileTurner {
   }
 
   void Rename(const ast::Rename& rename, std::string& out) {
-    out += rename.pairs.size() > 1 ? "rename {\n" : "rename ";
+    // Of the target's names, as they are written, where they cannot be turned round one by one.
+    const bool turned = renames_.AreTurned();
+    const std::string side = turned || rename.of_target ? "" : "target ";
+    out += rename.pairs.size() > 1 ? fmt::format("rename {}{{\n", side) : "rename " + side;
     for (const ast::RenamePair& pair : rename.pairs) {
-      CaptureTurns turns;
-      std::map<std::string, bool> bound;
-      text_.Collect(pair.from, pair.to, turns);
-      for (const auto& [name, turn] : turns) {
-        if (turn.guard.find('%') != std::string::npos) Refuse(pair.span, fmt::format("not every number comes from a `{{{}}}`, and a rename has no `when`", name), "write a rule");
-      }
-      const std::string from = text_.Source(pair.to, turns, bound), to = text_.Target(pair.from, turns);
-      if (pair.to.parts.empty()) Refuse(pair.span, "where the name was taken out cannot be seen any more", "write a `within` or rules for the names that have it");
-      else if (!renamed_.insert(from).second) Refuse(pair.span, fmt::format("two renames give `{}`, and which of them did cannot be seen any more", pair.to.text));
-      out += fmt::format("{} -> {};\n", from, to);
+      out += turned ? fmt::format("{};\n", renames_.Turned(pair)) : WithEnd(Raw(pair.span));
       if (pair.from.text.find('{') == std::string::npos && pair.to.text.find('{') == std::string::npos) literal_renames_.emplace_back(pair.from.text, pair.to.text);
     }
     if (rename.pairs.size() > 1) out += "}\n";
@@ -281,8 +276,9 @@ class FileTurner {
   const SourceMap& sources_;
   Refusals& refusals_;
   TextTurner text_;
+  TurnedRenames renames_;
   size_t unit_ = 0;
-  std::set<std::string> names_, variables_, renamed_, unread_;
+  std::set<std::string> names_, variables_, unread_;
   bool deep_leaves_ = false;
   std::set<uint32_t> rule_levels_;
   std::vector<std::pair<std::string, std::string>> literal_renames_;

@@ -153,9 +153,9 @@ void CheckDuplicates(const RuleSet& rules, DiagnosticSink& sink) {
         .With(found->second->name_span, "first defined here")
         .Emit();
   }
-  std::map<std::pair<uint32_t, std::string>, const TypedRename*> renames;
+  std::map<std::tuple<uint32_t, bool, std::string>, const TypedRename*> renames;
   for (const TypedRename& rename : rules.renames) {
-    const auto [found, fresh] = renames.try_emplace({rename.unit, rename.from.text}, &rename);
+    const auto [found, fresh] = renames.try_emplace({rename.unit, rename.of_target, rename.from.text}, &rename);
     if (fresh) continue;
     sink.Report(DiagnosticKind::kDuplicate, rename.from.span, fmt::format("`{}` is renamed twice", rename.from.text))
         .With(found->second->from.span, "first renamed here")

@@ -165,7 +165,7 @@ class OverlapChecker {
   // What holds when both rules apply and write one name.
   void RequireBoth(const Language& a, const Language& b, Guards& guards) {
     for (const TypedAssert& assertion : rules_.asserts) guards.Require(assertion.condition);
-    const CaptureNames names = Aligned(a, b);
+    const CaptureNames names = Aligned(a, b, rules_.target_separator);
     RequireRule(*a.rule, nullptr, guards);
     RequireRule(*b.rule, &names, guards);
   }
@@ -186,68 +186,67 @@ class OverlapChecker {
     if (one) guards.RequireSource(*pattern, names);
   }
 
-  // Captures of `b` that have the value of a capture of `a` wherever the two name one tensor: those that
-  // stand at the same places, if names of the pattern can be read in one way only.
-  CaptureNames Aligned(const Language& a, const Language& b) {
-    CaptureNames names;
-    const auto merge = [](const TypedPattern& pattern) {
-      std::vector<std::pair<bool, std::string>> parts;  // capture or literal
-      for (const TypedPart& part : pattern.parts) {
-        const bool literal = part.kind == TypedPart::Kind::kLiteral, capture = part.kind == TypedPart::Kind::kCapture;
-        if (!literal && !capture && part.kind != TypedPart::Kind::kReference) return std::vector<std::pair<bool, std::string>>();
-        if (literal && !parts.empty() && !parts.back().first) {
-          parts.back().second += part.text;
-        } else {
-          parts.emplace_back(!literal, capture ? part.capture.name : part.text);
-        }
+  // A pattern's text and captures in turn, up to what is neither.
+  struct Piece {
+    bool capture = false;
+    std::string text;  // of a capture its name
+    friend bool operator==(const Piece&, const Piece&) = default;
+  };
+  struct Pieces {
+    std::vector<Piece> list;
+    bool whole = true;
+  };
+  static Pieces PiecesOf(const TypedPattern& pattern) {
+    Pieces pieces;
+    pieces.whole = !pattern.parts.empty();
+    for (const TypedPart& part : pattern.parts) {
+      const bool literal = part.kind == TypedPart::Kind::kLiteral, capture = part.kind == TypedPart::Kind::kCapture;
+      if (!literal && !capture && part.kind != TypedPart::Kind::kReference) {
+        pieces.whole = false;
+        break;
       }
-      return parts;
-    };
-    const auto left = merge(*a.pattern), right = merge(*b.pattern);
-    if (left.size() != right.size() || left.empty()) return AlignedPrefix(a, b);
-    for (size_t i = 0; i < left.size(); ++i) {
-      if (left[i].first != right[i].first || (!left[i].first && left[i].second != right[i].second)) return AlignedPrefix(a, b);
-      if (left[i].first && !names.emplace(right[i].second, left[i].second).second) return {};
+      if (literal && !pieces.list.empty() && !pieces.list.back().capture) pieces.list.back().text += part.text;
+      else pieces.list.push_back({!literal, capture ? part.capture.name : part.text});
     }
-    if (names.size() <= 1 || work_ > kMaxWork) return names;
+    return pieces;
+  }
+
+  // Whether a capture of the language's rule lies inside of one segment, and is one text.
+  static bool IsInSegment(const Language& language, const std::string& name) {
+    if (language.rule == nullptr) return false;
+    const auto& captures = language.rule->captures;
+    const auto found = std::find_if(captures.begin(), captures.end(), [&](const TypedCapture& capture) { return capture.name == name; });
+    return found != captures.end() && !found->gather && (found->kind == TypedCapture::Kind::kSegment || found->kind == TypedCapture::Kind::kInt);
+  }
+
+  // Captures of `b` that have the value of a capture of `a` wherever the two name one tensor. Both patterns are followed up
+  // to their first difference. If there is none, captures at the same places are the same, if names can be read in one way
+  // only; if there is one, those are that fill a segment in front of it, which a separator ends on both sides.
+  CaptureNames Aligned(const Language& a, const Language& b, const std::string& separator) {
+    const Pieces left = PiecesOf(*a.pattern), right = PiecesOf(*b.pattern);
+    CaptureNames all, segments;
+    bool clear = true;     // no capture of `b` stands for two of `a`
+    bool in_step = true;   // all captures so far are segments that end
+    size_t i = 0;
+    for (; i < left.list.size() && i < right.list.size(); ++i) {
+      const Piece &mine = left.list[i], &other = right.list[i];
+      if (mine.capture != other.capture || (!mine.capture && mine != other)) break;
+      if (!mine.capture) continue;
+      const auto ends = [&](const Pieces& pieces) { return i + 1 < pieces.list.size() && !pieces.list[i + 1].capture && pieces.list[i + 1].text.starts_with(separator); };
+      in_step = in_step && IsInSegment(a, mine.text) && IsInSegment(b, other.text) && ends(left) && ends(right);
+      clear = all.emplace(other.text, mine.text).second && clear;
+      in_step = in_step && clear;
+      if (in_step) segments.emplace(other.text, mine.text);
+    }
+    const bool same = left.whole && right.whole && i == left.list.size() && i == right.list.size();
+    if (!same || !clear) return segments;
+    if (all.size() <= 1 || work_ > kMaxWork) return all;
     for (const Language* language : {&a, &b}) {
       const Found found = FindTwoReadings(languages_.AutomatonOf(*language), kMaxStates);
       work_ += found.work;
-      if (found.answer != Answer::kNo) return {};
+      if (found.answer != Answer::kNo) return segments;
     }
-    return names;
-  }
-
-  // The same for what the two patterns begin with: a segment that a separator ends on both sides is one text, whatever
-  // follows it.
-  CaptureNames AlignedPrefix(const Language& a, const Language& b) const {
-    CaptureNames names;
-    if (a.rule == nullptr || b.rule == nullptr || rules_.source_separator != "." || rules_.target_separator != ".") return names;
-    const auto& left = a.pattern->parts;
-    const auto& right = b.pattern->parts;
-    const auto segment = [](const Language& language, const TypedPart& part) {
-      const std::string& name = part.kind == TypedPart::Kind::kCapture ? part.capture.name : part.text;
-      const auto found = std::find_if(language.rule->captures.begin(), language.rule->captures.end(),
-                                      [&](const TypedCapture& capture) { return capture.name == name; });
-      const bool fits = found != language.rule->captures.end() && !found->gather &&
-                        (found->kind == TypedCapture::Kind::kSegment || found->kind == TypedCapture::Kind::kInt);
-      return fits ? name : std::string();
-    };
-    const auto is_name = [](const TypedPart& part) {
-      return part.kind == TypedPart::Kind::kCapture || part.kind == TypedPart::Kind::kReference;
-    };
-    for (size_t i = 0; i + 1 < left.size() && i + 1 < right.size(); ++i) {
-      if (left[i].kind == TypedPart::Kind::kLiteral && right[i].kind == TypedPart::Kind::kLiteral) {
-        if (left[i].text != right[i].text) break;
-        continue;
-      }
-      if (!is_name(left[i]) || !is_name(right[i])) break;
-      const auto ends = [](const TypedPart& part) { return part.kind == TypedPart::Kind::kLiteral && part.text.starts_with("."); };
-      const std::string mine = segment(a, left[i]), other = segment(b, right[i]);
-      if (mine.empty() || other.empty() || !ends(left[i + 1]) || !ends(right[i + 1])) break;
-      if (!names.emplace(other, mine).second) break;
-    }
-    return names;
+    return all;
   }
 
   // ---- drops ---------------------------------------------------------------------------------------
@@ -316,7 +315,7 @@ class OverlapChecker {
     for (size_t i = 0; i < renames.size(); ++i) {
       bool reported = false;
       index.ForEachCandidate(languages[i], [&](size_t j) {
-        reported = reported || (j < i && renames[i].unit == renames[j].unit && Contradict(renames[j], languages[j], renames[i], languages[i], [](const std::string&) { return false; }));
+        reported = reported || (j < i && renames[i].unit == renames[j].unit && rules_.renames[i].of_target == rules_.renames[j].of_target && Contradict(renames[j], languages[j], renames[i], languages[i], [](const std::string&) { return false; }));
       });
     }
   }
@@ -357,7 +356,7 @@ class OverlapChecker {
     if (!name || is_decided(*name)) return false;
     Guards guards(variables_);
     for (const TypedAssert& assertion : rules_.asserts) guards.Require(assertion.condition);
-    const CaptureNames names = Aligned(left, right);
+    const CaptureNames names = Aligned(left, right, rules_.target_separator);  // without rules no segment counts
     if (*a.when) guards.Require(**a.when);
     if (*b.when) guards.Require(**b.when, &names);
     if (guards.Decide() == Answer::kNo) return false;

@@ -248,18 +248,25 @@ std::optional<TypedPattern> RuleBuilder::BuildName(const ast::Pattern& pattern, 
   return name;
 }
 
-TypedDrop RuleBuilder::BuildDrop(const ast::Drop& drop, Span span, const Place& place) {
-  TypedDrop typed;
+template <typename Typed>
+std::optional<TypedPattern> RuleBuilder::BuildStart(const ast::Pattern& name, const ast::ExprPtr& when, Span span, const Place& place, Side side,
+                                                    RuleScope& scope, Typed& typed) {
   typed.unit = static_cast<uint32_t>(place.unit);
   typed.span = span;
+  std::optional<TypedPattern> pattern = BuildName(name, place, side, scope);
+  typed.when = BuildWhen(when, place, scope);
+  return pattern;
+}
+
+TypedDrop RuleBuilder::BuildDrop(const ast::Drop& drop, Span span, const Place& place) {
+  TypedDrop typed;
   typed.only = drop.only;
   typed.reason = drop.reason.value_or("");
   RuleScope scope;
   scope.in_layer = place.in_layer;
-  std::optional<TypedPattern> pattern = BuildName(drop.pattern, place, Side::kSource, scope);
+  std::optional<TypedPattern> pattern = BuildStart(drop.pattern, drop.when, span, place, Side::kSource, scope, typed);
   typed.valid = pattern.has_value();
   if (pattern) typed.pattern = *std::move(pattern);
-  typed.when = BuildWhen(drop.when, place, scope);
   if (typed.valid && typed.pattern.parts.empty() && typed.pattern.regex.empty()) {
     sink_.Report(DiagnosticKind::kBadPattern, drop.pattern.span, "an empty name").Emit();
     typed.valid = false;
@@ -269,11 +276,8 @@ TypedDrop RuleBuilder::BuildDrop(const ast::Drop& drop, Span span, const Place& 
 
 std::optional<TypedModuleIs> RuleBuilder::BuildModule(const ast::ModuleIs& module, Span span, const Place& place) {
   TypedModuleIs typed;
-  typed.unit = static_cast<uint32_t>(place.unit);
-  typed.span = span;
   RuleScope scope;
-  std::optional<TypedPattern> pattern = BuildName(module.module, place, Side::kSource, scope);
-  typed.when = BuildWhen(module.when, place, scope);
+  std::optional<TypedPattern> pattern = BuildStart(module.module, module.when, span, place, Side::kSource, scope, typed);
   if (!pattern) return std::nullopt;
   typed.module = *std::move(pattern);
   return typed;
@@ -281,12 +285,9 @@ std::optional<TypedModuleIs> RuleBuilder::BuildModule(const ast::ModuleIs& modul
 
 std::optional<TypedInit> RuleBuilder::BuildInit(const ast::Init& init, Span span, const Place& place) {
   TypedInit typed;
-  typed.unit = static_cast<uint32_t>(place.unit);
-  typed.span = span;
   typed.kind = init.kind.text;
   RuleScope scope;
-  std::optional<TypedPattern> pattern = BuildName(init.pattern, place, Side::kTarget, scope);
-  typed.when = BuildWhen(init.when, place, scope);
+  std::optional<TypedPattern> pattern = BuildStart(init.pattern, init.when, span, place, Side::kTarget, scope, typed);
   static const std::vector<std::string> kinds = {"keep", "zeros", "ones", "constant", "normal"};
   const auto problem = [&](Span where, std::string message, std::string help) {
     sink_.Report(DiagnosticKind::kBadInit, where, std::move(message)).Help(std::move(help)).Emit();
@@ -324,12 +325,9 @@ std::optional<TypedInit> RuleBuilder::BuildInit(const ast::Init& init, Span span
 
 std::optional<TypedPlace> RuleBuilder::BuildPlace(const ast::Place& statement, Span span, const Place& place) {
   TypedPlace typed;
-  typed.unit = static_cast<uint32_t>(place.unit);
-  typed.span = span;
   typed.device = statement.device.text;
   RuleScope scope;
-  std::optional<TypedPattern> pattern = BuildName(statement.pattern, place, Side::kTarget, scope);
-  typed.when = BuildWhen(statement.when, place, scope);
+  std::optional<TypedPattern> pattern = BuildStart(statement.pattern, statement.when, span, place, Side::kTarget, scope, typed);
   if (!IsDeviceName(typed.device)) {
     sink_.Report(DiagnosticKind::kBadPlacement, statement.device.span, fmt::format("`{}` is no device", EscapeText(typed.device)))
         .Help("a device is a name, and a number where there are several: `\"CPU\"`, `\"GPU:0\"`")
@@ -343,12 +341,9 @@ std::optional<TypedPlace> RuleBuilder::BuildPlace(const ast::Place& statement, S
 
 std::optional<TypedShard> RuleBuilder::BuildShard(const ast::Shard& statement, Span span, const Place& place) {
   TypedShard typed;
-  typed.unit = static_cast<uint32_t>(place.unit);
-  typed.span = span;
   typed.group = statement.over.text;
   RuleScope scope;
-  std::optional<TypedPattern> pattern = BuildName(statement.pattern, place, Side::kTarget, scope);
-  typed.when = BuildWhen(statement.when, place, scope);
+  std::optional<TypedPattern> pattern = BuildStart(statement.pattern, statement.when, span, place, Side::kTarget, scope, typed);
   if (!pattern || !statement.axis) return std::nullopt;
   ExprTyper typer(variables_, place.unit, nullptr, sink_);
   typed.axis = typer.Expect(*statement.axis, ValueType::kInt, "the axis");
@@ -357,10 +352,11 @@ std::optional<TypedShard> RuleBuilder::BuildShard(const ast::Shard& statement, S
   return typed;
 }
 
-std::optional<TypedRename> RuleBuilder::BuildRename(const ast::RenamePair& pair, size_t unit) {
+std::optional<TypedRename> RuleBuilder::BuildRename(const ast::RenamePair& pair, bool of_target, size_t unit) {
   TypedRename typed;
   typed.unit = static_cast<uint32_t>(unit);
   typed.span = pair.span;
+  typed.of_target = of_target;
   RuleScope scope;
   PatternBuilder patterns(variables_, unit, scope, sink_);
   bool valid = true;
@@ -368,7 +364,7 @@ std::optional<TypedRename> RuleBuilder::BuildRename(const ast::RenamePair& pair,
     std::string problem;
     Span span = pattern.span;
     if (!pattern.regex.empty()) problem = "a rename is of whole segments, and a whole-name regular expression is not";
-    if (pattern.optional) problem = "`?` marks optional tensors, and a rename is of segments";
+    if (pattern.optional && &pattern == &pair.to) problem = "`?` says that a rename may find nothing, and stands behind what it looks for";
     for (const ast::PatternPart& part : pattern.parts) {
       const auto* capture = std::get_if<ast::CapturePart>(&part.kind);
       const bool list = std::holds_alternative<ast::AlternativesPart>(part.kind) || (capture != nullptr && capture->gather);
@@ -390,8 +386,8 @@ std::optional<TypedRename> RuleBuilder::BuildRename(const ast::RenamePair& pair,
   const size_t before = sink_.error_count();
   patterns.Collect({}, pair.from, true);
   patterns.Collect({}, pair.to, false);
-  std::optional<TypedPattern> from = patterns.Build({}, pair.from, source_separator_, true);
-  std::optional<TypedPattern> to = patterns.Build({}, pair.to, target_separator_, false);
+  std::optional<TypedPattern> from = patterns.Build({}, pair.from, of_target ? target_separator_ : source_separator_, true);
+  std::optional<TypedPattern> to = patterns.Build({}, pair.to, of_target ? source_separator_ : target_separator_, false);
   if (!from || !to || sink_.error_count() != before) return std::nullopt;
   typed.from = *std::move(from);
   typed.to = *std::move(to);

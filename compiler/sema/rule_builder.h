@@ -28,12 +28,16 @@ class RuleBuilder {
   std::optional<TypedInit> BuildInit(const ast::Init& init, Span span, const Place& place);
   std::optional<TypedPlace> BuildPlace(const ast::Place& statement, Span span, const Place& place);
   std::optional<TypedShard> BuildShard(const ast::Shard& statement, Span span, const Place& place);
-  std::optional<TypedRename> BuildRename(const ast::RenamePair& pair, size_t unit);
+  std::optional<TypedRename> BuildRename(const ast::RenamePair& pair, bool of_target, size_t unit);
   // A pattern that stands alone: no lists. `side` decides the prefix and the separator.
   std::optional<TypedPattern> BuildName(const ast::Pattern& pattern, const Place& place, Side side, RuleScope& scope);
   std::optional<TypedExpr> BuildWhen(const ast::ExprPtr& when, const Place& place, RuleScope& scope);
 
  private:
+  // What statements about tensors by name begin with: fills the place and the condition of `typed`.
+  template <typename Typed>
+  std::optional<TypedPattern> BuildStart(const ast::Pattern& name, const ast::ExprPtr& when, Span span, const Place& place, Side side,
+                                         RuleScope& scope, Typed& typed);
   void Ranges(const ast::Rule& rule, const Place& place, RuleScope& scope, TypedRule& typed);
   void CollectPipeline(const ast::Pipeline& pipeline, const Place& place, Side side, RuleScope& scope, PatternBuilder& patterns);
   TypedPipeline BuildPipeline(const ast::Pipeline& pipeline, const Place& place, Side side, RuleScope& scope,

@@ -178,6 +178,7 @@ struct TypedModuleIs {
 struct TypedRename {
   uint32_t unit = 0;
   Span span;
+  bool of_target = false;  // of the target's names
   TypedPattern from, to;
 };
 

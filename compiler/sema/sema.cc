@@ -251,7 +251,7 @@ class Analyzer {
       for (const ast::Statement& child : within->body) Visit(child, inner);
     } else if (const auto* rename = std::get_if<ast::Rename>(&statement.kind)) {
       for (const ast::RenamePair& pair : rename->pairs) {
-        if (auto typed = builder_.BuildRename(pair, place.unit)) rules_.renames.push_back(*std::move(typed));
+        if (auto typed = builder_.BuildRename(pair, rename->of_target, place.unit)) rules_.renames.push_back(*std::move(typed));
       }
     } else if (const auto* layer = std::get_if<ast::Layer>(&statement.kind)) {
       AddLayer(*layer, statement, place);

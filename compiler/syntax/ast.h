@@ -131,7 +131,7 @@ struct Param { Identifier name, type; std::optional<Identifier> config_key; Expr
 struct Let { Identifier name; ExprPtr value; };
 struct Names { Identifier from, to; };
 struct RenamePair { Pattern from, to; Span span; };
-struct Rename { std::vector<RenamePair> pairs; };
+struct Rename { std::vector<RenamePair> pairs; bool of_target = false; };
 struct Drop { Pattern pattern; ExprPtr when; std::optional<std::string> reason; bool only = false; };
 struct LayerItem { std::variant<Rule, Drop> kind; Span span; std::string doc; };
 struct Layer { Identifier name; ExprPtr when; std::vector<LayerItem> items; };

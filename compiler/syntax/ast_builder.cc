@@ -322,6 +322,7 @@ class Builder {
 
   ast::Rename Rename(P::RenameContext* context) {
     ast::Rename rename;
+    rename.of_target = context->side != nullptr;
     std::vector<P::RenamePairContext*> pairs = context->list;
     if (context->single != nullptr) pairs.push_back(context->single);
     for (auto* pair : pairs) {

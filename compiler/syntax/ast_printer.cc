@@ -217,7 +217,7 @@ class StatementPrinter {
     return fmt::format("(names {} {})", Quote(s.from.text), Quote(s.to.text));
   }
   std::string operator()(const ast::Rename& s) const {
-    std::string out = "(rename";
+    std::string out = s.of_target ? "(rename target" : "(rename";
     for (const ast::RenamePair& pair : s.pairs) {
       out += fmt::format(" ({} {})", Print(pair.from), Print(pair.to));
     }

@@ -17,6 +17,7 @@
 #include "runtime/bind/reverse.h"
 #include "runtime/bind/rule_binder.h"
 #include "runtime/bind/target_check.h"
+#include "runtime/bind/unmatched.h"
 
 namespace ckmap {
 namespace {
@@ -44,7 +45,7 @@ class Binder {
   }
 
   Result<BindResult> Run(const PlacementOptions& placement) {
-    CKMAP_ASSIGN_OR_RETURN(const Renamer renamer, Renamer::Create(proto_, variables_));
+    CKMAP_ASSIGN_OR_RETURN(const Renamer renamer, Renamer::Create(proto_, variables_, bound_.target));
     const BindContext context{proto_,
                               bound_.source,
                               bound_.target,
@@ -56,6 +57,8 @@ class Binder {
     CheckAsserts();
     CKMAP_RETURN_IF_ERROR(CollectDrops());
     CKMAP_ASSIGN_OR_RETURN(instances_, BindRules(context, issues_));
+    UnmatchedStatements unmatched(context);
+    for (const RuleInstance& instance : instances_) unmatched.Applied(instance.rule);
     CKMAP_ASSIGN_OR_RETURN(LayerBindings layers, BindLayers(context, issues_));
     for (RuleInstance& instance : layers.instances) instances_.push_back(std::move(instance));
     for (const LayerDrop& drop : layers.drops) {
@@ -64,7 +67,9 @@ class Binder {
     }
     Overrule();
     CKMAP_RETURN_IF_ERROR(ApplyDrops());
-    CKMAP_RETURN_IF_ERROR(PassThrough());
+    CKMAP_RETURN_IF_ERROR(PassThrough(unmatched));
+    // Of a plan that runs backwards the other side's statements are looked at.
+    if (!proto_.reversed()) CKMAP_RETURN_IF_ERROR(unmatched.Report(issues_));
     TargetCheck check(context, bound_, issues_);
     CKMAP_RETURN_IF_ERROR(check.Run(instances_));
     if (!proto_.reversed()) CKMAP_RETURN_IF_ERROR(ApplyPlacement(context, placement, bound_, issues_));
@@ -195,7 +200,7 @@ class Binder {
   }
 
   // What no statement claims goes to its renamed name, as it is.
-  Result<void> PassThrough() {
+  Result<void> PassThrough(UnmatchedStatements& unmatched) {
     std::vector<bool> claimed(bound_.source.size(), false);
     for (const RuleInstance& instance : instances_) {
       for (const size_t source : instance.sources) claimed[source] = true;
@@ -206,8 +211,9 @@ class Binder {
       if (claimed[i]) continue;
       const TensorInfo& info = bound_.source[i];
       std::vector<const plan::Rename*> renames;
-      CKMAP_ASSIGN_OR_RETURN(std::string name, context_->renamer.Apply(info.name, &renames));
-      const auto target = bound_.target.Find(name);
+      CKMAP_ASSIGN_OR_RETURN(const Renamed renamed, context_->renamer.Apply(info.name, &renames));
+      for (const plan::Rename* rename : renames) unmatched.Applied(rename);
+      const auto target = renamed.met ? bound_.target.Find(renamed.name) : std::nullopt;
       if (!target) {
         left_over.push_back(i);
         continue;

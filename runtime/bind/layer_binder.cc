@@ -9,6 +9,8 @@
 namespace ckmap {
 namespace {
 
+constexpr size_t kMaxNearLayers = 2;  // that are told of one tensor
+
 // The last segment of each leaf that a layer names, and whether the layer must have it.
 struct Leaf {
   std::string name;  // inside the module, may have several segments
@@ -44,6 +46,19 @@ class LayerBinder {
     return WhyNot(layer, LeavesOf(layer), module);
   }
 
+  std::vector<std::vector<std::string>> NearMisses(const std::vector<size_t>& tensors) {
+    IndexSource();
+    std::vector<std::vector<Leaf>> leaves;
+    for (const plan::Layer& layer : context_.plan.layers()) leaves.push_back(LeavesOf(layer));
+    std::vector<std::vector<std::string>> all;
+    for (const size_t tensor : tensors) {
+      std::vector<std::string>& notes = all.emplace_back();
+      const std::string& name = context_.source[tensor].name;
+      for (int i = 0; i < context_.plan.layers_size() && notes.size() < kMaxNearLayers; ++i) NearMiss(context_.plan.layers(i), leaves[static_cast<size_t>(i)], name, notes);
+    }
+    return all;
+  }
+
  private:
   void IndexSource() {
     for (size_t i = 0; i < context_.source.size(); ++i) {
@@ -52,6 +67,19 @@ class LayerBinder {
       modules_[at == std::string::npos ? std::string() : name.substr(0, at)].push_back(i);
       last_segments_[at == std::string::npos ? name : name.substr(at + context_.source_separator.size())]
           .push_back(i);
+    }
+  }
+
+  // Of the module that holds the tensor as one of the layer's leaves.
+  void NearMiss(const plan::Layer& layer, const std::vector<Leaf>& leaves, const std::string& name, std::vector<std::string>& notes) const {
+    for (const Leaf& leaf : leaves) {
+      const bool root = name == leaf.name;
+      if (!root && !name.ends_with(context_.source_separator + leaf.name)) continue;
+      const std::string module = root ? std::string() : name.substr(0, name.size() - leaf.name.size() - context_.source_separator.size());
+      const auto why = WhyNotQuite(layer, leaves, module);
+      if (!why || why->empty()) return;
+      notes.push_back(fmt::format("layer `{}` at {} would fit `{}`, but {}", layer.name(), context_.Where(layer.loc()), module, *why));
+      return;
     }
   }
 
@@ -99,37 +127,54 @@ class LayerBinder {
     return modules;
   }
 
-  Result<NamePrefix> PrefixOf(const std::string& module) const {
-    if (module.empty()) return NamePrefix{};
-    CKMAP_ASSIGN_OR_RETURN(const std::string target, context_.renamer.Apply(module));
-    return NamePrefix{module + context_.source_separator,
-                      target.empty() ? std::string() : target + context_.target_separator};
+  // "" if the layer fits the module. In this order the cheap questions come first.
+  Result<std::string> WhyNot(const plan::Layer& layer, const std::vector<Leaf>& leaves, const std::string& module) const {
+    CKMAP_ASSIGN_OR_RETURN(const NamePrefix prefix, PrefixOfModule(context_, module));
+    std::string why = WhatIsAbsent(leaves, prefix);
+    if (why.empty()) why = Stranger(leaves, prefix, module);
+    if (why.empty()) why = WhyNotWhen(layer, prefix);
+    return why.empty() ? WhyNoRuleFits(layer, prefix) : Result<std::string>(std::move(why));
   }
 
-  // "" if the layer fits the module.
-  Result<std::string> WhyNot(const plan::Layer& layer, const std::vector<Leaf>& leaves,
-                             const std::string& module) const {
-    CKMAP_ASSIGN_OR_RETURN(const NamePrefix prefix, PrefixOf(module));
+  // What alone speaks against a layer that the module was meant for: it has the layer's tensors, and the condition holds. ""
+  // if it was not, or if it fits.
+  Result<std::string> WhyNotQuite(const plan::Layer& layer, const std::vector<Leaf>& leaves, const std::string& module) const {
+    CKMAP_ASSIGN_OR_RETURN(const NamePrefix prefix, PrefixOfModule(context_, module));
+    if (!WhatIsAbsent(leaves, prefix).empty() || !WhyNotWhen(layer, prefix).empty()) return std::string();
+    std::string why = Stranger(leaves, prefix, module);
+    return why.empty() ? WhyNoRuleFits(layer, prefix) : Result<std::string>(std::move(why));
+  }
+
+  std::string WhatIsAbsent(const std::vector<Leaf>& leaves, const NamePrefix& prefix) const {
     bool any = false;
     for (const Leaf& leaf : leaves) {
       const bool present = context_.source.Find(prefix.source + leaf.name).has_value();
       any = any || present;
       if (leaf.required && !present) return fmt::format("there is no `{}{}`", prefix.source, leaf.name);
     }
-    if (!any) return std::string("it holds none of the layer's tensors");
-    if (const auto direct = modules_.find(module); direct != modules_.end()) {
-      for (const size_t tensor : direct->second) {
-        const std::string_view name = std::string_view(context_.source[tensor].name).substr(prefix.source.size());
-        const bool named = std::any_of(leaves.begin(), leaves.end(), [&](const Leaf& leaf) { return leaf.name == name; });
-        if (!named) return fmt::format("it also holds `{}`, which the layer does not name", name);
-      }
+    return any ? "" : "it holds none of the layer's tensors";
+  }
+
+  std::string Stranger(const std::vector<Leaf>& leaves, const NamePrefix& prefix, const std::string& module) const {
+    const auto direct = modules_.find(module);
+    if (direct == modules_.end()) return {};
+    for (const size_t tensor : direct->second) {
+      const std::string_view name = std::string_view(context_.source[tensor].name).substr(prefix.source.size());
+      const bool named = std::any_of(leaves.begin(), leaves.end(), [&](const Leaf& leaf) { return leaf.name == name; });
+      if (!named) return fmt::format("it also holds `{}`, which the layer does not name", name);
     }
+    return {};
+  }
+
+  std::string WhyNotWhen(const plan::Layer& layer, const NamePrefix& prefix) const {
+    if (!layer.has_when()) return {};
     const Captures none;
-    if (layer.has_when()) {
-      auto when = EvaluateBool(layer.when(), ApplicationScope(context_, prefix, none));
-      if (!when) return when.error().message();
-      if (!*when) return std::string("its `when` does not hold");
-    }
+    auto when = EvaluateBool(layer.when(), ApplicationScope(context_, prefix, none));
+    if (!when) return when.error().message();
+    return *when ? "" : "its `when` does not hold";
+  }
+
+  Result<std::string> WhyNoRuleFits(const plan::Layer& layer, const NamePrefix& prefix) const {
     for (const plan::Rule& rule : layer.rules()) {
       CKMAP_ASSIGN_OR_RETURN(std::string why, WhyRuleDoesNotFit(context_, rule, prefix));
       if (!why.empty()) return why;
@@ -168,7 +213,7 @@ class LayerBinder {
 
   Result<void> Force(const plan::ModuleIs& statement, const plan::Layer& layer, const std::string& module,
                      const Captures& captures) {
-    CKMAP_ASSIGN_OR_RETURN(const NamePrefix prefix, PrefixOf(module));
+    CKMAP_ASSIGN_OR_RETURN(const NamePrefix prefix, PrefixOfModule(context_, module));
     if (statement.has_when()) {
       CKMAP_ASSIGN_OR_RETURN(const bool when,
                              EvaluateBool(statement.when(), ApplicationScope(context_, prefix, captures)));
@@ -208,7 +253,7 @@ class LayerBinder {
   }
 
   Result<void> BindModule(const plan::Layer& layer, const std::string& module, LayerBindings& bindings) {
-    CKMAP_ASSIGN_OR_RETURN(const NamePrefix prefix, PrefixOf(module));
+    CKMAP_ASSIGN_OR_RETURN(const NamePrefix prefix, PrefixOfModule(context_, module));
     static const std::vector<size_t> kNone;
     const auto direct = modules_.find(module);
     const std::vector<size_t>& leaves = direct == modules_.end() ? kNone : direct->second;
@@ -242,8 +287,23 @@ class LayerBinder {
 
 }  // namespace
 
+Result<NamePrefix> PrefixOfModule(const BindContext& context, const std::string& module) {
+  NamePrefix prefix;
+  if (!module.empty()) prefix.source = module + context.source_separator;
+  CKMAP_ASSIGN_OR_RETURN(const Renamed target, context.renamer.Apply(module));
+  // Where the target has no such module, its leaves are none of the target's.
+  const std::string name = target.met || module.empty() ? target.name : "?";
+  if (!name.empty()) prefix.target = name + context.target_separator;
+  return prefix;
+}
+
 Result<LayerBindings> BindLayers(const BindContext& context, std::vector<Issue>& issues) {
   return LayerBinder(context, issues).Run();
+}
+
+std::vector<std::vector<std::string>> NearMissesOfLayers(const BindContext& context, const std::vector<size_t>& tensors) {
+  std::vector<Issue> issues;
+  return LayerBinder(context, issues).NearMisses(tensors);
 }
 
 Result<std::string> WhyLayerDoesNotFit(const BindContext& context, const plan::Layer& layer, const std::string& module) {

@@ -14,6 +14,9 @@ struct LayerDrop {
   const plan::Layer* layer = nullptr;
 };
 
+// What stands in front of a module's leaves, on both sides.
+Result<NamePrefix> PrefixOfModule(const BindContext& context, const std::string& module);
+
 struct LayerBindings {
   std::vector<RuleInstance> instances;
   std::vector<LayerDrop> drops;
@@ -22,6 +25,10 @@ struct LayerBindings {
 // Modules that two layers of one level fit are reported (CK1212); so is a `module … is` whose layer
 // does not fit, with the reason (CK1222).
 Result<LayerBindings> BindLayers(const BindContext& context, std::vector<Issue>& issues);
+
+// For source tensors that nothing uses: layers that their modules have the tensors and the condition of, with what alone speaks
+// against them.
+std::vector<std::vector<std::string>> NearMissesOfLayers(const BindContext& context, const std::vector<size_t>& tensors);
 
 // "" if the layer fits the module, else why not.
 Result<std::string> WhyLayerDoesNotFit(const BindContext& context, const plan::Layer& layer, const std::string& module);

@@ -183,7 +183,7 @@ class StoryTeller {
     std::vector<const plan::Rename*> used;
     const auto renamed = context_.renamer.Apply(name_, &used);
     if (!renamed || used.empty()) return;
-    StoryEntry entry = Bare(fmt::format("renamed to {}", QuoteName(*renamed)), Place(used[0]->loc()));
+    StoryEntry entry = Bare(fmt::format("renamed to {}", QuoteName(renamed->name)), Place(used[0]->loc()));
     for (size_t i = 1; i < used.size(); ++i) entry.place += ", " + Place(used[i]->loc());
     story.entries.push_back(std::move(entry));
   }
@@ -301,10 +301,9 @@ class StoryTeller {
       if (layer.has_when() && why->find("`when`") != std::string::npos) {
         CKMAP_CHECK(!candidate.entry.why.empty());
         const Captures none;
-        const auto target = context_.renamer.Apply(module);
-        const NamePrefix prefix{module.empty() ? "" : module + context_.source_separator, !target || target->empty() ? "" : *target + context_.target_separator};
+        const auto prefix = PrefixOfModule(context_, module);
         std::vector<std::string> values;
-        ValuesOf(layer.when(), ApplicationScope(context_, prefix, none), values);
+        if (prefix) ValuesOf(layer.when(), ApplicationScope(context_, *prefix, none), values);
         for (size_t i = 0; i < values.size(); ++i) candidate.entry.why[0] += (i == 0 ? ": " : ", ") + values[i];
       }
       candidates.push_back(std::move(candidate));
@@ -329,7 +328,6 @@ Result<std::vector<NameStory>> TellStories(const Plan& plan, const std::string& 
   CKMAP_ASSIGN_OR_RETURN(const BoundVariables variables,
                          BindVariables(proto, options.bind.defines, options.bind.config_json, options.bind.config_path.empty() ? "config" : options.bind.config_path, issues));
   if (options.source && !issues.empty()) return Error(ErrorCode::kMismatch, issues.front().message);
-  CKMAP_ASSIGN_OR_RETURN(const Renamer renamer, Renamer::Create(proto, variables));
   std::optional<BindResult> bound;
   Manifest source, target;
   if (options.source && options.target) {
@@ -337,6 +335,7 @@ Result<std::vector<NameStory>> TellStories(const Plan& plan, const std::string& 
     target = proto.reversed() ? *options.source : *options.target;
     CKMAP_ASSIGN_OR_RETURN(bound, Bind(plan, *options.source, *options.target, options.bind));
   }
+  CKMAP_ASSIGN_OR_RETURN(const Renamer renamer, Renamer::Create(proto, variables, target));
   const BindContext context{proto, source, target, variables, renamer,
                             proto.source_separator().empty() ? "." : proto.source_separator(),
                             proto.target_separator().empty() ? "." : proto.target_separator()};

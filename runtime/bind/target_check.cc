@@ -10,6 +10,7 @@
 #include "runtime/base/parallel.h"
 #include "runtime/bind/candidates.h"
 #include "runtime/bind/computed_node.h"
+#include "runtime/bind/layer_binder.h"
 
 namespace ckmap {
 namespace {
@@ -160,8 +161,7 @@ void TargetCheck::ReportMissing(size_t index) {
   }
   if (failed_[index]) return;  // its rule was reported
   std::vector<std::string> notes;
-  const auto explained = std::count_if(issues_.begin(), issues_.end(), [](const Issue& i) { return i.code == "CK1201"; });
-  if (static_cast<size_t>(explained) < kMaxExplained) {
+  if (explained_missing_++ < kMaxExplained) {
     for (const plan::Rule& rule : context_.plan.rules()) {
       for (const plan::Term& term : rule.target().terms()) {
         for (const std::vector<size_t>& choices : AllChoices(term.pattern())) {
@@ -183,6 +183,7 @@ void TargetCheck::ReportMissing(size_t index) {
 }
 
 void TargetCheck::CheckSources(const std::vector<RuleInstance>& /*instances*/) {
+  std::vector<size_t> unused;
   for (const size_t source : unused_sources_) {
     const std::string& name = bound_.source[source].name;
     if (const plan::TargetPolicy* allowed = statements_.Allowed(context_, plan::TargetPolicy::ALLOW_UNUSED, name)) {
@@ -190,25 +191,38 @@ void TargetCheck::CheckSources(const std::vector<RuleInstance>& /*instances*/) {
     } else if (bound_.source[source].optional) {
       bound_.dropped.push_back({source, name, "optional in the source"});
     } else {
-      ReportUnused(source);
+      unused.push_back(source);
     }
+  }
+  std::vector<size_t> explained(unused.begin(), unused.begin() + static_cast<std::ptrdiff_t>(std::min(unused.size(), kMaxExplained)));
+  std::vector<std::vector<std::string>> near;
+  if (!explained.empty() && !context_.plan.layers().empty()) near = NearMissesOfLayers(context_, explained);
+  near.resize(explained.size());
+  for (size_t i = 0; i < unused.size(); ++i) {
+    if (i < explained.size()) ReportUnused(unused[i], std::move(near[i]));
+    else AddUnused(bound_.source[unused[i]], {});
   }
 }
 
-void TargetCheck::ReportUnused(size_t source) {
+// `notes`: what layers say of it.
+void TargetCheck::ReportUnused(size_t source, std::vector<std::string> notes) {
   const TensorInfo& info = bound_.source[source];
-  std::vector<std::string> notes;
-  const auto explained = std::count_if(issues_.begin(), issues_.end(), [](const Issue& i) { return i.code == "CK1202"; });
-  if (static_cast<size_t>(explained) < kMaxExplained) {
-    const auto renamed = context_.renamer.Apply(info.name);
-    if (renamed && *renamed != info.name) notes.push_back(fmt::format("the renames make it `{}`, which the target lacks", *renamed));
-    for (std::string& near : NearestNames(info, bound_.target, missing_)) notes.push_back("not written so far: " + near);
-    for (size_t i = 0; info.storage >= 0 && i < bound_.source.size(); ++i) {
-      if (i == source || bound_.source[i].storage != info.storage) continue;
-      notes.push_back(fmt::format("it shares its bytes with `{}`", bound_.source[i].name));
-      break;
-    }
+  const auto renamed = context_.renamer.Apply(info.name);
+  if (renamed && !renamed->met) {
+    notes.push_back(fmt::format("no name of the target becomes `{}` by its renames", renamed->name));
+  } else if (renamed && renamed->name != info.name) {
+    notes.push_back(fmt::format("the renames make it `{}`, which the target lacks", renamed->name));
   }
+  for (std::string& near : NearestNames(info, bound_.target, missing_)) notes.push_back("not written so far: " + near);
+  for (size_t i = 0; info.storage >= 0 && i < bound_.source.size(); ++i) {
+    if (i == source || bound_.source[i].storage != info.storage) continue;
+    notes.push_back(fmt::format("it shares its bytes with `{}`", bound_.source[i].name));
+    break;
+  }
+  AddUnused(info, std::move(notes));
+}
+
+void TargetCheck::AddUnused(const TensorInfo& info, std::vector<std::string> notes) {
   Add("CK1202", info.name, fmt::format("nothing uses {}", DescribeTensor(info)), std::move(notes),
       "add a rule or rename for it, or: drop \"…\";");
 }

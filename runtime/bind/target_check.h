@@ -27,7 +27,8 @@ class TargetCheck {
   void ReportMissing(size_t index);
   void ReportUnknownTargets(std::vector<RuleInstance>& instances);
   void CheckSources(const std::vector<RuleInstance>& instances);
-  void ReportUnused(size_t source);
+  void ReportUnused(size_t source, std::vector<std::string> notes);
+  void AddUnused(const TensorInfo& info, std::vector<std::string> notes);
   void CheckUnread();
   void Add(std::string code, std::string tensor, std::string message, std::vector<std::string> notes, std::string help);
 
@@ -41,6 +42,7 @@ class TargetCheck {
   std::vector<size_t> missing_;
   std::vector<bool> whole_;      // of each source: some tensor reads all of it
   std::vector<size_t> partial_;  // targets that are made of other than one whole source
+  size_t explained_missing_ = 0;
   VariantLint lint_;
 };
 

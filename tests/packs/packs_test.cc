@@ -187,6 +187,21 @@ std::vector<std::string> Moves(const BoundPlan& plan) {
   return moves;
 }
 
+bool HasCasts(const BoundPlan& plan) {
+  return std::any_of(plan.tensors.begin(), plan.tensors.end(), [](const BoundTensor& tensor) {
+    return std::any_of(tensor.inputs.begin(), tensor.inputs.end(), [](const BoundInput& input) { return !input.casts.empty(); });
+  });
+}
+
+Manifest InF32(const Manifest& manifest) {
+  Manifest same;
+  for (TensorInfo tensor : manifest.tensors()) {
+    tensor.dtype = DType::kF32;
+    same.Add(std::move(tensor));
+  }
+  return same;
+}
+
 ReversedText ReverseTextOf(const std::string& path, const std::map<std::string, std::string>& files) {
   CompileOptions options;
   options.pack_path = {kRules};
@@ -209,14 +224,6 @@ Plan CompileText(const std::string& text) {
   return *result.plan;
 }
 
-// Renames of these give one name for several, told apart by numbers alone: there is no text from right to left.
-bool HasNoText(const std::string& migration) {
-  for (const char* family : {"mnasnet/", "efficientnet/", "convnext/", "mobilenet/"}) {
-    if (migration.starts_with(family)) return true;
-  }
-  return false;
-}
-
 TEST_CASE("the text from right to left means what the reversed plan means, and turned again what the rules mean") {
   int checked = 0;
   for (const Case& test : AllCases()) {
@@ -225,19 +232,17 @@ TEST_CASE("the text from right to left means what the reversed plan means, and t
     const Plan plan = CompilePack(test);
     if (!std::all_of(plan.proto().rules().begin(), plan.proto().rules().end(), [](const plan::Rule& rule) { return rule.reversible(); })) continue;
     const ReversedText text = ReverseTextOf(fmt::format("{}/{}.ckmap", kRules, test.migration), {});
-    if (HasNoText(test.migration)) {
-      CHECK_FALSE(text.text.has_value());
-      CHECK_FALSE(text.diagnostics.empty());
-      continue;
-    }
     REQUIRE(text.text.has_value());
-    // Known to be wrong: the texts of these compile, and do not bind to the swapped manifests.
-    if (test.migration.starts_with("llama/") || test.migration.starts_with("regnet/")) continue;
     const ReversedText again = ReverseTextOf("back.ckmap", {{"back.ckmap", *text.text}});
     REQUIRE(again.text.has_value());
     const BindOptions options = OptionsOf(test);
     const BoundPlan bound = BindOrFail(plan, Read(test.source), Read(test.target), options);
-    const auto [left, right] = Asked(bound);
+    auto [left, right] = Asked(bound);
+    // A cast is not undone, by a reversed plan or by its text. With one dtype throughout there is none.
+    if (HasCasts(bound)) {
+      left = InF32(left);
+      right = InF32(right);
+    }
     CHECK(Moves(BindOrFail(CompileText(*text.text), right, left, options)) == Moves(BindOrFail(Reversed(plan), right, left, options)));
     CHECK(Moves(BindOrFail(CompileText(*again.text), left, right, options)) == Moves(BindOrFail(plan, left, right, options)));
     ++checked;
