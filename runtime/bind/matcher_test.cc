@@ -66,7 +66,7 @@ std::vector<size_t> Matching(const Matcher& matcher, const std::vector<CompiledN
 TEST_CASE("patterns are found by name as each of them matches alone") {
   std::mt19937 random(7);
   size_t matches = 0, by_runs = 0;
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < 40; ++round) {
     std::vector<CompiledName> patterns;
     for (int i = 0; i < 40; ++i) patterns.push_back(Compiled(RandomPattern(random)));
     Matcher matcher;
@@ -93,8 +93,8 @@ TEST_CASE("patterns are found by name as each of them matches alone") {
       CHECK(Matching(matcher, patterns, name) == expected);
     }
   }
-  CHECK(matches > 1000);
-  CHECK(by_runs > 1000);
+  CHECK(matches > 300);
+  CHECK(by_runs > 300);
 }
 
 TEST_CASE("more places of captures than are looked up one by one") {
