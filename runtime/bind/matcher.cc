@@ -19,8 +19,6 @@ RE2::Options SetOptions() {
 constexpr size_t kMaxRuns = 64;
 constexpr size_t kMaxMasks = 16;  // of one number of runs; each costs a look-up for each name
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
 size_t CountRuns(std::string_view text) {
   size_t runs = 0;
   for (size_t i = 0; i < text.size(); ++i) runs += IsDigit(text[i]) && (i == 0 || !IsDigit(text[i - 1])) ? 1 : 0;

@@ -30,8 +30,6 @@ std::string CaptureRegex(const plan::Capture& capture, std::string_view separato
   }
 }
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
 // What a capture, or a reference to one, means.
 const plan::Capture& DeclaredCapture(const plan::Part& part, const std::string& name, const CompiledName::Context& context) {
   static const plan::Capture kSegment;

@@ -90,7 +90,7 @@ Result<void> TargetCheck::Run(std::vector<RuleInstance>& instances) {
   // After all targets, since a tied one may follow what it is tied to.
   for (size_t i = 0; i < missing_.size(); ++i) ReportMissing(missing_[i]);
   ReportUnknownTargets(instances);
-  CheckSources(instances);
+  CheckSources();
   CheckUnread();
   lint_.Report(context_, issues_);
   return {};
@@ -182,7 +182,7 @@ void TargetCheck::ReportMissing(size_t index) {
       "add a rule or rename for it, or: init \"…\" = keep; target { allow missing \"…\"; }");
 }
 
-void TargetCheck::CheckSources(const std::vector<RuleInstance>& /*instances*/) {
+void TargetCheck::CheckSources() {
   std::vector<size_t> unused;
   for (const size_t source : unused_sources_) {
     const std::string& name = bound_.source[source].name;

@@ -26,7 +26,7 @@ class TargetCheck {
   Result<void> BindTargets();
   void ReportMissing(size_t index);
   void ReportUnknownTargets(std::vector<RuleInstance>& instances);
-  void CheckSources(const std::vector<RuleInstance>& instances);
+  void CheckSources();
   void ReportUnused(size_t source, std::vector<std::string> notes);
   void AddUnused(const TensorInfo& info, std::vector<std::string> notes);
   void CheckUnread();
