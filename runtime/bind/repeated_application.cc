@@ -58,10 +58,10 @@ RepeatedApplication::RepeatedApplication(const plan::Rule& rule, const CompiledN
   }
 }
 
-std::optional<RuleInstance> RepeatedApplication::Apply(const BindContext& context, size_t tensor) {
+std::optional<RuleInstance> RepeatedApplication::Apply(const BindContext& context, size_t tensor, size_t& likely_target) {
   const TensorInfo& info = context.source[tensor];
   if (known_ && known_->dtype == info.dtype && known_->shape == info.shape) {
-    if (auto instance = Repeat(context, tensor)) return instance;
+    if (auto instance = Repeat(context, tensor, likely_target)) return instance;
   }
   Captures captures;
   if (!pattern_.Match(info.name, context.variables, captures)) return std::nullopt;
@@ -82,12 +82,13 @@ void RepeatedApplication::Learn(const BindContext& context, size_t tensor, const
 }
 
 // nullopt: what the whole way has to tell.
-std::optional<RuleInstance> RepeatedApplication::Repeat(const BindContext& context, size_t tensor) {
+std::optional<RuleInstance> RepeatedApplication::Repeat(const BindContext& context, size_t tensor, size_t& likely_target) {
   if (!pattern_.MatchTexts(context.source[tensor].name, texts_)) return std::nullopt;
   name_ = literals_.front();
   for (size_t i = 0; i < captures_.size(); ++i) name_.append(texts_[captures_[i]]).append(literals_[i + 1]);
-  const auto target = context.target.Find(name_);
+  const auto target = context.target.Find(name_, likely_target);
   if (!target) return std::nullopt;
+  likely_target = *target + 1;
   RuleInstance instance;
   instance.rule = &rule_;
   instance.sources = {tensor};

@@ -18,8 +18,9 @@ class RepeatedApplication {
  public:
   RepeatedApplication(const plan::Rule& rule, const CompiledName& pattern);
 
-  // As ckmap::Apply for the application to this tensor; nullopt too if its name does not match.
-  std::optional<RuleInstance> Apply(const BindContext& context, size_t tensor);
+  // As ckmap::Apply for the application to this tensor; nullopt too if its name does not match. `likely_target`: which
+  // target it may write, a hint; set to the one behind that it writes.
+  std::optional<RuleInstance> Apply(const BindContext& context, size_t tensor, size_t& likely_target);
 
  private:
   struct Known {
@@ -30,7 +31,7 @@ class RepeatedApplication {
   };
 
   void Learn(const BindContext& context, size_t tensor, const RuleInstance& instance);
-  std::optional<RuleInstance> Repeat(const BindContext& context, size_t tensor);
+  std::optional<RuleInstance> Repeat(const BindContext& context, size_t tensor, size_t& likely_target);
 
   const plan::Rule& rule_;
   const CompiledName& pattern_;

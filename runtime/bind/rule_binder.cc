@@ -145,6 +145,7 @@ void MatchRange(const BindContext& context, const std::vector<Slot>& slots, cons
   const ApplicationScope scope(context, no_prefix, kNoCaptures);
   std::vector<std::optional<RepeatedApplication>> repeated(static_cast<size_t>(context.plan.rules_size()));
   Matcher::Candidates candidates;
+  size_t likely_target = 0;
   out.instances.reserve(begin == 0 ? context.source.size() : end - begin);  // the first takes up the others
   for (size_t tensor = begin; tensor < end; ++tensor) {
     const std::string& name = context.source[tensor].name;
@@ -159,7 +160,7 @@ void MatchRange(const BindContext& context, const std::vector<Slot>& slots, cons
       }
       auto& application = repeated[slot.rule];
       if (!application) application.emplace(context.plan.rules(static_cast<int>(slot.rule)), slot.pattern);
-      auto instance = application->Apply(context, tensor);
+      auto instance = application->Apply(context, tensor, likely_target);
       if (instance) out.instances.push_back(*std::move(instance));
     }
   }

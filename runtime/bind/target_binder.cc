@@ -112,7 +112,6 @@ Result<bool> TargetBinder::BindClaim(size_t index, const Claim& claim, BoundTens
   const bool shape_fits = FitShape(target, claim, bound);
   const bool dtype_fits = FitDType(target, claim, bound);
   if (!shape_fits || !dtype_fits || !Readable(instance, bound)) return false;
-  bound.rule = instance.rule != nullptr ? context_.Where(instance.rule->loc()) : instance.passed;
   const Result<void> tiling = CheckTiling(bound.value);
   if (!tiling && tiling.error().code() != ErrorCode::kMismatch) return tiling.error();
   if (!tiling) {
@@ -120,10 +119,21 @@ Result<bool> TargetBinder::BindClaim(size_t index, const Claim& claim, BoundTens
         {RuleNote(context_, instance)}, "correct the operations of the rule");
     return false;
   }
-  part_.lint.Look(context_, instance, bound);
+  NoteRule(instance, bound);
   NoteReading(bound);
   instance.writes[claim.write].value.reset();  // moved from; a million of them count
   return true;
+}
+
+void TargetBinder::NoteRule(const RuleInstance& instance, BoundTensor& bound) {
+  if (instance.rule == nullptr) {
+    bound.rule = instance.passed;
+    return;
+  }
+  const auto [use, made] = part_.rules.try_emplace(instance.rule);
+  if (made) use->second.where = context_.Where(instance.rule->loc());
+  bound.rule = use->second.where;
+  use->second.variants.Look(context_, instance, bound);
 }
 
 void TargetBinder::NoteReading(const BoundTensor& bound) {

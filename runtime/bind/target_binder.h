@@ -55,7 +55,11 @@ class TargetBinder {
     // Of the sources: those that a tensor is read from whole and as they are. Nearly all tensors are made of one such
     // source; the targets of the others are in `partial`.
     std::vector<size_t> whole, partial;
-    VariantLint lint;
+    struct RuleUse {
+      std::string where;  // as reports show it
+      RuleVariants variants;
+    };
+    std::unordered_map<const plan::Rule*, RuleUse> rules;  // that wrote a target
   };
 
   // All are referred to. What a claim writes is moved out of its application.
@@ -75,6 +79,7 @@ class TargetBinder {
   bool FillConstant(const plan::Init& init, BoundTensor& bound) const;
   bool FillNormal(const plan::Init& init, BoundTensor& bound) const;
   void ReportDuplicate(size_t index, std::vector<Claim> claims);
+  void NoteRule(const RuleInstance& instance, BoundTensor& bound);
   void NoteReading(const BoundTensor& bound);
   bool Readable(const RuleInstance& instance, const PiecedTensor& tensor);
   bool FitShape(const TensorInfo& target, const Claim& claim, BoundTensor& bound);

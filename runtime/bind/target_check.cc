@@ -92,7 +92,7 @@ Result<void> TargetCheck::Run(std::vector<RuleInstance>& instances) {
   ReportUnknownTargets(instances);
   CheckSources();
   CheckUnread();
-  lint_.Report(context_, issues_);
+  ReportVariants(context_, variants_, issues_);
   return {};
 }
 
@@ -120,7 +120,7 @@ Result<void> TargetCheck::BindTargets() {
     append(missing_, part.missing);
     append(partial_, part.partial);
     for (const size_t source : part.whole) whole_[source] = true;
-    lint_.Add(part.lint);
+    for (const auto& [rule, use] : part.rules) variants_[rule].Add(use.variants);
   }
   return {};
 }

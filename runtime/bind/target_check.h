@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "runtime/bind/rule_binder.h"
@@ -43,7 +44,7 @@ class TargetCheck {
   std::vector<bool> whole_;      // of each source: some tensor reads all of it
   std::vector<size_t> partial_;  // targets that are made of other than one whole source
   size_t explained_missing_ = 0;
-  VariantLint lint_;
+  std::unordered_map<const plan::Rule*, RuleVariants> variants_;
 };
 
 }  // namespace ckmap

@@ -23,9 +23,14 @@ bool EqualResults(const BindContext& context, const RuleInstance& instance) {
          context.target[instance.writes[0].target].shape == context.target[instance.writes[1].target].shape;
 }
 
-}  // namespace
+// Whether the first two of what it is joined from have one shape.
+bool EqualInputs(const BindContext& context, const BoundTensor& bound) {
+  return bound.inputs.size() > 1 && bound.inputs[0].node == nullptr && bound.inputs[1].node == nullptr &&
+         context.source[bound.inputs[0].source].shape == context.source[bound.inputs[1].source].shape;
+}
 
-const char* VariantLint::Text(Variant variant) {
+const char* Text(RuleVariants::Variant variant) {
+  using Variant = RuleVariants::Variant;
   switch (variant) {
     case Variant::kUntransposed: return "fit without the transpose as well: they are square";
     case Variant::kTransposed: return "fit transposed as well: they are square";
@@ -36,43 +41,54 @@ const char* VariantLint::Text(Variant variant) {
   return "fit with their equal parts in another order as well";
 }
 
-void VariantLint::Count(Key key, Finding more) { findings_.try_emplace(key, Finding{more.first, 0}).first->second.count += more.count; }
+}  // namespace
 
-void VariantLint::Add(const VariantLint& later) {
-  for (const auto& [key, finding] : later.findings_) Count(key, finding);
+void RuleVariants::Add(Variant variant, Finding more) {
+  Finding& finding = findings_[static_cast<size_t>(variant)];
+  if (finding.count == 0) finding.first = more.first;
+  finding.count += more.count;
 }
 
-void VariantLint::Look(const BindContext& context, const RuleInstance& instance, const BoundTensor& bound) {
-  const bool confirmed = instance.rule != nullptr && !instance.rule->exactly().empty();
-  if (confirmed || instance.rule == nullptr) return;
-  const auto add = [&](Variant variant) { Count({instance.rule, variant}, {bound.target, 1}); };
-  const bool permuted = HasOp(bound.ops, "permute") || HasOp(bound.ops, "rearrange");
-  if (permuted && IsSquare(bound.shape)) add(Variant::kUntransposed);
-  // Frameworks that agree in a tensor's name seldom differ in its axes, so that plain copies by
-  // name are left alone.
-  if (!permuted && instance.layer == nullptr && bound.shape.size() == 2 &&
-      IsSquare(bound.shape)) {
-    add(Variant::kTransposed);
+void RuleVariants::Add(const RuleVariants& later) {
+  for (size_t i = 0; i < kVariants; ++i) {
+    if (later.findings_[i].count > 0) Add(static_cast<Variant>(i), later.findings_[i]);
+  }
+}
+
+// What shapes tell is asked first: it is the cheaper question.
+void RuleVariants::Look(const BindContext& context, const RuleInstance& instance, const BoundTensor& bound) {
+  const bool confirmed = !instance.rule->exactly().empty();
+  if (confirmed) return;
+  const auto add = [&](Variant variant) { Add(variant, {bound.target, 1}); };
+  if (IsSquare(bound.shape)) {
+    const bool permuted = HasOp(bound.ops, "permute") || HasOp(bound.ops, "rearrange");
+    if (permuted) add(Variant::kUntransposed);
+    // Frameworks that agree in a tensor's name seldom differ in its axes, so that plain copies by
+    // name are left alone.
+    if (!permuted && instance.layer == nullptr && bound.shape.size() == 2) add(Variant::kTransposed);
   }
   // A fused tensor holds its parts one after another, or a piece of each for every group of heads: the
   // shapes are the same. Whoever reshapes has thought of groups.
-  const bool grouped = HasOp(bound.ops, "reshape") || HasOp(bound.ops, "rearrange");
-  if ((HasOp(bound.ops, "split") || HasOp(bound.ops, "unstack") || HasOp(bound.ops, "deinterleave")) && EqualResults(context, instance)) {
+  if (EqualResults(context, instance) && (HasOp(bound.ops, "split") || HasOp(bound.ops, "unstack") || HasOp(bound.ops, "deinterleave"))) {
+    const bool grouped = HasOp(bound.ops, "reshape") || HasOp(bound.ops, "rearrange");
     add(grouped ? Variant::kPartsUngrouped : Variant::kPartsReordered);
   }
-  if ((HasOp(bound.ops, "concat") || HasOp(bound.ops, "stack") || HasOp(bound.ops, "interleave")) && bound.inputs.size() > 1 &&
-      bound.inputs[0].node == nullptr && bound.inputs[1].node == nullptr &&
-      context.source[bound.inputs[0].source].shape == context.source[bound.inputs[1].source].shape) {
+  if (EqualInputs(context, bound) && (HasOp(bound.ops, "concat") || HasOp(bound.ops, "stack") || HasOp(bound.ops, "interleave"))) {
     add(Variant::kJoinedReordered);
   }
 }
 
-void VariantLint::Report(const BindContext& context, std::vector<Issue>& issues) const {
-  std::map<std::pair<std::string, std::string>, Finding> lines;  // several rules may stand in one
-  for (const auto& [key, finding] : findings_) {
-    Finding& line = lines.try_emplace({context.Where(key.rule->loc()), Text(key.variant)}, Finding{finding.first, 0}).first->second;
-    line.first = std::min(line.first, finding.first);
-    line.count += finding.count;
+void ReportVariants(const BindContext& context, const std::unordered_map<const plan::Rule*, RuleVariants>& rules, std::vector<Issue>& issues) {
+  std::map<std::pair<std::string, std::string>, RuleVariants::Finding> lines;  // several rules may stand in one
+  for (const auto& [rule, variants] : rules) {
+    for (size_t i = 0; i < RuleVariants::kVariants; ++i) {
+      const RuleVariants::Finding& finding = variants.findings()[i];
+      if (finding.count == 0) continue;
+      const auto [line, made] = lines.try_emplace({context.Where(rule->loc()), Text(static_cast<RuleVariants::Variant>(i))}, finding);
+      if (made) continue;
+      line->second.first = std::min(line->second.first, finding.first);
+      line->second.count += finding.count;
+    }
   }
   for (const auto& [key, finding] : lines) {
     const std::string others = finding.count > 1 ? fmt::format(" and {} more", finding.count - 1) : "";

@@ -3,6 +3,8 @@
 // unless it was confirmed with `exactly`.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <unordered_map>
 #include <vector>
@@ -11,38 +13,32 @@
 
 namespace ckmap {
 
-class VariantLint {
+// What was found of one rule.
+class RuleVariants {
  public:
-  // One application whose target `bound` fits.
-  void Look(const BindContext& context, const RuleInstance& instance, const BoundTensor& bound);
-
-  // What another found in later targets.
-  void Add(const VariantLint& later);
-
-  // Adds one note (CK1230) a rule and kind of variant, in a stable order.
-  void Report(const BindContext& context, std::vector<Issue>& issues) const;
-
- private:
   enum class Variant : uint8_t { kUntransposed, kTransposed, kPartsReordered, kPartsUngrouped, kJoinedReordered };
-  static const char* Text(Variant variant);
-
-  struct Key {
-    const plan::Rule* rule;
-    Variant variant;
-    friend bool operator==(const Key&, const Key&) = default;
-  };
-  struct Hash {
-    size_t operator()(const Key& key) const {
-      return std::hash<const void*>{}(key.rule) * 31 + static_cast<size_t>(key.variant);
-    }
-  };
+  static constexpr size_t kVariants = 5;
   struct Finding {
     size_t first = 0;  // target
     size_t count = 0;
   };
-  void Count(Key key, Finding more);
 
-  std::unordered_map<Key, Finding, Hash> findings_;
+  // One application of the rule, whose target `bound` fits.
+  void Look(const BindContext& context, const RuleInstance& instance, const BoundTensor& bound);
+
+  // What was found in later targets.
+  void Add(const RuleVariants& later);
+
+  // By variant.
+  const std::array<Finding, kVariants>& findings() const { return findings_; }
+
+ private:
+  void Add(Variant variant, Finding more);
+
+  std::array<Finding, kVariants> findings_;
 };
+
+// Adds one note (CK1230) a rule and kind of variant, in a stable order.
+void ReportVariants(const BindContext& context, const std::unordered_map<const plan::Rule*, RuleVariants>& rules, std::vector<Issue>& issues);
 
 }  // namespace ckmap

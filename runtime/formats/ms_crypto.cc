@@ -13,6 +13,7 @@
 
 #include "runtime/formats/little_endian.h"
 #include "runtime/formats/ms_cipher.h"
+#include "runtime/formats/openssl_memory.h"
 
 namespace ckmap {
 namespace {
@@ -261,7 +262,7 @@ Result<int> DecryptedSource::Padding(const Block& block) const {
 
 // Any part of a chained block needs the 16 bytes of cipher text before it, no more.
 Result<void> DecryptedSource::ReadChained(const Block& block, int64_t begin, std::span<std::byte> out) const {
-  const CipherContext context(::EVP_CIPHER_CTX_new());
+  const CipherContext context = NewCipherContext();
   Bytes chunk;
   while (!out.empty()) {
     const int64_t unit = begin / kCipherUnit * kCipherUnit;
@@ -310,7 +311,7 @@ Result<void> DecryptedSource::Check(const Block& block, Checked& checked) const 
 }
 
 Result<bool> DecryptedSource::TagIsRight(const Block& block, int nonce_bytes) const {
-  const CipherContext context(::EVP_CIPHER_CTX_new());
+  const CipherContext context = NewCipherContext();
   bool ok = context && ::EVP_DecryptInit_ex(context.get(), cipher_, nullptr, nullptr, nullptr) == 1 &&
             ::EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_GCM_SET_IVLEN, nonce_bytes, nullptr) == 1 &&
             ::EVP_DecryptInit_ex(context.get(), nullptr, nullptr, RawBytes(key_.bytes()), block.iv.data()) == 1;
@@ -333,8 +334,8 @@ Result<bool> DecryptedSource::TagIsRight(const Block& block, int nonce_bytes) co
 // AES-GCM encrypts by adding the AES of a counter; what it makes of zeros is that AES, and going back from it gives the
 // counter, whatever the nonce's length.
 Result<Counter> DecryptedSource::FirstCounter(const Block& block, int nonce_bytes) const {
-  const CipherContext gcm(::EVP_CIPHER_CTX_new());
-  const CipherContext single(::EVP_CIPHER_CTX_new());
+  const CipherContext gcm = NewCipherContext();
+  const CipherContext single = NewCipherContext();
   const Counter zeros{};
   Counter stream{};
   Counter counter{};
@@ -353,7 +354,7 @@ Result<Counter> DecryptedSource::FirstCounter(const Block& block, int nonce_byte
 
 Result<void> DecryptedSource::ReadCounter(const Block& block, const Counter& first, int64_t begin,
                                           std::span<std::byte> out) const {
-  const CipherContext context(::EVP_CIPHER_CTX_new());
+  const CipherContext context = NewCipherContext();
   const EVP_CIPHER* const cipher = CounterCipher(key_.bytes().size());
   while (!out.empty()) {
     const Counter counter = Advance(first, static_cast<uint32_t>(begin / kCipherUnit));

@@ -12,6 +12,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/parallel.h"
 #include "runtime/formats/ms_cipher.h"
+#include "runtime/formats/openssl_memory.h"
 
 namespace ckmap {
 namespace {
@@ -34,7 +35,7 @@ void PutInt(std::vector<std::byte>& out, int64_t value) {
 class BlockWriter {
  public:
   BlockWriter(int from, int to, CipherMode mode, const SecretKey& key)
-      : from_(from), to_(to), mode_(mode), key_(key), context_(::EVP_CIPHER_CTX_new()) {}
+      : from_(from), to_(to), mode_(mode), key_(key), context_(NewCipherContext()) {}
 
   Result<void> Write(int64_t from, int64_t plain_bytes, int64_t to) {
     const EVP_CIPHER* cipher = FindCipher(mode_, key_.bytes().size());

@@ -23,10 +23,12 @@ class SecretKey {
     }
     return *this;
   }
-  SecretKey(SecretKey&& other) noexcept : bytes_(other.bytes_) { Wipe(other.bytes_); }
+  // A short string leaves its bytes where they were.
+  SecretKey(SecretKey&& other) noexcept : bytes_(std::move(other.bytes_)) { Wipe(other.bytes_); }
   SecretKey& operator=(SecretKey&& other) noexcept {
     if (this != &other) {
-      *this = static_cast<const SecretKey&>(other);
+      Wipe(bytes_);
+      bytes_ = std::move(other.bytes_);
       Wipe(other.bytes_);
     }
     return *this;

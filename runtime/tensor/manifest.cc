@@ -53,4 +53,9 @@ std::optional<size_t> Manifest::Find(std::string_view name) const {
   return entry.index;
 }
 
+std::optional<size_t> Manifest::Find(std::string_view name, size_t likely) const {
+  if (likely < tensors_.size() && tensors_[likely].name == name) return likely;
+  return Find(name);
+}
+
 }  // namespace ckmap

@@ -31,6 +31,10 @@ TEST_CASE("tensors are found by their exact names, each of which is there once")
     CHECK(manifest.Find(name) == index);
     CHECK(manifest[index].name == name);
     CHECK(!manifest.Find(name + "z"));
+    for (const size_t likely : {index, index + 1, size_t{0}, manifest.size(), SIZE_MAX}) {
+      CHECK(manifest.Find(name, likely) == index);
+      CHECK(!manifest.Find(name + "z", likely));
+    }
   }
 }
 
