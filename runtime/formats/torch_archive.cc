@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <unordered_map>
 #include <utility>
 
@@ -14,7 +17,9 @@ namespace ckmap {
 namespace {
 
 constexpr std::string_view kPickleName = "/data.pkl";
-constexpr int64_t kMaxSmallRecord = 64;  // byteorder
+constexpr int64_t kMaxSmallRecord = 256;  // byteorder, version, …
+constexpr int64_t kMinVersion = 1, kMaxVersion = 10;  // caffe2/serialize/versions.h of torch 2.13
+constexpr int64_t kMaxProgram = int64_t{64} << 20;  // bytes of a TorchScript archive's code/ and constants.pkl
 constexpr int64_t kMaxReceipt = int64_t{64} << 20;
 
 Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
@@ -106,12 +111,63 @@ Result<bool> ReadByteOrder(const ZipArchive& archive, const std::string& prefix)
   return order == "big";
 }
 
+// An integer, with white space around it as text files have it.
+std::optional<int64_t> ParseNumber(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const size_t begin = text.find_first_not_of(kSpace);
+  if (begin == std::string_view::npos) return std::nullopt;
+  text = text.substr(begin, text.find_last_not_of(kSpace) + 1 - begin);
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+// The records in which torch says how it wrote the file. It refuses to read what it does not understand of them, and a
+// later version may mean something else by the same records.
+Result<void> CheckRecordsOfTorch(const ZipArchive& archive, const std::string& prefix) {
+  auto member = archive.Find(prefix + "/.data/version");
+  if (!member) member = archive.Find(prefix + "/version");
+  if (!member) return Bad("the archive has no record \"version\", which every checkpoint of torch has");
+  CKMAP_ASSIGN_OR_RETURN(const std::string version, archive.ReadWhole(*member, kMaxSmallRecord));
+  const auto number = ParseNumber(version);
+  if (!number || *number < kMinVersion || *number > kMaxVersion) {
+    return Bad(fmt::format("record \"version\" says \"{}\"; versions {} to {} are known", EscapeText(version), kMinVersion, kMaxVersion));
+  }
+  if (const auto alignment = archive.Find(prefix + "/.storage_alignment")) {
+    CKMAP_ASSIGN_OR_RETURN(const std::string text, archive.ReadWhole(*alignment, kMaxSmallRecord));
+    if (!ParseNumber(text)) {
+      return Bad(fmt::format("record \".storage_alignment\" says \"{}\", which is no number", EscapeText(text)));
+    }
+  }
+  if (const auto id = archive.Find(prefix + "/.data/serialization_id")) {
+    CKMAP_ASSIGN_OR_RETURN(const std::string text, archive.ReadWhole(*id, kMaxSmallRecord));
+    if (!IsValidUtf8(text)) return Bad("record \".data/serialization_id\" is not UTF-8");
+  }
+  return {};
+}
+
 // What ckmap says of a file that it wrote. Not of the checkpoint: one that cannot be read is as none.
 void ReadReceipt(const ZipArchive& archive, const std::string& prefix, TorchCheckpoint& checkpoint) {
   const auto member = archive.Find(prefix + "/extra/" + std::string(kReceiptKey));
   if (!member) return;
   Result<std::string> receipt = archive.ReadWhole(*member, kMaxReceipt);
   if (receipt && IsValidUtf8(*receipt)) checkpoint.AddMetadata(std::string(kReceiptKey), *std::move(receipt));
+}
+
+// The program of a TorchScript archive is not run here, but where it is damaged the file is.
+Result<void> CheckProgram(const ZipArchive& archive, const std::string& prefix) {
+  const std::string code = prefix + "/code/", constants = prefix + "/constants.pkl";
+  int64_t left = kMaxProgram;
+  for (size_t i = 0; i < archive.members().size(); ++i) {
+    const ZipMember& member = archive.members()[i];
+    const bool recorded = member.crc != 0;
+    if (!recorded || (member.name != constants && !member.name.starts_with(code))) continue;
+    if (member.size > left) return Error(ErrorCode::kLimit, fmt::format("a TorchScript program of more than {} MiB", kMaxProgram >> 20));
+    left -= member.size;
+    CKMAP_RETURN_IF_ERROR(archive.VerifyCrc(i));
+  }
+  return {};
 }
 
 bool IsScript(const ZipArchive& archive, const std::string& prefix) {
@@ -149,9 +205,11 @@ Result<TorchArchive> ReadTorchArchive(const InputFile& file, int64_t begin, int6
   CKMAP_ASSIGN_OR_RETURN(const ZipArchive* archive, checkpoint.AddArchive(file, begin, length));
   CKMAP_ASSIGN_OR_RETURN(const std::string prefix, FindPrefix(*archive));
   CKMAP_ASSIGN_OR_RETURN(const bool big, ReadByteOrder(*archive, prefix));
+  CKMAP_RETURN_IF_ERROR(CheckRecordsOfTorch(*archive, prefix));
   ReadReceipt(*archive, prefix, checkpoint);
   TorchArchive contents;
   contents.script = IsScript(*archive, prefix);
+  if (contents.script) CKMAP_RETURN_IF_ERROR(CheckProgram(*archive, prefix));
   const size_t member = *archive->Find(prefix + std::string(kPickleName));
   CKMAP_ASSIGN_OR_RETURN(std::string bytes, ReadPickleRecord(*archive, member, checkpoint));
   contents.bytes = std::make_unique<std::string>(std::move(bytes));

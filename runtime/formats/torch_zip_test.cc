@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
 #include "runtime/formats/torch.h"
 #include "runtime/formats/torch_oracle.h"
+#include "runtime/formats/zip_archive.h"
 
 namespace ckmap {
 namespace {
@@ -119,6 +121,43 @@ TEST_CASE("root picks the dict that holds the tensors") {
   CHECK(absent.error().code() == ErrorCode::kUsage);
   CHECK(absent.error().message().find(
             "\"model\" (11 tensors), \"optimizer.state.0\" (3 tensors)") != std::string::npos);
+}
+
+// The fixture with other bytes in a record's place, of the same number.
+std::string WithRecord(const std::string& fixture, const std::string& record, const std::string& bytes) {
+  const std::string path = (fs::temp_directory_path() / "ckmap_torch_record.pt").string();
+  {
+    auto file = InputFile::Open(fixture);
+    REQUIRE(file.ok());
+    const auto archive = ZipArchive::Open(*file);
+    REQUIRE(archive.ok());
+    const auto& members = archive->members();
+    const auto member = std::find_if(members.begin(), members.end(), [&](const ZipMember& m) { return m.name.ends_with(record); });
+    REQUIRE(member != members.end());
+    REQUIRE(!member->deflated);
+    REQUIRE(member->size == static_cast<int64_t>(bytes.size()));
+    fs::copy_file(fixture, path, fs::copy_options::overwrite_existing);
+    std::fstream copy(path, std::ios::in | std::ios::out | std::ios::binary);
+    copy.seekp(member->data_offset);
+    copy << bytes;
+  }
+  const auto checkpoint = OpenTorchZip(path, {});
+  const std::string failure = checkpoint.ok() ? "" : checkpoint.error().message();
+  fs::remove(path);
+  return failure;
+}
+
+TEST_CASE("torch's own records are read as torch does, and what it does not understand is refused") {
+  const std::string file = kTorch + "zip_protocol4.pt";
+  CHECK(WithRecord(file, "/version", "10") == "");
+  CHECK(WithRecord(file, "/version", " 1") == "");
+  for (const char* version : {"11", "0\n", "x\n", "3x", "  "}) {
+    CHECK(WithRecord(file, "/version", version).find("record \"version\" says") != std::string::npos);
+  }
+  CHECK(WithRecord(file, "/.storage_alignment", "8 ") == "");
+  CHECK(WithRecord(file, "/.storage_alignment", "6a").find("which is no number") != std::string::npos);
+  CHECK(WithRecord(file, "/.data/serialization_id", std::string(40, 'x')) == "");
+  CHECK(WithRecord(file, "/.data/serialization_id", std::string(40, '\xff')).find("is not UTF-8") != std::string::npos);
 }
 
 TEST_CASE("records without a CRC-32 are read, and told of") {

@@ -201,6 +201,9 @@ def main():
             try:
                 theirs = reader(work, key)
             except BaseException as error:
+                if ours and all(value is None for value in ours.values()):
+                    counts["refused by both"] += 1  # ckmap refuses each entry, and lists what is in the file
+                    continue
                 counts["refused by the framework alone"] += 1
                 kind = (os.path.splitext(path)[1], kind_of(error))
                 refused[kind] += 1
