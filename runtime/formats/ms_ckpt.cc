@@ -50,12 +50,10 @@ std::optional<DType> FindType(const std::array<std::pair<std::string_view, DType
   return std::nullopt;
 }
 
+// load_checkpoint cuts at the first, whatever follows.
 std::string WithoutKeySuffix(const std::string& tag) {
-  const size_t at = tag.rfind(kKeySuffix);
-  if (at == std::string::npos || at == 0) return tag;
-  const std::string_view digits = std::string_view(tag).substr(at + kKeySuffix.size());
-  const bool number = !digits.empty() && digits.find_first_not_of("0123456789") == std::string_view::npos;
-  return number ? tag.substr(0, at) : tag;
+  const size_t at = tag.find(kKeySuffix);
+  return at == std::string::npos || at == 0 ? tag : tag.substr(0, at);
 }
 
 // Puts the entries of a file together. Entries of one tag that follow each other are slices of one value.

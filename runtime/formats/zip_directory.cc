@@ -30,6 +30,7 @@ constexpr uint16_t kExtra64 = 1;
 constexpr uint16_t kFlagDescriptor = 1U << 3;
 constexpr uint32_t kModeMask = 0170000;
 constexpr uint32_t kModeSymlink = 0120000;
+constexpr uint32_t kFolderAttribute = 0x10;  // of MS-DOS
 // Deflate cannot shrink more than this, so a larger promise is a lie.
 constexpr int64_t kMaxDeflateRatio = 1032;
 
@@ -213,7 +214,7 @@ Result<void> DirectoryReader::ReadEnd64(std::string_view tail, Directory& direct
   if (at < 0) return Malformed("the zip64 end record is missing");
   const char* record = tail.data();
   const char* locator = record + kEnd64Size;
-  if (LoadLittle<uint32_t>(locator + 4) != 0 || LoadLittle<uint32_t>(locator + 16) > 1) {
+  if (LoadLittle<uint32_t>(locator + 4) != 0 || LoadLittle<uint32_t>(locator + 16) != 1) {
     return Malformed("the archive is one of several disks");
   }
   const auto place = LoadLittle<uint64_t>(locator + 8);
@@ -316,6 +317,10 @@ Result<void> DirectoryReader::CheckEntry(const ZipMember& member, uint32_t attri
   }
   if (((attributes >> 16) & kModeMask) == kModeSymlink)
     return MemberError(member.name, "is a symbolic link");
+  // Readers that go by the attribute see nothing where others see data.
+  if (member.name.back() != '/' && (attributes & kFolderAttribute) != 0) {
+    return MemberError(member.name, "is marked as a folder and named as a file");
+  }
   if (member.name.back() == '/' && (member.size != 0 || member.packed_size != 0)) {
     return MemberError(member.name,
                        fmt::format("is a folder that has {} bytes of data", member.packed_size));

@@ -36,6 +36,7 @@ def digest(data):
 
 def torch_bytes(tensor):
     tensor = tensor.detach().resolve_conj().resolve_neg().contiguous()
+    tensor = tensor.as_strided((tensor.numel(),), (1,))  # contiguous() leaves odd strides where sizes are 1
     return tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
 
 
