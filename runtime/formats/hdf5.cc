@@ -90,8 +90,9 @@ class TreeReader {
     if (modern) CKMAP_RETURN_IF_ERROR(CheckHdf5Sum(bytes, "the superblock"));
     in.Skip(modern ? 1 : version == 1 ? 13 : 9);
     const uint64_t base = in.U64();
-    in.Skip(8);
+    const uint64_t extension = in.U64();  // where the versions before had the space that is free, which was never used
     const uint64_t end = in.U64();
+    if (!modern && extension != kHdf5NoAddress) return BadHdf5("has a superblock that lists free space, which its version has not");
     if (base != 0) return BadHdf5("has a base address that is not its beginning");
     if (end > static_cast<uint64_t>(file_.size())) {
       return BadHdf5(fmt::format("should have {} bytes, but has {} (is it cut short?)", end, file_.size()));
@@ -114,7 +115,7 @@ class TreeReader {
       return std::any_of(messages.begin(), messages.end(), [type](const Hdf5Message& m) { return m.type == type; });
     };
     if (!has(kHdf5SymbolTable) && !has(kHdf5LinkInfo)) {
-      if (!has(kHdf5Datatype) || object.path.empty()) return BadHdf5("is neither a dataset nor a group");
+      if (!has(kHdf5Datatype) || has(kHdf5Dataspace) || object.path.empty()) return BadHdf5("is neither a dataset nor a group");
       checkpoint_.AddOther({object.path, "type", {}});  // a committed datatype
       return {};
     }

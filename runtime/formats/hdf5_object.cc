@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
@@ -12,7 +13,8 @@
 namespace ckmap {
 namespace {
 
-constexpr uint8_t kShared = 2;  // of a message's flags
+// Of a message's flags.
+constexpr uint8_t kShared = 0x02, kDoNotShare = 0x04, kShareable = 0x40;
 constexpr size_t kMaxBlocks = 1000;
 
 struct Block {
@@ -58,6 +60,7 @@ class HeaderReader {
         const uint16_t length = messages.U16();
         const uint8_t flags = messages.U8();
         messages.Skip(3);
+        if (length % 8 != 0) return Bad("an object's header with a message that is not aligned");
         CKMAP_RETURN_IF_ERROR(Add(type, flags, messages, length, block.address));
       }
     }
@@ -110,6 +113,10 @@ class HeaderReader {
     const uint64_t address = block + in.at();
     const std::string_view data = in.Take(length);
     if (in.bad()) return Bad("an object's header with a message that ends beyond its block");
+    const bool marked = (flags & (kShared | kShareable)) != 0;
+    if ((marked && !MayBeShared(type)) || ((flags & kShared) != 0 && (flags & kDoNotShare) != 0)) {
+      return Bad("an object's header with a message that is shared and may not be");
+    }
     if (type == kHdf5Continuation) {
       Hdf5Bytes where(data);
       Block next;
@@ -128,6 +135,11 @@ class HeaderReader {
       messages_.push_back({type, (flags & kShared) != 0, std::string(data), address});
     }
     return {};
+  }
+
+  static bool MayBeShared(uint16_t type) {
+    constexpr uint16_t kTypes[] = {kHdf5Dataspace, kHdf5Datatype, kHdf5OldFill, kHdf5Fill, kHdf5Filters, kHdf5Attribute};
+    return std::find(std::begin(kTypes), std::end(kTypes), type) != std::end(kTypes);
   }
 
   Block Next() {
@@ -265,10 +277,33 @@ class LinkReader {
     if (heap_in.Take(4) != "HEAP" || heap_in.U8() != 0) return BadHdf5(fmt::format("byte {}: no local heap", heap));
     heap_in.Skip(3);
     const uint64_t size = heap_in.U64();
-    heap_in.Skip(8);
+    const uint64_t free = heap_in.U64();
     const uint64_t segment = heap_in.U64();
     CKMAP_ASSIGN_OR_RETURN(names_, file_.Read(segment, size, "the names of a group"));
+    CKMAP_RETURN_IF_ERROR(CheckFreeBlocks(heap, free));
     return ReadTree(tree);
+  }
+
+  // The blocks of a local heap that are free: each begins with the place of the next and its own size.
+  Result<void> CheckFreeBlocks(uint64_t heap, uint64_t free) const {
+    constexpr uint64_t kLast = 1;
+    for (size_t left = names_.size() / 16; free != kLast; --left) {
+      const bool inside = free != 0 && free <= names_.size() && names_.size() - free >= 16;
+      Hdf5Bytes block(inside ? std::string_view(names_).substr(static_cast<size_t>(free), 16) : std::string_view());
+      const uint64_t next = block.U64();
+      if (!inside || left == 0 || block.U64() > names_.size() - free) return BadHdf5(fmt::format("byte {}: a local heap whose free blocks are not in it", heap));
+      free = next;
+    }
+    return {};
+  }
+
+  // The name at a place of the heap.
+  Result<std::string_view> NameAt(uint64_t place, uint64_t address) const {
+    if (place >= names_.size()) return BadHdf5(fmt::format("byte {}: a member whose name is beyond the heap", address));
+    Hdf5Bytes name(std::string_view(names_).substr(static_cast<size_t>(place)));
+    const std::string_view text = name.Text();
+    if (name.bad()) return BadHdf5(fmt::format("byte {}: a member whose name has no end", address));
+    return text;
   }
 
   // Nodes wait in a list; a child's level is one below its parent's, so that no circle has an end. What is
@@ -289,21 +324,26 @@ class LinkReader {
       const uint64_t count = in.U16();
       if (node.level >= 0 && level != node.level) return BadHdf5(fmt::format("byte {}: a tree's node of the wrong level", node.address));
       CKMAP_ASSIGN_OR_RETURN(const std::string body, file_.Read(node.address + 24, count * 16 + 8, "a group's tree"));
+      if (count == 0) continue;
       Hdf5Bytes entries(body);
+      CKMAP_ASSIGN_OR_RETURN(std::string_view below, NameAt(entries.U64(), node.address));
       for (uint64_t i = 0; i < count; ++i) {
-        entries.Skip(8);
         const uint64_t child = entries.U64();
+        CKMAP_ASSIGN_OR_RETURN(const std::string_view last, NameAt(entries.U64(), node.address));
         if (level > 0) {
           waiting.push_back({child, level - 1});
         } else {
-          CKMAP_RETURN_IF_ERROR(ReadSymbols(child));
+          CKMAP_RETURN_IF_ERROR(ReadSymbols(child, below, last));
         }
+        below = last;
       }
     }
     return {};
   }
 
-  Result<void> ReadSymbols(uint64_t address) {
+  // Members are found by their names: those of a node are behind `below`, up to `last`, in order. Others would be in the
+  // file and not be found.
+  Result<void> ReadSymbols(uint64_t address, std::string_view below, std::string_view last) {
     CKMAP_ASSIGN_OR_RETURN(const std::string head, file_.Read(address, 8, "a group's members"));
     Hdf5Bytes in(head);
     if (in.Take(4) != "SNOD" || in.U8() != 1) return BadHdf5(fmt::format("byte {}: no list of members", address));
@@ -316,11 +356,11 @@ class LinkReader {
       const uint64_t object = entries.U64();
       const uint32_t cached = entries.U32();
       entries.Skip(20);
-      if (name_at >= names_.size()) return BadHdf5(fmt::format("byte {}: a member whose name is beyond the heap", address));
-      Hdf5Bytes name(std::string_view(names_).substr(static_cast<size_t>(name_at)));
-      const std::string_view text = name.Text();
-      if (name.bad()) return BadHdf5(fmt::format("byte {}: a member whose name has no end", address));
+      CKMAP_ASSIGN_OR_RETURN(const std::string_view text, NameAt(name_at, address));
+      if (text <= below || text > last) return BadHdf5(fmt::format("byte {}: a member out of its place in the order of names", address));
+      below = text;
       constexpr uint32_t kSoft = 2;
+      if (cached > kSoft) return BadHdf5(fmt::format("byte {}: a member of the unknown kind {}", address, cached));
       CKMAP_RETURN_IF_ERROR(Add(text, cached == kSoft ? kHdf5NoAddress : object));
     }
     return {};
