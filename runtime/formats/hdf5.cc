@@ -73,7 +73,7 @@ class TreeReader {
 
   // Gives the address of the root group's header.
   Result<uint64_t> ReadSuperblock() {
-    CKMAP_ASSIGN_OR_RETURN(const std::string head, file_.Read(0, 9, "the superblock"));
+    CKMAP_ASSIGN_OR_RETURN(const std::string head, file_.Read(0, 12, "the superblock"));
     if (!head.starts_with(kMagic)) return BadHdf5("is no HDF5 file");
     const auto version = static_cast<uint8_t>(head[8]);
     if (version > 3) return BadHdf5(fmt::format("is HDF5 with a superblock of version {}; 0 to 3 are read", version));
@@ -88,7 +88,10 @@ class TreeReader {
       return BadHdf5(fmt::format("has addresses of {} and lengths of {} bytes; 8 and 8 are read", offset_bytes, length_bytes));
     }
     if (modern) CKMAP_RETURN_IF_ERROR(CheckHdf5Sum(bytes, "the superblock"));
-    in.Skip(modern ? 1 : version == 1 ? 13 : 9);
+    if (!modern) in.Skip(5);
+    const uint32_t flags = modern ? in.U8() : in.U32();
+    if (flags > 7) return BadHdf5(fmt::format("has a superblock with the unknown flags {:#x}", flags));
+    if (version == 1) in.Skip(4);
     const uint64_t base = in.U64();
     const uint64_t extension = in.U64();  // where the versions before had the space that is free, which was never used
     const uint64_t end = in.U64();
@@ -97,8 +100,14 @@ class TreeReader {
     if (end > static_cast<uint64_t>(file_.size())) {
       return BadHdf5(fmt::format("should have {} bytes, but has {} (is it cut short?)", end, file_.size()));
     }
-    if (!modern) in.Skip(16);  // the driver's block; the name of the root
-    return in.U64();
+    file_.EndAt(static_cast<int64_t>(end));
+    if (modern) return in.U64();
+    if (head[9] != 0 || head[10] != 0 || bytes[12] != 0) return BadHdf5("has parts of unknown versions");
+    if (in.U64() != kHdf5NoAddress) return BadHdf5("is one of several files (it has a driver's block)");
+    in.Skip(8);  // the name of the root
+    const uint64_t root = in.U64();
+    if (const uint32_t kind = in.U32(); kind > 1) return BadHdf5(fmt::format("has a root of the unknown kind {}", kind));
+    return root;
   }
 
   Result<void> ReadObject(const Object& object) {
@@ -115,7 +124,7 @@ class TreeReader {
       return std::any_of(messages.begin(), messages.end(), [type](const Hdf5Message& m) { return m.type == type; });
     };
     if (!has(kHdf5SymbolTable) && !has(kHdf5LinkInfo)) {
-      if (!has(kHdf5Datatype) || has(kHdf5Dataspace) || object.path.empty()) return BadHdf5("is neither a dataset nor a group");
+      if (!has(kHdf5Datatype) || has(kHdf5Dataspace) || has(kHdf5Layout) || object.path.empty()) return BadHdf5("is neither a dataset nor a group");
       checkpoint_.AddOther({object.path, "type", {}});  // a committed datatype
       return {};
     }

@@ -45,6 +45,8 @@ class Hdf5File {
 
   const InputFile& file() const { return file_; }
   int64_t size() const { return length_; }
+  // What lies beyond is not of the file; at most its size.
+  void EndAt(int64_t length) { length_ = length; }
   int64_t position(uint64_t address) const { return begin_ + static_cast<int64_t>(address); }
   bool Holds(uint64_t address, uint64_t count) const {
     return address <= static_cast<uint64_t>(length_) && count <= static_cast<uint64_t>(length_) - address;

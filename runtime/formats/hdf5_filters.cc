@@ -87,6 +87,10 @@ Result<std::vector<Hdf5Filter>> ParseHdf5Filters(std::string_view data) {
     if (values > in.left() / 4) return BadHdf5("a list of filters that is cut short");
     for (int v = 0; v < values; ++v) filter.values.push_back(in.U32());
     if (version == 1 && values % 2 != 0) in.Skip(4);
+    constexpr uint32_t kMaxLevel = 9;
+    if (filter.id == kDeflate && !filter.values.empty() && filter.values[0] > kMaxLevel) {
+      return BadHdf5(fmt::format("a filter that deflates at the level {}", filter.values[0]));
+    }
     filters.push_back(std::move(filter));
   }
   if (in.bad()) return BadHdf5("a list of filters that is cut short");

@@ -33,7 +33,9 @@ class HeapReader {
     const uint16_t filters = in.U16();
     checked_ = (in.U8() & 2) != 0;
     const uint32_t max_object = in.U32();
-    in.Skip(8 * 12);
+    in.Skip(8 * 3);
+    const uint64_t free_space = in.U64();
+    in.Skip(8 * 8);
     width_ = in.U16();
     start_size_ = in.U64();
     max_direct_ = in.U64();
@@ -41,6 +43,11 @@ class HeapReader {
     in.Skip(2);
     root_ = in.U64();
     root_rows_ = in.U16();
+    if (free_space != kHdf5NoAddress) {
+      CKMAP_ASSIGN_OR_RETURN(const std::string list, file_.Read(free_space, 82, "the free space of a fractal heap"));
+      if (!list.starts_with("FSHD")) return Bad(free_space, "no list of free space");
+      CKMAP_RETURN_IF_ERROR(CheckHdf5Sum(list, "the free space of a fractal heap"));
+    }
     if (filters != 0) return Bad(address, "a fractal heap with filters, which is not read");
     const bool powers = std::has_single_bit(start_size_) && std::has_single_bit(max_direct_) && start_size_ <= max_direct_;
     if (in.bad() || !powers || width_ == 0 || width_ > kMaxWidth || heap_bits_ == 0 || heap_bits_ > 64 || max_direct_ > uint64_t{1} << 32) {

@@ -14,7 +14,7 @@ namespace ckmap {
 namespace {
 
 // Of a message's flags.
-constexpr uint8_t kShared = 0x02, kDoNotShare = 0x04, kShareable = 0x40;
+constexpr uint8_t kShared = 0x02, kDoNotShare = 0x04, kFailIfUnknown = 0x08, kMarkIfUnknown = 0x10, kWasUnknown = 0x20, kShareable = 0x40;
 constexpr size_t kMaxBlocks = 1000;
 
 struct Block {
@@ -54,7 +54,8 @@ class HeaderReader {
       const Block block = Next();
       CKMAP_ASSIGN_OR_RETURN(const std::string bytes, file_.Read(block.address, block.length, "a block of an object's header"));
       Hdf5Bytes messages(bytes);
-      while (messages.left() >= 8 && seen_ < count) {
+      while (messages.left() > 0) {
+        if (messages.left() < 8) return Bad("an object's header with a gap");
         ++seen_;
         const uint16_t type = messages.U16();
         const uint16_t length = messages.U16();
@@ -64,6 +65,7 @@ class HeaderReader {
         CKMAP_RETURN_IF_ERROR(Add(type, flags, messages, length, block.address));
       }
     }
+    if (seen_ != count) return Bad(fmt::format("an object's header of {} messages that has {}", count, seen_));
     return {};
   }
 
@@ -116,6 +118,9 @@ class HeaderReader {
     const bool marked = (flags & (kShared | kShareable)) != 0;
     if ((marked && !MayBeShared(type)) || ((flags & kShared) != 0 && (flags & kDoNotShare) != 0)) {
       return Bad("an object's header with a message that is shared and may not be");
+    }
+    if ((flags & kWasUnknown) != 0 && (flags & (kFailIfUnknown | kMarkIfUnknown)) != kMarkIfUnknown) {
+      return Bad("an object's header with flags that contradict each other");
     }
     if (type == kHdf5Continuation) {
       Hdf5Bytes where(data);
@@ -306,6 +311,22 @@ class LinkReader {
     return text;
   }
 
+  // Nodes of a level know their neighbours, by which the library walks through them.
+  struct Siblings {
+    int level = -1;
+    uint64_t address = kHdf5NoAddress, right = kHdf5NoAddress;  // of the node before
+
+    bool Follows(int at_level, uint64_t at, uint64_t left, uint64_t next) {
+      const bool first = at_level != level;
+      const bool fits = first ? right == kHdf5NoAddress && left == kHdf5NoAddress : right == at && left == address;
+      level = at_level;
+      address = at;
+      right = next;
+      return fits;
+    }
+    bool Ended() const { return right == kHdf5NoAddress; }
+  };
+
   // Nodes wait in a list; a child's level is one below its parent's, so that no circle has an end. What is
   // visited twice is paid twice (Hdf5File::Read).
   Result<void> ReadTree(uint64_t root) {
@@ -314,6 +335,7 @@ class LinkReader {
       int level;  // -1: not known yet
     };
     std::deque<Node> waiting = {{root, -1}};
+    Siblings siblings;
     while (!waiting.empty()) {
       const Node node = waiting.front();
       waiting.pop_front();
@@ -323,6 +345,8 @@ class LinkReader {
       const int level = in.U8();
       const uint64_t count = in.U16();
       if (node.level >= 0 && level != node.level) return BadHdf5(fmt::format("byte {}: a tree's node of the wrong level", node.address));
+      const uint64_t left = in.U64();
+      if (!siblings.Follows(level, node.address, left, in.U64())) return BadHdf5(fmt::format("byte {}: a tree's node with other neighbours", node.address));
       CKMAP_ASSIGN_OR_RETURN(const std::string body, file_.Read(node.address + 24, count * 16 + 8, "a group's tree"));
       if (count == 0) continue;
       Hdf5Bytes entries(body);
@@ -338,6 +362,7 @@ class LinkReader {
         below = last;
       }
     }
+    if (!siblings.Ended()) return BadHdf5("a group's tree that ends too early");
     return {};
   }
 

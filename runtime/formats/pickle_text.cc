@@ -82,6 +82,7 @@ std::optional<std::string> ParsePickleInteger(std::string_view text) {
   const bool negative = text.starts_with('-');
   if (negative) text.remove_prefix(1);
   if (text.empty() || text.size() > kMaxDigits) return std::nullopt;
+  if (text.size() > 1 && text.front() == '0') return std::nullopt;  // Python reads it as octal, or not at all
   Wide value = 0;
   for (const char c : text) {
     if (!IsDigit(c)) return std::nullopt;

@@ -116,8 +116,9 @@ def main():
             try:
                 theirs = reader(work, key)
             except BaseException as error:
-                if ours and all(value is None for value in ours.values()):
-                    counts["refused by both"] += 1  # ckmap refuses each entry, and lists what is in the file
+                kept = [name for name, value in ours.items() if value is not None]
+                if not kept or any(value is None and undamaged[path].get(name, ()) is not None for name, value in ours.items()):
+                    counts["refused by both"] += 1  # ckmap refuses the damaged entry, and lists what is in the file
                     continue
                 what = "the undamaged tensors" if ours == undamaged[path] else "other tensors"
                 counts[f"refused by the framework where ckmap reads {what}"] += 1

@@ -163,7 +163,7 @@ def by_mindir_messages(path, key):
     model = mind_ir_pb2.ModelProto()
     with open(path, "rb") as file:
         model.ParseFromString(file.read())
-    return {tensor.name[tensor.name.find(":") + 1:]: (list(tensor.dims), digest(tensor.raw_data)) for tensor in model.graph.parameter}
+    return {tensor.ref_key or tensor.name[tensor.name.find(":") + 1:]: (list(tensor.dims), digest(tensor.raw_data)) for tensor in model.graph.parameter}
 
 
 # The first that reads the file undamaged is asked about the damaged ones too. Trusting a pickle is no risk greater than the
