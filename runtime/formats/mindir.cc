@@ -11,9 +11,39 @@
 #include "runtime/formats/source_checkpoint.h"
 #include "runtime/formats/tensor_name.h"
 #include "runtime/formats/wire_reader.h"
+#include "runtime/formats/wire_schema.h"
 
 namespace ckmap {
 namespace {
+
+// mind_ir.proto of MindSpore 2.10, to find damage in what is not read.
+constexpr WireMessageText kMessages[] = {
+    {"ModelProto",
+     "1s 2s 3s 4s 5s 6s 7:GraphProto 8:GraphProto 9:PreprocessorProto 10v 11:ParallelProto "
+     "12:PrimitiveProto 13v 14:ModelProtoUserInfoEntry"},
+    {"GraphProto", "1:NodeProto 2s 3:TensorProto 4s 5:ValueInfoProto 6:ValueInfoProto 7s 8:AttributeProto 9s 10:MapTensorProto"},
+    {"PreprocessorProto", "1:PreprocessOpProto"},
+    {"ParallelProto", "1:LayoutProto"},
+    {"PrimitiveProto", "1s 2s 3:AttributeProto 4s 5v"},
+    {"ModelProtoUserInfoEntry", "1s 2s"},
+    {"NodeProto", "1s 2s 3s 4s 5:AttributeProto 6s 7s 8:AttributeProto 9:AttributeProto"},
+    {"TensorProto",
+     "1v 2v 3f 4v 5b 6v 7s 8s 9b 10d 11v 12:TensorProtoExternalDataProto 13s 14v 15v 16v "
+     "17:TensorProtoQuantParamProto"},
+    {"ValueInfoProto", "1s 2:TensorProto 3s 4s 5:AttributeProto"},
+    {"AttributeProto",
+     "1s 2f 3v 4d 5b 6:TensorProto 7:GraphProto 8f 9d 10v 11b 12:TensorProto 13:GraphProto 14s 15s 16v "
+     "17:AttributeProto 18:AttributeProtoSeqInfoProto 19:FunctorProto 20:ScalarGraphHolderProto"},
+    {"MapTensorProto", "1s 2:AttributeProto 3:TensorProto 4:TensorProto 5:TensorProto"},
+    {"PreprocessOpProto", "1s 2s 3s 4s 5s 6v"},
+    {"LayoutProto", "1s 2v 3v 4v 5v 6v 7s 8v 9v 10v 11v 12v"},
+    {"TensorProtoExternalDataProto", "1s 2v 3v"},
+    {"TensorProtoQuantParamProto", "1s 2:AttributeProto"},
+    {"AttributeProtoSeqInfoProto", "1v 2:AttributeProto"},
+    {"FunctorProto", "1v 2s 3:AttributeProto"},
+    {"ScalarGraphHolderProto", "1:ScalarNodeProto 2v"},
+    {"ScalarNodeProto", "1v 2v 3v"},
+};
 
 constexpr uint32_t kModelVersion = 1;
 constexpr uint32_t kModelProducer = 2;
@@ -102,7 +132,7 @@ class ModelReader {
       }
     }
     if (!has_graph) return Bad("a model without a graph");
-    return {};
+    return WireSchema(kMessages).Check(source_, 0, source_.size());
   }
 
  private:

@@ -14,6 +14,7 @@
 #include "runtime/formats/stored_checkpoint.h"
 #include "runtime/formats/tensor_name.h"
 #include "runtime/formats/wire_reader.h"
+#include "runtime/formats/wire_schema.h"
 
 namespace ckmap {
 namespace {
@@ -38,6 +39,50 @@ constexpr uint32_t kAttributeName = 1;
 constexpr uint32_t kAttributeTensor = 5;
 constexpr uint32_t kAttributeGraph = 6;
 constexpr uint32_t kAttributeGraphs = 11;
+
+// onnx.proto of IR version 13, to find damage in what is not read.
+constexpr WireMessageText kMessages[] = {
+    {"ModelProto",
+     "1v 2s 3s 4s 5v 6s 7:GraphProto 8:OperatorSetIdProto 14:StringStringEntryProto 20:TrainingInfoProto "
+     "25:FunctionProto 26:DeviceConfigurationProto"},
+    {"GraphProto",
+     "1:NodeProto 2s 5:TensorProto 10s 11:ValueInfoProto 12:ValueInfoProto 13:ValueInfoProto "
+     "14:TensorAnnotation 15:SparseTensorProto 16:StringStringEntryProto"},
+    {"OperatorSetIdProto", "1s 2v"},
+    {"StringStringEntryProto", "1s 2s"},
+    {"TrainingInfoProto", "1:GraphProto 2:GraphProto 3:StringStringEntryProto 4:StringStringEntryProto"},
+    {"FunctionProto",
+     "1s 4s 5s 6s 7:NodeProto 8s 9:OperatorSetIdProto 10s 11:AttributeProto 12:ValueInfoProto 13s "
+     "14:StringStringEntryProto"},
+    {"DeviceConfigurationProto", "1s 2v 3s"},
+    {"NodeProto", "1s 2s 3s 4s 5:AttributeProto 6s 7s 8s 9:StringStringEntryProto 10:NodeDeviceConfigurationProto"},
+    {"TensorProto",
+     "1v 2v 3:TensorProtoSegment 4f 5v 6b 7v 8s 9b 10d 11v 12s 13:StringStringEntryProto 14v "
+     "16:StringStringEntryProto"},
+    {"ValueInfoProto", "1s 2:TypeProto 3s 4:StringStringEntryProto"},
+    {"TensorAnnotation", "1s 2:StringStringEntryProto"},
+    {"SparseTensorProto", "1:TensorProto 2:TensorProto 3v"},
+    {"AttributeProto",
+     "1s 2f 3v 4b 5:TensorProto 6:GraphProto 7f 8v 9b 10:TensorProto 11:GraphProto 13s 14:TypeProto "
+     "15:TypeProto 20v 21s 22:SparseTensorProto 23:SparseTensorProto"},
+    {"NodeDeviceConfigurationProto", "1s 2:ShardingSpecProto 3v"},
+    {"TensorProtoSegment", "1v 2v"},
+    {"TypeProto",
+     "1:TypeProtoTensor 4:TypeProtoSequence 5:TypeProtoMap 6s 7:TypeProtoOpaque 8:TypeProtoSparseTensor "
+     "9:TypeProtoOptional"},
+    {"ShardingSpecProto", "1s 2v 3:IntIntListEntryProto 4:ShardedDimProto"},
+    {"TypeProtoTensor", "1v 2:TensorShapeProto"},
+    {"TypeProtoSequence", "1:TypeProto"},
+    {"TypeProtoMap", "1v 2:TypeProto"},
+    {"TypeProtoOpaque", "1s 2s"},
+    {"TypeProtoSparseTensor", "1v 2:TensorShapeProto"},
+    {"TypeProtoOptional", "1:TypeProto"},
+    {"IntIntListEntryProto", "1v 2v"},
+    {"ShardedDimProto", "1v 2:SimpleShardedDimProto"},
+    {"TensorShapeProto", "1:TensorShapeProtoDimension"},
+    {"SimpleShardedDimProto", "1v 2s 3v"},
+    {"TensorShapeProtoDimension", "1v 2s 3s"},
+};
 
 constexpr int kFieldsSniffed = 64;
 constexpr int kMaxDepth = 100;  // of graphs in nodes of graphs
@@ -74,7 +119,8 @@ class ModelReader {
       waiting_.pop_front();
       CKMAP_RETURN_IF_ERROR(ReadGraph(next));
     }
-    return initializers_ == 0 ? ReadInputs(*graph) : Result<void>();
+    if (initializers_ == 0) CKMAP_RETURN_IF_ERROR(ReadInputs(*graph));
+    return WireSchema(kMessages).Check(source_, 0, source_.size());
   }
 
  private:

@@ -1,0 +1,94 @@
+#include "runtime/formats/wire_schema.h"
+
+#include <algorithm>
+#include <charconv>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "runtime/base/check.h"
+#include "runtime/base/text.h"
+#include "runtime/formats/wire_reader.h"
+
+namespace ckmap {
+namespace {
+
+constexpr size_t kMaxMessageDepth = 100;              // protobuf's own
+constexpr int64_t kMaxCheckedText = int64_t{64} << 20;  // longer texts are taken as they are
+
+Error Bad(const ByteSource& source, int64_t at, std::string_view what) {
+  return {ErrorCode::kMalformed, fmt::format("{}: byte {}: {}", source.path(), at, what)};
+}
+
+// A packed run of numbers of `kind`.
+Result<void> CheckPacked(const ByteSource& source, WireReader& reader, const WireField& field, char kind) {
+  if (kind != 'v') {
+    const int64_t size = kind == 'f' ? 4 : 8;
+    if (field.length % size == 0) return {};
+    return Bad(source, field.begin, fmt::format("{} bytes are no whole number of {}-byte numbers", field.length, size));
+  }
+  for (int64_t at = field.begin; at < field.end();) CKMAP_RETURN_IF_ERROR(reader.Varint(at, field.end()));
+  return {};
+}
+
+}  // namespace
+
+WireSchema::WireSchema(std::span<const WireMessageText> messages) {
+  for (const WireMessageText& text : messages) messages_.push_back({text.name, {}});
+  for (size_t i = 0; i < messages.size(); ++i) {
+    std::string_view left = messages[i].fields;
+    while (!left.empty()) {
+      const std::string_view one = left.substr(0, left.find(' '));
+      left.remove_prefix(std::min(left.size(), one.size() + 1));
+      uint32_t number = 0;
+      const auto [end, error] = std::from_chars(one.data(), one.data() + one.size(), number);
+      CKMAP_CHECK(error == std::errc() && end != one.data() + one.size());
+      const std::string_view what = one.substr(static_cast<size_t>(end - one.data()));
+      Field field{what.front(), 0};
+      if (what.front() == ':') {
+        const auto named = std::find_if(messages_.begin(), messages_.end(), [&](const Message& m) { return m.name == what.substr(1); });
+        CKMAP_CHECK(named != messages_.end());
+        field = {'m', static_cast<size_t>(named - messages_.begin())};
+      }
+      messages_[i].fields.emplace(number, field);
+    }
+  }
+}
+
+Result<void> WireSchema::Check(const ByteSource& source, int64_t begin, int64_t end) const {
+  struct Open {
+    int64_t at, end;
+    const Message* message;
+  };
+  WireReader reader(source);
+  std::vector<Open> open = {{begin, end, &messages_.front()}};
+  while (!open.empty()) {
+    Open& current = open.back();
+    if (current.at >= current.end) {
+      open.pop_back();
+      continue;
+    }
+    CKMAP_ASSIGN_OR_RETURN(const WireField field, reader.Next(current.at, current.end));
+    const auto known = current.message->fields.find(field.number);
+    if (field.type != WireType::kBytes || known == current.message->fields.end()) continue;
+    switch (known->second.kind) {
+      case 'm':
+        if (open.size() == kMaxMessageDepth) return Bad(source, field.begin, "messages are nested too deep");
+        open.push_back({field.begin, field.end(), &messages_[known->second.message]});
+        break;
+      case 's': {
+        if (field.length > kMaxCheckedText) break;
+        CKMAP_ASSIGN_OR_RETURN(const std::string text, reader.Text(field, kMaxCheckedText));
+        if (!IsValidUtf8(text)) return Bad(source, field.begin, fmt::format("field {} of a {} is not UTF-8", field.number, current.message->name));
+        break;
+      }
+      case 'b':
+        break;
+      default:
+        CKMAP_RETURN_IF_ERROR(CheckPacked(source, reader, field, known->second.kind));
+    }
+  }
+  return {};
+}
+
+}  // namespace ckmap
