@@ -215,22 +215,19 @@ Result<std::unique_ptr<StorageSource>> OnnxTensorReader::OpenNumbers(const OnnxT
 
 Result<std::unique_ptr<StorageSource>> OnnxTensorReader::OpenExternal(const OnnxTensor& tensor, int64_t bytes,
                                                                       std::string& unreadable) {
-  const auto value = [&tensor](const std::string& key) {
+  const auto given = [&tensor](const std::string& key) {
     const auto found = tensor.external_data.find(key);
-    return found == tensor.external_data.end() ? std::string() : found->second;
+    return found == tensor.external_data.end() ? std::optional<std::string>() : found->second;
   };
-  const std::string location = value("location");
+  const std::string location = given("location").value_or("");
   const auto problem = ContainedPathProblem(location);
   if (!problem.empty()) return Bad(fmt::format("the file of its data, {}, {}", QuoteName(location), problem));
   if (!FileStaysInside(folder_, location)) {
     return Bad(fmt::format("the file of its data, {}, is a link that leads out of the folder", QuoteName(location)));
   }
-  const auto offset = value("offset").empty() ? std::optional<uint64_t>(0) : ParsePlainUnsigned(value("offset"));
-  const auto length = value("length").empty() ? std::optional<uint64_t>(bytes) : ParsePlainUnsigned(value("length"));
+  const auto offset = ParsePlainUnsigned(given("offset").value_or("0"));
+  const auto length = ParsePlainUnsigned(given("length").value_or("0"));
   if (!offset || !length) return Bad("the place of its data in another file is no number");
-  if (*length != static_cast<uint64_t>(bytes)) {
-    return Bad(fmt::format("takes {} bytes, but {} are given in {}", bytes, *length, QuoteName(location)));
-  }
   const std::string path = (folder_ / location).string();
   auto known = files_.find(location);
   if (known == files_.end()) {
@@ -243,6 +240,11 @@ Result<std::unique_ptr<StorageSource>> OnnxTensorReader::OpenExternal(const Onnx
     known = files_.emplace(location, file).first;
   }
   const auto size = static_cast<uint64_t>(known->second->size());
+  // Without a length it is all that follows.
+  const uint64_t held = given("length") || *offset > size ? *length : size - *offset;
+  if (held != static_cast<uint64_t>(bytes)) {
+    return Bad(fmt::format("takes {} bytes, but {} are given in {}", bytes, held, QuoteName(location)));
+  }
   if (*offset > size || static_cast<uint64_t>(bytes) > size - *offset) {
     return Bad(fmt::format("its {} bytes from byte {} of {} on end beyond that file, which has {}", bytes, *offset,
                            QuoteName(location), size));

@@ -28,6 +28,7 @@ constexpr int64_t kLocator64Size = 20;
 constexpr uint32_t kIn64 = 0xffffffff;  // "the value is in the zip64 field"
 constexpr uint16_t kExtra64 = 1;
 constexpr uint16_t kFlagDescriptor = 1U << 3;
+constexpr uint8_t kMaxVersionNeeded = 63;  // tenths: 6.3
 constexpr uint32_t kModeMask = 0170000;
 constexpr uint32_t kModeSymlink = 0120000;
 constexpr uint32_t kFolderAttribute = 0x10;  // of MS-DOS
@@ -285,6 +286,10 @@ Result<ZipMember> DirectoryReader::ParseEntry(std::string_view& rest) {
   }
   if (LoadLittle<uint16_t>(entry + 34) != 0)
     return MemberError(member.name, "lies on another disk");
+  const auto version = LoadLittle<uint8_t>(entry + 6);
+  if (version > kMaxVersionNeeded) {
+    return MemberError(member.name, fmt::format("needs version {} of ZIP; at most {} is known", version, kMaxVersionNeeded));
+  }
   if (method != 0 && method != 8) {
     return MemberError(
         member.name,

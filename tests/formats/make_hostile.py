@@ -492,7 +492,30 @@ def hdf5_files():
     put("hdf5/good.h5", old.data + b"more", "bytes behind the end of the file", "accept", {"w": array})
 
 
-MAKERS = {"numpy": numpy_files, "gguf": gguf_files, "onnx": onnx_files, "hdf5": hdf5_files}
+def wrong_bits():
+    """Fixtures with one bit changed, which the libraries refuse and ckmap once read."""
+    for source, byte, bit, name, why in [
+            ("hdf5/dtypes.h5", 6608, 1, "hdf5/layout_lost.h5", "a dataset without a layout, whose message became another"),
+            ("hdf5/many.h5", 14496, 1, "hdf5/space_lost.h5", "a dataset without a dataspace, whose message became another"),
+            ("hdf5/many.h5", 17122, 2, "hdf5/unaligned.h5", "a message of an odd length, and what follows it lost"),
+            ("hdf5/dtypes.h5", 8225, 4, "hdf5/name_order.h5", "a member whose name is out of order: by its name it is not found"),
+            ("hdf5/dtypes.h5", 6884, 6, "hdf5/shareable.h5", "a message that may not be shared and says it is"),
+            ("hdf5/shapes.h5", 4701, 6, "hdf5/heap_free.h5", "a local heap whose free blocks are not in it"),
+            ("hdf5/many.h5", 8842, 4, "hdf5/symbol_kind.h5", "a member of an unknown kind"),
+            ("hdf5/attributes.h5", 36, 4, "hdf5/free_space.h5", "a superblock with free space that its version has not"),
+            ("hdf5/net.weights.h5", 50, 2, "hdf5/driver.h5", "a superblock with a driver's block"),
+            ("hdf5/net.weights.h5", 7821, 4, "hdf5/sibling.h5", "a tree's node with a neighbour that is not there"),
+            ("hdf5/odd.h5", 1786, 7, "hdf5/message_count.h5", "a header that counts more messages than it has"),
+            ("hdf5/chunks.h5", 6208, 5, "hdf5/deflate_level.h5", "a filter that deflates at the level 36"),
+            ("onnx/dtypes_raw.onnx", 754, 5, "onnx/initializer_lost.onnx", "an initializer whose field became another"),
+            ("onnx/nodes.onnx", 38, 7, "onnx/node_text.onnx", "a node whose type is not UTF-8")]:
+        with open(os.path.join(ROOT, "..", source), "rb") as file:
+            data = bytearray(file.read())
+        data[byte] ^= 1 << bit
+        put(name, bytes(data), why)
+
+
+MAKERS = {"numpy": numpy_files, "gguf": gguf_files, "onnx": onnx_files, "hdf5": hdf5_files, "wrong bits": wrong_bits}
 
 
 if __name__ == "__main__":
