@@ -2,7 +2,7 @@
 """Asks the real frameworks about damaged files that ckmap reads.
 
     mutations --flips 200000 --accepted mutants.jsonl tests/data
-    check_mutants.py [--bin build/bin] [--data tests/data] [--sample 500] mutants.jsonl
+    check_mutants.py mutants.jsonl [--bin build/bin] [--data tests/data] [--sample 500] [--formats .h5 .onnx …]
 
 A change outside of the tensors' bytes (a name, a shape, a type, padding) may leave a file that is whole and says something else.
 Each of a sample is made again, read by ckmap and by the framework of its format (framework_readers.py, which says what Python
