@@ -79,7 +79,7 @@ Result<void> WireSchema::Check(const ByteSource& source, int64_t begin, int64_t 
       case 's': {
         if (field.length > kMaxCheckedText) break;
         CKMAP_ASSIGN_OR_RETURN(const std::string text, reader.Text(field, kMaxCheckedText));
-        if (!IsValidUtf8(text)) return Bad(source, field.begin, fmt::format("field {} of a {} is not UTF-8", field.number, current.message->name));
+        if (!IsValidUtf8(text)) return Bad(source, field.begin, fmt::format("field {} of {} is not UTF-8", field.number, current.message->name));
         break;
       }
       case 'b':
