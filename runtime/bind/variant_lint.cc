@@ -43,23 +43,21 @@ const char* Text(RuleVariants::Variant variant) {
 
 }  // namespace
 
-void RuleVariants::Add(Variant variant, Finding more) {
-  Finding& finding = findings_[static_cast<size_t>(variant)];
-  if (finding.count == 0) finding.first = more.first;
-  finding.count += more.count;
+void RuleVariants::Finding::Add(const Finding& more) {
+  if (more.count == 0) return;
+  first = count == 0 ? more.first : std::min(first, more.first);
+  count += more.count;
 }
 
 void RuleVariants::Add(const RuleVariants& later) {
-  for (size_t i = 0; i < kVariants; ++i) {
-    if (later.findings_[i].count > 0) Add(static_cast<Variant>(i), later.findings_[i]);
-  }
+  for (size_t i = 0; i < kVariants; ++i) findings_[i].Add(later.findings_[i]);
 }
 
 // What shapes tell is asked first: it is the cheaper question.
 void RuleVariants::Look(const BindContext& context, const RuleInstance& instance, const BoundTensor& bound) {
   const bool confirmed = !instance.rule->exactly().empty();
   if (confirmed) return;
-  const auto add = [&](Variant variant) { Add(variant, {bound.target, 1}); };
+  const auto add = [&](Variant variant) { findings_[static_cast<size_t>(variant)].Add({bound.target, 1}); };
   if (IsSquare(bound.shape)) {
     const bool permuted = HasOp(bound.ops, "permute") || HasOp(bound.ops, "rearrange");
     if (permuted) add(Variant::kUntransposed);
@@ -84,10 +82,7 @@ void ReportVariants(const BindContext& context, const std::unordered_map<const p
     for (size_t i = 0; i < RuleVariants::kVariants; ++i) {
       const RuleVariants::Finding& finding = variants.findings()[i];
       if (finding.count == 0) continue;
-      const auto [line, made] = lines.try_emplace({context.Where(rule->loc()), Text(static_cast<RuleVariants::Variant>(i))}, finding);
-      if (made) continue;
-      line->second.first = std::min(line->second.first, finding.first);
-      line->second.count += finding.count;
+      lines[{context.Where(rule->loc()), Text(static_cast<RuleVariants::Variant>(i))}].Add(finding);
     }
   }
   for (const auto& [key, finding] : lines) {

@@ -17,10 +17,12 @@ namespace ckmap {
 class RuleVariants {
  public:
   enum class Variant : uint8_t { kUntransposed, kTransposed, kPartsReordered, kPartsUngrouped, kJoinedReordered };
-  static constexpr size_t kVariants = 5;
+  static constexpr size_t kVariants = static_cast<size_t>(Variant::kJoinedReordered) + 1;
   struct Finding {
     size_t first = 0;  // target
     size_t count = 0;
+
+    void Add(const Finding& more);
   };
 
   // One application of the rule, whose target `bound` fits.
@@ -33,8 +35,6 @@ class RuleVariants {
   const std::array<Finding, kVariants>& findings() const { return findings_; }
 
  private:
-  void Add(Variant variant, Finding more);
-
   std::array<Finding, kVariants> findings_;
 };
 

@@ -73,7 +73,7 @@ class TreeReader {
 
   // Gives the address of the root group's header.
   Result<uint64_t> ReadSuperblock() {
-    CKMAP_ASSIGN_OR_RETURN(const std::string head, file_.Read(0, 12, "the superblock"));
+    CKMAP_ASSIGN_OR_RETURN(const std::string head, file_.Read(0, 9, "the superblock"));
     if (!head.starts_with(kMagic)) return BadHdf5("is no HDF5 file");
     const auto version = static_cast<uint8_t>(head[8]);
     if (version > 3) return BadHdf5(fmt::format("is HDF5 with a superblock of version {}; 0 to 3 are read", version));
@@ -102,7 +102,7 @@ class TreeReader {
     }
     file_.EndAt(static_cast<int64_t>(end));
     if (modern) return in.U64();
-    if (head[9] != 0 || head[10] != 0 || bytes[12] != 0) return BadHdf5("has parts of unknown versions");
+    if (bytes[9] != 0 || bytes[10] != 0 || bytes[12] != 0) return BadHdf5("has parts of unknown versions");
     if (in.U64() != kHdf5NoAddress) return BadHdf5("is one of several files (it has a driver's block)");
     in.Skip(8);  // the name of the root
     const uint64_t root = in.U64();

@@ -4,8 +4,6 @@
 #include <bit>
 #include <optional>
 
-#include <fmt/format.h>
-
 #include "runtime/formats/hdf5_chunks.h"
 #include "runtime/formats/hdf5_object.h"
 #include "runtime/formats/hdf5_tree2.h"
@@ -15,7 +13,7 @@ namespace {
 
 constexpr std::string_view kIndex = "an index of chunks";
 
-Error Misfit(uint64_t address) { return BadHdf5(fmt::format("byte {}: an index of chunks that does not fit its dataset", address)); }
+Error Misfit(uint64_t address) { return BadHdf5(address, "an index of chunks that does not fit its dataset"); }
 
 // From the number of an entry to that of a chunk.
 class EntryOrder {
@@ -115,7 +113,7 @@ class GrowingArray {
   Result<void> Read() {
     CKMAP_ASSIGN_OR_RETURN(const std::string head, file_.Read(address_, 72, kIndex));
     Hdf5Bytes in(head);
-    if (in.Take(4) != "EAHD" || in.U8() != 0) return BadHdf5(fmt::format("byte {}: no index of chunks", address_));
+    if (in.Take(4) != "EAHD" || in.U8() != 0) return BadHdf5(address_, "no index of chunks");
     CKMAP_RETURN_IF_ERROR(CheckHdf5Sum(head, kIndex));
     client_ = in.U8();
     const uint64_t width = in.U8();
@@ -150,7 +148,7 @@ class GrowingArray {
     CKMAP_ASSIGN_OR_RETURN(std::string block, file_.Read(address, bytes, kIndex));
     Hdf5Bytes in(block);
     if (in.Take(4) != magic || in.U8() != 0 || in.U8() != client_ || in.U64() != address_) {
-      return BadHdf5(fmt::format("byte {}: no part of an index of chunks", address));
+      return BadHdf5(address, "no part of an index of chunks");
     }
     CKMAP_RETURN_IF_ERROR(CheckHdf5Sum(block, kIndex));
     return block;
@@ -256,7 +254,7 @@ Result<void> ReadHdf5Implicit(Hdf5File& file, uint64_t address, Hdf5Chunks& chun
 Result<void> ReadHdf5FixedArray(Hdf5File& file, uint64_t address, Hdf5Chunks& chunks) {
   CKMAP_ASSIGN_OR_RETURN(const std::string head, file.Read(address, 28, kIndex));
   Hdf5Bytes in(head);
-  if (in.Take(4) != "FAHD" || in.U8() != 0) return BadHdf5(fmt::format("byte {}: no index of chunks", address));
+  if (in.Take(4) != "FAHD" || in.U8() != 0) return BadHdf5(address, "no index of chunks");
   CKMAP_RETURN_IF_ERROR(CheckHdf5Sum(head, kIndex));
   const EntryOrder order(chunks);
   ArrayEntries entries(file, chunks, order);
@@ -267,13 +265,13 @@ Result<void> ReadHdf5FixedArray(Hdf5File& file, uint64_t address, Hdf5Chunks& ch
   const uint64_t block = in.U64();
   if (!entries.Fits(filtered, width) || !order.endless().empty() || count != order.total() || page_bits > 30) return Misfit(address);
   if (block == kHdf5NoAddress) return {};  // nothing is stored
-  if (count > static_cast<uint64_t>(file.size()) / width) return BadHdf5(fmt::format("byte {}: an index of chunks longer than the file", address));
+  if (count > static_cast<uint64_t>(file.size()) / width) return BadHdf5(address, "an index of chunks longer than the file");
   const uint64_t page = uint64_t{1} << page_bits;
   const uint64_t pages = count > page ? (count + page - 1) / page : 0;  // 0: all entries stand in the block
   const uint64_t bitmap = (pages + 7) / 8;
   const uint64_t prefix = 14 + bitmap;
   CKMAP_ASSIGN_OR_RETURN(const std::string first, file.Read(block, prefix + (pages == 0 ? count * width : 0) + 4, kIndex));
-  if (first.substr(0, 4) != "FADB") return BadHdf5(fmt::format("byte {}: no index of chunks", block));
+  if (first.substr(0, 4) != "FADB") return BadHdf5(block, "no index of chunks");
   CKMAP_RETURN_IF_ERROR(CheckHdf5Sum(first, kIndex));
   if (pages == 0) return entries.AddRun(std::string_view(first).substr(static_cast<size_t>(prefix)), 0, count);
   for (uint64_t p = 0; p < pages; ++p) {
@@ -305,7 +303,7 @@ Result<void> ReadHdf5ChunkTree2(Hdf5File& file, uint64_t address, Hdf5Chunks& ch
     std::vector<uint64_t> at;
     for (size_t axis = 0; axis < chunks.shape.size(); ++axis) at.push_back(in.U64());
     const auto number = order.Number(at);
-    if (!number) return BadHdf5(fmt::format("byte {}: a chunk that lies outside of its dataset", address));
+    if (!number) return BadHdf5(address, "a chunk that lies outside of its dataset");
     return AddHdf5Chunk(file, *number, place, chunks);
   });
 }

@@ -191,10 +191,10 @@ Result<void> ReadHdf5ChunkTree(Hdf5File& file, uint64_t root, Hdf5Chunks& chunks
     waiting.pop_front();
     CKMAP_ASSIGN_OR_RETURN(const std::string head, file.Read(node.address, 24, "a tree of chunks"));
     Hdf5Bytes in(head);
-    if (in.Take(4) != "TREE" || in.U8() != 1) return BadHdf5(fmt::format("byte {}: no tree of chunks", node.address));
+    if (in.Take(4) != "TREE" || in.U8() != 1) return BadHdf5(node.address, "no tree of chunks");
     const int level = in.U8();
     const uint64_t count = in.U16();
-    if (node.level >= 0 && level != node.level) return BadHdf5(fmt::format("byte {}: a tree's node of the wrong level", node.address));
+    if (node.level >= 0 && level != node.level) return BadHdf5(node.address, "a tree's node of the wrong level");
     CKMAP_ASSIGN_OR_RETURN(const std::string body, file.Read(node.address + 24, count * (key_bytes + 8), "a tree of chunks"));
     Hdf5Bytes entries(body);
     for (uint64_t i = 0; i < count; ++i) {
@@ -208,7 +208,7 @@ Result<void> ReadHdf5ChunkTree(Hdf5File& file, uint64_t root, Hdf5Chunks& chunks
         continue;
       }
       const auto number = ChunkNumber(chunks, offsets);
-      if (!number) return BadHdf5(fmt::format("byte {}: a chunk that lies outside of its dataset", node.address));
+      if (!number) return BadHdf5(node.address, "a chunk that lies outside of its dataset");
       CKMAP_RETURN_IF_ERROR(AddHdf5Chunk(file, *number, place, chunks));
     }
   }

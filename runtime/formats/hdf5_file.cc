@@ -52,6 +52,7 @@ uint32_t Lookup3(std::string_view bytes) {
 }  // namespace
 
 Error BadHdf5(std::string what) { return {ErrorCode::kMalformed, std::move(what)}; }
+Error BadHdf5(uint64_t address, std::string_view what) { return BadHdf5(fmt::format("byte {}: {}", address, what)); }
 
 uint64_t Hdf5Bytes::Number(size_t bytes) {
   const std::string_view run = Take(bytes);

@@ -67,6 +67,7 @@ class Hdf5File {
 };
 
 Error BadHdf5(std::string what);
+Error BadHdf5(uint64_t address, std::string_view what);
 
 // Bob Jenkins' lookup3 of all bytes but the last four, which must be it.
 Result<void> CheckHdf5Sum(std::string_view bytes, std::string_view what);

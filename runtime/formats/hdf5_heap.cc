@@ -7,8 +7,6 @@
 #include <string>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include "runtime/formats/hdf5_tree2.h"
 
 namespace ckmap {
@@ -27,7 +25,7 @@ class HeapReader {
   Result<void> Open(uint64_t address) {
     CKMAP_ASSIGN_OR_RETURN(const std::string bytes, file_.Read(address, 146, "a fractal heap"));
     Hdf5Bytes in(bytes);
-    if (in.Take(4) != "FRHP" || in.U8() != 0) return Bad(address, "no fractal heap");
+    if (in.Take(4) != "FRHP" || in.U8() != 0) return BadHdf5(address, "no fractal heap");
     CKMAP_RETURN_IF_ERROR(CheckHdf5Sum(bytes, "a fractal heap"));
     id_bytes_ = in.U16();
     const uint16_t filters = in.U16();
@@ -45,13 +43,13 @@ class HeapReader {
     root_rows_ = in.U16();
     if (free_space != kHdf5NoAddress) {
       CKMAP_ASSIGN_OR_RETURN(const std::string list, file_.Read(free_space, 82, "the free space of a fractal heap"));
-      if (!list.starts_with("FSHD")) return Bad(free_space, "no list of free space");
+      if (!list.starts_with("FSHD")) return BadHdf5(free_space, "no list of free space");
       CKMAP_RETURN_IF_ERROR(CheckHdf5Sum(list, "the free space of a fractal heap"));
     }
-    if (filters != 0) return Bad(address, "a fractal heap with filters, which is not read");
+    if (filters != 0) return BadHdf5(address, "a fractal heap with filters, which is not read");
     const bool powers = std::has_single_bit(start_size_) && std::has_single_bit(max_direct_) && start_size_ <= max_direct_;
     if (in.bad() || !powers || width_ == 0 || width_ > kMaxWidth || heap_bits_ == 0 || heap_bits_ > 64 || max_direct_ > uint64_t{1} << 32) {
-      return Bad(address, "a fractal heap of impossible sizes");
+      return BadHdf5(address, "a fractal heap of impossible sizes");
     }
     offset_bytes_ = BytesOf(heap_bits_);
     length_bytes_ = std::min(BytesOf(Log2(max_direct_)), BytesOf(Log2(std::max<uint32_t>(max_object, 1)) + 1));
@@ -88,8 +86,6 @@ class HeapReader {
     uint64_t size = 0;
   };
 
-  static Error Bad(uint64_t address, std::string_view what) { return BadHdf5(fmt::format("byte {}: {}", address, what)); }
-
   uint64_t RowSize(uint64_t row) const { return row < 2 ? start_size_ : start_size_ << (row - 1); }
 
   // The direct block that holds the byte `offset` of the heap. Indirect blocks hold ever smaller parts.
@@ -122,27 +118,27 @@ class HeapReader {
     if (known == indirect_.end()) {
       const uint64_t head = 13 + offset_bytes_;
       CKMAP_ASSIGN_OR_RETURN(std::string bytes, file_.Read(address, head + rows * width_ * 8 + 4, "a block of a fractal heap"));
-      if (!bytes.starts_with("FHIB")) return Bad(address, "no indirect block of a fractal heap");
+      if (!bytes.starts_with("FHIB")) return BadHdf5(address, "no indirect block of a fractal heap");
       CKMAP_RETURN_IF_ERROR(CheckHdf5Sum(bytes, "a block of a fractal heap"));
       known = indirect_.emplace(address, std::move(bytes)).first;
     }
     Hdf5Bytes in(known->second);
     in.Skip(13 + offset_bytes_ + static_cast<size_t>(entry) * 8);
     const uint64_t child = in.U64();
-    if (in.bad() || child == kHdf5NoAddress) return Bad(address, "an object in a block of a fractal heap that is not there");
+    if (in.bad() || child == kHdf5NoAddress) return BadHdf5(address, "an object in a block of a fractal heap that is not there");
     return child;
   }
 
   // A direct block must begin as one; each is looked at once.
   Result<Block> Checked(const Block& block) {
-    if (!file_.Holds(block.address, block.size)) return Bad(block.address, "a block of a fractal heap ends beyond the file");
+    if (!file_.Holds(block.address, block.size)) return BadHdf5(block.address, "a block of a fractal heap ends beyond the file");
     if (std::find(direct_.begin(), direct_.end(), block.address) != direct_.end()) return block;
     CKMAP_ASSIGN_OR_RETURN(std::string bytes, file_.Read(block.address, block.size, "a block of a fractal heap"));
-    if (!bytes.starts_with("FHDB")) return Bad(block.address, "no direct block of a fractal heap");
+    if (!bytes.starts_with("FHDB")) return BadHdf5(block.address, "no direct block of a fractal heap");
     if (checked_) {
       // The sum stands in the block's head and is taken with zeros in its place.
       const size_t at = 13 + offset_bytes_;
-      if (bytes.size() < at + 4) return Bad(block.address, "a block of a fractal heap that is too small");
+      if (bytes.size() < at + 4) return BadHdf5(block.address, "a block of a fractal heap that is too small");
       const std::string sum = bytes.substr(at, 4);
       std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(at), 4, '\0');
       CKMAP_RETURN_IF_ERROR(CheckHdf5Sum(bytes + sum, "a block of a fractal heap"));

@@ -39,7 +39,7 @@ class HeaderReader {
   }
 
  private:
-  Error Bad(std::string_view what) const { return BadHdf5(fmt::format("byte {}: {}", address_, what)); }
+  Error Bad(std::string_view what) const { return BadHdf5(address_, what); }
 
   Result<void> ReadVersion1() {
     CKMAP_ASSIGN_OR_RETURN(const std::string prefix, file_.Read(address_, 16, "an object's header"));
@@ -279,7 +279,7 @@ class LinkReader {
     if (in.bad()) return BadHdf5("a symbol table that is cut short");
     CKMAP_ASSIGN_OR_RETURN(const std::string head, file_.Read(heap, 32, "a local heap"));
     Hdf5Bytes heap_in(head);
-    if (heap_in.Take(4) != "HEAP" || heap_in.U8() != 0) return BadHdf5(fmt::format("byte {}: no local heap", heap));
+    if (heap_in.Take(4) != "HEAP" || heap_in.U8() != 0) return BadHdf5(heap, "no local heap");
     heap_in.Skip(3);
     const uint64_t size = heap_in.U64();
     const uint64_t free = heap_in.U64();
@@ -296,7 +296,7 @@ class LinkReader {
       const bool inside = free != 0 && free <= names_.size() && names_.size() - free >= 16;
       Hdf5Bytes block(inside ? std::string_view(names_).substr(static_cast<size_t>(free), 16) : std::string_view());
       const uint64_t next = block.U64();
-      if (!inside || left == 0 || block.U64() > names_.size() - free) return BadHdf5(fmt::format("byte {}: a local heap whose free blocks are not in it", heap));
+      if (!inside || left == 0 || block.U64() > names_.size() - free) return BadHdf5(heap, "a local heap whose free blocks are not in it");
       free = next;
     }
     return {};
@@ -304,10 +304,10 @@ class LinkReader {
 
   // The name at a place of the heap.
   Result<std::string_view> NameAt(uint64_t place, uint64_t address) const {
-    if (place >= names_.size()) return BadHdf5(fmt::format("byte {}: a member whose name is beyond the heap", address));
+    if (place >= names_.size()) return BadHdf5(address, "a member whose name is beyond the heap");
     Hdf5Bytes name(std::string_view(names_).substr(static_cast<size_t>(place)));
     const std::string_view text = name.Text();
-    if (name.bad()) return BadHdf5(fmt::format("byte {}: a member whose name has no end", address));
+    if (name.bad()) return BadHdf5(address, "a member whose name has no end");
     return text;
   }
 
@@ -341,12 +341,12 @@ class LinkReader {
       waiting.pop_front();
       CKMAP_ASSIGN_OR_RETURN(const std::string head, file_.Read(node.address, 24, "a group's tree"));
       Hdf5Bytes in(head);
-      if (in.Take(4) != "TREE" || in.U8() != 0) return BadHdf5(fmt::format("byte {}: no tree of a group", node.address));
+      if (in.Take(4) != "TREE" || in.U8() != 0) return BadHdf5(node.address, "no tree of a group");
       const int level = in.U8();
       const uint64_t count = in.U16();
-      if (node.level >= 0 && level != node.level) return BadHdf5(fmt::format("byte {}: a tree's node of the wrong level", node.address));
+      if (node.level >= 0 && level != node.level) return BadHdf5(node.address, "a tree's node of the wrong level");
       const uint64_t left = in.U64();
-      if (!siblings.Follows(level, node.address, left, in.U64())) return BadHdf5(fmt::format("byte {}: a tree's node with other neighbours", node.address));
+      if (!siblings.Follows(level, node.address, left, in.U64())) return BadHdf5(node.address, "a tree's node with other neighbours");
       CKMAP_ASSIGN_OR_RETURN(const std::string body, file_.Read(node.address + 24, count * 16 + 8, "a group's tree"));
       if (count == 0) continue;
       Hdf5Bytes entries(body);
@@ -371,7 +371,7 @@ class LinkReader {
   Result<void> ReadSymbols(uint64_t address, std::string_view below, std::string_view last) {
     CKMAP_ASSIGN_OR_RETURN(const std::string head, file_.Read(address, 8, "a group's members"));
     Hdf5Bytes in(head);
-    if (in.Take(4) != "SNOD" || in.U8() != 1) return BadHdf5(fmt::format("byte {}: no list of members", address));
+    if (in.Take(4) != "SNOD" || in.U8() != 1) return BadHdf5(address, "no list of members");
     in.Skip(1);
     const uint64_t count = in.U16();
     CKMAP_ASSIGN_OR_RETURN(const std::string body, file_.Read(address + 8, count * 40, "a group's members"));
@@ -382,10 +382,10 @@ class LinkReader {
       const uint32_t cached = entries.U32();
       entries.Skip(20);
       CKMAP_ASSIGN_OR_RETURN(const std::string_view text, NameAt(name_at, address));
-      if (text <= below || text > last) return BadHdf5(fmt::format("byte {}: a member out of its place in the order of names", address));
+      if (text <= below || text > last) return BadHdf5(address, "a member out of its place in the order of names");
       below = text;
       constexpr uint32_t kSoft = 2;
-      if (cached > kSoft) return BadHdf5(fmt::format("byte {}: a member of the unknown kind {}", address, cached));
+      if (cached > kSoft) return BadHdf5(address, fmt::format("a member of the unknown kind {}", cached));
       CKMAP_RETURN_IF_ERROR(Add(text, cached == kSoft ? kHdf5NoAddress : object));
     }
     return {};

@@ -70,7 +70,7 @@ class Tree {
     size_t level;
   };
 
-  Error Bad(std::string_view what) const { return BadHdf5(fmt::format("byte {}: {}: {}", address_, kind_.name, what)); }
+  Error Bad(std::string_view what) const { return BadHdf5(address_, fmt::format("{}: {}", kind_.name, what)); }
 
   Result<void> ReadNode(const Node& node, const std::function<Result<void>(std::string_view)>& visit) {
     const Level& level = levels_[node.level];

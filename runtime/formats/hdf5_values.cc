@@ -118,7 +118,7 @@ Result<std::string> Hdf5Values::VlenText(std::string_view reference) {
   if (heaps_.find(heap) == heaps_.end()) {
     CKMAP_ASSIGN_OR_RETURN(const std::string head, file_.Read(heap, 16, "a global heap"));
     Hdf5Bytes head_in(head);
-    if (head_in.Take(4) != "GCOL" || head_in.U8() != 1) return BadHdf5(fmt::format("byte {}: no global heap", heap));
+    if (head_in.Take(4) != "GCOL" || head_in.U8() != 1) return BadHdf5(heap, "no global heap");
     head_in.Skip(3);
     const uint64_t size = head_in.U64();
     CKMAP_ASSIGN_OR_RETURN(const std::string bytes, file_.Read(heap, std::max<uint64_t>(size, 16), "a global heap"));
@@ -130,9 +130,9 @@ Result<std::string> Hdf5Values::VlenText(std::string_view reference) {
       objects.Skip(6);
       const uint64_t object = objects.U64();
       if (number == 0) break;  // the free space behind all objects
-      if (object > objects.left()) return BadHdf5(fmt::format("byte {}: a global heap with an object beyond its end", heap));
+      if (object > objects.left()) return BadHdf5(heap, "a global heap with an object beyond its end");
       if (!known.emplace(number, std::pair(heap + objects.at(), object)).second) {
-        return BadHdf5(fmt::format("byte {}: a global heap with two objects of one number", heap));
+        return BadHdf5(heap, "a global heap with two objects of one number");
       }
       objects.Skip(static_cast<size_t>(object));
       objects.Skip(std::min<size_t>((8 - object % 8) % 8, objects.left()));
@@ -140,7 +140,7 @@ Result<std::string> Hdf5Values::VlenText(std::string_view reference) {
   }
   const auto& objects = heaps_[heap];
   const auto found = objects.find(index);
-  if (found == objects.end()) return BadHdf5(fmt::format("byte {}: a global heap without object {}", heap, index));
+  if (found == objects.end()) return BadHdf5(heap, fmt::format("a global heap without object {}", index));
   const auto [address, size] = found->second;
   if (length > size || length > kMaxText) return BadHdf5(fmt::format("a text of {} bytes in an object of {}", length, size));
   return file_.Read(address, length, "a text");

@@ -19,10 +19,12 @@ namespace {
 class Reserve {
  public:
   void* Take(size_t size) {
+    if (size > kBytes) return nullptr;
     const size_t block = (size + kHead + kAlign - 1) / kAlign * kAlign;
-    if (size > kBytes || used_.load() > kBytes - std::min(block, kBytes)) return nullptr;
-    const size_t begin = used_.fetch_add(block);
-    if (begin > kBytes || kBytes - begin < block) return nullptr;
+    size_t begin = used_.load();
+    do {
+      if (block > kBytes - begin) return nullptr;
+    } while (!used_.compare_exchange_weak(begin, begin + block));
     std::byte* const head = memory_.data() + begin;
     std::memcpy(head, &size, sizeof size);
     return head + kHead;

@@ -100,13 +100,19 @@ Result<std::string> FindPrefix(const ZipArchive& archive) {
                   first));
 }
 
+// A record in which torch says something of the file; nullopt: there is none.
+Result<std::optional<std::string>> ReadSmallRecord(const ZipArchive& archive, const std::string& name) {
+  const auto member = archive.Find(name);
+  if (!member) return std::optional<std::string>();
+  CKMAP_ASSIGN_OR_RETURN(std::string text, archive.ReadWhole(*member, kMaxSmallRecord));
+  return std::optional<std::string>(std::move(text));
+}
+
 Result<bool> ReadByteOrder(const ZipArchive& archive, const std::string& prefix) {
-  const auto member = archive.Find(prefix + "/byteorder");
-  if (!member) return false;
-  CKMAP_ASSIGN_OR_RETURN(const std::string order, archive.ReadWhole(*member, kMaxSmallRecord));
-  if (order != "little" && order != "big") {
+  CKMAP_ASSIGN_OR_RETURN(const auto order, ReadSmallRecord(archive, prefix + "/byteorder"));
+  if (order && *order != "little" && *order != "big") {
     return Bad(fmt::format("record \"byteorder\" says \"{}\"; it must say little or big",
-                           EscapeText(order)));
+                           EscapeText(*order)));
   }
   return order == "big";
 }
@@ -126,24 +132,21 @@ std::optional<int64_t> ParseNumber(std::string_view text) {
 // The records in which torch says how it wrote the file. It refuses to read what it does not understand of them, and a
 // later version may mean something else by the same records.
 Result<void> CheckRecordsOfTorch(const ZipArchive& archive, const std::string& prefix) {
-  auto member = archive.Find(prefix + "/.data/version");
-  if (!member) member = archive.Find(prefix + "/version");
-  if (!member) return Bad("the archive has no record \"version\", which every checkpoint of torch has");
-  CKMAP_ASSIGN_OR_RETURN(const std::string version, archive.ReadWhole(*member, kMaxSmallRecord));
-  const auto number = ParseNumber(version);
+  CKMAP_ASSIGN_OR_RETURN(auto version, ReadSmallRecord(archive, prefix + "/.data/version"));
+  if (!version) {
+    CKMAP_ASSIGN_OR_RETURN(version, ReadSmallRecord(archive, prefix + "/version"));
+  }
+  if (!version) return Bad("the archive has no record \"version\", which every checkpoint of torch has");
+  const auto number = ParseNumber(*version);
   if (!number || *number < kMinVersion || *number > kMaxVersion) {
-    return Bad(fmt::format("record \"version\" says \"{}\"; versions {} to {} are known", EscapeText(version), kMinVersion, kMaxVersion));
+    return Bad(fmt::format("record \"version\" says \"{}\"; versions {} to {} are known", EscapeText(*version), kMinVersion, kMaxVersion));
   }
-  if (const auto alignment = archive.Find(prefix + "/.storage_alignment")) {
-    CKMAP_ASSIGN_OR_RETURN(const std::string text, archive.ReadWhole(*alignment, kMaxSmallRecord));
-    if (!ParseNumber(text)) {
-      return Bad(fmt::format("record \".storage_alignment\" says \"{}\", which is no number", EscapeText(text)));
-    }
+  CKMAP_ASSIGN_OR_RETURN(const auto alignment, ReadSmallRecord(archive, prefix + "/.storage_alignment"));
+  if (alignment && !ParseNumber(*alignment)) {
+    return Bad(fmt::format("record \".storage_alignment\" says \"{}\", which is no number", EscapeText(*alignment)));
   }
-  if (const auto id = archive.Find(prefix + "/.data/serialization_id")) {
-    CKMAP_ASSIGN_OR_RETURN(const std::string text, archive.ReadWhole(*id, kMaxSmallRecord));
-    if (!IsValidUtf8(text)) return Bad("record \".data/serialization_id\" is not UTF-8");
-  }
+  CKMAP_ASSIGN_OR_RETURN(const auto id, ReadSmallRecord(archive, prefix + "/.data/serialization_id"));
+  if (id && !IsValidUtf8(*id)) return Bad("record \".data/serialization_id\" is not UTF-8");
   return {};
 }
 
@@ -155,14 +158,18 @@ void ReadReceipt(const ZipArchive& archive, const std::string& prefix, TorchChec
   if (receipt && IsValidUtf8(*receipt)) checkpoint.AddMetadata(std::string(kReceiptKey), *std::move(receipt));
 }
 
+// Whether the member is of a TorchScript archive's program.
+bool IsProgram(const ZipMember& member, const std::string& prefix) {
+  return member.name == prefix + "/constants.pkl" || member.name.starts_with(prefix + "/code/");
+}
+
 // The program of a TorchScript archive is not run here, but where it is damaged the file is.
 Result<void> CheckProgram(const ZipArchive& archive, const std::string& prefix) {
-  const std::string code = prefix + "/code/", constants = prefix + "/constants.pkl";
   int64_t left = kMaxProgram;
   for (size_t i = 0; i < archive.members().size(); ++i) {
     const ZipMember& member = archive.members()[i];
     const bool recorded = member.crc != 0;
-    if (!recorded || (member.name != constants && !member.name.starts_with(code))) continue;
+    if (!recorded || !IsProgram(member, prefix)) continue;
     if (member.size > left) return Error(ErrorCode::kLimit, fmt::format("a TorchScript program of more than {} MiB", kMaxProgram >> 20));
     left -= member.size;
     CKMAP_RETURN_IF_ERROR(archive.VerifyCrc(i));
@@ -171,10 +178,8 @@ Result<void> CheckProgram(const ZipArchive& archive, const std::string& prefix) 
 }
 
 bool IsScript(const ZipArchive& archive, const std::string& prefix) {
-  const std::string code = prefix + "/code/";
-  return archive.Find(prefix + "/constants.pkl").has_value() ||
-         std::any_of(archive.members().begin(), archive.members().end(),
-                     [&](const ZipMember& member) { return member.name.starts_with(code); });
+  return std::any_of(archive.members().begin(), archive.members().end(),
+                     [&](const ZipMember& member) { return IsProgram(member, prefix); });
 }
 
 // The bytes of data.pkl; its CRC-32 must be right unless none is recorded.

@@ -47,13 +47,14 @@ class WireReader {
   // The payload of a kBytes field as text; kMalformed if it is longer than `max_bytes`.
   Result<std::string> Text(const WireField& field, int64_t max_bytes);
 
+  // kMalformed, naming the file and the byte.
+  Error Bad(int64_t position, std::string_view what) const;
+
  private:
   Result<std::byte> Byte(int64_t position);
   Result<WireField> Key(int64_t& position, int64_t end, bool& ends_group);
   Result<void> SkipGroup(uint32_t number, int64_t& position, int64_t end);
   Result<void> Payload(WireField& field, int64_t& position, int64_t end);
-  Error Bad(int64_t position, std::string_view what) const;
-
   const ByteSource& source_;
   std::array<std::byte, 4096> window_{};
   int64_t window_begin_ = 0;

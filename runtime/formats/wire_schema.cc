@@ -16,16 +16,12 @@ namespace {
 constexpr size_t kMaxMessageDepth = 100;              // protobuf's own
 constexpr int64_t kMaxCheckedText = int64_t{64} << 20;  // longer texts are taken as they are
 
-Error Bad(const ByteSource& source, int64_t at, std::string_view what) {
-  return {ErrorCode::kMalformed, fmt::format("{}: byte {}: {}", source.path(), at, what)};
-}
-
 // A packed run of numbers of `kind`.
-Result<void> CheckPacked(const ByteSource& source, WireReader& reader, const WireField& field, char kind) {
+Result<void> CheckPacked(WireReader& reader, const WireField& field, char kind) {
   if (kind != 'v') {
     const int64_t size = kind == 'f' ? 4 : 8;
     if (field.length % size == 0) return {};
-    return Bad(source, field.begin, fmt::format("{} bytes are no whole number of {}-byte numbers", field.length, size));
+    return reader.Bad(field.begin, fmt::format("{} bytes are no whole number of {}-byte numbers", field.length, size));
   }
   for (int64_t at = field.begin; at < field.end();) CKMAP_RETURN_IF_ERROR(reader.Varint(at, field.end()));
   return {};
@@ -73,19 +69,19 @@ Result<void> WireSchema::Check(const ByteSource& source, int64_t begin, int64_t 
     if (field.type != WireType::kBytes || known == current.message->fields.end()) continue;
     switch (known->second.kind) {
       case 'm':
-        if (open.size() == kMaxMessageDepth) return Bad(source, field.begin, "messages are nested too deep");
+        if (open.size() == kMaxMessageDepth) return reader.Bad(field.begin, "messages are nested too deep");
         open.push_back({field.begin, field.end(), &messages_[known->second.message]});
         break;
       case 's': {
         if (field.length > kMaxCheckedText) break;
         CKMAP_ASSIGN_OR_RETURN(const std::string text, reader.Text(field, kMaxCheckedText));
-        if (!IsValidUtf8(text)) return Bad(source, field.begin, fmt::format("field {} of {} is not UTF-8", field.number, current.message->name));
+        if (!IsValidUtf8(text)) return reader.Bad(field.begin, fmt::format("field {} of {} is not UTF-8", field.number, current.message->name));
         break;
       }
       case 'b':
         break;
       default:
-        CKMAP_RETURN_IF_ERROR(CheckPacked(source, reader, field, known->second.kind));
+        CKMAP_RETURN_IF_ERROR(CheckPacked(reader, field, known->second.kind));
     }
   }
   return {};

@@ -11,16 +11,18 @@ and ckmap reads is counted and shown by its kind: with the tensors of the undama
 """
 import argparse
 import collections
+import itertools
 import json
 import os
 import random
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 
 import numpy as np
+
+from check_data import Runner
 from framework_readers import READERS, reader_of
 
 
@@ -30,17 +32,12 @@ def kind_of(error):
     return f"{type(error).__name__}: " + re.sub(r"0x[0-9a-f]+|\d+|'[^']*'|\"[^\"]*\"", "…", lines[0])[:200]
 
 
-def by_ckmap(program, path, key):
-    environment = dict(os.environ)
-    command = [program, "inspect", "--digest", "--format", "json", "-q"]
-    if key:
-        environment["CKMAP_KEY"] = "hex:" + key[0]
-        command += ["--key-env", "CKMAP_KEY"]
-    done = subprocess.run(command + ["--", path], capture_output=True, env=environment)
-    if done.returncode != 0:
+def by_ckmap(runner, path, key):
+    """As a reader of framework_readers.py; None where the file is refused."""
+    code, output, _, _ = runner.inspect(path, *(key or ()))
+    if code != 0:
         return None
-    return {t["name"]: None if "unreadable" in t else (t["shape"], t["sha256"])
-            for t in json.loads(done.stdout)["tensors"]}
+    return {t["name"]: None if "unreadable" in t else (t["shape"], t["sha256"]) for t in json.loads(output)["tensors"]}
 
 
 def key_of(path):
@@ -53,7 +50,71 @@ def key_of(path):
 
 def more_than(theirs, ours):
     """Names of tensors that ckmap reads and the framework does not have: parts of map parameters, constants of graphs."""
-    return [name for name, value in (ours or {}).items() if value is not None and name not in theirs]
+    return [name for name, value in ours.items() if value is not None and name not in theirs]
+
+
+class Undamaged:
+    """A file as it was: who reads it, and what ckmap reads of it."""
+
+    def __init__(self, runner, path):
+        self.key = key_of(path)
+        self.reader = reader_of(path, self.key)
+        self.ours = by_ckmap(runner, path, self.key) or {}
+        self.complete = self.reader is not None and not more_than(self.reader(path, self.key), self.ours)
+
+
+def choose(args):
+    """(path, byte, bit) of a sample: the files by turns, so that none dominates."""
+    with open(args.mutants) as file:
+        mutants = [json.loads(line) for line in file]
+    by_file = collections.defaultdict(list)
+    for mutant in mutants:
+        path = os.path.join(args.data, *mutant["file"].split("/")[-2:])
+        if os.path.isfile(path) and path.endswith(tuple(args.formats)):
+            by_file[path].append((path, mutant["byte"], mutant["bit"]))
+    random.seed(1)
+    for items in by_file.values():
+        random.shuffle(items)
+    turns = itertools.zip_longest(*(reversed(items) for items in by_file.values()))
+    sample = [item for turn in turns for item in turn if item]
+    return sample[:args.sample], len(mutants)
+
+
+def damage(path, byte, bit, folder):
+    """The path of a copy with one other bit."""
+    work = os.path.join(folder, os.path.basename(path))
+    shutil.copyfile(path, work)
+    if os.path.exists(path + ".data"):  # ONNX's tensors beside their file
+        shutil.copyfile(path + ".data", work + ".data")
+    with open(work, "r+b") as file:
+        file.seek(byte)
+        old = file.read(1)[0]
+        file.seek(byte)
+        file.write(bytes([old ^ (1 << bit)]))
+    return work
+
+
+def compare(runner, undamaged, work):
+    """(what came of it, names that differ, what the framework said)"""
+    if undamaged.reader is None:
+        return "of files that no framework reads undamaged", [], None
+    ours = by_ckmap(runner, work, undamaged.key)
+    if ours is None:
+        return "refused by ckmap", [], None  # a checksum that only a whole read sees
+    try:
+        theirs = undamaged.reader(work, undamaged.key)
+    except BaseException as error:
+        kept = [name for name, value in ours.items() if value is not None]
+        if not kept or any(value is None and undamaged.ours.get(name, ()) is not None for name, value in ours.items()):
+            return "refused by both", [], None  # ckmap refuses the damaged entry, and lists what is in the file
+        what = "the undamaged tensors" if ours == undamaged.ours else "other tensors"
+        return f"refused by the framework where ckmap reads {what}", [], kind_of(error)
+    # An entry that ckmap lists as unreadable is refused, whatever the framework makes of it.
+    theirs = {name: value for name, value in theirs.items() if ours.get(name, ()) is not None}
+    different = [name for name in theirs if ours.get(name) != theirs[name]]
+    if undamaged.complete:
+        different += more_than(theirs, ours)
+    return "different" if different else "equal", different, None
 
 
 def main():
@@ -65,81 +126,28 @@ def main():
     parser.add_argument("--sample", type=int, default=500)
     parser.add_argument("mutants")
     args = parser.parse_args()
-    program = os.path.join(args.bin, "ckmap")
-    with open(args.mutants) as file:
-        mutants = [json.loads(line) for line in file]
-    # One file, next to its oracle: frameworks are asked about those.
-    usable = []
-    for mutant in mutants:
-        relative = "/".join(mutant["file"].split("/")[-2:])
-        path = os.path.join(args.data, relative)
-        if os.path.isfile(path) and  path.endswith(tuple(args.formats)):
-            usable.append((path, mutant["byte"], mutant["bit"]))
-    by_file = collections.defaultdict(list)
-    for item in usable:
-        by_file[item[0]].append(item)
-    random.seed(1)
-    for items in by_file.values():
-        random.shuffle(items)
-    sample = []  # the files by turns, so that none dominates
-    while len(sample) < min(args.sample, len(usable)):
-        sample += [items.pop() for items in by_file.values() if items]
-    counts = collections.Counter()
-    refused, example = collections.Counter(), {}
-    readers, complete, undamaged, unread = {}, {}, {}, set()
-    failures = []
+    runner = Runner(os.path.join(args.bin, "ckmap"), None, "on")
+    sample, count = choose(args)
+    counts, refused = collections.Counter(), collections.Counter()
+    known, example, failures = {}, {}, []
     with tempfile.TemporaryDirectory() as folder:
-        for path, byte, bit in sample[:args.sample]:
-            work = os.path.join(folder, os.path.basename(path))
-            shutil.copyfile(path, work)
-            if os.path.exists(path + ".data"):  # ONNX's tensors beside their file
-                shutil.copyfile(path + ".data", work + ".data")
-            with open(work, "r+b") as file:
-                file.seek(byte)
-                old = file.read(1)[0]
-                file.seek(byte)
-                file.write(bytes([old ^ (1 << bit)]))
-            key = key_of(path)
-            if path not in readers:
-                readers[path] = reader_of(path, key)
-                undamaged[path] = by_ckmap(program, path, key)
-                complete[path] = readers[path] is not None and not more_than(readers[path](path, key), undamaged[path])
-            reader = readers[path]
-            if reader is None:
-                counts["of files that no framework reads undamaged"] += 1
-                unread.add(os.path.basename(path))
-                continue
-            ours = by_ckmap(program, work, key)
-            if ours is None:
-                counts["refused by ckmap"] += 1  # a checksum that only a whole read sees
-                continue
-            try:
-                theirs = reader(work, key)
-            except BaseException as error:
-                kept = [name for name, value in ours.items() if value is not None]
-                if not kept or any(value is None and undamaged[path].get(name, ()) is not None for name, value in ours.items()):
-                    counts["refused by both"] += 1  # ckmap refuses the damaged entry, and lists what is in the file
-                    continue
-                what = "the undamaged tensors" if ours == undamaged[path] else "other tensors"
-                counts[f"refused by the framework where ckmap reads {what}"] += 1
-                kind = (f"{what} of {os.path.splitext(path)[1]}", kind_of(error))
+        for path, byte, bit in sample:
+            if path not in known:
+                known[path] = Undamaged(runner, path)
+            outcome, different, said = compare(runner, known[path], damage(path, byte, bit, folder))
+            counts[outcome] += 1
+            if said:
+                kind = (outcome, os.path.splitext(path)[1], said)
                 refused[kind] += 1
                 example.setdefault(kind, f"{os.path.basename(path)} byte {byte} bit {bit}")
-                continue
-            # An entry that ckmap lists as unreadable is refused, whatever the framework makes of it.
-            theirs = {name: value for name, value in theirs.items() if ours.get(name, ()) is not None}
-            different = [n for n in theirs if ours.get(n) != theirs[n]]
-            if complete[path]:
-                different += more_than(theirs, ours)
-            if not different:
-                counts["equal"] += 1
-            else:
+            if different:
                 failures.append(f"{path} byte {byte} bit {bit}: {different[:3]}")
-    print(f"{len(sample[:args.sample])} of {len(mutants)} mutants: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+    print(f"{len(sample)} of {count} mutants: " + ", ".join(f"{number} {what}" for what, number in counts.items()))
+    unread = sorted(os.path.basename(path) for path, undamaged in known.items() if undamaged.reader is None)
     if unread:
-        print("  no framework reads, undamaged: " + ", ".join(sorted(unread)))
-    for (what, error), number in refused.most_common():
-        print(f"  refused by the framework where ckmap reads {what}: {number} × {error}; as {example[what, error]}")
+        print("  no framework reads, undamaged: " + ", ".join(unread))
+    for kind, number in refused.most_common():
+        print("  {}: {} × {}: {}; as {}".format(kind[0], number, *kind[1:], example[kind]))
     for failure in failures[:20]:
         print("DIFFERENT " + failure)
     print(f"{len(failures)} different")

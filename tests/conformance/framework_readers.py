@@ -38,7 +38,7 @@ def flatten(value, name, found):
     elif isinstance(value, torch.Tensor) and (value.is_meta or value.is_nested or value.layout != torch.strided):
         found[name] = None  # no bytes of its own, or none that are a tensor's
     elif isinstance(value, np.ndarray):
-        found[name] = (list(value.shape), digest(np.ascontiguousarray(value).tobytes()))
+        found[name] = of_array(value)
     elif isinstance(value, torch.Tensor):
         found[name] = (list(value.shape), digest(torch_bytes(value)))
     elif isinstance(value, dict):
