@@ -88,10 +88,19 @@ class TreeReader {
       return BadHdf5(fmt::format("has addresses of {} and lengths of {} bytes; 8 and 8 are read", offset_bytes, length_bytes));
     }
     if (modern) CKMAP_RETURN_IF_ERROR(CheckHdf5Sum(bytes, "the superblock"));
-    if (!modern) in.Skip(5);
+    if (!modern) in.Skip(1);
+    Hdf5TreeRanks ranks;
+    if (!modern) {
+      ranks.leaf = in.U16();
+      ranks.group = in.U16();
+    }
     const uint32_t flags = modern ? in.U8() : in.U32();
     if (flags > 7) return BadHdf5(fmt::format("has a superblock with the unknown flags {:#x}", flags));
-    if (version == 1) in.Skip(4);
+    if (version == 1) {
+      ranks.chunk = in.U16();
+      in.Skip(2);
+    }
+    CKMAP_RETURN_IF_ERROR(SetTreeRanks(ranks));
     const uint64_t base = in.U64();
     const uint64_t extension = in.U64();  // where the versions before had the space that is free, which was never used
     const uint64_t end = in.U64();
@@ -101,6 +110,7 @@ class TreeReader {
       return BadHdf5(fmt::format("should have {} bytes, but has {} (is it cut short?)", end, file_.size()));
     }
     file_.EndAt(static_cast<int64_t>(end));
+    if (modern && extension != kHdf5NoAddress) CKMAP_RETURN_IF_ERROR(ReadExtension(extension));
     if (modern) return in.U64();
     if (bytes[9] != 0 || bytes[10] != 0 || bytes[12] != 0) return BadHdf5("has parts of unknown versions");
     if (in.U64() != kHdf5NoAddress) return BadHdf5("is one of several files (it has a driver's block)");
@@ -108,6 +118,29 @@ class TreeReader {
     const uint64_t root = in.U64();
     if (const uint32_t kind = in.U32(); kind > 1) return BadHdf5(fmt::format("has a root of the unknown kind {}", kind));
     return root;
+  }
+
+  Result<void> SetTreeRanks(const Hdf5TreeRanks& ranks) {
+    if (ranks.leaf == 0 || ranks.group == 0 || ranks.chunk == 0) return BadHdf5("has trees whose nodes have no room");
+    file_.SetTreeRanks(ranks);
+    return {};
+  }
+
+  // What later superblocks say in an object of their own.
+  Result<void> ReadExtension(uint64_t address) {
+    CKMAP_ASSIGN_OR_RETURN(const std::vector<Hdf5Message> messages, ReadHdf5Object(file_, address));
+    for (const Hdf5Message& message : messages) {
+      if (message.type == kHdf5DriverInfo) return BadHdf5("is one of several files (it has a driver's block)");
+      if (message.type != kHdf5TreeRanks) continue;
+      Hdf5Bytes in(message.data);
+      if (in.U8() != 0) return BadHdf5("has an extension of an unknown version");
+      Hdf5TreeRanks ranks;
+      ranks.chunk = in.U16();
+      ranks.group = in.U16();
+      ranks.leaf = in.U16();
+      CKMAP_RETURN_IF_ERROR(SetTreeRanks(ranks));
+    }
+    return {};
   }
 
   Result<void> ReadObject(const Object& object) {

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cstring>
-#include <deque>
 #include <optional>
 
 #include <fmt/format.h>
 
 #include "runtime/formats/hdf5_filters.h"
+#include "runtime/formats/hdf5_tree1.h"
 
 namespace ckmap {
 namespace {
@@ -25,6 +25,16 @@ std::optional<uint64_t> ChunkNumber(const Hdf5Chunks& chunks, Hdf5Bytes& offsets
   }
   if (offsets.U64() != 0) return std::nullopt;
   return number;
+}
+
+// Whether the coordinates of a key of a tree of chunks are a chunk's begin, within the dataset or behind it.
+bool BeginsChunk(const Hdf5Chunks& chunks, std::string_view key) {
+  Hdf5Bytes offsets(key);
+  offsets.Skip(8);
+  for (const int64_t size : chunks.chunk) {
+    if (offsets.U64() % static_cast<uint64_t>(size) != 0) return false;
+  }
+  return offsets.U64() % static_cast<uint64_t>(chunks.element) == 0;
 }
 
 class ChunkSource final : public StorageSource {
@@ -180,39 +190,18 @@ Result<void> AddHdf5Chunk(const Hdf5File& file, uint64_t number, const Hdf5Chunk
 }
 
 Result<void> ReadHdf5ChunkTree(Hdf5File& file, uint64_t root, Hdf5Chunks& chunks) {
-  struct Node {
-    uint64_t address;
-    int level;  // -1: not known yet
-  };
-  const size_t key_bytes = 8 + 8 * (chunks.shape.size() + 1);
-  std::deque<Node> waiting = {{root, -1}};
-  while (!waiting.empty()) {
-    const Node node = waiting.front();
-    waiting.pop_front();
-    CKMAP_ASSIGN_OR_RETURN(const std::string head, file.Read(node.address, 24, "a tree of chunks"));
-    Hdf5Bytes in(head);
-    if (in.Take(4) != "TREE" || in.U8() != 1) return BadHdf5(node.address, "no tree of chunks");
-    const int level = in.U8();
-    const uint64_t count = in.U16();
-    if (node.level >= 0 && level != node.level) return BadHdf5(node.address, "a tree's node of the wrong level");
-    CKMAP_ASSIGN_OR_RETURN(const std::string body, file.Read(node.address + 24, count * (key_bytes + 8), "a tree of chunks"));
-    Hdf5Bytes entries(body);
-    for (uint64_t i = 0; i < count; ++i) {
-      Hdf5Chunk place;
-      place.stored = entries.U32();
-      place.skipped = entries.U32();
-      Hdf5Bytes offsets(entries.Take(key_bytes - 8));
-      place.address = entries.U64();
-      if (level > 0) {
-        waiting.push_back({place.address, level - 1});
-        continue;
-      }
-      const auto number = ChunkNumber(chunks, offsets);
-      if (!number) return BadHdf5(node.address, "a chunk that lies outside of its dataset");
-      CKMAP_RETURN_IF_ERROR(AddHdf5Chunk(file, *number, place, chunks));
-    }
-  }
-  return {};
+  const Hdf5Tree1Kind kind{.type = 1, .key_bytes = 8 + 8 * (chunks.shape.size() + 1), .most = 2 * uint64_t{file.tree_ranks().chunk}, .name = "a tree of chunks"};
+  return VisitHdf5Tree1(file, root, kind, [&file, &chunks](const Hdf5Tree1Child& child) -> Result<void> {
+    if (!BeginsChunk(chunks, child.below) || !BeginsChunk(chunks, child.above)) return BadHdf5(child.node, "a key that is no chunk's begin");
+    if (!child.leaf) return {};
+    Hdf5Bytes key(child.below);
+    Hdf5Chunk place;
+    place.stored = key.U32();
+    place.skipped = key.U32();
+    place.address = child.address;
+    const auto number = ChunkNumber(chunks, key);
+    return number ? AddHdf5Chunk(file, *number, place, chunks) : BadHdf5(child.node, "a chunk that lies outside of its dataset");
+  });
 }
 
 Hdf5ChunkCache::Bytes Hdf5ChunkCache::Find(const Key& key) {

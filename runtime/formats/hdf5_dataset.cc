@@ -39,16 +39,20 @@ class DatasetReader {
     }
     if (space->shared || layout->shared) return BadHdf5("a dataset whose shape or layout is kept elsewhere");
     CKMAP_ASSIGN_OR_RETURN(set_.space, ParseHdf5Space(space->data));
+    std::string refused;
     if (type->shared) {
-      set_.unreadable = "its datatype is kept elsewhere (a committed datatype)";
+      refused = "its datatype is kept elsewhere (a committed datatype)";
     } else {
       CKMAP_ASSIGN_OR_RETURN(set_.type, ParseHdf5Type(type->data));
+      if (set_.type.kind == Hdf5Type::Kind::kOther) refused = fmt::format("its elements are {}, which have no counterpart here", set_.type.description);
     }
-    if (set_.unreadable.empty() && set_.type.kind == Hdf5Type::Kind::kOther) {
-      set_.unreadable = fmt::format("its elements are {}, which have no counterpart here", set_.type.description);
-    }
-    if (set_.unreadable.empty() && Find(messages_, kHdf5ExternalFiles) != nullptr) set_.unreadable = "its elements are in other files";
-    if (set_.unreadable.empty() && !set_.space.null) CKMAP_RETURN_IF_ERROR(Open(*layout));
+    const bool outside = Find(messages_, kHdf5ExternalFiles) != nullptr;
+    if (refused.empty() && outside) refused = "its elements are in other files";
+    CKMAP_RETURN_IF_ERROR(ReadFill());
+    // What is refused is looked through as well: the library refuses a file whose structure is damaged anywhere.
+    if (!type->shared && !outside && !set_.space.null) CKMAP_RETURN_IF_ERROR(Open(*layout));
+    if (!refused.empty()) set_.unreadable = std::move(refused);
+    if (!set_.unreadable.empty()) set_.storage.reset();
     return std::optional<Hdf5Dataset>(std::move(set_));
   }
 
@@ -59,7 +63,6 @@ class DatasetReader {
     if (!count || *count > (int64_t{1} << 62) / size) return BadHdf5(fmt::format("{} is too large", FormatShape(set_.space.shape)));
     count_ = *count;
     bytes_ = count_ * size;
-    CKMAP_RETURN_IF_ERROR(ReadFill());
     Hdf5Bytes in(layout.data);
     const uint8_t version = in.U8();
     if (version < 3 || version > 5) {
@@ -130,12 +133,10 @@ class DatasetReader {
       CKMAP_ASSIGN_OR_RETURN(chunks.filters, ParseHdf5Filters(filters->data));
       if (const std::string unknown = UnknownHdf5Filter(chunks.filters); !unknown.empty()) {
         set_.unreadable = fmt::format("it went through {}, which is not undone here", unknown);
-        return {};
       }
     }
     if (chunks.chunk_bytes > kMaxChunk) {
       set_.unreadable = fmt::format("its chunks have {}, at most {} are read", FormatBytes(chunks.chunk_bytes), FormatBytes(kMaxChunk));
-      return {};
     }
     if (count_ == 0 || index.address == kHdf5NoAddress) return OpenFill();
     CKMAP_RETURN_IF_ERROR(ReadIndex(index, chunks));
@@ -229,21 +230,29 @@ class DatasetReader {
   Result<void> ReadFill() {
     fill_.assign(set_.type.size, '\0');
     std::string_view value;
-    if (const Hdf5Message* old = Find(messages_, kHdf5OldFill); old != nullptr && !old->shared) {
-      Hdf5Bytes in(old->data);
-      value = in.Take(in.U32());
-    }
-    if (const Hdf5Message* fill = Find(messages_, kHdf5Fill); fill != nullptr && !fill->shared) {
+    const Hdf5Message* fill = Find(messages_, kHdf5Fill);
+    const Hdf5Message* old = Find(messages_, kHdf5OldFill);
+    if (fill != nullptr && !fill->shared) {
       Hdf5Bytes in(fill->data);
       const uint8_t version = in.U8();
+      if (version < 1 || version > 3) return BadHdf5(fmt::format("a fill value of version {}; 1 to 3 are read", version));
       bool given = false;
       if (version == 3) {
-        given = (in.U8() & 0x20) != 0;
+        constexpr uint8_t kUnknown = 0xc0, kUndefined = 0x10, kGiven = 0x20;
+        const uint8_t flags = in.U8();
+        if ((flags & kUnknown) != 0 || (flags & (kUndefined | kGiven)) == (kUndefined | kGiven)) return BadHdf5("a fill value with unknown flags");
+        given = (flags & kGiven) != 0;
       } else {
         in.Skip(2);
         given = in.U8() != 0 || version == 1;
       }
-      if (given) value = in.Take(in.U32());
+      const uint32_t size = given ? in.U32() : 0;
+      const bool none = version < 3 && size >> 31 != 0;  // a negative size
+      if (!none) value = in.Take(size);
+      if (in.bad()) return BadHdf5("a fill value that is cut short");
+    } else if (fill == nullptr && old != nullptr && !old->shared) {
+      Hdf5Bytes in(old->data);
+      value = in.Take(in.U32());
       if (in.bad()) return BadHdf5("a fill value that is cut short");
     }
     if (value.size() == fill_.size()) fill_ = std::string(value);

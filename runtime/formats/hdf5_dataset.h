@@ -8,6 +8,7 @@
 
 #include "runtime/formats/hdf5_chunks.h"
 #include "runtime/formats/hdf5_object.h"
+#include "runtime/formats/hdf5_type.h"
 #include "runtime/formats/storage_source.h"
 
 namespace ckmap {

@@ -38,6 +38,13 @@ class Hdf5Bytes {
   bool bad_ = false;
 };
 
+// Half of what the nodes of version 1 B-trees have room for.
+struct Hdf5TreeRanks {
+  uint16_t leaf = 4;  // names of a group
+  uint16_t group = 16;
+  uint16_t chunk = 32;
+};
+
 // One HDF5 file: a run of a file. Addresses are offsets in it.
 class Hdf5File {
  public:
@@ -47,6 +54,8 @@ class Hdf5File {
   int64_t size() const { return length_; }
   // What lies beyond is not of the file; at most its size.
   void EndAt(int64_t length) { length_ = length; }
+  const Hdf5TreeRanks& tree_ranks() const { return ranks_; }
+  void SetTreeRanks(const Hdf5TreeRanks& ranks) { ranks_ = ranks; }
   int64_t position(uint64_t address) const { return begin_ + static_cast<int64_t>(address); }
   bool Holds(uint64_t address, uint64_t count) const {
     return address <= static_cast<uint64_t>(length_) && count <= static_cast<uint64_t>(length_) - address;
@@ -64,6 +73,7 @@ class Hdf5File {
   int64_t begin_;
   int64_t length_;
   int64_t spent_ = 0;
+  Hdf5TreeRanks ranks_;
 };
 
 Error BadHdf5(std::string what);

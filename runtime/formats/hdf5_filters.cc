@@ -16,6 +16,7 @@ namespace {
 constexpr uint16_t kDeflate = 1;
 constexpr uint16_t kShuffle = 2;
 constexpr uint16_t kFletcher32 = 3;
+constexpr uint16_t kLzf = 32000;
 constexpr size_t kMaxFilters = 32;
 constexpr size_t kSumBytes = 4;
 
@@ -26,6 +27,29 @@ Result<std::string> Inflate(const std::string& packed, size_t most) {
   const int status = ::uncompress2(reinterpret_cast<Bytef*>(plain.data()), &length, reinterpret_cast<const Bytef*>(packed.data()), &taken);
   if (status != Z_OK || taken != packed.size()) return BadHdf5("its deflated bytes are damaged, or more than it has room for");
   plain.resize(length);
+  return plain;
+}
+
+// LibLZF: runs of literal bytes, and copies of what was put out up to 8 KiB before. A run begins with its length - 1 (below 32); a
+// copy with 3 bits of its length - 2 (7: one more byte is added to it) and 13 bits of its distance - 1.
+Result<std::string> UndoLzf(std::string_view packed, size_t most) {
+  constexpr size_t kRuns = 32, kLong = 7;
+  std::string plain;
+  plain.reserve(most);
+  Hdf5Bytes in(packed);
+  while (in.left() > 0) {
+    const size_t head = in.U8();
+    if (head < kRuns) {
+      plain += in.Take(head + 1);
+    } else {
+      size_t length = (head >> 5) + 2;
+      if (length == kLong + 2) length += in.U8();
+      const size_t distance = ((head & 0x1f) << 8 | in.U8()) + 1;
+      if (distance > plain.size()) return BadHdf5("its bytes packed by lzf are damaged");
+      for (size_t i = 0; i < length; ++i) plain += plain[plain.size() - distance];  // may run into what it adds
+    }
+    if (in.bad() || plain.size() > most) return BadHdf5("its bytes packed by lzf are damaged, or more than it has room for");
+  }
   return plain;
 }
 
@@ -99,9 +123,9 @@ Result<std::vector<Hdf5Filter>> ParseHdf5Filters(std::string_view data) {
 
 std::string UnknownHdf5Filter(const std::vector<Hdf5Filter>& filters) {
   for (const Hdf5Filter& filter : filters) {
-    if (filter.id == kDeflate || filter.id == kShuffle || filter.id == kFletcher32) continue;
-    if (filter.id == 4) return "the filter szip";
-    return fmt::format("the filter {}{}", filter.id, filter.id == 32000 ? " (lzf)" : "");
+    if (filter.id == kDeflate || filter.id == kShuffle || filter.id == kFletcher32 || filter.id == kLzf) continue;
+    constexpr uint16_t kSzip = 4;
+    return filter.id == kSzip ? "the filter szip" : fmt::format("the filter {}", filter.id);
   }
   return "";
 }
@@ -110,8 +134,11 @@ Result<std::string> UndoHdf5Filters(const std::vector<Hdf5Filter>& filters, uint
   for (size_t i = filters.size(); i-- > 0;) {
     if ((skipped >> i & 1) != 0) continue;
     const Hdf5Filter& filter = filters[i];
+    const size_t most = static_cast<size_t>(plain) + kMaxFilters * kSumBytes;
     if (filter.id == kDeflate) {
-      CKMAP_ASSIGN_OR_RETURN(bytes, Inflate(bytes, static_cast<size_t>(plain) + kMaxFilters * kSumBytes));
+      CKMAP_ASSIGN_OR_RETURN(bytes, Inflate(bytes, most));
+    } else if (filter.id == kLzf) {
+      CKMAP_ASSIGN_OR_RETURN(bytes, UndoLzf(bytes, most));
     } else if (filter.id == kShuffle) {
       bytes = Unshuffle(bytes, filter.values.empty() ? 1 : filter.values[0]);
     } else {

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "runtime/formats/hdf5_heap.h"
+#include "runtime/formats/hdf5_tree1.h"
 #include "runtime/formats/tensor_name.h"
 
 namespace ckmap {
@@ -162,65 +163,6 @@ class HeaderReader {
   std::vector<Hdf5Message> messages_;
 };
 
-Hdf5Type Other(std::string description, uint32_t size) {
-  Hdf5Type type;
-  type.description = std::move(description);
-  type.size = size;
-  return type;
-}
-
-std::optional<DType> FloatOf(uint32_t size, std::string_view properties, uint8_t bits0, uint8_t sign) {
-  struct Layout {
-    DType dtype;
-    uint32_t size;
-    uint8_t exponent_at, exponent_bits, fraction_bits;
-    uint32_t bias;
-  };
-  constexpr Layout kLayouts[] = {{DType::kF16, 2, 10, 5, 10, 15}, {DType::kBF16, 2, 7, 8, 7, 127},
-                                 {DType::kF32, 4, 23, 8, 23, 127}, {DType::kF64, 8, 52, 11, 52, 1023}};
-  Hdf5Bytes in(properties);
-  const uint16_t offset = in.U16();
-  const uint16_t precision = in.U16();
-  const uint8_t exponent_at = in.U8();
-  const uint8_t exponent_bits = in.U8();
-  const uint8_t fraction_at = in.U8();
-  const uint8_t fraction_bits = in.U8();
-  const uint32_t bias = in.U32();
-  if (in.bad() || offset != 0 || fraction_at != 0 || (bits0 & 0x30) != 0x20 || (bits0 & 0x40) != 0) return std::nullopt;
-  for (const Layout& layout : kLayouts) {
-    if (layout.size == size && precision == size * 8 && sign == size * 8 - 1 && exponent_at == layout.exponent_at &&
-        exponent_bits == layout.exponent_bits && fraction_bits == layout.fraction_bits && bias == layout.bias) {
-      return layout.dtype;
-    }
-  }
-  return std::nullopt;
-}
-
-std::optional<DType> IntegerOf(uint32_t size, bool is_signed) {
-  switch (size) {
-    case 1: return is_signed ? DType::kI8 : DType::kU8;
-    case 2: return is_signed ? DType::kI16 : DType::kU16;
-    case 4: return is_signed ? DType::kI32 : DType::kU32;
-    case 8: return is_signed ? DType::kI64 : DType::kU64;
-    default: return std::nullopt;
-  }
-}
-
-// An enumeration of exactly FALSE = 0 and TRUE = 1 in one byte, which is how h5py stores bools. `in` is behind
-// the type's first 8 bytes.
-bool IsBool(Hdf5Bytes in, uint8_t version, uint32_t members) {
-  const std::string_view base = in.Take(12);
-  if (in.bad() || (static_cast<uint8_t>(base[0]) & 0xf) != 0 || base[4] != 1 || members != 2) return false;
-  for (const std::string_view wanted : {"FALSE", "TRUE"}) {
-    const size_t begin = in.at();
-    if (in.Text() != wanted) return false;
-    if (version < 3) in.Skip((8 - (in.at() - begin) % 8) % 8);
-  }
-  const uint8_t no = in.U8();
-  const uint8_t yes = in.U8();
-  return !in.bad() && no == 0 && yes == 1;
-}
-
 class LinkReader {
  public:
   explicit LinkReader(Hdf5File& file) : file_(file) {}
@@ -311,71 +253,25 @@ class LinkReader {
     return text;
   }
 
-  // Nodes of a level know their neighbours, by which the library walks through them.
-  struct Siblings {
-    int level = -1;
-    uint64_t address = kHdf5NoAddress, right = kHdf5NoAddress;  // of the node before
-
-    bool Follows(int at_level, uint64_t at, uint64_t left, uint64_t next) {
-      const bool first = at_level != level;
-      const bool fits = first ? right == kHdf5NoAddress && left == kHdf5NoAddress : right == at && left == address;
-      level = at_level;
-      address = at;
-      right = next;
-      return fits;
-    }
-    bool Ended() const { return right == kHdf5NoAddress; }
-  };
-
-  // Nodes wait in a list; a child's level is one below its parent's, so that no circle has an end. What is
-  // visited twice is paid twice (Hdf5File::Read).
   Result<void> ReadTree(uint64_t root) {
-    struct Node {
-      uint64_t address;
-      int level;  // -1: not known yet
-    };
-    std::deque<Node> waiting = {{root, -1}};
-    Siblings siblings;
-    while (!waiting.empty()) {
-      const Node node = waiting.front();
-      waiting.pop_front();
-      CKMAP_ASSIGN_OR_RETURN(const std::string head, file_.Read(node.address, 24, "a group's tree"));
-      Hdf5Bytes in(head);
-      if (in.Take(4) != "TREE" || in.U8() != 0) return BadHdf5(node.address, "no tree of a group");
-      const int level = in.U8();
-      const uint64_t count = in.U16();
-      if (node.level >= 0 && level != node.level) return BadHdf5(node.address, "a tree's node of the wrong level");
-      const uint64_t left = in.U64();
-      if (!siblings.Follows(level, node.address, left, in.U64())) return BadHdf5(node.address, "a tree's node with other neighbours");
-      CKMAP_ASSIGN_OR_RETURN(const std::string body, file_.Read(node.address + 24, count * 16 + 8, "a group's tree"));
-      if (count == 0) continue;
-      Hdf5Bytes entries(body);
-      CKMAP_ASSIGN_OR_RETURN(std::string_view below, NameAt(entries.U64(), node.address));
-      for (uint64_t i = 0; i < count; ++i) {
-        const uint64_t child = entries.U64();
-        CKMAP_ASSIGN_OR_RETURN(const std::string_view last, NameAt(entries.U64(), node.address));
-        if (level > 0) {
-          waiting.push_back({child, level - 1});
-        } else {
-          CKMAP_RETURN_IF_ERROR(ReadSymbols(child, below, last));
-        }
-        below = last;
-      }
-    }
-    if (!siblings.Ended()) return BadHdf5("a group's tree that ends too early");
-    return {};
+    const Hdf5Tree1Kind kind{.type = 0, .key_bytes = 8, .most = 2 * uint64_t{file_.tree_ranks().group}, .name = "a group's tree"};
+    return VisitHdf5Tree1(file_, root, kind, [this](const Hdf5Tree1Child& child) -> Result<void> {
+      CKMAP_ASSIGN_OR_RETURN(const std::string_view below, NameAt(Hdf5Bytes(child.below).U64(), child.node));
+      CKMAP_ASSIGN_OR_RETURN(const std::string_view last, NameAt(Hdf5Bytes(child.above).U64(), child.node));
+      return child.leaf ? ReadSymbols(child.address, below, last) : Result<void>();
+    });
   }
 
   // Members are found by their names: those of a node are behind `below`, up to `last`, in order. Others would be in the
   // file and not be found.
   Result<void> ReadSymbols(uint64_t address, std::string_view below, std::string_view last) {
-    CKMAP_ASSIGN_OR_RETURN(const std::string head, file_.Read(address, 8, "a group's members"));
-    Hdf5Bytes in(head);
-    if (in.Take(4) != "SNOD" || in.U8() != 1) return BadHdf5(address, "no list of members");
-    in.Skip(1);
-    const uint64_t count = in.U16();
-    CKMAP_ASSIGN_OR_RETURN(const std::string body, file_.Read(address + 8, count * 40, "a group's members"));
-    Hdf5Bytes entries(body);
+    const uint64_t most = 2 * uint64_t{file_.tree_ranks().leaf};
+    CKMAP_ASSIGN_OR_RETURN(const std::string bytes, file_.Read(address, 8 + most * 40, "a group's members"));
+    Hdf5Bytes entries(bytes);
+    if (entries.Take(4) != "SNOD" || entries.U8() != 1) return BadHdf5(address, "no list of members");
+    entries.Skip(1);
+    const uint64_t count = entries.U16();
+    if (count > most) return BadHdf5(address, fmt::format("a list of {} members, which has room for {}", count, most));
     for (uint64_t i = 0; i < count; ++i) {
       const uint64_t name_at = entries.U64();
       const uint64_t object = entries.U64();
@@ -402,57 +298,6 @@ Result<std::vector<Hdf5Message>> ReadHdf5Object(Hdf5File& file, uint64_t address
 
 Result<std::vector<Hdf5LinkTo>> ReadHdf5Links(Hdf5File& file, const std::vector<Hdf5Message>& messages) {
   return LinkReader(file).Read(messages);
-}
-
-Result<Hdf5Type> ParseHdf5Type(std::string_view data) {
-  Hdf5Bytes in(data);
-  const uint8_t first = in.U8();
-  const uint8_t bits0 = in.U8();
-  const uint8_t bits1 = in.U8();
-  in.Skip(1);
-  const uint32_t size = in.U32();
-  const int kind = first & 0xf;
-  const auto version = static_cast<uint8_t>(first >> 4);
-  if (in.bad() || version == 0 || size == 0) return BadHdf5("a datatype that is cut short or of no size");
-  Hdf5Type type;
-  type.size = size;
-  type.big_endian = (bits0 & 1) != 0;
-  switch (kind) {
-    case 0: {
-      const uint16_t offset = in.U16();
-      const uint16_t precision = in.U16();
-      const auto dtype = IntegerOf(size, (bits0 & 8) != 0);
-      if (in.bad() || !dtype || offset != 0 || precision != size * 8) return Other("integers of a width of their own", size);
-      type.kind = Hdf5Type::Kind::kNumber;
-      type.dtype = *dtype;
-      return type;
-    }
-    case 1: {
-      const auto dtype = FloatOf(size, data.substr(in.at()), bits0, bits1);
-      if (!dtype) return Other("floats of a layout of their own", size);
-      type.kind = Hdf5Type::Kind::kNumber;
-      type.dtype = *dtype;
-      return type;
-    }
-    case 3:
-      type.kind = Hdf5Type::Kind::kText;
-      return type;
-    case 8:
-      if (!IsBool(in, version, bits0 | uint32_t{bits1} << 8) || size != 1) return Other("an enumeration", size);
-      type.kind = Hdf5Type::Kind::kNumber;
-      type.dtype = DType::kBool;
-      type.big_endian = false;
-      return type;
-    case 9:
-      if ((bits0 & 0xf) != 1 || size != 16) return Other("lists of varying length", size);
-      type.kind = Hdf5Type::Kind::kVlenText;
-      return type;
-    default: {
-      constexpr std::string_view kNames[] = {"", "", "times", "", "bit fields", "opaque bytes", "records", "references", "", "", "arrays", "complex numbers"};
-      const bool known = static_cast<size_t>(kind) < std::size(kNames);
-      return Other(known ? std::string(kNames[kind]) : fmt::format("elements of class {}", kind), size);
-    }
-  }
 }
 
 Result<Hdf5Space> ParseHdf5Space(std::string_view data) {

@@ -1,4 +1,4 @@
-// Object headers, and what their messages say: types, shapes, links. Internal to hdf5.
+// Object headers, and what their messages say: shapes, links. Internal to hdf5.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ namespace ckmap {
 enum Hdf5MessageType : uint16_t {
   kHdf5Dataspace = 0x01, kHdf5LinkInfo = 0x02, kHdf5Datatype = 0x03, kHdf5OldFill = 0x04, kHdf5Fill = 0x05, kHdf5Link = 0x06,
   kHdf5ExternalFiles = 0x07, kHdf5Layout = 0x08, kHdf5Filters = 0x0b, kHdf5Attribute = 0x0c, kHdf5Continuation = 0x10,
-  kHdf5SymbolTable = 0x11, kHdf5AttributeInfo = 0x15
+  kHdf5SymbolTable = 0x11, kHdf5TreeRanks = 0x13, kHdf5DriverInfo = 0x14, kHdf5AttributeInfo = 0x15
 };
 
 struct Hdf5Message {
@@ -27,18 +27,6 @@ struct Hdf5Message {
 
 // All messages of the object whose header is at `address`.
 Result<std::vector<Hdf5Message>> ReadHdf5Object(Hdf5File& file, uint64_t address);
-
-struct Hdf5Type {
-  enum class Kind { kNumber, kText, kVlenText, kOther };
-  Kind kind = Kind::kOther;
-  DType dtype = DType::kAny;  // of numbers
-  bool big_endian = false;
-  uint32_t size = 0;        // bytes of an element
-  std::string description;  // of kOther: "records"
-};
-
-// kMalformed only for bytes that are no datatype.
-Result<Hdf5Type> ParseHdf5Type(std::string_view data);
 
 constexpr int64_t kHdf5Unlimited = -1;
 

@@ -10,6 +10,7 @@
 
 #include "runtime/formats/hdf5_file.h"
 #include "runtime/formats/hdf5_object.h"
+#include "runtime/formats/hdf5_type.h"
 
 namespace ckmap {
 

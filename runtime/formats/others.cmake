@@ -9,7 +9,9 @@ ckmap_layer(formats_others SOURCES
   hdf5_filters.cc
   hdf5_heap.cc
   hdf5_object.cc
+  hdf5_tree1.cc
   hdf5_tree2.cc
+  hdf5_type.cc
   hdf5_values.cc
   npy_header.cc
   npz.cc

@@ -394,6 +394,14 @@ def make_hdf5():
         file["soft"] = h5py.SoftLink("/w")
         file["away"] = h5py.ExternalLink("other.h5", "/w")
 
+    def packed(file):
+        runs = np.repeat(np.arange(60, dtype="f4"), 50).reshape(50, 60)
+        for name, how in {"lzf": {}, "shuffled": {"shuffle": True}, "summed": {"fletcher32": True}, "both": {"shuffle": True, "fletcher32": True}}.items():
+            file.create_dataset(name, data=runs, chunks=(17, 60), compression="lzf", **how)
+        file.create_dataset("noise", data=sample("u1", (40, 40)), chunks=(40, 16), compression="lzf")  # does not shrink
+        file.create_dataset("zeros", data=np.zeros((100, 100), "i8"), chunks=(100, 100), compression="lzf")
+        file.create_dataset("scaled", data=np.arange(64, dtype="i4").reshape(8, 8), chunks=(4, 8), scaleoffset=True)
+
     def attributes(file):
         file.attrs["keras_version"] = "2.9.0"
         file.attrs["backend"] = b"tensorflow"
@@ -407,7 +415,7 @@ def make_hdf5():
 
     metadata = {"keras_version": "2.9.0", "backend": "tensorflow", "layer_names": '["dense","dense_1"]',
                 "dense@weight_names": '["dense/kernel:0","dense/bias:0"]', "dense@numbers": "[1,2,3]", "dense@one": "0.5"}
-    refused = ["record", "complex", "long", "lzf", "ref"]
+    refused = ["record", "complex", "long", "ref"]
     for libver, suffix in (("earliest", ""), ("latest", "_latest"), ("v108", "_v108")):
         how = {"libver": libver if libver != "v108" else ("v108", "v108")}
         save(f"dtypes{suffix}.h5", dtypes, "every number type, both byte orders", **how)
@@ -417,6 +425,7 @@ def make_hdf5():
         save(f"chunks{suffix}.h5", chunks, "chunks, filters, values that are not stored", **how)
         save(f"odd{suffix}.h5", odd, "what is no tensor, and links", unreadable=refused,
              leaves=[("text", "str", "größe"), ("texts", "array of text", None), ("soft", "link", None), ("away", "link", None)], **how)
+        save(f"packed{suffix}.h5", packed, "chunks that lzf packed, and a filter that is not undone", unreadable=["scaled"], **how)
         save(f"attributes{suffix}.h5", attributes, "as Keras 2 names its weights", metadata=metadata, **how)
     save("growing.h5", growing, "chunks whose number can change, and did", libver="latest")
     save("many.h5", many, "a group whose B-tree has several nodes")
