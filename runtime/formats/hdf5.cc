@@ -148,15 +148,17 @@ class TreeReader {
     CKMAP_ASSIGN_OR_RETURN(const std::vector<Hdf5Message> messages, ReadHdf5Object(file_, object.address));
     CKMAP_RETURN_IF_ERROR(ReadAttributes(object, messages));
     CKMAP_ASSIGN_OR_RETURN(std::optional<Hdf5Dataset> dataset, ReadHdf5Dataset(file_, messages, cache_));
+    const auto has = [&messages](uint16_t type) {
+      return std::any_of(messages.begin(), messages.end(), [type](const Hdf5Message& m) { return m.type == type; });
+    };
+    const bool group = has(kHdf5SymbolTable) || has(kHdf5LinkInfo);
+    if (dataset && group) return BadHdf5("is both a dataset and a group");
     seen_.emplace(object.address, dataset ? object.path : "");
     if (dataset) {
       if (object.path.empty()) return BadHdf5("a dataset in place of the root group");
       return AddDataset(object, *std::move(dataset));
     }
-    const auto has = [&messages](uint16_t type) {
-      return std::any_of(messages.begin(), messages.end(), [type](const Hdf5Message& m) { return m.type == type; });
-    };
-    if (!has(kHdf5SymbolTable) && !has(kHdf5LinkInfo)) {
+    if (!group) {
       if (!has(kHdf5Datatype) || has(kHdf5Dataspace) || has(kHdf5Layout) || object.path.empty()) return BadHdf5("is neither a dataset nor a group");
       checkpoint_.AddOther({object.path, "type", {}});  // a committed datatype
       return {};

@@ -37,17 +37,23 @@ class DatasetReader {
         return BadHdf5(fmt::format("a dataset with two messages of type {}", message.type));
       }
     }
-    if (space->shared || layout->shared) return BadHdf5("a dataset whose shape or layout is kept elsewhere");
+    if (space->shared || layout->shared) return BadHdf5("a dataset whose shape or layout is in the file's table of shared messages, which is not read");
     CKMAP_ASSIGN_OR_RETURN(set_.space, ParseHdf5Space(space->data));
     std::string refused;
     if (type->shared) {
-      refused = "its datatype is kept elsewhere (a committed datatype)";
+      refused = "its datatype is in the file's table of shared messages, which is not read";
     } else {
       CKMAP_ASSIGN_OR_RETURN(set_.type, ParseHdf5Type(type->data));
       if (set_.type.kind == Hdf5Type::Kind::kOther) refused = fmt::format("its elements are {}, which have no counterpart here", set_.type.description);
     }
-    const bool outside = Find(messages_, kHdf5ExternalFiles) != nullptr;
+    const Hdf5Message* files = Find(messages_, kHdf5ExternalFiles);
+    const bool outside = files != nullptr;
+    if (outside) CKMAP_RETURN_IF_ERROR(CheckExternalFiles(files->data));
     if (refused.empty() && outside) refused = "its elements are in other files";
+    const bool shared_fill = std::any_of(messages_.begin(), messages_.end(), [](const Hdf5Message& m) {
+      return m.shared && (m.type == kHdf5Fill || m.type == kHdf5OldFill);
+    });
+    if (refused.empty() && shared_fill) refused = "its fill value is in the file's table of shared messages, which is not read";
     CKMAP_RETURN_IF_ERROR(ReadFill());
     // What is refused is looked through as well: the library refuses a file whose structure is damaged anywhere.
     if (!type->shared && !outside && !set_.space.null) CKMAP_RETURN_IF_ERROR(Open(*layout));
@@ -112,6 +118,18 @@ class DatasetReader {
     return {};
   }
 
+  static Result<void> CheckExternalFiles(std::string_view data) {
+    constexpr size_t kSlotBytes = 24;
+    Hdf5Bytes in(data);
+    const uint8_t version = in.U8();
+    in.Skip(3);
+    const uint16_t room = in.U16();
+    const uint16_t used = in.U16();
+    in.Skip(8);  // the names' heap
+    if (version == 1 && !in.bad() && used > 0 && used <= room && used <= in.left() / kSlotBytes) return {};
+    return BadHdf5("a list of external files that is none");
+  }
+
   // An index of chunks, as the layout says it.
   struct Index {
     int kind = 0;  // 0: version 1 B-tree; else as in version 4 layouts
@@ -129,7 +147,7 @@ class DatasetReader {
     chunks.fill = fill_;
     CKMAP_ASSIGN_OR_RETURN(const Index index, version == 3 ? ReadLayout3(in, chunks) : ReadLayout4(in, chunks));
     if (const Hdf5Message* filters = Find(messages_, kHdf5Filters); filters != nullptr) {
-      if (filters->shared) return BadHdf5("a dataset whose filters are kept elsewhere");
+      if (filters->shared) return BadHdf5("a dataset whose filters are in the file's table of shared messages, which is not read");
       CKMAP_ASSIGN_OR_RETURN(chunks.filters, ParseHdf5Filters(filters->data));
       if (const std::string unknown = UnknownHdf5Filter(chunks.filters); !unknown.empty()) {
         set_.unreadable = fmt::format("it went through {}, which is not undone here", unknown);

@@ -294,7 +294,33 @@ class LinkReader {
 
 }  // namespace
 
-Result<std::vector<Hdf5Message>> ReadHdf5Object(Hdf5File& file, uint64_t address) { return HeaderReader(file, address).Read(); }
+Result<std::vector<Hdf5Message>> ReadHdf5Object(Hdf5File& file, uint64_t address) {
+  CKMAP_ASSIGN_OR_RETURN(std::vector<Hdf5Message> messages, HeaderReader(file, address).Read());
+  for (Hdf5Message& message : messages) {
+    if (!message.shared) continue;
+    CKMAP_ASSIGN_OR_RETURN(std::optional<Hdf5Message> followed, FollowHdf5Message(file, message.type, message.data));
+    if (followed) message = *std::move(followed);
+  }
+  return messages;
+}
+
+// "The Shared Message": https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html
+Result<std::optional<Hdf5Message>> FollowHdf5Message(Hdf5File& file, uint16_t type, std::string_view data) {
+  constexpr uint8_t kInTable = 1, kCommitted = 2;
+  Hdf5Bytes in(data);
+  const uint8_t version = in.U8();
+  const uint8_t kind = in.U8();
+  if (version == 1) in.Skip(14);  // the rest of a symbol table's entry
+  const uint64_t address = in.U64();
+  const bool known = version == 1 || version == 2 || (version == 3 && (kind == kInTable || kind == kCommitted));
+  if (!known || in.bad()) return BadHdf5("a message that is kept elsewhere, and does not say where");
+  if (version == 3 && kind == kInTable) return std::optional<Hdf5Message>();
+  CKMAP_ASSIGN_OR_RETURN(std::vector<Hdf5Message> messages, HeaderReader(file, address).Read());
+  for (Hdf5Message& message : messages) {
+    if (message.type == type && !message.shared) return std::optional<Hdf5Message>(std::move(message));
+  }
+  return BadHdf5(address, fmt::format("holds no message of type {}, which is said to be there", type));
+}
 
 Result<std::vector<Hdf5LinkTo>> ReadHdf5Links(Hdf5File& file, const std::vector<Hdf5Message>& messages) {
   return LinkReader(file).Read(messages);

@@ -20,13 +20,16 @@ enum Hdf5MessageType : uint16_t {
 
 struct Hdf5Message {
   uint16_t type = 0;
-  bool shared = false;  // the data say where the message is
+  bool shared = false;  // kept in the file's table of shared messages, which is not read: the data only say where
   std::string data;
   uint64_t address = 0;  // of the data
 };
 
-// All messages of the object whose header is at `address`.
+// All messages of the object whose header is at `address`. Those kept in another object's header are followed there.
 Result<std::vector<Hdf5Message>> ReadHdf5Object(Hdf5File& file, uint64_t address);
+
+// The message of a type to which the data of a shared one lead (a committed datatype); nullopt for one in the file's table.
+Result<std::optional<Hdf5Message>> FollowHdf5Message(Hdf5File& file, uint16_t type, std::string_view data);
 
 constexpr int64_t kHdf5Unlimited = -1;
 

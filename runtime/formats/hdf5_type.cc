@@ -80,7 +80,7 @@ class TypeCheck {
       }
       case kFloat: return CheckFloat(type, bits);
       case kTime: in_.Skip(2); return {};
-      case kString: return {};
+      case kString: return CheckText(bits);
       case kOpaque: in_.Skip(bits & 0xff); return {};  // a tag
       case kReference: return CheckReference(bits);
       case kRecord:
@@ -95,9 +95,19 @@ class TypeCheck {
         type.count = 2;
         type.wanted = 1;
         return {};
-      case kList: type.wanted = 1; return {};
+      case kList:
+        type.wanted = 1;
+        if ((bits & 0xf) > 1) return BadHdf5("lists of an unknown kind");
+        return (bits & 0xf) == 1 ? CheckText(bits >> 4) : Result<void>();
       default: return BadHdf5(fmt::format("a datatype of the unknown class {}", type.kind));
     }
+  }
+
+  // How text is padded, and its encoding.
+  static Result<void> CheckText(uint32_t bits) {
+    constexpr uint32_t kPaddings = 3, kEncodings = 2;
+    if ((bits & 0xf) < kPaddings && (bits >> 4 & 0xf) < kEncodings) return {};
+    return BadHdf5("text of an unknown padding or encoding");
   }
 
   // Bits that hold the number, among those of an element. The library takes many unused ones for damage.

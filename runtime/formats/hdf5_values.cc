@@ -58,10 +58,18 @@ Result<std::optional<Hdf5NamedValue>> Hdf5Values::Attribute(std::string_view mes
     return run;
   };
   const std::string_view name = take(name_bytes);
-  const std::string_view type_data = take(type_bytes);
+  std::string_view type_data = take(type_bytes);
   const std::string_view space_data = take(space_bytes);
   if (in.bad()) return BadHdf5("an attribute that is cut short");
-  if (version > 1 && flags != 0) return std::optional<Hdf5NamedValue>();  // its type is kept elsewhere
+  constexpr uint8_t kSharedType = 1, kSharedSpace = 2;
+  if (version > 1 && flags > (kSharedType | kSharedSpace)) return BadHdf5("an attribute with unknown flags");
+  std::optional<Hdf5Message> followed;
+  if (version > 1 && (flags & kSharedType) != 0) {
+    CKMAP_ASSIGN_OR_RETURN(followed, FollowHdf5Message(file_, kHdf5Datatype, type_data));
+    if (!followed) return std::optional<Hdf5NamedValue>();
+    type_data = followed->data;
+  }
+  if (version > 1 && (flags & kSharedSpace) != 0) return std::optional<Hdf5NamedValue>();
   CKMAP_ASSIGN_OR_RETURN(const Hdf5Type type, ParseHdf5Type(type_data));
   CKMAP_ASSIGN_OR_RETURN(const Hdf5Space space, ParseHdf5Space(space_data));
   Hdf5NamedValue named;

@@ -55,6 +55,13 @@ WireType WireTypeOf(uint32_t field) {
   return field == kDoubleData ? WireType::kFixed64 : WireType::kVarint;
 }
 
+// Bits of an element of a type whose elements share bytes; 0 for others.
+int64_t PackedBits(uint64_t data_type) {
+  constexpr uint64_t kUInt4 = 21, kFloat4 = 23, kUInt2 = 25;  // INT4 and INT2 follow theirs
+  if (data_type >= kUInt4 && data_type <= kFloat4) return 4;
+  return data_type == kUInt2 || data_type == kUInt2 + 1 ? 2 : 0;
+}
+
 std::string WhyNoElements(uint64_t data_type) {
   if (data_type == kTextType) return "it holds text";
   return fmt::format("its elements are packed below a byte (type {}), which is not unpacked here", data_type);
@@ -173,9 +180,23 @@ Result<void> OnnxTensorReader::Add(const OnnxTensor& tensor, std::string name, b
     if (!opened) return std::move(opened).error();
     source = *std::move(opened);
   }
+  if (const int64_t bits = PackedBits(tensor.data_type); bits != 0) {
+    auto checked = CheckPacked(tensor, (*NumElements(info.shape) * bits + 7) / 8);
+    if (!checked && checked.error().code() == ErrorCode::kMalformed) return bad(checked.error().message());
+    if (!checked) return checked;
+  }
   const bool added = info.unreadable.empty() ? checkpoint_.AddDense(std::move(info), std::move(source))
                                              : checkpoint_.AddUnreadable(std::move(info));
   return added ? Result<void>() : bad("is given twice");
+}
+
+// Elements that share bytes are not unpacked, but their bytes must be there.
+Result<void> OnnxTensorReader::CheckPacked(const OnnxTensor& tensor, int64_t bytes) {
+  OnnxTensor packed = tensor;
+  packed.shape = {bytes};
+  std::string missing;  // another file, which is no lie
+  auto opened = Open(packed, DType::kU8, bytes, missing);
+  return opened ? Result<void>() : std::move(opened).error().Context("elements that share bytes");
 }
 
 // The storage, or, if its bytes are simply not there, none and the reason.

@@ -48,6 +48,7 @@ class OnnxTensorReader {
   Result<void> ReadDims(const WireField& field, OnnxTensor& tensor);
   Result<void> ReadNumbers(const WireField& field, OnnxTensor& tensor);
   Result<void> ReadExternal(const WireField& field, OnnxTensor& tensor);
+  Result<void> CheckPacked(const OnnxTensor& tensor, int64_t bytes);
   Result<std::unique_ptr<StorageSource>> Open(const OnnxTensor& tensor, DType dtype, int64_t bytes, std::string& unreadable);
   Result<std::unique_ptr<StorageSource>> OpenNumbers(const OnnxTensor& tensor, DType dtype, int64_t bytes);
   Result<std::unique_ptr<StorageSource>> OpenExternal(const OnnxTensor& tensor, int64_t bytes, std::string& unreadable);

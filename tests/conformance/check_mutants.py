@@ -2,7 +2,7 @@
 """Asks the real frameworks about damaged files that ckmap reads.
 
     mutations --flips 200000 --accepted mutants.jsonl tests/data
-    check_mutants.py mutants.jsonl [--bin build/bin] [--data tests/data] [--sample 500] [--formats .h5 .onnx …]
+    check_mutants.py mutants.jsonl [--bin build/bin] [--data tests/data] [--sample 500] [--formats .h5 .onnx … folder]
 
 A change outside of the tensors' bytes (a name, a shape, a type, padding) may leave a file that is whole and says something else.
 Each of a sample is made again, read by ckmap and by the framework of its format (framework_readers.py, which says what Python
@@ -64,14 +64,17 @@ class Undamaged:
 
 
 def choose(args):
-    """(path, byte, bit) of a sample: the files by turns, so that none dominates."""
+    """(path, file, byte, bit) of a sample: the files by turns, so that none dominates. `path` is what is read; the file the same, or
+    one of its folder."""
     with open(args.mutants) as file:
         mutants = [json.loads(line) for line in file]
     by_file = collections.defaultdict(list)
     for mutant in mutants:
-        path = os.path.join(args.data, *mutant["file"].split("/")[-2:])
-        if os.path.isfile(path) and path.endswith(tuple(args.formats)):
-            by_file[path].append((path, mutant["byte"], mutant["bit"]))
+        parts = mutant["file"].split("/")
+        parts = parts[max(i for i, part in enumerate(parts) if part.startswith("ckmap-mutations-")) + 1:]
+        path, changed = os.path.join(args.data, *parts[:2]), os.path.join(args.data, *parts)
+        if "folder" in args.formats if os.path.isdir(path) else path.endswith(tuple(args.formats)):
+            by_file[changed].append((path, changed, mutant["byte"], mutant["bit"]))
     random.seed(1)
     for items in by_file.values():
         random.shuffle(items)
@@ -80,13 +83,17 @@ def choose(args):
     return sample[:args.sample], len(mutants)
 
 
-def damage(path, byte, bit, folder):
+def damage(path, changed, byte, bit, folder):
     """The path of a copy with one other bit."""
     work = os.path.join(folder, os.path.basename(path))
-    shutil.copyfile(path, work)
+    if os.path.isdir(path):
+        shutil.rmtree(work, ignore_errors=True)
+        shutil.copytree(path, work)
+    else:
+        shutil.copyfile(path, work)
     if os.path.exists(path + ".data"):  # ONNX's tensors beside their file
         shutil.copyfile(path + ".data", work + ".data")
-    with open(work, "r+b") as file:
+    with open(os.path.join(folder, os.path.relpath(changed, os.path.dirname(path))), "r+b") as file:
         file.seek(byte)
         old = file.read(1)[0]
         file.seek(byte)
@@ -103,14 +110,17 @@ def compare(runner, undamaged, work):
         return "refused by ckmap", [], None  # a checksum that only a whole read sees
     try:
         theirs = undamaged.reader(work, undamaged.key)
+        # An entry that ckmap lists as unreadable is refused, whatever the framework makes of it.
+        theirs = {name: value for name, value in theirs.items() if ours.get(name, ()) is not None}
+        for value in theirs.values():
+            if isinstance(value, Exception):
+                raise value
     except BaseException as error:
         kept = [name for name, value in ours.items() if value is not None]
         if not kept or any(value is None and undamaged.ours.get(name, ()) is not None for name, value in ours.items()):
             return "refused by both", [], None  # ckmap refuses the damaged entry, and lists what is in the file
         what = "the undamaged tensors" if ours == undamaged.ours else "other tensors"
         return f"refused by the framework where ckmap reads {what}", [], kind_of(error)
-    # An entry that ckmap lists as unreadable is refused, whatever the framework makes of it.
-    theirs = {name: value for name, value in theirs.items() if ours.get(name, ()) is not None}
     different = [name for name in theirs if ours.get(name) != theirs[name]]
     if undamaged.complete:
         different += more_than(theirs, ours)
@@ -122,7 +132,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", default="build/bin")
     parser.add_argument("--data", default=os.path.join(here, "..", "data"))
-    parser.add_argument("--formats", nargs="+", default=list(READERS), metavar="EXTENSION")
+    parser.add_argument("--formats", nargs="+", default=[*READERS, "folder"], metavar="EXTENSION")
     parser.add_argument("--sample", type=int, default=500)
     parser.add_argument("mutants")
     args = parser.parse_args()
@@ -131,17 +141,17 @@ def main():
     counts, refused = collections.Counter(), collections.Counter()
     known, example, failures = {}, {}, []
     with tempfile.TemporaryDirectory() as folder:
-        for path, byte, bit in sample:
+        for path, changed, byte, bit in sample:
             if path not in known:
                 known[path] = Undamaged(runner, path)
-            outcome, different, said = compare(runner, known[path], damage(path, byte, bit, folder))
+            outcome, different, said = compare(runner, known[path], damage(path, changed, byte, bit, folder))
             counts[outcome] += 1
             if said:
-                kind = (outcome, os.path.splitext(path)[1], said)
+                kind = (outcome, os.path.splitext(changed)[1], said)
                 refused[kind] += 1
-                example.setdefault(kind, f"{os.path.basename(path)} byte {byte} bit {bit}")
+                example.setdefault(kind, f"{os.path.basename(changed)} byte {byte} bit {bit}")
             if different:
-                failures.append(f"{path} byte {byte} bit {bit}: {different[:3]}")
+                failures.append(f"{changed} byte {byte} bit {bit}: {different[:3]}")
     print(f"{len(sample)} of {count} mutants: " + ", ".join(f"{number} {what}" for what, number in counts.items()))
     unread = sorted(os.path.basename(path) for path, undamaged in known.items() if undamaged.reader is None)
     if unread:

@@ -1,10 +1,14 @@
 """Real frameworks and libraries as readers of checkpoints: each gives {name: (shape, sha256 of the little-endian bytes)}, with
-None for what is in the file and no tensor for ckmap, or raises what the framework raises.
+None for what is in the file and no tensor for ckmap and the error for one that alone is refused, or raises what the framework raises.
 
 Needs mindspore, safetensors and torch; and for their formats h5py, onnx and gguf, each only once a file of it is read.
 """
+import glob
 import hashlib
+import json
+import logging
 import os
+import tempfile
 
 import numpy as np
 import safetensors.torch
@@ -56,7 +60,7 @@ def by_safetensors(path, key):
 def by_mindspore(path, key, **options):
     if key:
         options |= {"dec_key": bytes.fromhex(key[0]), "dec_mode": key[1]}
-    loaded = ms.load_checkpoint(path, crc_check=True, **options)
+    loaded = ms.load_checkpoint(path, **{"crc_check": True} | options)
     return {n: (list(p.shape), digest(p.asnumpy().tobytes())) for n, p in loaded.items() if isinstance(p, ms.Parameter)}
 
 
@@ -124,7 +128,10 @@ def by_h5py(path, key):
 
     def visit(name, item):
         if isinstance(item, h5py.Dataset):
-            found[name] = of_array(item[()]) if item.dtype.kind in "biufc" else None
+            try:
+                found[name] = of_array(item[()]) if item.dtype.kind in "biufc" else None
+            except Exception as error:
+                found[name] = error
 
     with h5py.File(path, "r") as file:
         file.visititems(visit)
@@ -166,6 +173,51 @@ def by_mindir_messages(path, key):
     return {tensor.ref_key or tensor.name[tensor.name.find(":") + 1:]: (list(tensor.dims), digest(tensor.raw_data)) for tensor in model.graph.parameter}
 
 
+def by_shard_index(folder, load):
+    """As transformers and MindSpore load shards: all tensors of all files that the index names."""
+    found = {}
+    for name in ("model.safetensors.index.json", "pytorch_model.bin.index.json", "param_name_map.json"):
+        if os.path.exists(os.path.join(folder, name)):
+            with open(os.path.join(folder, name)) as file:
+                weight_map = json.load(file)["weight_map"]
+            for shard in sorted(set(weight_map.values())):
+                found |= load(os.path.join(folder, shard), None)
+            if set(weight_map) - set(found):
+                raise KeyError("tensors of the index that are in no shard")
+            for other in glob.glob(os.path.join(folder, "hyper_param.safetensors")):  # MindSpore's, in no index
+                found |= load(other, None)
+            return found
+    raise FileNotFoundError("no index of shards")
+
+
+def by_safetensors_index(folder, key):
+    return by_shard_index(folder, by_safetensors)
+
+
+def by_torch_index(folder, key):
+    return by_shard_index(folder, by_torch)
+
+
+def by_torch_distributed(folder, key):
+    logging.getLogger("torch.distributed.checkpoint").setLevel(logging.CRITICAL)  # it tells every error twice
+    from torch.distributed.checkpoint import FileSystemReader
+    from torch.distributed.checkpoint.default_planner import _EmptyStateDictLoadPlanner
+    from torch.distributed.checkpoint.state_dict_loader import _load_state_dict
+    loaded, found = {}, {}
+    _load_state_dict(loaded, storage_reader=FileSystemReader(folder), planner=_EmptyStateDictLoadPlanner(), no_dist=True)
+    flatten(loaded, "", found)
+    return found
+
+
+def by_mindspore_ranks(folder, key):
+    """The ranks' slices put together by MindSpore."""
+    kind = "safetensors" if glob.glob(os.path.join(folder, "rank_0", "*.safetensors")) else "ckpt"
+    with tempfile.TemporaryDirectory() as out:
+        ms.transform_checkpoints(folder, out, "net", os.path.join(folder, "strategy.ckpt"), None, output_format=kind)
+        (merged,) = glob.glob(os.path.join(out, "rank_0", "*"))
+        return by_mindspore(merged, None, format=kind)
+
+
 # The first that reads the file undamaged is asked about the damaged ones too. Trusting a pickle is no risk greater than the
 # fixtures are: they differ from files of our own in one bit.
 READERS = {
@@ -181,8 +233,11 @@ READERS = {
 }
 
 
+READERS_OF_FOLDERS = [by_safetensors_index, by_torch_index, by_mindspore_ranks, by_torch_distributed]
+
+
 def reader_of(path, key):
-    for reader in READERS[os.path.splitext(path)[1]]:
+    for reader in READERS_OF_FOLDERS if os.path.isdir(path) else READERS[os.path.splitext(path)[1]]:
         try:
             reader(path, key)
             return reader

@@ -402,6 +402,15 @@ def make_hdf5():
         file.create_dataset("zeros", data=np.zeros((100, 100), "i8"), chunks=(100, 100), compression="lzf")
         file.create_dataset("scaled", data=np.arange(64, dtype="i4").reshape(8, 8), chunks=(4, 8), scaleoffset=True)
 
+    def committed(file):
+        file["half"] = np.dtype("<f2")
+        file["pair"] = np.dtype([("a", "<f4"), ("b", "<i4")])
+        file.create_dataset("w", data=sample("f2", (3, 4)), dtype=file["half"])
+        file.create_dataset("chunked", data=sample("f2", (9, 4)), dtype=file["half"], chunks=(4, 4), compression="gzip")
+        file.create_dataset("pairs", (2,), dtype=file["pair"])
+        file["number"] = np.dtype("<i4")
+        file["w"].attrs.create("count", np.int32(12), dtype=file["number"])
+
     def attributes(file):
         file.attrs["keras_version"] = "2.9.0"
         file.attrs["backend"] = b"tensorflow"
@@ -425,6 +434,8 @@ def make_hdf5():
         save(f"chunks{suffix}.h5", chunks, "chunks, filters, values that are not stored", **how)
         save(f"odd{suffix}.h5", odd, "what is no tensor, and links", unreadable=refused,
              leaves=[("text", "str", "größe"), ("texts", "array of text", None), ("soft", "link", None), ("away", "link", None)], **how)
+        save(f"committed{suffix}.h5", committed, "datatypes that are objects of their own", unreadable=["pairs"],
+             leaves=[(name, "type", None) for name in ("half", "number", "pair")], metadata={"w@count": "12"}, **how)
         save(f"packed{suffix}.h5", packed, "chunks that lzf packed, and a filter that is not undone", unreadable=["scaled"], **how)
         save(f"attributes{suffix}.h5", attributes, "as Keras 2 names its weights", metadata=metadata, **how)
     save("growing.h5", growing, "chunks whose number can change, and did", libver="latest")
