@@ -71,6 +71,7 @@ class RanksCheckpoint final : public Checkpoint {
   };
 
   Result<void> MergeTensor(const std::string& name, const std::vector<Holder>& holders, const ParallelLayout* layout);
+  Result<void> CheckRedundancy() const;
   Result<void> CheckHolder(const TensorInfo& first, const Holder& holder) const;
   Result<void> CheckAlike(const std::vector<Holder>& holders) const;
   const TensorInfo& InfoOf(const Holder& holder) const { return ranks_[holder.rank]->manifest()[holder.tensor]; }
@@ -78,6 +79,8 @@ class RanksCheckpoint final : public Checkpoint {
   std::vector<std::unique_ptr<Checkpoint>> ranks_;
   std::vector<std::unique_ptr<StorageSource>> slices_;    // what the merged storages read
   std::vector<std::unique_ptr<StorageSource>> storages_;  // by storage
+  std::string lacking_;     // a tensor that some rank does not hold; ""
+  std::string replicated_;  // a tensor of which several ranks hold one slice; ""
 };
 
 Result<void> RanksCheckpoint::Merge(const std::map<std::string, ParallelLayout>& layouts) {
@@ -98,6 +101,7 @@ Result<void> RanksCheckpoint::Merge(const std::map<std::string, ParallelLayout>&
     auto merged = MergeTensor(name, holders[name], layout == layouts.end() ? nullptr : &layout->second);
     if (!merged) return std::move(merged).error().Context(QuoteName(name));
   }
+  CKMAP_RETURN_IF_ERROR(CheckRedundancy());
   for (const auto& [name, layout] : layouts) {
     if (!holders.contains(name)) warnings_.push_back(fmt::format("the strategy names {}, which no rank holds", QuoteName(name)));
   }
@@ -106,6 +110,13 @@ Result<void> RanksCheckpoint::Merge(const std::map<std::string, ParallelLayout>&
   }
   others_ = ranks_[0]->others();
   return {};
+}
+
+// MindSpore saves every slice in all ranks that have it, or (remove_redundancy) each in one of them.
+Result<void> RanksCheckpoint::CheckRedundancy() const {
+  if (lacking_.empty() || replicated_.empty()) return {};
+  return Error(ErrorCode::kMalformed, fmt::format("a rank does not hold {}, though slices that are alike are not left out: several ranks hold one of {}. "
+                                                  "Is a rank's file damaged, or of another run?", QuoteName(lacking_), QuoteName(replicated_)));
 }
 
 Result<void> RanksCheckpoint::CheckHolder(const TensorInfo& first, const Holder& holder) const {
@@ -124,9 +135,12 @@ Result<void> RanksCheckpoint::CheckHolder(const TensorInfo& first, const Holder&
 }
 
 // A parameter that the strategy does not name may be whole in every rank, or cut by a strategy that is not all there:
-// only equal bytes tell.
+// only equal bytes tell. MindSpore leaves it out of no rank.
 Result<void> RanksCheckpoint::CheckAlike(const std::vector<Holder>& holders) const {
-  if (holders.size() < 2) return {};
+  if (holders.size() != ranks_.size()) {
+    return Error(ErrorCode::kMalformed, fmt::format("is in no layout of the strategy, and {} of {} ranks hold it: is the strategy "
+                                                    "file complete?", holders.size(), ranks_.size()));
+  }
   const int64_t bytes = *NumBytes(InfoOf(holders[0]).shape, InfoOf(holders[0]).dtype);
   if (bytes > kMaxCompared) {
     return Error(ErrorCode::kMalformed, fmt::format("is in no layout of the strategy, and too large ({} bytes) to be one of the "
@@ -167,11 +181,15 @@ Result<void> RanksCheckpoint::MergeTensor(const std::string& name, const std::ve
                                                static_cast<int64_t>(ranks_.size())));
     }
     info.shape = slice.whole;
-    if (!places.emplace(slice.offsets, pieces.size()).second) continue;
+    if (!places.emplace(slice.offsets, pieces.size()).second) {
+      if (layout != nullptr && replicated_.empty()) replicated_ = name;
+      continue;
+    }
     slices_.push_back(std::make_unique<RankStorage>(*ranks_[holder.rank], ranks_[holder.rank]->layout(holder.tensor).storage));
     pieces.push_back({.offsets = slice.offsets, .sizes = first.shape, .source_offset = 0, .source = slices_.back().get()});
   }
   if (layout == nullptr) CKMAP_RETURN_IF_ERROR(CheckAlike(holders));
+  if (lacking_.empty() && holders.size() < ranks_.size()) lacking_ = name;
   if (!NumBytes(info.shape, info.dtype)) return Error(ErrorCode::kMalformed, fmt::format("{} is too large", FormatShape(info.shape)));
   const auto storage = static_cast<uint32_t>(storages_.size());
   if (pieces.size() == 1 && info.shape == first.shape) {

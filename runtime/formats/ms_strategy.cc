@@ -8,6 +8,7 @@
 
 #include "runtime/base/text.h"
 #include "runtime/formats/wire_reader.h"
+#include "runtime/formats/wire_schema.h"
 
 namespace ckmap {
 namespace {
@@ -18,17 +19,34 @@ constexpr int64_t kMaxRanks = int64_t{1} << 20;
 
 Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
 
+constexpr WireMessageText kMessages[] = {
+    {"ParallelStrategyMap", "1v! 2:ParallelStrategyItem 3:ParallelLayoutItem"},
+    {"ParallelStrategyItem", "1s! 2:ParallelStrategys!"},
+    {"ParallelStrategys", "1v! 2:ParallelStrategy"},
+    {"ParallelStrategy", "1v"},
+    {"ParallelLayoutItem", "1s! 2:ParallelLayouts!"},
+    {"ParallelLayouts", "1:DevMatrix 2:TensorMap 3:ParamSplitShape 4:IndicesOffset 5v! 6v! 7v!"},
+    {"DevMatrix", "1v"},
+    {"TensorMap", "1v"},
+    {"ParamSplitShape", "1v"},
+    {"IndicesOffset", "1v"},
+};
+
 class StrategyReader {
  public:
   explicit StrategyReader(const ByteSource& source) : source_(source), reader_(source) {}
 
   Result<std::map<std::string, ParallelLayout>> Read() {
+    CKMAP_RETURN_IF_ERROR(WireSchema(kMessages).Check(source_, 0, source_.size()));
     std::map<std::string, ParallelLayout> layouts;
     for (int64_t at = 0; at < source_.size();) {
       CKMAP_ASSIGN_OR_RETURN(const WireField field, reader_.Next(at, source_.size()));
       if (field.number != 3 || field.type != WireType::kBytes) continue;
       std::string name;
       CKMAP_ASSIGN_OR_RETURN(ParallelLayout layout, ReadItem(field, name));
+      if (name.find('-') != std::string::npos) {
+        return Bad(fmt::format("{} is of a pipeline's stage (\"stage-name\"), which are not merged here", QuoteName(name)));
+      }
       if (!layouts.emplace(name, std::move(layout)).second) return Bad(fmt::format("the layout of {} comes twice", QuoteName(name)));
     }
     if (layouts.empty()) return Bad("holds no layout of a parameter");
@@ -52,14 +70,18 @@ class StrategyReader {
 
   Result<void> ReadLayouts(const WireField& message, ParallelLayout& layout) {
     int maps = 0;
+    int matrices = 0;
+    int splits = 0;
     for (int64_t at = message.begin; at < message.end();) {
       CKMAP_ASSIGN_OR_RETURN(const WireField field, reader_.Next(at, message.end()));
       if (field.number == 1 && field.type == WireType::kBytes) {
+        ++matrices;
         CKMAP_RETURN_IF_ERROR(ReadNumbers(field, layout.devices));
       } else if (field.number == 2 && field.type == WireType::kBytes) {
         if (++maps > 1) layout.refused = "an axis of it is cut over several axes of the devices";
         CKMAP_RETURN_IF_ERROR(ReadNumbers(field, layout.tensor_map));
       } else if (field.number == 3 && field.type == WireType::kBytes) {
+        ++splits;
         std::vector<int64_t> sizes;
         CKMAP_RETURN_IF_ERROR(ReadNumbers(field, sizes));
         if (!sizes.empty()) layout.refused = "its parts have several sizes (param_split_shape)";
@@ -70,6 +92,9 @@ class StrategyReader {
       } else if (field.number == 7 && field.type == WireType::kVarint) {
         layout.shard_size = static_cast<int32_t>(field.value);
       }
+    }
+    if (matrices != 1 || maps == 0 || splits == 0) {
+      return Bad(fmt::format("a layout with {} device matrices, {} tensor maps and {} param_split_shape; one of each is expected", matrices, maps, splits));
     }
     return {};
   }
@@ -127,7 +152,8 @@ struct OptimizerShard {
 
 Result<OptimizerShard> FindShard(const ParallelLayout& layout, const std::vector<int64_t>& at,
                                  const std::vector<bool>& used, int64_t rank, int64_t ranks) {
-  if (layout.shard_step == 0 || layout.shard_size == 0) return OptimizerShard{};
+  if (layout.shard_step == 0 && layout.shard_size != 0) return Bad(fmt::format("optimizer shards of step 0 and size {}", layout.shard_size));
+  if (layout.shard_size == 0) return OptimizerShard{};
   std::vector<size_t> repeated;  // axes of the devices over which the tensor is not cut
   for (size_t axis = 0; axis < layout.devices.size(); ++axis) {
     if (!used[axis] && layout.devices[axis] > 1) repeated.push_back(axis);

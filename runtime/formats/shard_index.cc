@@ -45,6 +45,11 @@ class IndexParser {
 
   Result<std::vector<IndexedTensor>> Parse(std::string text) {
     if (FindLoneSurrogate(text) != std::string::npos) return Bad("holds half of a surrogate pair");
+    // Reading on demand does not look at values that are passed over.
+    simdjson::dom::parser validator;
+    const auto invalid = validator.parse(text).error();
+    ThrowIfOutOfMemory(invalid);
+    if (invalid) return BadJson(invalid);
     const size_t length = text.size();
     text.resize(length + simdjson::SIMDJSON_PADDING, ' ');
     ondemand::parser parser;

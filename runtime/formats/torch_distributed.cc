@@ -2,6 +2,7 @@
 // shapes, boxes, and where each box lies), and every item of the data files is a whole zip archive
 // of torch.save, which holds one box of a tensor or one other value.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <filesystem>
 #include <map>
@@ -60,6 +61,9 @@ class PlanReader {
   Result<int64_t> Integer(PickleId id) const;
   Result<std::span<const PickleId>> Dict(PickleId id) const;
   Result<Value> ReadValue(std::string name, PickleId object) const;
+  Result<DType> ReadProperties(PickleId properties) const;
+  Result<void> CheckPath(std::string_view name, PickleId path) const;
+  Result<void> CheckPaths() const;
   Result<void> ReadItem(PickleId index, PickleId info);
 
   const Pickle& pickle_;
@@ -118,6 +122,7 @@ Result<DistributedPlan> PlanReader::Read() {
     if (!value.ok()) return std::move(value).error().Context(fmt::format("\"{}\"", shown));
     plan_.values.push_back(*std::move(value));
   }
+  CKMAP_RETURN_IF_ERROR(CheckPaths());
   CKMAP_ASSIGN_OR_RETURN(const PickleId storage, Field(root, "Metadata", "storage_data"));
   CKMAP_ASSIGN_OR_RETURN(const auto places, Dict(storage));
   for (size_t i = 0; i < places.size(); i += 2)
@@ -132,18 +137,7 @@ Result<Value> PlanReader::ReadValue(std::string name, PickleId object) const {
   constexpr std::string_view kType = "TensorStorageMetadata";
   value.tensor = true;
   CKMAP_ASSIGN_OR_RETURN(const PickleId properties, Field(object, kType, "properties"));
-  const PickleId state =
-      IsA(properties, "TensorProperties") ? pickle_.state(properties) : kNoPickle;
-  // A tuple that begins with the element type.
-  const PickleId first = state != kNoPickle && pickle_.kind(state) == PickleKind::kTuple &&
-                                 !pickle_.items(state).empty()
-                             ? pickle_.items(state)[0]
-                             : kNoPickle;
-  const TorchMeaning meaning = first != kNoPickle && pickle_.kind(first) == PickleKind::kGlobal
-                                   ? MeaningOf(pickle_.global(first))
-                                   : TorchMeaning{};
-  if (meaning.thing != TorchThing::kDType) return Bad("no element type");
-  value.dtype = meaning.dtype;
+  CKMAP_ASSIGN_OR_RETURN(value.dtype, ReadProperties(properties));
   CKMAP_ASSIGN_OR_RETURN(const PickleId size, Field(object, kType, "size"));
   CKMAP_ASSIGN_OR_RETURN(value.shape, TorchIntegers(pickle_, size));
   CKMAP_ASSIGN_OR_RETURN(const PickleId chunks, Field(object, kType, "chunks"));
@@ -160,6 +154,68 @@ Result<Value> PlanReader::ReadValue(std::string name, PickleId object) const {
     value.boxes.emplace_back(std::move(box_offsets), std::move(box_sizes));
   }
   return value;
+}
+
+// A tuple of the element type, the layout, whether it requires a gradient, the memory format and
+// whether it is pinned. Torch refuses the plan if it does not know one of them.
+Result<DType> PlanReader::ReadProperties(PickleId properties) const {
+  constexpr size_t kProperties = 5;
+  const PickleId state =
+      IsA(properties, "TensorProperties") ? pickle_.state(properties) : kNoPickle;
+  if (state == kNoPickle || pickle_.kind(state) != PickleKind::kTuple ||
+      pickle_.items(state).size() != kProperties)
+    return Bad(fmt::format("its properties are no tuple of {}", kProperties));
+  const auto parts = pickle_.items(state);
+  const TorchMeaning meaning = pickle_.kind(parts[0]) == PickleKind::kGlobal
+                                   ? MeaningOf(pickle_.global(parts[0]))
+                                   : TorchMeaning{};
+  if (meaning.thing != TorchThing::kDType) return Bad("no element type");
+  const auto argument = [this](PickleId id, std::string_view callable, PickleKind kind) {
+    if (!IsA(id, callable) || pickle_.arguments(id) == kNoPickle) return kNoPickle;
+    const auto arguments = pickle_.items(pickle_.arguments(id));
+    return arguments.size() == 1 && pickle_.kind(arguments[0]) == kind ? arguments[0] : kNoPickle;
+  };
+  const PickleId layout = argument(parts[1], "_get_layout", PickleKind::kText);
+  if (layout == kNoPickle || !IsTorchLayout(pickle_.text(layout))) return Bad("an unknown layout");
+  constexpr int64_t kMemoryFormats = 3;
+  const PickleId format = argument(parts[3], "_MEM_FORMAT_ENCODING", PickleKind::kInt);
+  if (format == kNoPickle || pickle_.integer(format) < 0 ||
+      pickle_.integer(format) >= kMemoryFormats)
+    return Bad("an unknown memory format");
+  return meaning.dtype;
+}
+
+// The names are the keys on the way to a value, joined by dots: torch builds the state dict from
+// the keys and looks for the names again.
+Result<void> PlanReader::CheckPath(std::string_view name, PickleId path) const {
+  std::vector<std::string> keys;
+  const bool tuple = pickle_.kind(path) == PickleKind::kTuple;
+  for (const PickleId key : tuple ? pickle_.items(path) : std::span<const PickleId>()) {
+    const bool number = pickle_.kind(key) == PickleKind::kInt;
+    if (!number && pickle_.kind(key) != PickleKind::kText) {
+      return Bad(fmt::format("a {} as a key on the way to \"{}\"",
+                             PickleKindName(pickle_.kind(key)), EscapeText(name)));
+    }
+    keys.push_back(number ? fmt::format("{}", pickle_.integer(key))
+                          : std::string(pickle_.text(key)));
+  }
+  const std::string joined = fmt::format("{}", fmt::join(keys, "."));
+  if (tuple && joined == name) return {};
+  return Bad(fmt::format("\"{}\" is at \"{}\" in the state dict, which is another name",
+                         EscapeText(name), EscapeText(joined)));
+}
+
+// Of the names that torch's own planner flattened; others keep no paths.
+Result<void> PlanReader::CheckPaths() const {
+  CKMAP_ASSIGN_OR_RETURN(const PickleId paths,
+                         Optional(pickle_.root(), "Metadata", "planner_data"));
+  if (paths == kNoPickle || pickle_.kind(paths) != PickleKind::kDict) return {};
+  const auto items = pickle_.items(paths);
+  for (size_t i = 0; i < items.size(); i += 2) {
+    CKMAP_ASSIGN_OR_RETURN(const std::string name, Text(items[i]));
+    CKMAP_RETURN_IF_ERROR(CheckPath(name, items[i + 1]));
+  }
+  return {};
 }
 
 Result<void> PlanReader::ReadItem(PickleId index, PickleId info) {

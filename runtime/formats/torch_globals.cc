@@ -1,5 +1,7 @@
 #include "runtime/formats/torch_globals.h"
 
+#include <algorithm>
+#include <iterator>
 #include <array>
 #include <map>
 #include <utility>
@@ -199,6 +201,13 @@ TorchMeaning MeaningOf(const PickleGlobal& global) {
   if (global.tag == kScriptTag) return {TorchThing::kModuleClass, DType::kAny};
   const Row& row = global.tag >= kPlanTag ? kPlanRows[global.tag - kPlanTag] : kRows[global.tag];
   return {row.thing, row.dtype};
+}
+
+bool IsTorchLayout(std::string_view name) {
+  constexpr std::string_view kLayouts[] = {
+      "torch.strided",    "torch.sparse_coo", "torch.sparse_csr", "torch.sparse_csc",
+      "torch.sparse_bsr", "torch.sparse_bsc", "torch._mkldnn",    "torch.jagged"};
+  return std::find(std::begin(kLayouts), std::end(kLayouts), name) != std::end(kLayouts);
 }
 
 std::optional<PickleGlobal> TorchAllowList::Find(std::string_view module,

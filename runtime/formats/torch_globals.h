@@ -62,6 +62,9 @@ struct TorchMeaning {
 // What a global on the list stands for.
 TorchMeaning MeaningOf(const PickleGlobal& global);
 
+// Whether a layout of tensors has this name: torch.strided, torch.sparse_coo and their relatives.
+bool IsTorchLayout(std::string_view name);
+
 class TorchAllowList : public PickleAllowList {
  public:
   enum class Scope : uint8_t {

@@ -285,8 +285,11 @@ Result<void> TorchInterpreter::CheckPlain(PickleId id, TorchThing thing) {
       return {};
     }
     case TorchThing::kDevice:
-    case TorchThing::kLayout:
       if (kind(0) != PickleKind::kText) return Bad("wants a name");
+      return {};
+    case TorchThing::kLayout:
+      if (kind(0) != PickleKind::kText || !IsTorchLayout(pickle_.text(arguments[0])))
+        return Bad("wants the name of a layout");
       return {};
     default:
       return {};
