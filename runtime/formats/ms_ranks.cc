@@ -242,6 +242,11 @@ Result<std::string> FindStrategy(const std::string& folder) {
     const std::string path = (fs::path(folder) / name).string();
     std::error_code ignored;
     if (!fs::is_regular_file(path, ignored)) continue;
+    if (name.ends_with(".json")) {
+      const auto text = ReadTextFile(path);
+      if (text && LooksLikeJsonStrategy(*text)) found.push_back(path);
+      continue;
+    }
     auto file = InputFile::Open(path);
     if (file && file->size() > 0 && LooksLikeMsStrategy(*MakePlainSource(*std::move(file)))) found.push_back(path);
   }
@@ -265,7 +270,7 @@ Result<std::unique_ptr<Checkpoint>> OpenMsRanks(const std::string& folder, const
   }
   CKMAP_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
   const auto source = MakePlainSource(std::move(file));
-  if (!LooksLikeMsStrategy(*source)) return Bad(path, "is no strategy file of MindSpore in protobuf");
+  if (!path.ends_with(".json") && !LooksLikeMsStrategy(*source)) return Bad(path, "is no strategy file of MindSpore, in protobuf or (*.json) JSON");
   CKMAP_ASSIGN_OR_RETURN(const auto layouts, ReadStrategy(*source));
   CKMAP_ASSIGN_OR_RETURN(const std::vector<std::string> files, RankFiles(folder));
   std::vector<std::unique_ptr<Checkpoint>> ranks;

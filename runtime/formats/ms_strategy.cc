@@ -14,7 +14,7 @@ namespace ckmap {
 namespace {
 
 constexpr int64_t kMaxName = 4096;
-constexpr size_t kMaxAxes = 64;
+constexpr int64_t kMaxJson = int64_t{256} << 20;
 constexpr int64_t kMaxRanks = int64_t{1} << 20;
 
 Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
@@ -44,12 +44,8 @@ class StrategyReader {
       if (field.number != 3 || field.type != WireType::kBytes) continue;
       std::string name;
       CKMAP_ASSIGN_OR_RETURN(ParallelLayout layout, ReadItem(field, name));
-      if (name.find('-') != std::string::npos) {
-        return Bad(fmt::format("{} is of a pipeline's stage (\"stage-name\"), which are not merged here", QuoteName(name)));
-      }
-      if (!layouts.emplace(name, std::move(layout)).second) return Bad(fmt::format("the layout of {} comes twice", QuoteName(name)));
+      CKMAP_RETURN_IF_ERROR(AddLayout(std::move(name), std::move(layout), layouts));
     }
-    if (layouts.empty()) return Bad("holds no layout of a parameter");
     return layouts;
   }
 
@@ -78,15 +74,15 @@ class StrategyReader {
         ++matrices;
         CKMAP_RETURN_IF_ERROR(ReadNumbers(field, layout.devices));
       } else if (field.number == 2 && field.type == WireType::kBytes) {
-        if (++maps > 1) layout.refused = "an axis of it is cut over several axes of the devices";
+        if (++maps > 1) layout.refused = kStrategyCutsTwice;
         CKMAP_RETURN_IF_ERROR(ReadNumbers(field, layout.tensor_map));
       } else if (field.number == 3 && field.type == WireType::kBytes) {
         ++splits;
         std::vector<int64_t> sizes;
         CKMAP_RETURN_IF_ERROR(ReadNumbers(field, sizes));
-        if (!sizes.empty()) layout.refused = "its parts have several sizes (param_split_shape)";
+        if (!sizes.empty()) layout.refused = kStrategyUneven;
       } else if (field.number == 5 && field.type == WireType::kVarint && field.value != 0) {
-        layout.refused = "it has a field slice (field)";
+        layout.refused = kStrategyHasField;
       } else if (field.number == 6 && field.type == WireType::kVarint) {
         layout.shard_step = static_cast<int32_t>(field.value);
       } else if (field.number == 7 && field.type == WireType::kVarint) {
@@ -102,7 +98,7 @@ class StrategyReader {
   // Message { repeated dim = 1; }, packed or not.
   Result<void> ReadNumbers(const WireField& message, std::vector<int64_t>& numbers) {
     const auto add = [&numbers](uint64_t value) -> Result<void> {
-      if (numbers.size() == kMaxAxes) return Bad(fmt::format("a layout of more than {} axes", kMaxAxes));
+      if (numbers.size() == kMaxStrategyAxes) return Bad(fmt::format("a layout of more than {} axes", kMaxStrategyAxes));
       numbers.push_back(static_cast<int64_t>(value));
       return {};
     };
@@ -179,8 +175,27 @@ Result<OptimizerShard> FindShard(const ParallelLayout& layout, const std::vector
 
 }  // namespace
 
+Result<void> AddLayout(std::string name, ParallelLayout layout, std::map<std::string, ParallelLayout>& layouts) {
+  if (name.find('-') != std::string::npos) {
+    return Bad(fmt::format("{} is of a pipeline's stage (\"stage-name\"), which are not merged here", QuoteName(name)));
+  }
+  const auto [place, added] = layouts.emplace(std::move(name), std::move(layout));
+  return added ? Result<void>() : Bad(fmt::format("the layout of {} comes twice", QuoteName(place->first)));
+}
+
 Result<std::map<std::string, ParallelLayout>> ReadStrategy(const ByteSource& source) {
-  auto layouts = StrategyReader(source).Read();
+  const auto read = [&source]() -> Result<std::map<std::string, ParallelLayout>> {
+    char first = 0;
+    if (source.size() > 0) CKMAP_RETURN_IF_ERROR(source.ReadAt(0, std::as_writable_bytes(std::span(&first, 1))));
+    const bool json = std::string_view("{ \t\r\n").find(first) != std::string_view::npos;  // else the key of the first field
+    if (!json) return StrategyReader(source).Read();
+    if (source.size() > kMaxJson) return Bad(fmt::format("a strategy of {} bytes", source.size()));
+    std::string text(static_cast<size_t>(source.size()), '\0');
+    CKMAP_RETURN_IF_ERROR(source.ReadAt(0, std::as_writable_bytes(std::span(text))));
+    return ReadJsonStrategy(text);
+  };
+  auto layouts = read();
+  if (layouts && layouts->empty()) layouts = Bad("holds no layout of a parameter");
   if (layouts) return layouts;
   const bool named = layouts.error().message().starts_with(source.path());
   return named ? std::move(layouts).error() : std::move(layouts).error().Context(source.path());

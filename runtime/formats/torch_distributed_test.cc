@@ -74,6 +74,8 @@ TEST_CASE("data files outside of the folder, code and missing files are refused"
   SUBCASE("a path") { copy.Patch(".metadata", "__0_0.distcp", "../../passwd"); }
   SUBCASE("a missing file") { fs::remove(fs::path(copy.path()) / "__1_0.distcp"); }
   SUBCASE("a global") { copy.Patch(".metadata", "StorageMeta", "SystemMetas"); }
+  SUBCASE("a layout") { copy.Patch(".metadata", "torch.strided", "torch.strifed"); }
+  SUBCASE("a name that is not where its keys lead") { copy.Patch(".metadata", "whole", "wholu"); }
   SUBCASE("a damaged item") { copy.Patch("__1_0.distcp", "FloatStorage", "ShortStorage"); }
   SUBCASE("a cut file") { fs::resize_file(fs::path(copy.path()) / "__1_0.distcp", 100); }
   CHECK(!OpenTorchDistributed(copy.path(), {}).ok());

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -16,14 +17,14 @@ namespace {
 constexpr WireMessageText kTexts[] = {{"Outer", "1s 2:Inner 3f 4d 5v 6b"}, {"Inner", "1s 2:Outer"}};
 
 // The error for these bytes, without the file's name; "" if they are messages of the schema.
-std::string Check(const std::string& bytes) {
+std::string Check(const std::string& bytes, std::span<const WireMessageText> texts = kTexts) {
   const std::string path = (std::filesystem::temp_directory_path() / fmt::format("ckmap_wire_schema_{}", ::getpid())).string();
   std::ofstream(path, std::ios::binary) << bytes;
   auto file = InputFile::Open(path);
   std::filesystem::remove(path);
   REQUIRE(file.ok());
   const auto source = MakePlainSource(*std::move(file));
-  const Result<void> checked = WireSchema(kTexts).Check(*source, 0, source->size());
+  const Result<void> checked = WireSchema(texts).Check(*source, 0, source->size());
   return checked ? "" : checked.error().message().substr(path.size() + 2);
 }
 
@@ -51,6 +52,14 @@ TEST_CASE("what is wrong inside of messages is found, with its byte") {
   CHECK(Check(Field(2, "\x12\x05")).find("field 2 should have 5 bytes") != std::string::npos);
   CHECK(Check(Field(2, "\x0f")).find("wire type 7 does not exist") != std::string::npos);
   CHECK(Check(Field(2, std::string(1, '\0') + "\x01")).find("is no field number") != std::string::npos);
+}
+
+TEST_CASE("what must be there is missed, also where its field is of another wire type") {
+  constexpr WireMessageText kNeeds[] = {{"Outer", "1v! 2:Inner"}, {"Inner", "1s! 3f"}};
+  CHECK(Check("\x08\x05" + Field(2, Field(1, "x")), kNeeds) == "");
+  CHECK(Check(Field(2, Field(1, "x")), kNeeds).find("Outer ends without its field 1") != std::string::npos);
+  CHECK(Check("\x08\x05" + Field(2, ""), kNeeds).find("Inner ends without its field 1") != std::string::npos);
+  CHECK(Check("\x08\x05" + Field(2, "\x08\x05"), kNeeds).find("Inner ends without its field 1") != std::string::npos);
 }
 
 TEST_CASE("messages in messages end somewhere") {

@@ -213,7 +213,8 @@ def by_mindspore_ranks(folder, key):
     """The ranks' slices put together by MindSpore."""
     kind = "safetensors" if glob.glob(os.path.join(folder, "rank_0", "*.safetensors")) else "ckpt"
     with tempfile.TemporaryDirectory() as out:
-        ms.transform_checkpoints(folder, out, "net", os.path.join(folder, "strategy.ckpt"), None, output_format=kind)
+        (strategy,) = glob.glob(os.path.join(folder, "strategy.*"))
+        ms.transform_checkpoints(folder, out, "net", strategy, None, output_format=kind)
         (merged,) = glob.glob(os.path.join(out, "rank_0", "*"))
         return by_mindspore(merged, None, format=kind)
 
