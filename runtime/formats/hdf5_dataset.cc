@@ -81,6 +81,7 @@ class DatasetReader {
       case 1: return OpenContiguous(in);
       case 2: return OpenChunked(in, version);
       default:
+        if (kind > 3 && version < 5) return BadHdf5(fmt::format("a layout of the unknown kind {}", kind));
         set_.unreadable = kind == 3 ? "it is put together from other datasets (a virtual dataset)" : fmt::format("its layout is of the unknown kind {}", kind);
         return {};
     }
@@ -265,7 +266,7 @@ class DatasetReader {
         given = in.U8() != 0 || version == 1;
       }
       const uint32_t size = given ? in.U32() : 0;
-      const bool none = version < 3 && size >> 31 != 0;  // a negative size
+      const bool none = version < 3 && size == ~uint32_t{0};  // -1
       if (!none) value = in.Take(size);
       if (in.bad()) return BadHdf5("a fill value that is cut short");
     } else if (fill == nullptr && old != nullptr && !old->shared) {

@@ -178,10 +178,11 @@ class TypeCheck {
     constexpr int kMaxAxes = 4;
     uint64_t sizes[kMaxAxes];
     for (uint64_t& size : sizes) size = in_.U32();
+    constexpr uint64_t kBeyond = ~uint64_t{0};  // every record
     for (int i = 0; i < std::min(axes, kMaxAxes); ++i) {
-      if (__builtin_mul_overflow(record.count, sizes[i], &record.count)) record.count = ~uint64_t{0};
+      if (sizes[i] == 0 || __builtin_mul_overflow(record.count, sizes[i], &record.count)) record.count = kBeyond;
     }
-    if (axes > kMaxAxes) record.count = ~uint64_t{0};  // beyond every record
+    if (axes > kMaxAxes) record.count = kBeyond;
   }
 
   // A type with all that is within it; the type around it, if any, has one less to wait for.

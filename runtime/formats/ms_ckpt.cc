@@ -70,6 +70,8 @@ class Assembler {
   }
 
   // Ends the value that is open.
+  void Warn(std::string warning) { checkpoint_.AddWarning(std::move(warning)); }
+
   Result<void> Flush() {
     if (!open_) return {};
     const CkptEntry entry = std::move(*open_);
@@ -341,12 +343,18 @@ Result<Trailer> ReadTrailer(const ByteSource& source) {
 
 Result<void> ReadEntries(const ByteSource& source, int64_t end, Assembler& assembler) {
   WireReader reader(source);
+  std::string unknown;
   for (int64_t at = 0; at < end;) {
+    const int64_t begin = at;
     CKMAP_ASSIGN_OR_RETURN(const WireField field, reader.Next(at, end));
-    if (field.number != 1) continue;
+    if (field.number != 1) {
+      if (unknown.empty()) unknown = fmt::format("field {} at byte {} is none of a checkpoint's and is passed over, as MindSpore does", field.number, begin);
+      continue;
+    }
     CKMAP_ASSIGN_OR_RETURN(CkptEntry entry, ReadCkptEntry(reader, field));
     CKMAP_RETURN_IF_ERROR(assembler.Add(std::move(entry)));
   }
+  if (!unknown.empty()) assembler.Warn(std::move(unknown));
   return assembler.Flush();
 }
 

@@ -154,7 +154,11 @@ Result<void> OnnxTensorReader::ReadExternal(const WireField& field, OnnxTensor& 
     CKMAP_ASSIGN_OR_RETURN(std::string text, reader_.Text(part, kMaxOnnxText));
     (part.number == 1 ? key : value) = std::move(text);
   }
-  if (key != "location" && key != "offset" && key != "length") return {};  // a checksum, hints of a runtime
+  if (key == "checksum" || key == "basepath") return {};  // of a SHA-1 that no writer makes, of the model's own folder
+  if (key != "location" && key != "offset" && key != "length") {
+    checkpoint_.AddWarning(fmt::format("external data with the unknown key \"{}\", which is passed over", EscapeText(key)));
+    return {};
+  }
   if (!tensor.external_data.emplace(key, std::move(value)).second) return Bad(fmt::format("external data with two `{}`", key));
   return {};
 }

@@ -18,7 +18,7 @@ seeds() {
     ckpt_fuzz) ls "$data"/ckpt/*.ckpt "$data"/hostile/ms_*.ckpt ;;
     cipher_fuzz) ls "$data"/ckpt/enc_*.ckpt "$data"/hostile/enc_*.ckpt ;;
     mindir_fuzz) ls "$data"/mindir/*.mindir ;;
-    strategy_fuzz) ls "$data"/ckpt/*/strategy.ckpt "$data"/ckpt/strategy_not_weights.ckpt ;;
+    strategy_fuzz) ls "$data"/ckpt/*/strategy.* "$data"/ckpt/strategy_not_weights.ckpt ;;
     index_fuzz) find "$data"/safetensors "$data"/hostile -name '*.index.json' -o -name param_name_map.json ;;
     legacy_fuzz) ls "$data"/torch/legacy_*.pt "$data"/hostile/legacy_*.pt ;;
     tar_fuzz) ls "$data"/torch/legacy_tar.pt "$data"/hostile/tar_*.pt ;;
