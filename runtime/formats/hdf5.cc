@@ -12,6 +12,7 @@
 #include "runtime/formats/hdf5_chunks.h"
 #include "runtime/formats/hdf5_dataset.h"
 #include "runtime/formats/hdf5_file.h"
+#include "runtime/formats/hdf5_heap.h"
 #include "runtime/formats/hdf5_object.h"
 #include "runtime/formats/hdf5_values.h"
 #include "runtime/formats/stored_checkpoint.h"
@@ -230,24 +231,30 @@ class TreeReader {
 
   Result<void> ReadAttributes(const Object& object, const std::vector<Hdf5Message>& messages) {
     for (const Hdf5Message& message : messages) {
-      if (message.type == kHdf5AttributeInfo && !message.shared) CKMAP_RETURN_IF_ERROR(NoteHeap(object, message.data));
-      if (message.type != kHdf5Attribute || message.shared) continue;
-      CKMAP_ASSIGN_OR_RETURN(std::optional<Hdf5NamedValue> value, values_.Attribute(message.data));
-      if (!value) continue;
-      std::string key = object.path.empty() ? std::move(value->name) : object.path + "@" + value->name;
-      checkpoint_.AddMetadata(std::move(key), std::move(value->value));
+      if (message.shared) continue;
+      if (message.type == kHdf5AttributeInfo) CKMAP_RETURN_IF_ERROR(ReadAttributeHeap(object, message.data));
+      if (message.type == kHdf5Attribute) CKMAP_RETURN_IF_ERROR(AddAttribute(object, message.data));
     }
     return {};
   }
 
-  Result<void> NoteHeap(const Object& object, std::string_view data) {
-    Hdf5Bytes in(data);
-    in.Skip(1);
-    if ((in.U8() & 1) != 0) in.Skip(2);
-    if (in.U64() == kHdf5NoAddress || in.bad()) return {};
-    checkpoint_.AddWarning(fmt::format("attributes of {} are in a fractal heap and left out",
-                                       object.path.empty() ? "the file" : QuoteName(object.path)));
+  Result<void> AddAttribute(const Object& object, std::string_view message) {
+    CKMAP_ASSIGN_OR_RETURN(std::optional<Hdf5NamedValue> value, values_.Attribute(message));
+    if (!value) return {};
+    std::string key = object.path.empty() ? std::move(value->name) : object.path + "@" + value->name;
+    checkpoint_.AddMetadata(std::move(key), std::move(value->value));
     return {};
+  }
+
+  Result<void> ReadAttributeHeap(const Object& object, std::string_view data) {
+    Hdf5Bytes in(data);
+    const uint8_t version = in.U8();
+    if ((in.U8() & 1) != 0) in.Skip(2);
+    const uint64_t heap = in.U64();
+    const uint64_t tree = in.U64();
+    if (version != 0 || in.bad()) return BadHdf5("a description of attributes that is cut short or of an unknown version");
+    if (heap == kHdf5NoAddress) return {};
+    return VisitHdf5Heap(file_, heap, tree, kHdf5AttributeNames, [&](std::string_view message) { return AddAttribute(object, message); });
   }
 
   Hdf5File& file_;

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <map>
-#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runtime/formats/hdf5_tree2.h"
@@ -31,7 +31,9 @@ class HeapReader {
     const uint16_t filters = in.U16();
     checked_ = (in.U8() & 2) != 0;
     const uint32_t max_object = in.U32();
-    in.Skip(8 * 3);
+    in.Skip(8);
+    huge_tree_ = in.U64();
+    in.Skip(8);
     const uint64_t free_space = in.U64();
     in.Skip(8 * 8);
     width_ = in.U16();
@@ -69,7 +71,8 @@ class HeapReader {
       if (length > in.left()) return BadHdf5("a fractal heap's tiny object that is cut short");
       return std::string(in.Take(length));
     }
-    if (kind != 0) return BadHdf5("a fractal heap with an object of its own, which is not read");
+    if (kind == 1) return HugeObject(in);
+    if (kind != 0) return BadHdf5("a fractal heap with an object of an unknown kind");
     const uint64_t offset = in.Number(offset_bytes_);
     const uint64_t length = in.Number(length_bytes_);
     if (in.bad() || length == 0) return BadHdf5("a fractal heap's object that is cut short");
@@ -85,6 +88,39 @@ class HeapReader {
     uint64_t offset = 0;  // in the heap
     uint64_t size = 0;
   };
+
+  struct Huge {
+    uint64_t address = 0;
+    uint64_t length = 0;
+  };
+
+  // One that is longer than a block lies by itself: where, stands in its ID or, if that is too short, in a tree of such objects.
+  Result<std::string> HugeObject(Hdf5Bytes& in) {
+    constexpr std::string_view kWhat = "a huge object of a fractal heap";
+    Huge huge;
+    if (in.left() >= 16) {
+      huge.address = in.U64();
+      huge.length = in.U64();
+    } else {
+      if (!std::exchange(huge_read_, true)) CKMAP_RETURN_IF_ERROR(ReadHugeTree());
+      const auto found = huge_.find(in.Number(std::min<size_t>(in.left(), 8)));
+      if (found == huge_.end()) return BadHdf5("a huge object of a fractal heap that is in no tree");
+      huge = found->second;
+    }
+    return file_.Read(huge.address, huge.length, kWhat);
+  }
+
+  Result<void> ReadHugeTree() {
+    if (huge_tree_ == kHdf5NoAddress) return BadHdf5("a fractal heap without a tree of its huge objects");
+    constexpr size_t kRecord = 24;
+    return VisitHdf5Tree2(file_, huge_tree_, {1, "a tree of huge objects"}, kRecord, kRecord, [this](std::string_view record) -> Result<void> {
+      Hdf5Bytes in(record);
+      Huge huge;
+      huge.address = in.U64();
+      huge.length = in.U64();
+      return huge_.emplace(in.U64(), huge).second ? Result<void>() : BadHdf5("a huge object of a fractal heap that is there twice");
+    });
+  }
 
   uint64_t RowSize(uint64_t row) const { return row < 2 ? start_size_ : start_size_ << (row - 1); }
 
@@ -159,20 +195,22 @@ class HeapReader {
   uint64_t direct_rows_ = 0;
   uint64_t root_ = 0;
   uint64_t root_rows_ = 0;
+  uint64_t huge_tree_ = kHdf5NoAddress;
+  bool huge_read_ = false;
+  std::map<uint64_t, Huge> huge_;  // by the number in the ID
   std::map<uint64_t, std::string> indirect_;
   std::vector<uint64_t> direct_;
 };
 
 }  // namespace
 
-Result<void> VisitHdf5Heap(Hdf5File& file, uint64_t heap, uint64_t tree,
+Result<void> VisitHdf5Heap(Hdf5File& file, uint64_t heap, uint64_t tree, const Hdf5HeapIndex& index,
                            const std::function<Result<void>(std::string_view)>& visit) {
   HeapReader reader(file);
   CKMAP_RETURN_IF_ERROR(reader.Open(heap));
-  constexpr Hdf5Tree2Kind kLinkNames{5, "a tree of names"};
-  const size_t record_bytes = 4 + reader.id_bytes();  // a hash before each
-  return VisitHdf5Tree2(file, tree, kLinkNames, record_bytes, record_bytes, [&](std::string_view record) -> Result<void> {
-    CKMAP_ASSIGN_OR_RETURN(const std::string object, reader.Object(record.substr(4)));
+  const size_t record_bytes = index.before + reader.id_bytes() + index.after;
+  return VisitHdf5Tree2(file, tree, {index.type, index.name}, record_bytes, record_bytes, [&](std::string_view record) -> Result<void> {
+    CKMAP_ASSIGN_OR_RETURN(const std::string object, reader.Object(record.substr(index.before, reader.id_bytes())));
     return visit(object);
   });
 }

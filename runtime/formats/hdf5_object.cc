@@ -196,7 +196,7 @@ class LinkReader {
     const uint64_t tree = in.U64();
     if (in.bad()) return BadHdf5("a group whose description is cut short");
     if (heap == kHdf5NoAddress) return {};
-    return VisitHdf5Heap(file_, heap, tree, [this](std::string_view link) { return ReadLink(link); });
+    return VisitHdf5Heap(file_, heap, tree, kHdf5LinkNames, [this](std::string_view link) { return ReadLink(link); });
   }
 
   Result<void> ReadLink(std::string_view data) {

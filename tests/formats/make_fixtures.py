@@ -422,6 +422,15 @@ def make_hdf5():
         file["dense/dense/kernel:0"] = sample("f4", (3, 2))
         file["dense/dense/bias:0"] = sample("f4", (2,))
 
+    def attributes_dense(file):
+        for i in range(40):
+            file.attrs[f"name_{i:02}"] = f"value {i}"
+        file["w"] = sample("f4", (2, 2))
+        file["w"].attrs["history"] = np.arange(3000, dtype="i8")  # more than a header holds
+        for i in range(9):
+            file["w"].attrs[f"n{i}"] = i
+        file["w"].attrs["long"] = "x" * 5000
+
     metadata = {"keras_version": "2.9.0", "backend": "tensorflow", "layer_names": '["dense","dense_1"]',
                 "dense@weight_names": '["dense/kernel:0","dense/bias:0"]', "dense@numbers": "[1,2,3]", "dense@one": "0.5"}
     refused = ["record", "complex", "long", "ref"]
@@ -438,6 +447,9 @@ def make_hdf5():
              leaves=[(name, "type", None) for name in ("half", "number", "pair")], metadata={"w@count": "12"}, **how)
         save(f"packed{suffix}.h5", packed, "chunks that lzf packed, and a filter that is not undone", unreadable=["scaled"], **how)
         save(f"attributes{suffix}.h5", attributes, "as Keras 2 names its weights", metadata=metadata, **how)
+    save("attributes_dense.h5", attributes_dense, "attributes in fractal heaps", libver="latest",
+         metadata={f"name_{i:02}": f"value {i}" for i in range(40)} | {f"w@n{i}": str(i) for i in range(9)}
+         | {"w@long": "x" * 5000, "w@history": json.dumps(list(range(3000)), separators=(",", ":"))})
     save("growing.h5", growing, "chunks whose number can change, and did", libver="latest")
     save("many.h5", many, "a group whose B-tree has several nodes")
 
