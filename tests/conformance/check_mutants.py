@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Asks the real frameworks about damaged files that ckmap reads.
 
-    mutations --flips 200000 --accepted mutants.jsonl tests/data
+    mutations --flips 200000 --prefixes-of 16384 --accepted mutants.jsonl tests/data
     check_mutants.py mutants.jsonl [--bin build/bin] [--data tests/data] [--sample 500] [--formats .h5 .onnx … folder]
 
-A change outside of the tensors' bytes (a name, a shape, a type, padding) may leave a file that is whole and says something else.
+A change outside of the tensors' bytes (a name, a shape, a type, padding) may leave a file that is whole and says something else,
+and so may a cut.
 Each of a sample is made again, read by ckmap and by the framework of its format (framework_readers.py, which says what Python
 needs for it), asked in the first way in which it reads the file undamaged. What both read must be equal; what a framework refuses
 and ckmap reads is counted and shown by its kind: with the tensors of the undamaged file, damage is in what ckmap does not use.
@@ -64,8 +65,8 @@ class Undamaged:
 
 
 def choose(args):
-    """(path, file, byte, bit) of a sample: the files by turns, so that none dominates. `path` is what is read; the file the same, or
-    one of its folder."""
+    """(path, file, damage) of a sample: the files by turns, so that none dominates. `path` is what is read; the file the same, or
+    one of its folder; the damage a mutant as `mutations` writes it."""
     with open(args.mutants) as file:
         mutants = [json.loads(line) for line in file]
     by_file = collections.defaultdict(list)
@@ -74,7 +75,7 @@ def choose(args):
         parts = parts[max(i for i, part in enumerate(parts) if part.startswith("ckmap-mutations-")) + 1:]
         path, changed = os.path.join(args.data, *parts[:2]), os.path.join(args.data, *parts)
         if "folder" in args.formats if os.path.isdir(path) else path.endswith(tuple(args.formats)):
-            by_file[changed].append((path, changed, mutant["byte"], mutant["bit"]))
+            by_file[changed].append((path, changed, mutant))
     random.seed(1)
     for items in by_file.values():
         random.shuffle(items)
@@ -83,8 +84,13 @@ def choose(args):
     return sample[:args.sample], len(mutants)
 
 
-def damage(path, changed, byte, bit, folder):
-    """The path of a copy with one other bit."""
+def text_of(changed, mutant):
+    what = f"cut to {mutant['length']} bytes" if "length" in mutant else f"byte {mutant['byte']} bit {mutant['bit']}"
+    return f"{os.path.basename(changed)} {what}"
+
+
+def damage(path, changed, mutant, folder):
+    """The path of a copy with one other bit, or cut."""
     work = os.path.join(folder, os.path.basename(path))
     if os.path.isdir(path):
         shutil.rmtree(work, ignore_errors=True)
@@ -94,10 +100,13 @@ def damage(path, changed, byte, bit, folder):
     if os.path.exists(path + ".data"):  # ONNX's tensors beside their file
         shutil.copyfile(path + ".data", work + ".data")
     with open(os.path.join(folder, os.path.relpath(changed, os.path.dirname(path))), "r+b") as file:
-        file.seek(byte)
-        old = file.read(1)[0]
-        file.seek(byte)
-        file.write(bytes([old ^ (1 << bit)]))
+        if "length" in mutant:
+            file.truncate(mutant["length"])
+        else:
+            file.seek(mutant["byte"])
+            old = file.read(1)[0]
+            file.seek(mutant["byte"])
+            file.write(bytes([old ^ (1 << mutant["bit"])]))
     return work
 
 
@@ -141,17 +150,17 @@ def main():
     counts, refused = collections.Counter(), collections.Counter()
     known, example, failures = {}, {}, []
     with tempfile.TemporaryDirectory() as folder:
-        for path, changed, byte, bit in sample:
+        for path, changed, mutant in sample:
             if path not in known:
                 known[path] = Undamaged(runner, path)
-            outcome, different, said = compare(runner, known[path], damage(path, changed, byte, bit, folder))
+            outcome, different, said = compare(runner, known[path], damage(path, changed, mutant, folder))
             counts[outcome] += 1
             if said:
                 kind = (outcome, os.path.splitext(changed)[1], said)
                 refused[kind] += 1
-                example.setdefault(kind, f"{os.path.basename(changed)} byte {byte} bit {bit}")
+                example.setdefault(kind, text_of(changed, mutant))
             if different:
-                failures.append(f"{changed} byte {byte} bit {bit}: {different[:3]}")
+                failures.append(f"{text_of(changed, mutant)}: {different[:3]}")
     print(f"{len(sample)} of {count} mutants: " + ", ".join(f"{number} {what}" for what, number in counts.items()))
     unread = sorted(os.path.basename(path) for path, undamaged in known.items() if undamaged.reader is None)
     if unread:

@@ -3,8 +3,8 @@
 //
 //     mutations [--flips N] [--seed S] [--prefixes-of BYTES] [--accepted FILE] DATA
 //
-// DATA is a folder such as tests/data; all files with an oracle beside them are used. A change elsewhere (a name, a shape) that is
-// read without complaint is written to FILE, a line of JSON each, for check_mutants.py to ask the real frameworks. A read that
+// DATA is a folder such as tests/data; all files with an oracle beside them are used. A prefix, or a change elsewhere (a name, a
+// shape), that is read without complaint is written to FILE, a line of JSON each, for check_mutants.py to ask the real frameworks. A read that
 // takes more than a second of processor time, or a peak above 256 MB, is a failure. Exit code 1 if anything fails.
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -108,6 +108,17 @@ class Mutations {
  private:
   Result<Reading> Timed(const Fixture& fixture, const std::string& what);
   void CheckFlip(const Fixture& fixture, const Reading& before, const Reading& after, int64_t byte, int bit);
+  template <typename How>
+  void WriteAccepted(const Fixture& fixture, const How& how) {
+    if (accepted_ == nullptr) return;
+    JsonWriter json;
+    json.BeginObject().Key("file").String(fixture.file);
+    how(json);
+    json.EndObject();
+    std::string line = std::move(json).Finish();
+    std::erase(line, '\n');
+    fmt::print(accepted_, "{}\n", line);
+  }
   void Fail(const Fixture& fixture, const std::string& what, const std::string& why) {
     if (++failures_ <= 40) fmt::print("FAIL {} {}: {}\n", fixture.file, what, why);
   }
@@ -170,6 +181,7 @@ void Mutations::AllPrefixes(const Fixture& fixture) {
     ++prefixes_;
     if (!reading) continue;
     ++prefixes_read_;
+    WriteAccepted(fixture, [length](JsonWriter& json) { json.Key("length").Int(length); });
     for (size_t i = 0; i < reading->manifest.size(); ++i) {
       const std::string problem = CheckPart(*reading, i, *whole);
       if (!problem.empty()) Fail(fixture, what, problem);
@@ -219,12 +231,7 @@ void Mutations::CheckFlip(const Fixture& fixture, const Reading& before, const R
   const auto [storage, offset] = PlaceOf(before, byte);
   if (storage < 0) {
     ++structure_;
-    if (accepted_ == nullptr) return;
-    JsonWriter json;
-    json.BeginObject().Key("file").String(fixture.file).Key("byte").Int(byte).Key("bit").Int(bit).EndObject();
-    std::string line = std::move(json).Finish();
-    std::erase(line, '\n');
-    fmt::print(accepted_, "{}\n", line);
+    WriteAccepted(fixture, [byte, bit](JsonWriter& json) { json.Key("byte").Int(byte).Key("bit").Int(bit); });
     return;
   }
   ++content_;
