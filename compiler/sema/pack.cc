@@ -9,6 +9,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include "compiler/sema/suggest.h"
+#include "runtime/base/text.h"
 
 namespace ckmap {
 namespace {
@@ -19,7 +20,7 @@ std::vector<int64_t> VersionParts(const std::string& text) {
   std::vector<int64_t> parts(1, 0);
   bool digit = false;
   for (const char c : text) {
-    if (c >= '0' && c <= '9' && parts.back() < 1'000'000'000) {
+    if (IsDigit(c) && parts.back() < 1'000'000'000) {
       parts.back() = parts.back() * 10 + (c - '0');
       digit = true;
     } else if (c == '.' && digit) {

@@ -5,12 +5,13 @@
 #include <charconv>
 #include <set>
 
+#include "runtime/base/text.h"
+
 namespace ckmap::suggest {
 namespace {
 
 constexpr size_t kSeries = 4;  // so many names that differ in the number at their end are a series
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 // Numbers that do not fit, or that are not written as numbers are (007), stay text.
 bool IsIndex(std::string_view text) {
   return !text.empty() && text.size() < 10 && std::all_of(text.begin(), text.end(), IsDigit) && (text.size() == 1 || text[0] != '0');

@@ -6,10 +6,11 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/text.h"
+
 namespace ckmap {
 namespace {
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsNameStart(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_'; }
 bool IsNameChar(char c) { return IsNameStart(c) || IsDigit(c); }
 

@@ -10,6 +10,9 @@
 
 namespace ckmap {
 
+// 0 to 9, whatever the locale.
+inline bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
 // Reads one code point of `text` at `position`, which is below its size. On success `code` is the
 // code point and the result is its length in bytes (1 to 4). Bytes that are no UTF-8 (overlong
 // forms, surrogates and values above U+10FFFF too) give 0.

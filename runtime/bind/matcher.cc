@@ -5,6 +5,8 @@
 #include <re2/re2.h>
 #include <re2/set.h>
 
+#include "runtime/base/text.h"
+
 namespace ckmap {
 namespace {
 

@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 #include <re2/re2.h>
 
+#include "runtime/base/text.h"
+
 namespace ckmap {
 namespace {
 

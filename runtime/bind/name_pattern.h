@@ -20,9 +20,6 @@ namespace ckmap {
 
 using Captures = std::map<std::string, std::string, std::less<>>;
 
-// What an {int} takes.
-inline bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
 // A scope that adds captures to another one. Captures named in `ints` are integers.
 class CaptureScope : public Scope {
  public:

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/text.h"
 #include "runtime/formats/ms_cipher.h"
 #include "runtime/formats/open.h"
 #include "runtime/formats/secret_key.h"
@@ -19,7 +20,7 @@ constexpr std::string_view kHex = "hex:";
 bool IsKeyLength(size_t length) { return length == 16 || length == 24 || length == 32; }
 
 int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
+  if (IsDigit(c)) return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;

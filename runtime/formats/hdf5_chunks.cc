@@ -190,7 +190,8 @@ Result<void> AddHdf5Chunk(const Hdf5File& file, uint64_t number, const Hdf5Chunk
 }
 
 Result<void> ReadHdf5ChunkTree(Hdf5File& file, uint64_t root, Hdf5Chunks& chunks) {
-  const Hdf5Tree1Kind kind{.type = 1, .key_bytes = 8 + 8 * (chunks.shape.size() + 1), .most = 2 * uint64_t{file.tree_ranks().chunk}, .name = "a tree of chunks"};
+  const size_t key_bytes = 8 + 8 * (chunks.shape.size() + 1);
+  const Hdf5Tree1Kind kind{.type = 1, .key_bytes = key_bytes, .most = 2 * uint64_t{file.tree_ranks().chunk}, .name = "a tree of chunks"};
   return VisitHdf5Tree1(file, root, kind, [&file, &chunks](const Hdf5Tree1Child& child) -> Result<void> {
     if (!BeginsChunk(chunks, child.below) || !BeginsChunk(chunks, child.above)) return BadHdf5(child.node, "a key that is no chunk's begin");
     if (!child.leaf) return {};

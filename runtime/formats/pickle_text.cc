@@ -12,8 +12,6 @@ __extension__ using Wide = unsigned __int128;
 
 constexpr size_t kMaxDigits = 38;  // 10^38 < 2^127
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
 // Hexadecimal digits of exactly this text.
 std::optional<char32_t> ParseHex(std::string_view text) {
   uint32_t value = 0;

@@ -4,13 +4,14 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/text.h"
+
 namespace ckmap {
 namespace {
 
 constexpr size_t kMaxText = 4096;
 
 bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsWord(char c) { return IsLetter(c) || IsDigit(c) || c == '_'; }
 
 // Reads one side of the arrow; stops at the first mistake.
