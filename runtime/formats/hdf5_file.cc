@@ -85,14 +85,13 @@ std::string_view Hdf5Bytes::Text() {
 
 Result<std::string> Hdf5File::Read(uint64_t address, uint64_t count, std::string_view what) {
   if (!Holds(address, count)) {
-    return BadHdf5(fmt::format("byte {}: {} of {} bytes ends beyond the file, which has {} (is it cut short?)", address, what,
-                               count, length_));
+    return BadHdf5(address, fmt::format("{} of {} bytes ends beyond the file, which has {} (is it cut short?)", what, count, length_));
   }
   const auto bytes = static_cast<int64_t>(count);
-  if (bytes > kMaxPiece) return BadHdf5(fmt::format("byte {}: {} of {} bytes is too large", address, what, count));
+  if (bytes > kMaxPiece) return BadHdf5(address, fmt::format("{} of {} bytes is too large", what, count));
   spent_ += bytes;
   if (spent_ > kReadsOfEachByte * length_ + kMaxPiece / 64) {
-    return BadHdf5(fmt::format("byte {}: {} lies over other parts of the file's structure", address, what));
+    return BadHdf5(address, fmt::format("{} lies over other parts of the file's structure", what));
   }
   std::string text(count, '\0');
   CKMAP_RETURN_IF_ERROR(ReadData(address, std::as_writable_bytes(std::span(text))));

@@ -96,7 +96,6 @@ class HeapReader {
 
   // One that is longer than a block lies by itself: where, stands in its ID or, if that is too short, in a tree of such objects.
   Result<std::string> HugeObject(Hdf5Bytes& in) {
-    constexpr std::string_view kWhat = "a huge object of a fractal heap";
     Huge huge;
     if (in.left() >= 16) {
       huge.address = in.U64();
@@ -107,7 +106,7 @@ class HeapReader {
       if (found == huge_.end()) return BadHdf5("a huge object of a fractal heap that is in no tree");
       huge = found->second;
     }
-    return file_.Read(huge.address, huge.length, kWhat);
+    return file_.Read(huge.address, huge.length, "a huge object of a fractal heap");
   }
 
   Result<void> ReadHugeTree() {

@@ -165,6 +165,8 @@ Result<void> OnnxTensorReader::ReadExternal(const WireField& field, OnnxTensor& 
 
 Result<void> OnnxTensorReader::Add(const OnnxTensor& tensor, std::string name, bool optional) {
   const auto bad = [name](std::string_view what) { return Bad(fmt::format("tensor {}: {}", QuoteName(name), what)); };
+  // Others than kMalformed are of a file, not of the tensor.
+  const auto named = [&bad](Error error) { return error.code() == ErrorCode::kMalformed ? bad(error.message()) : std::move(error); };
   if (name.empty()) return Bad("a tensor without a name");
   if (const std::string problem = TensorNameProblem(name); !problem.empty()) return bad(problem);
   if (tensor.data_type == 0 || tensor.data_type > kMaxDataType) return bad(fmt::format("unknown element type {}", tensor.data_type));
@@ -180,14 +182,12 @@ Result<void> OnnxTensorReader::Add(const OnnxTensor& tensor, std::string name, b
   std::unique_ptr<StorageSource> source;
   if (dtype) {
     auto opened = Open(tensor, *dtype, *bytes, info.unreadable);
-    if (!opened && opened.error().code() == ErrorCode::kMalformed) return bad(opened.error().message());
-    if (!opened) return std::move(opened).error();
+    if (!opened) return named(std::move(opened).error());
     source = *std::move(opened);
   }
   if (const int64_t bits = PackedBits(tensor.data_type); bits != 0) {
     auto checked = CheckPacked(tensor, (*NumElements(info.shape) * bits + 7) / 8);
-    if (!checked && checked.error().code() == ErrorCode::kMalformed) return bad(checked.error().message());
-    if (!checked) return checked;
+    if (!checked) return named(std::move(checked).error());
   }
   const bool added = info.unreadable.empty() ? checkpoint_.AddDense(std::move(info), std::move(source))
                                              : checkpoint_.AddUnreadable(std::move(info));
