@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/output_names.h"
-#include "runtime/base/sandbox.h"
+#include "runtime/sandbox/sandbox.h"
 #include "runtime/plan/plan_io.h"
 
 namespace ckmap {

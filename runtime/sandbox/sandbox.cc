@@ -1,4 +1,4 @@
-#include "runtime/base/sandbox.h"
+#include "runtime/sandbox/sandbox.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -19,7 +19,7 @@
 
 #include <fmt/format.h>
 
-#include "runtime/base/sandbox.h"
+#include "runtime/sandbox/sandbox.h"
 
 namespace ckmap {
 namespace {
