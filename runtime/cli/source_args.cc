@@ -10,7 +10,7 @@
 #include "runtime/base/text.h"
 #include "runtime/formats/ms_cipher.h"
 #include "runtime/formats/open.h"
-#include "runtime/formats/secret_key.h"
+#include "runtime/base/secret_key.h"
 
 namespace ckmap {
 namespace {

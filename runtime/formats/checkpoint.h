@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "runtime/base/result.h"
-#include "runtime/formats/secret_key.h"
+#include "runtime/base/secret_key.h"
 #include "runtime/tensor/manifest.h"
 
 namespace ckmap {

@@ -4,7 +4,7 @@
 #include <new>
 #include <system_error>
 
-#include "runtime/formats/tensor_name.h"
+#include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
 namespace {

@@ -12,7 +12,7 @@
 
 #include "runtime/base/text.h"
 #include "runtime/formats/sharded_checkpoint.h"
-#include "runtime/formats/tensor_name.h"
+#include "runtime/tensor/tensor_name.h"
 #include "runtime/plan/device_name.h"
 
 namespace ckmap {

@@ -15,9 +15,9 @@
 
 #include "runtime/base/text.h"
 #include "runtime/formats/gguf_blocks.h"
-#include "runtime/formats/little_endian.h"
+#include "runtime/base/little_endian.h"
 #include "runtime/formats/stored_checkpoint.h"
-#include "runtime/formats/tensor_name.h"
+#include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
 namespace {

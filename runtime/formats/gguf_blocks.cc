@@ -7,7 +7,7 @@
 #include <cstring>
 #include <vector>
 
-#include "runtime/formats/little_endian.h"
+#include "runtime/base/little_endian.h"
 
 namespace ckmap {
 namespace {

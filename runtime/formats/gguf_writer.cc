@@ -7,7 +7,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/formats/gguf_blocks.h"
-#include "runtime/formats/little_endian.h"
+#include "runtime/base/little_endian.h"
 #include "runtime/base/output_file.h"
 #include "runtime/formats/writer_checks.h"
 

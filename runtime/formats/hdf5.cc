@@ -16,7 +16,7 @@
 #include "runtime/formats/hdf5_object.h"
 #include "runtime/formats/hdf5_values.h"
 #include "runtime/formats/stored_checkpoint.h"
-#include "runtime/formats/tensor_name.h"
+#include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
 namespace {

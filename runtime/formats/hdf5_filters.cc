@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "runtime/formats/little_endian.h"
+#include "runtime/base/little_endian.h"
 
 namespace ckmap {
 namespace {

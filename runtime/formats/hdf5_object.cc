@@ -9,7 +9,7 @@
 
 #include "runtime/formats/hdf5_heap.h"
 #include "runtime/formats/hdf5_tree1.h"
-#include "runtime/formats/tensor_name.h"
+#include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
 namespace {

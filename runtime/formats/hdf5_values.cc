@@ -7,8 +7,8 @@
 
 #include "runtime/base/json_writer.h"
 #include "runtime/base/text.h"
-#include "runtime/formats/little_endian.h"
-#include "runtime/formats/tensor_name.h"
+#include "runtime/base/little_endian.h"
+#include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
 namespace {

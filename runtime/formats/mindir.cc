@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 
 #include "runtime/formats/source_checkpoint.h"
-#include "runtime/formats/tensor_name.h"
+#include "runtime/tensor/tensor_name.h"
 #include "runtime/formats/wire_reader.h"
 #include "runtime/formats/wire_schema.h"
 

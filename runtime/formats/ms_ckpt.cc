@@ -11,9 +11,9 @@
 #include <fmt/format.h>
 
 #include "runtime/base/text.h"
-#include "runtime/formats/little_endian.h"
+#include "runtime/base/little_endian.h"
 #include "runtime/formats/ms_ckpt_entry.h"
-#include "runtime/formats/tensor_name.h"
+#include "runtime/tensor/tensor_name.h"
 #include "runtime/formats/wire_reader.h"
 
 namespace ckmap {

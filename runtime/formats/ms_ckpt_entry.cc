@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "runtime/formats/tensor_name.h"
+#include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
 namespace {

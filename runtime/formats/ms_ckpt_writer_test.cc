@@ -6,7 +6,7 @@
 #include <filesystem>
 
 #include "runtime/base/file.h"
-#include "runtime/formats/file_crc.h"
+#include "runtime/base/file_crc.h"
 #include "tests/support/temp_folder.h"
 
 namespace ckmap {

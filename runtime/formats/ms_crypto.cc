@@ -11,7 +11,7 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
-#include "runtime/formats/little_endian.h"
+#include "runtime/base/little_endian.h"
 #include "runtime/formats/ms_cipher.h"
 #include "runtime/formats/openssl_memory.h"
 

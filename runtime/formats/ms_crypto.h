@@ -21,7 +21,7 @@
 #include "runtime/formats/byte_source.h"
 #include "runtime/formats/checkpoint.h"
 #include "runtime/formats/ms_cipher.h"
-#include "runtime/formats/secret_key.h"
+#include "runtime/base/secret_key.h"
 
 namespace ckmap {
 

@@ -5,7 +5,7 @@
 
 #include "runtime/base/result.h"
 #include "runtime/formats/checkpoint.h"
-#include "runtime/formats/secret_key.h"
+#include "runtime/base/secret_key.h"
 
 namespace ckmap {
 

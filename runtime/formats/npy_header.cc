@@ -6,9 +6,9 @@
 #include <fmt/format.h>
 
 #include "runtime/base/text.h"
-#include "runtime/formats/little_endian.h"
+#include "runtime/base/little_endian.h"
 #include "runtime/formats/numpy_types.h"
-#include "runtime/formats/tensor_name.h"
+#include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
 namespace {

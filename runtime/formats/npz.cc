@@ -8,11 +8,11 @@
 #include <fmt/format.h>
 
 #include "runtime/base/text.h"
-#include "runtime/formats/little_endian.h"
+#include "runtime/base/little_endian.h"
 #include "runtime/formats/npy_header.h"
 #include "runtime/formats/numpy_types.h"
 #include "runtime/formats/stored_checkpoint.h"
-#include "runtime/formats/tensor_name.h"
+#include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "runtime/formats/little_endian.h"
+#include "runtime/base/little_endian.h"
 #include "runtime/formats/npy_header.h"
 #include "runtime/formats/numpy_types.h"
 #include "runtime/formats/writer_checks.h"

@@ -12,7 +12,7 @@
 #include "runtime/base/text.h"
 #include "runtime/formats/onnx_tensor.h"
 #include "runtime/formats/stored_checkpoint.h"
-#include "runtime/formats/tensor_name.h"
+#include "runtime/tensor/tensor_name.h"
 #include "runtime/formats/wire_reader.h"
 #include "runtime/formats/wire_schema.h"
 

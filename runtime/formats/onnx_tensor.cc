@@ -6,8 +6,8 @@
 
 #include "runtime/base/text.h"
 #include "runtime/formats/contained_path.h"
-#include "runtime/formats/json_strict.h"
-#include "runtime/formats/tensor_name.h"
+#include "runtime/base/json_strict.h"
+#include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
 namespace {

@@ -11,11 +11,11 @@
 #include <fmt/format.h>
 
 #include "runtime/base/parallel.h"
-#include "runtime/formats/file_crc.h"
-#include "runtime/formats/json_strict.h"
-#include "runtime/formats/little_endian.h"
+#include "runtime/base/file_crc.h"
+#include "runtime/base/json_strict.h"
+#include "runtime/base/little_endian.h"
 #include "runtime/formats/safetensors_header.h"
-#include "runtime/formats/tensor_name.h"
+#include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
 namespace {

@@ -13,7 +13,7 @@
 #include "runtime/base/output_file.h"
 #include "runtime/base/parallel.h"
 #include "runtime/base/text.h"
-#include "runtime/formats/file_crc.h"
+#include "runtime/base/file_crc.h"
 #include "runtime/formats/writer_checks.h"
 
 namespace ckmap {

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/text.h"
-#include "runtime/formats/tensor_name.h"
+#include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
 namespace {

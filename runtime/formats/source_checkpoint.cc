@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/parallel.h"
-#include "runtime/formats/file_crc.h"
+#include "runtime/base/file_crc.h"
 
 namespace ckmap {
 

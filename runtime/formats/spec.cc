@@ -15,9 +15,9 @@
 
 #include "runtime/base/json_document.h"
 #include "runtime/base/text.h"
-#include "runtime/formats/json_strict.h"
+#include "runtime/base/json_strict.h"
 #include "runtime/formats/sharded_checkpoint.h"
-#include "runtime/formats/tensor_name.h"
+#include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
 namespace {

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <utility>
 
-#include "runtime/formats/little_endian.h"
+#include "runtime/base/little_endian.h"
 #include "runtime/formats/numpy_types.h"
 #include "runtime/formats/pickle_text.h"
 

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "runtime/base/text.h"
-#include "runtime/formats/little_endian.h"
+#include "runtime/base/little_endian.h"
 #include "runtime/formats/zip_file_writer.h"
 #include "runtime/formats/writer_checks.h"
 

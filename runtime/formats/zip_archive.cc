@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "runtime/base/text.h"
-#include "runtime/formats/little_endian.h"
+#include "runtime/base/little_endian.h"
 #include "runtime/formats/zip_directory.h"
 #include "runtime/formats/zip_inflate.h"
 

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "runtime/base/text.h"
-#include "runtime/formats/little_endian.h"
+#include "runtime/base/little_endian.h"
 
 namespace ckmap {
 namespace {

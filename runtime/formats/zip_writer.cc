@@ -5,8 +5,8 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/parallel.h"
-#include "runtime/formats/file_crc.h"
-#include "runtime/formats/little_endian.h"
+#include "runtime/base/file_crc.h"
+#include "runtime/base/little_endian.h"
 
 namespace ckmap {
 namespace {

@@ -1,4 +1,4 @@
-#include "runtime/formats/file_crc.h"
+#include "runtime/base/file_crc.h"
 
 #include <algorithm>
 #include <vector>

@@ -1,4 +1,4 @@
-#include "runtime/formats/secret_key.h"
+#include "runtime/base/secret_key.h"
 
 #include <openssl/crypto.h>
 

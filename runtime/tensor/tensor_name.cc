@@ -1,4 +1,4 @@
-#include "runtime/formats/tensor_name.h"
+#include "runtime/tensor/tensor_name.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "runtime/formats/json_strict.h"
+#include "runtime/base/json_strict.h"
 
 #include <algorithm>
 #include <charconv>
