@@ -12,7 +12,7 @@
 #include "runtime/bind/issue.h"
 #include "runtime/formats/device_map.h"
 #include "runtime/tensor/manifest.h"
-#include "runtime/tensor/strided_map.h"
+#include "runtime/tensor/pieces.h"
 
 namespace ckmap {
 

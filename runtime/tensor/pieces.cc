@@ -1,7 +1,7 @@
 // Every operation that needs to know along which axis a piece moves first resolves it: splits its
 // axes until each moves along exactly one axis of the shape. Reshape needs nothing of that, since
 // pieces address the row-major order, which a reshape does not change.
-#include "runtime/tensor/strided_map.h"
+#include "runtime/tensor/pieces.h"
 
 #include <algorithm>
 #include <numeric>

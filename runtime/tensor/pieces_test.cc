@@ -1,4 +1,4 @@
-#include "runtime/tensor/strided_map.h"
+#include "runtime/tensor/pieces.h"
 
 #include <algorithm>
 #include <numeric>
