@@ -8,7 +8,7 @@
 #include "compiler/doc/file_page.h"
 #include "compiler/doc/markdown.h"
 #include "compiler/sema/suggest.h"
-#include "runtime/plan/op_table.h"
+#include "runtime/ops/op_table.h"
 
 namespace ckmap {
 namespace {

@@ -6,7 +6,7 @@
 #include "compiler/lsp/matches.h"
 #include "compiler/lsp/words.h"
 #include "runtime/base/text.h"
-#include "runtime/plan/op_table.h"
+#include "runtime/ops/op_table.h"
 
 namespace ckmap::lsp {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "runtime/plan/op_table.h"
+#include "runtime/ops/op_table.h"
 
 namespace ckmap::lsp {
 

@@ -8,8 +8,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "runtime/plan/einops.h"
-#include "runtime/plan/op_table.h"
+#include "runtime/ops/einops.h"
+#include "runtime/ops/op_table.h"
 
 namespace ckmap {
 namespace {

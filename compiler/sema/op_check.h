@@ -1,4 +1,4 @@
-// Calls of operations against the table of operations (runtime/plan/op_table.h).
+// Calls of operations against the table of operations (runtime/ops/op_table.h).
 #pragma once
 
 #include "compiler/sema/expr.h"

@@ -8,7 +8,7 @@
 #include "compiler/sema/expr.h"
 #include "compiler/sema/size.h"
 #include "compiler/sema/tensor_list.h"
-#include "runtime/plan/einops.h"
+#include "runtime/ops/einops.h"
 
 namespace ckmap {
 

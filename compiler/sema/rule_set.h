@@ -13,7 +13,7 @@
 
 #include "compiler/sema/test_case.h"
 #include "compiler/source/source_map.h"
-#include "runtime/plan/op_table.h"
+#include "runtime/ops/op_table.h"
 
 namespace ckmap {
 

@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "runtime/plan/op_table.h"
+#include "runtime/ops/op_table.h"
 
 namespace ckmap {
 namespace {

@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "runtime/bind/tensor_expr.h"
-#include "runtime/plan/op_table.h"
+#include "runtime/ops/op_table.h"
 
 namespace ckmap {
 

@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "runtime/plan/einops.h"
+#include "runtime/ops/einops.h"
 
 namespace ckmap {
 namespace {

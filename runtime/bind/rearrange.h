@@ -1,4 +1,4 @@
-// The operation `rearrange`; its notation is read by runtime/plan/einops.h.
+// The operation `rearrange`; its notation is read by runtime/ops/einops.h.
 #pragma once
 
 #include "runtime/bind/op_call.h"

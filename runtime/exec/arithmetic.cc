@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "runtime/base/check.h"
-#include "runtime/plan/op_table.h"
+#include "runtime/ops/op_table.h"
 
 namespace ckmap {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "plan.pb.h"
 #include "runtime/base/text.h"
-#include "runtime/plan/op_table.h"
+#include "runtime/ops/op_table.h"
 #include "runtime/plan/plan_validate.h"
 
 namespace ckmap {

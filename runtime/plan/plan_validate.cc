@@ -6,7 +6,7 @@
 #include "plan.pb.h"
 #include "runtime/base/text.h"
 #include "runtime/plan/device_name.h"
-#include "runtime/plan/op_table.h"
+#include "runtime/ops/op_table.h"
 #include "runtime/plan/plan_names.h"
 #include "runtime/tensor/dtype.h"
 

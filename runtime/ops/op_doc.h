@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "runtime/plan/op_table.h"
+#include "runtime/ops/op_table.h"
 
 namespace ckmap {
 

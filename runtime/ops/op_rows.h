@@ -1,7 +1,7 @@
 // The rows of the table of operations, by kind. Only op_table.cc includes this: all others see one table.
 #pragma once
 
-#include "runtime/plan/op_table.h"
+#include "runtime/ops/op_table.h"
 
 namespace ckmap {
 

@@ -1,4 +1,4 @@
-#include "runtime/plan/einops.h"
+#include "runtime/ops/einops.h"
 
 #include <algorithm>
 

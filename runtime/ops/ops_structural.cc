@@ -1,4 +1,4 @@
-#include "runtime/plan/op_rows.h"
+#include "runtime/ops/op_rows.h"
 
 namespace ckmap {
 namespace {

@@ -1,4 +1,4 @@
-#include "runtime/plan/op_doc.h"
+#include "runtime/ops/op_doc.h"
 
 #include <fmt/format.h>
 

@@ -1,10 +1,10 @@
-#include "runtime/plan/op_table.h"
+#include "runtime/ops/op_table.h"
 
 #include <vector>
 
 #include <fmt/format.h>
 
-#include "runtime/plan/op_rows.h"
+#include "runtime/ops/op_rows.h"
 
 namespace ckmap {
 namespace {
