@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "runtime/bind/issue.h"
-#include "runtime/formats/device_map.h"
+#include "runtime/plan/device_map.h"
 #include "runtime/tensor/manifest.h"
 #include "runtime/tensor/pieces.h"
 

@@ -21,7 +21,7 @@
 #include "runtime/cli/paths.h"
 #include "runtime/cli/signals.h"
 #include "runtime/exec/executor.h"
-#include "runtime/formats/device_map.h"
+#include "runtime/plan/device_map.h"
 #include "runtime/formats/ms_cipher.h"
 #include "runtime/formats/open.h"
 #include "runtime/plan/plan_io.h"

@@ -1,4 +1,4 @@
-#include "runtime/formats/device_map.h"
+#include "runtime/plan/device_map.h"
 
 #include <algorithm>
 #include <set>
