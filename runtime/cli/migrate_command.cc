@@ -22,7 +22,7 @@
 #include "runtime/cli/signals.h"
 #include "runtime/exec/executor.h"
 #include "runtime/plan/device_map.h"
-#include "runtime/formats/ms_cipher.h"
+#include "runtime/formats/mindspore/ms_cipher.h"
 #include "runtime/formats/open.h"
 #include "runtime/plan/plan_io.h"
 #include "runtime/report/issues.h"

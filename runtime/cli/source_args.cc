@@ -8,7 +8,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/text.h"
-#include "runtime/formats/ms_cipher.h"
+#include "runtime/formats/mindspore/ms_cipher.h"
 #include "runtime/formats/open.h"
 #include "runtime/base/secret_key.h"
 

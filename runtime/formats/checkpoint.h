@@ -103,7 +103,7 @@ class Checkpoint {
   std::vector<std::string> warnings_;
 };
 
-// MindSpore's ways to encrypt a file (runtime/formats/ms_crypto.h).
+// MindSpore's ways to encrypt a file (runtime/formats/mindspore/ms_crypto.h).
 enum class CipherMode { kAesGcm, kAesCbc, kSm4Cbc };
 
 struct OpenOptions {

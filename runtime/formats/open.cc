@@ -10,19 +10,19 @@
 #include <fmt/format.h>
 
 #include "runtime/base/file.h"
-#include "runtime/formats/byte_source.h"
-#include "runtime/formats/gguf.h"
-#include "runtime/formats/hdf5.h"
-#include "runtime/formats/mindir.h"
-#include "runtime/formats/ms_ckpt.h"
-#include "runtime/formats/ms_crypto.h"
-#include "runtime/formats/ms_ranks.h"
-#include "runtime/formats/npz.h"
-#include "runtime/formats/onnx.h"
-#include "runtime/formats/safetensors.h"
-#include "runtime/formats/shard_index.h"
-#include "runtime/formats/spec.h"
-#include "runtime/formats/torch.h"
+#include "runtime/formats/storage/byte_source.h"
+#include "runtime/formats/gguf/gguf.h"
+#include "runtime/formats/hdf5/hdf5.h"
+#include "runtime/formats/mindspore/mindir.h"
+#include "runtime/formats/mindspore/ms_ckpt.h"
+#include "runtime/formats/mindspore/ms_crypto.h"
+#include "runtime/formats/mindspore/ms_ranks.h"
+#include "runtime/formats/numpy/npz.h"
+#include "runtime/formats/onnx/onnx.h"
+#include "runtime/formats/safetensors/safetensors.h"
+#include "runtime/formats/sharded/shard_index.h"
+#include "runtime/formats/spec/spec.h"
+#include "runtime/formats/torch/torch.h"
 
 namespace ckmap {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "runtime/base/sha256.h"
 #include "runtime/base/text.h"
-#include "runtime/formats/ms_crypto.h"
+#include "runtime/formats/mindspore/ms_crypto.h"
 #include "runtime/formats/open.h"
 #include "runtime/formats/torch_oracle.h"
 

@@ -5,11 +5,11 @@
 #include <utility>
 
 #include "runtime/base/file.h"
-#include "runtime/formats/gguf_writer.h"
-#include "runtime/formats/ms_ckpt_writer.h"
-#include "runtime/formats/npz_writer.h"
-#include "runtime/formats/safetensors_writer.h"
-#include "runtime/formats/torch_writer.h"
+#include "runtime/formats/gguf/gguf_writer.h"
+#include "runtime/formats/mindspore/ms_ckpt_writer.h"
+#include "runtime/formats/numpy/npz_writer.h"
+#include "runtime/formats/safetensors/safetensors_writer.h"
+#include "runtime/formats/torch/torch_writer.h"
 
 namespace ckmap {
 namespace {

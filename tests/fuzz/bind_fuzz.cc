@@ -6,7 +6,7 @@
 
 #include "compiler/compiler.h"
 #include "runtime/bind/bind.h"
-#include "runtime/formats/spec.h"
+#include "runtime/formats/spec/spec.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string text(reinterpret_cast<const char*>(data), size);

@@ -1,7 +1,7 @@
 // Encrypted files. Bytes as they are: whatever their blocks say, opening and reading ends well. And bytes as plain
 // content: what is encrypted decrypts to the same, and with one bit turned over AES-GCM gives out nothing of it.
-#include "runtime/formats/ms_crypto.h"
-#include "runtime/formats/ms_encrypt.h"
+#include "runtime/formats/mindspore/ms_crypto.h"
+#include "runtime/formats/mindspore/ms_encrypt.h"
 #include "tests/fuzz/fuzz_file.h"
 
 namespace ckmap {

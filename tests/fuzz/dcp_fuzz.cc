@@ -1,6 +1,6 @@
 // Random bytes as the `.metadata` of a distributed checkpoint of torch; the files that it names are not there, or are
 // the same bytes.
-#include "runtime/formats/torch.h"
+#include "runtime/formats/torch/torch.h"
 #include "tests/fuzz/fuzz_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -1,5 +1,5 @@
 // Random bytes as a file of GGUF.
-#include "runtime/formats/gguf.h"
+#include "runtime/formats/gguf/gguf.h"
 #include "tests/fuzz/fuzz_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -1,5 +1,5 @@
 // Random bytes as a file of HDF5, and Keras' archives of it.
-#include "runtime/formats/hdf5.h"
+#include "runtime/formats/hdf5/hdf5.h"
 #include "tests/fuzz/fuzz_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

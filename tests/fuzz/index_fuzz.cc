@@ -1,6 +1,6 @@
 // Random bytes as the index of shards. The files that it names are opened by a stand-in, which also checks that no
 // name leads out of the index's folder.
-#include "runtime/formats/shard_index.h"
+#include "runtime/formats/sharded/shard_index.h"
 
 #include "tests/fuzz/fuzz_file.h"
 

@@ -1,5 +1,5 @@
 // Random bytes as a file of torch before 1.6: pickles, and the storages behind them.
-#include "runtime/formats/torch.h"
+#include "runtime/formats/torch/torch.h"
 #include "tests/fuzz/fuzz_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -1,5 +1,5 @@
 // Random bytes as a MindIR model.
-#include "runtime/formats/mindir.h"
+#include "runtime/formats/mindspore/mindir.h"
 #include "tests/fuzz/fuzz_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

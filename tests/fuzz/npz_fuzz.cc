@@ -1,5 +1,5 @@
 // Random bytes as a file of numpy's: .npz and .npy.
-#include "runtime/formats/npz.h"
+#include "runtime/formats/numpy/npz.h"
 #include "tests/fuzz/fuzz_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -1,5 +1,5 @@
 // Random bytes as a file of ONNX.
-#include "runtime/formats/onnx.h"
+#include "runtime/formats/onnx/onnx.h"
 #include "tests/fuzz/fuzz_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -5,9 +5,9 @@
 #include <string>
 #include <string_view>
 
-#include "runtime/formats/pickle.h"
-#include "runtime/formats/torch_objects.h"
-#include "runtime/formats/torch_tree.h"
+#include "runtime/formats/pickle/pickle.h"
+#include "runtime/formats/torch/torch_objects.h"
+#include "runtime/formats/torch/torch_tree.h"
 
 namespace ckmap {
 namespace {

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "runtime/base/check.h"
-#include "runtime/formats/safetensors_header.h"
+#include "runtime/formats/safetensors/safetensors_header.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 8) return 0;

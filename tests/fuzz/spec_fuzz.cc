@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "runtime/formats/shard_index.h"
-#include "runtime/formats/spec.h"
+#include "runtime/formats/sharded/shard_index.h"
+#include "runtime/formats/spec/spec.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);

@@ -1,5 +1,5 @@
 // Random bytes as a strategy file of MindSpore, and what its layouts say of slices.
-#include "runtime/formats/ms_strategy.h"
+#include "runtime/formats/mindspore/ms_strategy.h"
 #include "tests/fuzz/fuzz_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

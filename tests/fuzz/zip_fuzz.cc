@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/formats/torch.h"
+#include "runtime/formats/torch/torch.h"
 
 namespace ckmap {
 namespace {

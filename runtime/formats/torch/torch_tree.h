@@ -1,0 +1,43 @@
+// The values of a torch pickle as one flat list of names. Internal to torch.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "runtime/base/result.h"
+#include "runtime/formats/checkpoint.h"
+#include "runtime/formats/pickle/pickle.h"
+#include "runtime/formats/torch/torch_objects.h"
+
+namespace ckmap {
+
+struct TorchEntries {
+  Manifest manifest;
+  std::vector<TensorLayout> layouts;  // one per tensor
+  std::vector<OtherEntry> others;
+  std::vector<std::pair<std::string, int64_t>> dicts;  // that hold tensors themselves, and how many
+};
+
+// Depth first, in file order: keys of dicts (texts, integers, True, None) and indices of lists and
+// tuples are joined with dots; a bare tensor has the name "". Empty containers and what is no
+// tensor go to `others`.
+//
+// kMalformed: two tensors (or a tensor and another value) of one name, one key twice in a dict, a
+// container that holds itself, names with control characters or beyond 64 KiB, nesting beyond
+// kMaxPickleDepth, values that the memo repeats out of proportion to the pickle.
+Result<TorchEntries> FlattenTorch(const Pickle& pickle, PickleId root, const TorchObjects& objects);
+
+// The value at a path as FlattenTorch would name it ("state_dict", "a.b"); "" is the root. An error
+// (kUsage) lists the dicts that hold tensors.
+Result<PickleId> FindTorchRoot(const Pickle& pickle, const TorchObjects& objects,
+                               std::string_view path);
+
+// UTF-8 without control characters, at most 64 KiB.
+Result<void> CheckTorchName(std::string_view name);
+
+// A leaf as others() tells it, without its name.
+OtherEntry DescribeTorchLeaf(const Pickle& pickle, PickleId id);
+
+}  // namespace ckmap
