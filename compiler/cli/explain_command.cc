@@ -6,7 +6,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/json_writer.h"
 #include "runtime/base/text.h"
-#include "runtime/bind/name_story.h"
+#include "runtime/bind/explain/name_story.h"
 #include "runtime/formats/open.h"
 
 namespace ckmap {

@@ -9,8 +9,8 @@
 #include "plan.pb.h"
 #include "runtime/base/text.h"
 #include "runtime/bind/computed_node.h"
-#include "runtime/bind/name_pattern.h"
-#include "runtime/bind/variables.h"
+#include "runtime/bind/names/name_pattern.h"
+#include "runtime/bind/values/variables.h"
 
 namespace ckmap::lsp {
 namespace {

@@ -11,13 +11,13 @@
 #include <fmt/format.h>
 
 #include "plan.pb.h"
-#include "runtime/bind/candidates.h"
-#include "runtime/bind/layer_binder.h"
-#include "runtime/bind/placement.h"
+#include "runtime/bind/explain/candidates.h"
+#include "runtime/bind/rules/layer_binder.h"
+#include "runtime/bind/target/placement.h"
 #include "runtime/bind/reverse.h"
-#include "runtime/bind/rule_binder.h"
-#include "runtime/bind/target_check.h"
-#include "runtime/bind/unmatched.h"
+#include "runtime/bind/rules/rule_binder.h"
+#include "runtime/bind/target/target_check.h"
+#include "runtime/bind/rules/unmatched.h"
 
 namespace ckmap {
 namespace {

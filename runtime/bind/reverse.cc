@@ -6,8 +6,8 @@
 
 #include <fmt/format.h>
 
-#include "runtime/bind/candidates.h"
-#include "runtime/bind/elementwise_ops.h"
+#include "runtime/bind/explain/candidates.h"
+#include "runtime/bind/ops/elementwise_ops.h"
 
 namespace ckmap {
 namespace {

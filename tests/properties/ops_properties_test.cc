@@ -6,7 +6,7 @@
 #include <rapidcheck.h>
 
 #include "runtime/bind/reverse.h"
-#include "runtime/bind/tensor_expr.h"
+#include "runtime/bind/values/tensor_expr.h"
 #include "tests/properties/chain.h"
 
 namespace ckmap::testing {

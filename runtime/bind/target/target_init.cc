@@ -1,0 +1,124 @@
+// Target tensors that `init` makes.
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "runtime/bind/computed_node.h"
+#include "runtime/bind/target/target_binder.h"
+#include "runtime/tensor/scalar_bytes.h"
+
+namespace ckmap {
+namespace {
+
+// The number that an argument of `init` has; `otherwise` if it is not given.
+double Number(const plan::Init& init, std::string_view name, const Scope& scope, double otherwise) {
+  for (const plan::Argument& arg : init.args()) {
+    if (arg.name() != name) continue;
+    const auto given = Evaluate(arg.value(), scope);
+    if (!given) return std::nan("");
+    if (const auto* integer = std::get_if<int64_t>(&*given)) return static_cast<double>(*integer);
+    if (const auto* number = std::get_if<double>(&*given)) return *number;
+    if (const auto* boolean = std::get_if<bool>(&*given)) return *boolean ? 1 : 0;
+    return std::nan("");
+  }
+  return otherwise;
+}
+
+int64_t Seed(const plan::Init& init, const Scope& scope) {
+  for (const plan::Argument& arg : init.args()) {
+    if (arg.name() == "seed")
+      return EvaluateInt(arg.value(), scope).ok() ? *EvaluateInt(arg.value(), scope) : 0;
+  }
+  return 0;
+}
+
+}  // namespace
+
+Result<bool> TargetBinder::Initialize(size_t index, BoundTensor& bound) {
+  const TensorInfo& target = context_.target[index];
+  const NamePrefix prefix;
+  for (const auto& [init, pattern] : statements_.inits) {
+    Captures captures;
+    if (!pattern.Match(target.name, context_.variables, captures)) continue;
+    if (init->has_when()) {
+      auto when = EvaluateBool(init->when(), ApplicationScope(context_, prefix, captures));
+      if (!when) {
+        Add("CK1216", target.name,
+            fmt::format("`when` cannot be decided: {}", when.error().message()),
+            {fmt::format("the statement is at {}", context_.Where(init->loc()))},
+            "correct the condition");
+        return false;
+      }
+      if (!*when) continue;
+    }
+    if (init->kind() == plan::Init::KEEP) {
+      part_.kept.push_back({target.name, context_.Where(init->loc())});
+      return false;
+    }
+    return Fill(*init, index, bound);
+  }
+  part_.missing.push_back(index);
+  return false;
+}
+
+bool TargetBinder::Fill(const plan::Init& init, size_t index, BoundTensor& bound) {
+  const TensorInfo& target = context_.target[index];
+  bound.target = index;
+  bound.name = target.name;
+  bound.dtype = target.dtype;
+  bound.shape = target.shape;
+  bound.rule = context_.Where(init.loc());
+  bound.initialized = true;
+  const bool open = std::find(target.shape.begin(), target.shape.end(), -1) != target.shape.end();
+  const bool fits =
+      init.kind() == plan::Init::NORMAL ? FillNormal(init, bound) : FillConstant(init, bound);
+  if (!fits) {
+    Add("CK1219", target.name,
+        fmt::format("`{}` ({} {}) cannot be initialised with {}", target.name,
+                    DTypeName(target.dtype), FormatShape(target.shape), bound.ops.front()),
+        {fmt::format("the statement is at {}", context_.Where(init.loc()))},
+        open ? "its shape must be known: complete the target's spec"
+             : "choose a value that the dtype can hold, or `keep`");
+  }
+  return fits;
+}
+
+bool TargetBinder::FillConstant(const plan::Init& init, BoundTensor& bound) const {
+  const bool constant = init.kind() == plan::Init::CONSTANT;
+  const double value =
+      Number(init, "value", context_.variables, init.kind() == plan::Init::ONES ? 1 : 0);
+  bound.ops = {constant                          ? fmt::format("constant({})", value)
+               : init.kind() == plan::Init::ONES ? "ones"
+                                                 : "zeros"};
+  const auto bytes = ScalarBytes(value, bound.dtype);
+  if (!bytes || !NumElements(bound.shape)) return false;
+  bound.value = WholeTensor(kFillInput, bound.shape);
+  bound.fill = *bytes;
+  return true;
+}
+
+bool TargetBinder::FillNormal(const plan::Init& init, BoundTensor& bound) const {
+  NormalSpec spec;
+  spec.mean = Number(init, "mean", context_.variables, 0);
+  spec.deviation = Number(init, "std", context_.variables, 1);
+  const int64_t seed = Seed(init, context_.variables);
+  spec.seed = static_cast<uint64_t>(seed);
+  spec.stream = bound.name;
+  bound.ops = {fmt::format("normal(mean={}, std={}, seed={})", spec.mean, spec.deviation, seed)};
+  const bool real = IsFloat(bound.dtype) && DTypeBits(bound.dtype) >= 8 &&
+                    bound.dtype != DType::kF4 && bound.dtype != DType::kF8E8M0;
+  if (!real || !NumElements(bound.shape) || !std::isfinite(spec.mean) ||
+      !std::isfinite(spec.deviation) || spec.deviation < 0)
+    return false;
+  ComputedNode node;
+  node.text = bound.ops.front();
+  node.spec = std::move(spec);
+  node.shape = bound.shape;
+  node.dtype = bound.dtype;
+  bound.inputs.push_back({0, {}, std::make_shared<const ComputedNode>(std::move(node))});
+  bound.value = WholeTensor(0, bound.shape);
+  return true;
+}
+
+}  // namespace ckmap
