@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/text.h"
-#include "runtime/exec/cast.h"
+#include "runtime/exec/kernels/cast.h"
 #include "runtime/report/element_reader.h"
 
 namespace ckmap {

@@ -9,7 +9,7 @@
 #include "compiler/testing/memory_files.h"
 #include "runtime/base/text.h"
 #include "runtime/bind/computed_node.h"
-#include "runtime/exec/cast.h"
+#include "runtime/exec/kernels/cast.h"
 #include "runtime/exec/executor.h"
 #include "runtime/tensor/scalar_bytes.h"
 

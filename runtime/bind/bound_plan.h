@@ -23,7 +23,7 @@ enum class Overflow : uint8_t {
   kInf,       // ±infinity (IEEE); counted. Integers have none: not allowed for them
 };
 
-// One step of what elements pass on their way. What each computes exactly: runtime/exec/cast.h and arithmetic.h.
+// One step of what elements pass on their way. What each computes exactly: runtime/exec/kernels/cast.h and arithmetic.h.
 struct ElementOp {
   enum class Kind : uint8_t {
     kCast,

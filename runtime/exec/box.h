@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "runtime/exec/strided_copy.h"
+#include "runtime/exec/kernels/strided_copy.h"
 
 namespace ckmap {
 

@@ -2,7 +2,7 @@
 
 #include "runtime/base/sha256.h"
 #include "runtime/base/text.h"
-#include "runtime/exec/evaluators.h"
+#include "runtime/exec/computed/evaluators.h"
 #include "runtime/exec/executor.h"
 #include "runtime/exec/gather.h"
 

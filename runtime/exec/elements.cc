@@ -6,8 +6,8 @@
 
 #include <fmt/format.h>
 
-#include "runtime/exec/arithmetic.h"
-#include "runtime/exec/cast.h"
+#include "runtime/exec/kernels/arithmetic.h"
+#include "runtime/exec/kernels/cast.h"
 
 namespace ckmap {
 namespace {

@@ -6,8 +6,8 @@
 #include <fmt/format.h>
 
 #include "runtime/base/text.h"
-#include "runtime/exec/cast.h"
-#include "runtime/exec/evaluators.h"
+#include "runtime/exec/kernels/cast.h"
+#include "runtime/exec/computed/evaluators.h"
 
 namespace ckmap {
 

@@ -8,7 +8,7 @@
 
 #include "runtime/base/result.h"
 #include "runtime/exec/budget.h"
-#include "runtime/exec/lower.h"
+#include "runtime/exec/byte_layout.h"
 
 namespace ckmap {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "runtime/exec/arithmetic.h"
-#include "runtime/exec/cast.h"
+#include "runtime/exec/kernels/arithmetic.h"
+#include "runtime/exec/kernels/cast.h"
 
 namespace ckmap {
 namespace {

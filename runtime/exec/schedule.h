@@ -9,7 +9,7 @@
 #include "runtime/base/result.h"
 #include "runtime/exec/box.h"
 #include "runtime/exec/budget.h"
-#include "runtime/exec/lower.h"
+#include "runtime/exec/byte_layout.h"
 #include "runtime/formats/writer.h"
 
 namespace ckmap {

@@ -7,7 +7,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/text.h"
-#include "runtime/exec/cast.h"
+#include "runtime/exec/kernels/cast.h"
 
 namespace ckmap {
 namespace {

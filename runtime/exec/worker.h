@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "runtime/base/result.h"
-#include "runtime/exec/evaluators.h"
+#include "runtime/exec/computed/evaluators.h"
 #include "runtime/exec/executor.h"
 #include "runtime/exec/gather.h"
 #include "runtime/exec/schedule.h"

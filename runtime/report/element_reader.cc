@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "runtime/exec/cast.h"
+#include "runtime/exec/kernels/cast.h"
 
 namespace ckmap {
 namespace {

@@ -8,7 +8,7 @@
 // Integers: exact. A result out of range, and one that would not be whole, overflows.
 #pragma once
 
-#include "runtime/exec/cast.h"
+#include "runtime/exec/kernels/cast.h"
 
 namespace ckmap {
 

@@ -11,7 +11,7 @@
 
 #include "runtime/base/result.h"
 #include "runtime/exec/gather.h"
-#include "runtime/exec/lower.h"
+#include "runtime/exec/byte_layout.h"
 
 namespace ckmap {
 

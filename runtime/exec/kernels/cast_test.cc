@@ -1,4 +1,4 @@
-#include "runtime/exec/cast.h"
+#include "runtime/exec/kernels/cast.h"
 
 #include <doctest/doctest.h>
 

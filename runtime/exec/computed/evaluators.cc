@@ -1,4 +1,4 @@
-#include "runtime/exec/evaluators.h"
+#include "runtime/exec/computed/evaluators.h"
 
 #include <algorithm>
 #include <bit>
@@ -8,8 +8,8 @@
 #include <fmt/format.h>
 
 #include "runtime/base/text.h"
-#include "runtime/exec/cast.h"
-#include "runtime/exec/node_evaluator.h"
+#include "runtime/exec/kernels/cast.h"
+#include "runtime/exec/computed/node_evaluator.h"
 
 namespace ckmap {
 namespace {

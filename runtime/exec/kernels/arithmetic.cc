@@ -1,4 +1,4 @@
-#include "runtime/exec/arithmetic.h"
+#include "runtime/exec/kernels/arithmetic.h"
 
 #include <bit>
 #include <cmath>

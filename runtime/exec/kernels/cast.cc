@@ -1,7 +1,7 @@
 // CastElement takes a value apart into sign, 64-bit integer and power of two, which holds every
 // element of every dtype exactly, and rounds that once. 8- and 16-bit sources go through tables made
 // with it, the common wide ones through vector kernels (cast_kernels.cc).
-#include "runtime/exec/cast.h"
+#include "runtime/exec/kernels/cast.h"
 
 #include <algorithm>
 #include <bit>
@@ -16,7 +16,7 @@
 
 #include <fmt/format.h>
 
-#include "runtime/exec/cast_kernels.h"
+#include "runtime/exec/kernels/cast_kernels.h"
 
 namespace ckmap {
 namespace {

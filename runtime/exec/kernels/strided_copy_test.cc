@@ -1,4 +1,4 @@
-#include "runtime/exec/strided_copy.h"
+#include "runtime/exec/kernels/strided_copy.h"
 
 #include <doctest/doctest.h>
 

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "runtime/exec/node_evaluator.h"
+#include "runtime/exec/computed/node_evaluator.h"
 
 namespace ckmap {
 namespace {

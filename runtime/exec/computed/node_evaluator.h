@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "runtime/exec/evaluators.h"
+#include "runtime/exec/computed/evaluators.h"
 
 namespace ckmap {
 

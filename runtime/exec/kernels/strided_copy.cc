@@ -1,14 +1,14 @@
 // After merging, an innermost axis that is contiguous on both sides is a run: a short one becomes
 // a wider element, a long one is copied whole. What is then left is a transpose wherever the source
 // and the destination each have a contiguous axis of their own; everything else is a plain gather.
-#include "runtime/exec/strided_copy.h"
+#include "runtime/exec/kernels/strided_copy.h"
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <vector>
 
-#include "runtime/exec/transpose_kernels.h"
+#include "runtime/exec/kernels/transpose_kernels.h"
 
 namespace ckmap {
 namespace {

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "runtime/exec/node_evaluator.h"
+#include "runtime/exec/computed/node_evaluator.h"
 
 namespace ckmap {
 namespace {

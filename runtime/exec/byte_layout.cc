@@ -2,7 +2,7 @@
 // source's storage order is given per axis, so a stride in logical elements has to become steps along
 // the tensor's axes: it is written in the mixed radix of their sizes, which is linear as long as no
 // index carries into the next axis. Pieces that do carry are cut where the carry happens.
-#include "runtime/exec/lower.h"
+#include "runtime/exec/byte_layout.h"
 
 #include <algorithm>
 #include <vector>

@@ -1,12 +1,12 @@
 // Plain loops without branches over integer bits: the compiler turns them into vector code, once
 // for each instruction set that Highway's foreach_target includes this file for.
-#include "runtime/exec/cast_kernels.h"
+#include "runtime/exec/kernels/cast_kernels.h"
 
 #include <bit>
 #include <cstring>
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "runtime/exec/cast_kernels.cc"
+#define HWY_TARGET_INCLUDE "runtime/exec/kernels/cast_kernels.cc"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 

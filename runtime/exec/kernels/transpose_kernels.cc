@@ -1,12 +1,12 @@
 // A tile is walked in blocks of 64 bytes by 64 bytes, so that every cache line that is touched is
 // used whole on both sides; inside a block, squares of 16 bytes by 16 bytes are transposed in registers by
 // interleaving. Compiled once for each instruction set through Highway.
-#include "runtime/exec/transpose_kernels.h"
+#include "runtime/exec/kernels/transpose_kernels.h"
 
 #include <cstring>
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "runtime/exec/transpose_kernels.cc"
+#define HWY_TARGET_INCLUDE "runtime/exec/kernels/transpose_kernels.cc"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
