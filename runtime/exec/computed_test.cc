@@ -7,7 +7,7 @@
 #include <random>
 
 #include "runtime/exec/executor.h"
-#include "runtime/exec/reference.h"
+#include "tests/support/reference.h"
 #include "tests/support/temp_folder.h"
 
 namespace ckmap {

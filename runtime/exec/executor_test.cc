@@ -12,7 +12,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/sha256.h"
-#include "runtime/exec/reference.h"
+#include "tests/support/reference.h"
 #include "tests/support/temp_folder.h"
 
 namespace ckmap {

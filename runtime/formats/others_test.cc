@@ -17,7 +17,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/formats/open.h"
-#include "runtime/formats/torch_oracle.h"
+#include "tests/support/torch_oracle.h"
 
 namespace ckmap {
 namespace {

@@ -13,7 +13,7 @@
 #include "runtime/base/text.h"
 #include "runtime/formats/mindspore/ms_crypto.h"
 #include "runtime/formats/open.h"
-#include "runtime/formats/torch_oracle.h"
+#include "tests/support/torch_oracle.h"
 
 namespace ckmap {
 namespace {

@@ -28,7 +28,7 @@
 #include "runtime/base/json_writer.h"
 #include "runtime/base/sha256.h"
 #include "runtime/formats/open.h"
-#include "runtime/formats/torch_oracle.h"
+#include "tests/support/torch_oracle.h"
 
 namespace ckmap {
 namespace {

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "runtime/formats/torch/torch.h"
-#include "runtime/formats/torch_oracle.h"
+#include "tests/support/torch_oracle.h"
 #include "runtime/formats/storage/pieced_source.h"
 
 namespace ckmap {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "runtime/formats/torch/torch.h"
-#include "runtime/formats/torch_oracle.h"
+#include "tests/support/torch_oracle.h"
 
 namespace ckmap {
 namespace {

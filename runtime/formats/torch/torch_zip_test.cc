@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "runtime/formats/torch/torch.h"
-#include "runtime/formats/torch_oracle.h"
+#include "tests/support/torch_oracle.h"
 #include "runtime/formats/zip/zip_archive.h"
 
 namespace ckmap {

@@ -1,4 +1,4 @@
-#include "runtime/formats/torch_oracle.h"
+#include "tests/support/torch_oracle.h"
 
 #include <fmt/format.h>
 #include <simdjson.h>

@@ -1,4 +1,4 @@
-#include "runtime/exec/reference.h"
+#include "tests/support/reference.h"
 
 #include <algorithm>
 #include <cstring>

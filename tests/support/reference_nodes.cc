@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "runtime/base/random.h"
-#include "runtime/exec/reference.h"
+#include "tests/support/reference.h"
 
 namespace ckmap {
 namespace {
