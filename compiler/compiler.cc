@@ -5,7 +5,7 @@
 #include "compiler/format/format.h"
 #include "compiler/lower/lower.h"
 #include "compiler/reverse/reverse.h"
-#include "compiler/sema/loader.h"
+#include "compiler/program/loader.h"
 #include "compiler/sema/sema.h"
 #include "compiler/source/own_stack.h"
 #include "plan.pb.h"

@@ -6,7 +6,7 @@
 #include "compiler/cli/commands.h"
 #include "compiler/diag/render_json.h"
 #include "compiler/diag/render_text.h"
-#include "compiler/sema/loader.h"
+#include "compiler/program/loader.h"
 #include "runtime/base/output_file.h"
 
 namespace ckmap {

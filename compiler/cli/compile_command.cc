@@ -4,7 +4,7 @@
 #include <simdjson.h>
 
 #include "compiler/cli/commands.h"
-#include "compiler/sema/suggest.h"
+#include "compiler/diag/did_you_mean.h"
 #include "plan.pb.h"
 #include "runtime/base/file.h"
 #include "runtime/base/json_document.h"

@@ -2,7 +2,7 @@
 
 #include "compiler/cli/commands.h"
 #include "compiler/explain/explain.h"
-#include "compiler/sema/suggest.h"
+#include "compiler/diag/did_you_mean.h"
 #include "runtime/base/file.h"
 #include "runtime/base/json_writer.h"
 #include "runtime/base/text.h"

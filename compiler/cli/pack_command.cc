@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include "compiler/cli/commands.h"
-#include "compiler/sema/loader.h"
-#include "compiler/sema/suggest.h"
+#include "compiler/program/loader.h"
+#include "compiler/diag/did_you_mean.h"
 
 namespace ckmap {
 namespace {

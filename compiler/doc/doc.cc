@@ -7,7 +7,7 @@
 
 #include "compiler/doc/file_page.h"
 #include "compiler/doc/markdown.h"
-#include "compiler/sema/suggest.h"
+#include "compiler/diag/did_you_mean.h"
 #include "runtime/ops/op_table.h"
 
 namespace ckmap {

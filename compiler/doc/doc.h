@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "compiler/sema/loader.h"
+#include "compiler/program/loader.h"
 #include "runtime/base/result.h"
 
 namespace ckmap {

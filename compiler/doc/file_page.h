@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "compiler/sema/loader.h"
+#include "compiler/program/loader.h"
 
 namespace ckmap::doc {
 

@@ -10,7 +10,7 @@
 
 #include "compiler/compiler.h"
 #include "compiler/lsp/symbols.h"
-#include "compiler/sema/loader.h"
+#include "compiler/program/loader.h"
 #include "compiler/syntax/tokens.h"
 #include "runtime/bind/bind.h"
 #include "runtime/tensor/manifest.h"

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "compiler/diag/diagnostic.h"
-#include "compiler/sema/loader.h"
+#include "compiler/program/loader.h"
 #include "compiler/source/source_map.h"
 
 namespace ckmap {

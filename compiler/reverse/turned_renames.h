@@ -5,7 +5,7 @@
 #include <string>
 
 #include "compiler/reverse/turned_text.h"
-#include "compiler/sema/loader.h"
+#include "compiler/program/loader.h"
 
 namespace ckmap {
 

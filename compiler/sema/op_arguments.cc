@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "compiler/sema/suggest.h"
+#include "compiler/diag/did_you_mean.h"
 #include "runtime/ops/einops.h"
 
 namespace ckmap {

@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "compiler/sema/op_arguments.h"
-#include "compiler/sema/suggest.h"
+#include "compiler/diag/did_you_mean.h"
 #include "runtime/tensor/dtype.h"
 
 namespace ckmap {

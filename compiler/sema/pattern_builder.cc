@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 #include <re2/re2.h>
 
-#include "compiler/sema/automaton.h"
-#include "compiler/sema/suggest.h"
+#include "compiler/sema/overlap/automaton.h"
+#include "compiler/diag/did_you_mean.h"
 
 namespace ckmap {
 namespace {

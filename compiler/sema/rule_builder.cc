@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "compiler/sema/op_check.h"
-#include "compiler/sema/suggest.h"
+#include "compiler/diag/did_you_mean.h"
 #include "runtime/base/text.h"
 #include "runtime/plan/device_name.h"
 

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "compiler/diag/diagnostic.h"
-#include "compiler/sema/loader.h"
-#include "compiler/sema/polynomial.h"
+#include "compiler/program/loader.h"
+#include "compiler/sema/shapes/polynomial.h"
 #include "compiler/sema/rule_set.h"
 
 namespace ckmap {

@@ -5,15 +5,15 @@
 
 #include <fmt/format.h>
 
-#include "compiler/sema/duplicates.h"
-#include "compiler/sema/one_to_one.h"
-#include "compiler/sema/overlap.h"
+#include "compiler/sema/overlap/duplicates.h"
+#include "compiler/sema/overlap/one_to_one.h"
+#include "compiler/sema/overlap/overlap.h"
 #include "compiler/sema/reversible.h"
 #include "compiler/sema/rule_builder.h"
-#include "compiler/sema/shape_proof.h"
-#include "compiler/sema/shapes.h"
-#include "compiler/sema/size.h"
-#include "compiler/sema/suggest.h"
+#include "compiler/sema/shapes/shape_proof.h"
+#include "compiler/sema/shapes/shapes.h"
+#include "compiler/sema/shapes/size.h"
+#include "compiler/diag/did_you_mean.h"
 #include "compiler/sema/test_builder.h"
 #include "runtime/tensor/dtype.h"
 

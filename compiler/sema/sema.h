@@ -5,7 +5,7 @@
 #include <string>
 
 #include "compiler/diag/diagnostic.h"
-#include "compiler/sema/loader.h"
+#include "compiler/program/loader.h"
 #include "compiler/sema/rule_set.h"
 
 namespace ckmap {

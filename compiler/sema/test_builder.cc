@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "compiler/sema/suggest.h"
+#include "compiler/diag/did_you_mean.h"
 #include "runtime/base/text.h"
 #include "runtime/tensor/scalar_bytes.h"
 

@@ -8,7 +8,7 @@
 #include "compiler/compiler.h"
 #include "compiler/diag/render_text.h"
 #include "compiler/format/format.h"
-#include "compiler/sema/loader.h"
+#include "compiler/program/loader.h"
 #include "runtime/base/text.h"
 #include "runtime/bind/bind.h"
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "compiler/compiler.h"
-#include "compiler/sema/loader.h"
+#include "compiler/program/loader.h"
 
 namespace ckmap {
 

@@ -1,8 +1,8 @@
-#include "compiler/sema/one_to_one.h"
+#include "compiler/sema/overlap/one_to_one.h"
 
 #include <fmt/format.h>
 
-#include "compiler/sema/languages.h"
+#include "compiler/sema/overlap/languages.h"
 
 namespace ckmap {
 namespace {

@@ -1,4 +1,4 @@
-#include "compiler/sema/duplicates.h"
+#include "compiler/sema/overlap/duplicates.h"
 
 #include <map>
 #include <tuple>

@@ -1,4 +1,4 @@
-#include "compiler/sema/languages.h"
+#include "compiler/sema/overlap/languages.h"
 
 #include <algorithm>
 #include <set>

@@ -1,4 +1,4 @@
-#include "compiler/sema/op_shapes.h"
+#include "compiler/sema/shapes/op_shapes.h"
 
 #include <algorithm>
 

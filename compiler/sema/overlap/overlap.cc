@@ -1,15 +1,15 @@
 // Which statements name one tensor. Patterns are compared as automata, and only those whose literal
 // ends allow a common name (LanguageIndex); conditions are compared by Guards.
-#include "compiler/sema/overlap.h"
+#include "compiler/sema/overlap/overlap.h"
 
 #include <algorithm>
 #include <set>
 
 #include <fmt/format.h>
 
-#include "compiler/sema/duplicates.h"
-#include "compiler/sema/guards.h"
-#include "compiler/sema/languages.h"
+#include "compiler/sema/overlap/duplicates.h"
+#include "compiler/sema/overlap/guards.h"
+#include "compiler/sema/overlap/languages.h"
 
 namespace ckmap {
 namespace {

@@ -1,4 +1,4 @@
-#include "compiler/sema/shape_proof.h"
+#include "compiler/sema/shapes/shape_proof.h"
 
 #include <algorithm>
 #include <array>
@@ -9,8 +9,8 @@
 
 #include <fmt/format.h>
 
-#include "compiler/sema/shapes.h"
-#include "compiler/sema/size.h"
+#include "compiler/sema/shapes/shapes.h"
+#include "compiler/sema/shapes/size.h"
 
 namespace ckmap {
 namespace {

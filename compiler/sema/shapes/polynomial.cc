@@ -1,4 +1,4 @@
-#include "compiler/sema/polynomial.h"
+#include "compiler/sema/shapes/polynomial.h"
 
 #include <algorithm>
 #include <numeric>

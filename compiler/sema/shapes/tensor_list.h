@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "compiler/sema/polynomial.h"
+#include "compiler/sema/shapes/polynomial.h"
 #include "compiler/source/source_map.h"
 
 namespace ckmap {

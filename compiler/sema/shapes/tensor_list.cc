@@ -1,4 +1,4 @@
-#include "compiler/sema/tensor_list.h"
+#include "compiler/sema/shapes/tensor_list.h"
 
 namespace ckmap {
 

@@ -1,4 +1,4 @@
-#include "compiler/sema/suggest.h"
+#include "compiler/diag/did_you_mean.h"
 
 #include <algorithm>
 #include <cstdlib>

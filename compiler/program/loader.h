@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "compiler/diag/diagnostic.h"
-#include "compiler/sema/pack.h"
+#include "compiler/program/pack.h"
 #include "compiler/source/source_map.h"
 #include "compiler/syntax/ast.h"
 

@@ -1,8 +1,8 @@
-#include "compiler/sema/suggest.h"
+#include "compiler/diag/did_you_mean.h"
 
 #include <doctest/doctest.h>
 
-#include "compiler/sema/pack.h"
+#include "compiler/program/pack.h"
 
 namespace ckmap {
 namespace {

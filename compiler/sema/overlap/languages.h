@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "compiler/sema/automaton.h"
+#include "compiler/sema/overlap/automaton.h"
 #include "compiler/sema/rule_set.h"
 #include "compiler/sema/scope.h"
 

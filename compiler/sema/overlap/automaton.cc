@@ -1,4 +1,4 @@
-#include "compiler/sema/automaton.h"
+#include "compiler/sema/overlap/automaton.h"
 
 #include <algorithm>
 #include <array>

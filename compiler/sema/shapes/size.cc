@@ -1,4 +1,4 @@
-#include "compiler/sema/size.h"
+#include "compiler/sema/shapes/size.h"
 
 namespace ckmap {
 

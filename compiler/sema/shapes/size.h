@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "compiler/sema/expr.h"
-#include "compiler/sema/polynomial.h"
+#include "compiler/sema/shapes/polynomial.h"
 
 namespace ckmap {
 

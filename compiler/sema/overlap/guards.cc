@@ -1,4 +1,4 @@
-#include "compiler/sema/guards.h"
+#include "compiler/sema/overlap/guards.h"
 
 #include <algorithm>
 #include <tuple>

@@ -1,6 +1,6 @@
 // Guards against trying values: conditions over two small integers, a text and two truth values are compiled, and what
 // is proved to exclude each other must do so for all of them.
-#include "compiler/sema/guards.h"
+#include "compiler/sema/overlap/guards.h"
 
 #include <doctest/doctest.h>
 
@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 
 #include "compiler/sema/sema.h"
-#include "compiler/sema/size.h"
+#include "compiler/sema/shapes/size.h"
 
 namespace ckmap {
 namespace {

@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 #include <re2/re2.h>
 
-#include "compiler/sema/languages.h"
+#include "compiler/sema/overlap/languages.h"
 
 namespace ckmap {
 namespace {

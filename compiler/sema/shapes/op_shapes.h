@@ -6,8 +6,8 @@
 #include <string>
 
 #include "compiler/sema/expr.h"
-#include "compiler/sema/size.h"
-#include "compiler/sema/tensor_list.h"
+#include "compiler/sema/shapes/size.h"
+#include "compiler/sema/shapes/tensor_list.h"
 #include "runtime/ops/einops.h"
 
 namespace ckmap {

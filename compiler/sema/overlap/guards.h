@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "compiler/sema/automaton.h"
+#include "compiler/sema/overlap/automaton.h"
 #include "compiler/sema/expr.h"
-#include "compiler/sema/polynomial.h"
+#include "compiler/sema/shapes/polynomial.h"
 
 namespace ckmap {
 

@@ -1,4 +1,4 @@
-#include "compiler/sema/pack.h"
+#include "compiler/program/pack.h"
 
 #include <algorithm>
 #include <array>
@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 
-#include "compiler/sema/suggest.h"
+#include "compiler/diag/did_you_mean.h"
 #include "runtime/base/text.h"
 
 namespace ckmap {

@@ -1,4 +1,4 @@
-#include "compiler/sema/loader.h"
+#include "compiler/program/loader.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "compiler/sema/suggest.h"
+#include "compiler/diag/did_you_mean.h"
 #include "compiler/syntax/parser.h"
 #include "runtime/base/file.h"
 #include "runtime/base/folder.h"

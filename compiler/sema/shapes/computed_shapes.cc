@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "compiler/sema/op_shapes.h"
+#include "compiler/sema/shapes/op_shapes.h"
 
 namespace ckmap {
 namespace {

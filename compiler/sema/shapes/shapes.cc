@@ -1,11 +1,11 @@
-#include "compiler/sema/shapes.h"
+#include "compiler/sema/shapes/shapes.h"
 
 #include <algorithm>
 #include <functional>
 
 #include <fmt/format.h>
 
-#include "compiler/sema/op_shapes.h"
+#include "compiler/sema/shapes/op_shapes.h"
 
 namespace ckmap {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "compiler/sema/automaton.h"
+#include "compiler/sema/overlap/automaton.h"
 
 namespace ckmap {
 namespace {
