@@ -39,7 +39,7 @@
 #include "runtime/exec/executor.h"       // Execute, EstimateCost, DigestTensor
 #include "runtime/formats/checkpoint.h"  // Checkpoint
 #include "runtime/formats/open.h"        // OpenCheckpoint, ReadManifest
-#include "runtime/formats/writer.h"      // CreateCheckpoint
+#include "runtime/formats/create.h"      // CreateCheckpoint
 #include "runtime/plan/plan_io.h"        // Plan, LoadPlan, FindPackPlan
 #include "runtime/tensor/dtype.h"        // DType
 #include "runtime/tensor/manifest.h"     // Manifest, TensorInfo

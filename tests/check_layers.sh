@@ -1,36 +1,56 @@
 #!/bin/sh
-# Every include goes down the layers or stays in its own: `check_layers.sh ROOT`. Tests may look anywhere.
+# Every include goes down the rooms or stays in its own: `check_layers.sh ROOT`. Rooms of one rank are siblings, which do not
+# include each other. Tests may look anywhere.
 set -eu
 cd "$1"
 find runtime compiler -name '*.h' -o -name '*.cc' | grep -v '_test\.cc$' | LC_ALL=C sort | xargs awk '
-  BEGIN {
-    split("base tensor plan formats bind exec report cli", runtime)
-    for (i in runtime) rank["runtime/" runtime[i]] = i + 0
-    split("source diag explain syntax format sema reverse lower", compiler)
-    for (i in compiler) rank["compiler/" compiler[i]] = 100 + i
-    rank["runtime"] = 50     # runtime/runtime.h: all of the library
-    rank["compiler"] = 110   # compiler/compiler.h: from text to a plan
-    split("testing suggest doc lsp", tools)  # what an author uses beside the compiler
-    for (i in tools) rank["compiler/" tools[i]] = 110 + i
-    rank["compiler/cli"] = 120
-    # <ckmap/runtime.h> and <ckmap/compiler.h>, for other projects
-    rank["runtime/include"] = 50
-    rank["compiler/include"] = 110
+  function rooms(folder, order, names, group, i, j, n, m) {  # "a b,c": a, then the siblings b and c
+    n = split(order, names, " ")
+    for (i = 1; i <= n; i++) {
+      m = split(names[i], group, ",")
+      for (j = 1; j <= m; j++) rank[folder "/" group[j]] = ++steps
+      for (j = 1; j <= m; j++) rank[folder "/" group[j]] = steps
+    }
   }
-  function layer(path, parts, n) {
+  BEGIN {
+    rooms("runtime", "base sandbox,tensor ops plan")
+    # Formats and binding do not see each other. What each format is made of, from the containers up:
+    rooms("runtime/formats", "face zip storage pickle,wire safetensors,sharded,torch,mindspore,gguf,onnx,numpy,hdf5,spec")
+    rank["runtime/formats"] = ++steps
+    rank["runtime/bind"] = steps
+    rooms("runtime", "exec report cli")
+    rooms("compiler", "source diag explain syntax format program sema reverse lower")
+    rank["compiler"] = ++steps                # compiler/compiler.h: from text to a plan
+    rooms("compiler", "testing suggest,doc lsp cli")
+    # The public headers, for other projects.
+    rank["runtime"] = rank["runtime/include"] = rank["runtime/exec"]
+    rank["compiler/include"] = rank["compiler"]
+    # The two interfaces that every format stands behind.
+    face["runtime/formats/checkpoint.h"] = face["runtime/formats/checkpoint.cc"] = 1
+    face["runtime/formats/writer.h"] = face["runtime/formats/writer.cc"] = 1
+    face["runtime/formats/writer_checks.h"] = face["runtime/formats/writer_checks.cc"] = 1
+    # A container that is written through the interface.
+    storage["runtime/formats/zip/zip_file_writer.h"] = storage["runtime/formats/zip/zip_file_writer.cc"] = 1
+  }
+  function room(path, parts, n, name) {
+    if (path in face) return "runtime/formats/face"
+    if (path in storage) return "runtime/formats/storage"
     n = split(path, parts, "/")
-    return n > 2 ? parts[1] "/" parts[2] : parts[1]
+    if (n <= 2) return parts[1]
+    if (n > 3 && parts[2] == "formats") return parts[1] "/" parts[2] "/" parts[3]
+    return parts[1] "/" parts[2]
   }
   function complain(text) { print FILENAME ":" FNR ": " text; bad = 1 }
   /^ *# *include/ {
-    mine = layer(FILENAME)
-    if (!(mine in rank)) complain("folder " mine " is no layer; add it to tests/check_layers.sh")
+    mine = room(FILENAME)
+    if (!(mine in rank)) complain("folder " mine " is not a room; add it to tests/check_layers.sh")
     if ($0 ~ /antlr4|Ckmap(Lexer|Parser)/ && mine != "compiler/syntax") complain("ANTLR belongs in compiler/syntax")
     if (match($0, /"(runtime|compiler)\/[^"]*"/)) {
       path = substr($0, RSTART + 1, RLENGTH - 2)
-      other = layer(path)
-      if (!(other in rank)) complain("folder " other " is no layer; add it to tests/check_layers.sh")
-      if (rank[other] > rank[mine]) complain(mine " must not include " path ": it is a higher layer")
+      other = room(path)
+      if (!(other in rank)) complain("folder " other " is not a room; add it to tests/check_layers.sh")
+      if (rank[other] > rank[mine]) complain(mine " must not include " path ": it is a higher room")
+      if (rank[other] == rank[mine] && other != mine && mine !~ /include$/ && mine != "runtime") complain(mine " must not include " path ": the rooms are siblings")
       if (other == "runtime/cli" && mine != other) complain("nothing includes the program " path)
     }
     if (match($0, /"tests\/[^"]*"/)) complain("only tests include tests/")

@@ -15,7 +15,7 @@
 #include "plan.pb.h"
 #include "runtime/base/file.h"
 #include "runtime/base/sha256.h"
-#include "runtime/formats/writer.h"
+#include "runtime/formats/create.h"
 #include "runtime/plan/plan_io.h"
 #include "tests/support/temp_folder.h"
 

@@ -21,6 +21,7 @@
 #include "runtime/cli/paths.h"
 #include "runtime/cli/signals.h"
 #include "runtime/exec/executor.h"
+#include "runtime/formats/create.h"
 #include "runtime/plan/device_map.h"
 #include "runtime/formats/mindspore/ms_cipher.h"
 #include "runtime/formats/open.h"

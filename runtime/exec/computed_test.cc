@@ -7,6 +7,7 @@
 #include <random>
 
 #include "runtime/exec/executor.h"
+#include "runtime/formats/create.h"
 #include "tests/support/reference.h"
 #include "tests/support/temp_folder.h"
 

@@ -1,36 +1,11 @@
 #include "runtime/formats/writer.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "runtime/base/file.h"
-#include "runtime/formats/gguf/gguf_writer.h"
-#include "runtime/formats/mindspore/ms_ckpt_writer.h"
-#include "runtime/formats/numpy/npz_writer.h"
-#include "runtime/formats/safetensors/safetensors_writer.h"
-#include "runtime/formats/torch/torch_writer.h"
 
 namespace ckmap {
-namespace {
-
-struct Format {
-  OutputFormat format;
-  std::string_view name;                     // of --to
-  std::array<std::string_view, 3> endings;  // of files
-  Result<std::unique_ptr<CheckpointWriter>> (*create)(const std::string&, std::vector<OutputTensor>,
-                                                      const WriteOptions&);
-};
-
-constexpr std::array<Format, 5> kFormats = {{
-    {OutputFormat::kMindSporeCkpt, "ckpt", {".ckpt"}, CreateMindSporeCkpt},
-    {OutputFormat::kSafetensors, "safetensors", {".safetensors"}, CreateSafetensors},
-    {OutputFormat::kTorch, "torch", {".pt", ".pth", ".bin"}, CreateTorch},
-    {OutputFormat::kNpz, "npz", {".npz"}, CreateNpz},
-    {OutputFormat::kGguf, "gguf", {".gguf"}, CreateGguf},
-}};
-
-}  // namespace
 
 Result<void> CheckpointWriter::Write(size_t tensor, int64_t offset,
                                      std::span<const std::byte> data) {
@@ -51,44 +26,6 @@ Result<void> CheckpointWriter::Write(size_t tensor, int64_t offset,
   }
   CKMAP_CHECK(data.empty());
   return {};
-}
-
-Result<std::unique_ptr<CheckpointWriter>> CreateCheckpoint(const std::string& path,
-                                                           OutputFormat format,
-                                                           std::vector<OutputTensor> tensors,
-                                                           const WriteOptions& options) {
-  if (options.cipher && format != OutputFormat::kMindSporeCkpt) {
-    return Error(ErrorCode::kUsage, path + ": only a MindSpore .ckpt can be encrypted; MindSpore refuses a key for other formats");
-  }
-  for (const Format& known : kFormats) {
-    if (known.format == format) return known.create(path, std::move(tensors), options);
-  }
-  CKMAP_CHECK(false);
-}
-
-std::string OutputFormatNames() {
-  std::string names;
-  for (const Format& known : kFormats) {
-    if (!names.empty()) names += &known == &kFormats.back() ? " or " : ", ";
-    names += known.name;
-  }
-  return names;
-}
-
-std::optional<OutputFormat> OutputFormatFromPath(std::string_view path) {
-  for (const Format& known : kFormats) {
-    for (const std::string_view ending : known.endings) {
-      if (!ending.empty() && path.ends_with(ending)) return known.format;
-    }
-  }
-  return std::nullopt;
-}
-
-std::optional<OutputFormat> ParseOutputFormat(std::string_view name) {
-  for (const Format& known : kFormats) {
-    if (known.name == name) return known.format;
-  }
-  return std::nullopt;
 }
 
 }  // namespace ckmap

@@ -19,10 +19,9 @@
 
 namespace ckmap {
 
+// create.h knows how each is written.
 enum class OutputFormat { kSafetensors, kMindSporeCkpt, kTorch, kNpz, kGguf };
 
-// "ckpt, safetensors, …": the names that ParseOutputFormat takes, for messages.
-std::string OutputFormatNames();
 
 struct OutputTensor {
   std::string name;
@@ -90,17 +89,5 @@ class CheckpointWriter {
 
   std::vector<std::string> warnings_;
 };
-
-// `path`: the file to make, or, with shards, the folder (made if absent) or the first file's
-// name. Refuses an existing path without options.force, names and dtypes that the format (or MindSpore's
-// reader of it) cannot hold, all of them at once.
-Result<std::unique_ptr<CheckpointWriter>> CreateCheckpoint(const std::string& path,
-                                                           OutputFormat format,
-                                                           std::vector<OutputTensor> tensors,
-                                                           const WriteOptions& options);
-
-// ".ckpt" and so on; nullopt for an ending that names no format that can be written.
-std::optional<OutputFormat> OutputFormatFromPath(std::string_view path);
-std::optional<OutputFormat> ParseOutputFormat(std::string_view name);  // "ckpt", "npz", …
 
 }  // namespace ckmap

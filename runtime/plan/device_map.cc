@@ -11,7 +11,7 @@
 #include <yaml-cpp/parser.h>
 
 #include "runtime/base/text.h"
-#include "runtime/formats/sharded/sharded_checkpoint.h"
+#include "runtime/base/mistake_list.h"
 #include "runtime/tensor/tensor_name.h"
 #include "runtime/plan/device_name.h"
 

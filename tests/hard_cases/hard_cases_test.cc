@@ -16,7 +16,7 @@
 #include "runtime/bind/bind.h"
 #include "runtime/exec/executor.h"
 #include "runtime/formats/open.h"
-#include "runtime/formats/writer.h"
+#include "runtime/formats/create.h"
 #include "tests/support/temp_folder.h"
 
 namespace ckmap {

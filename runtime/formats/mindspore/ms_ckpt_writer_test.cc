@@ -7,6 +7,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/file_crc.h"
+#include "runtime/formats/create.h"
 #include "tests/support/temp_folder.h"
 
 namespace ckmap {

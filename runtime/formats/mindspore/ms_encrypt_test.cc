@@ -16,7 +16,7 @@
 #include "runtime/base/file.h"
 #include "runtime/formats/mindspore/ms_cipher.h"
 #include "runtime/formats/open.h"
-#include "runtime/formats/writer.h"
+#include "runtime/formats/create.h"
 #include "tests/support/temp_folder.h"
 
 namespace ckmap {

@@ -171,7 +171,7 @@ Result<void> RanksCheckpoint::MergeTensor(const std::string& name, const std::ve
   info.name = name;
   info.dtype = first.dtype;
   info.shape = first.shape;
-  std::vector<TorchPiece> pieces;
+  std::vector<SourcePiece> pieces;
   std::map<Shape, size_t> places;  // replicas come once
   for (const Holder& holder : holders) {
     CKMAP_RETURN_IF_ERROR(CheckHolder(first, holder));

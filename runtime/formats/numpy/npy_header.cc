@@ -7,7 +7,7 @@
 
 #include "runtime/base/text.h"
 #include "runtime/base/little_endian.h"
-#include "runtime/formats/numpy/numpy_types.h"
+#include "runtime/tensor/numpy_types.h"
 #include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {

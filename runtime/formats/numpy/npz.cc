@@ -10,7 +10,7 @@
 #include "runtime/base/text.h"
 #include "runtime/base/little_endian.h"
 #include "runtime/formats/numpy/npy_header.h"
-#include "runtime/formats/numpy/numpy_types.h"
+#include "runtime/tensor/numpy_types.h"
 #include "runtime/formats/storage/stored_checkpoint.h"
 #include "runtime/tensor/tensor_name.h"
 

@@ -7,7 +7,7 @@
 
 #include "runtime/base/little_endian.h"
 #include "runtime/formats/numpy/npy_header.h"
-#include "runtime/formats/numpy/numpy_types.h"
+#include "runtime/tensor/numpy_types.h"
 #include "runtime/formats/writer_checks.h"
 #include "runtime/formats/zip/zip_file_writer.h"
 

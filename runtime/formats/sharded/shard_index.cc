@@ -18,6 +18,7 @@
 #include "runtime/base/text.h"
 #include "runtime/formats/storage/contained_path.h"
 #include "runtime/base/json_strict.h"
+#include "runtime/base/mistake_list.h"
 #include "runtime/formats/sharded/sharded_checkpoint.h"
 #include "runtime/tensor/tensor_name.h"
 

@@ -5,13 +5,12 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/mistake_list.h"
 #include "runtime/base/text.h"
 #include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
 namespace {
-
-constexpr size_t kMistakesShown = 20;
 
 class ShardedCheckpoint final : public Checkpoint {
  public:
@@ -107,18 +106,6 @@ Result<std::unique_ptr<Checkpoint>> JoinShards(std::vector<Shard> shards) {
   auto joined = std::make_unique<ShardedCheckpoint>(std::move(shards));
   CKMAP_RETURN_IF_ERROR(joined->Join());
   return std::unique_ptr<Checkpoint>(std::move(joined));
-}
-
-void MistakeList::Add(std::string mistake) {
-  if (count_++ < kMistakesShown) shown_.push_back(std::move(mistake));
-}
-
-Error MistakeList::ToError(ErrorCode code, std::string_view where) const {
-  if (count_ == 1) return {code, fmt::format("{}: {}", where, shown_[0])};
-  std::string text = fmt::format("{}: {} mistakes:", where, count_);
-  for (const std::string& mistake : shown_) text += "\n  " + mistake;
-  if (count_ > shown_.size()) text += fmt::format("\n  and {} more", count_ - shown_.size());
-  return {code, std::move(text)};
 }
 
 }  // namespace ckmap

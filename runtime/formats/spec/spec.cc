@@ -16,7 +16,7 @@
 #include "runtime/base/json_document.h"
 #include "runtime/base/text.h"
 #include "runtime/base/json_strict.h"
-#include "runtime/formats/sharded/sharded_checkpoint.h"
+#include "runtime/base/mistake_list.h"
 #include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {

@@ -10,7 +10,7 @@ namespace {
 
 Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
 
-bool Overlap(const TorchPiece& a, const TorchPiece& b) {
+bool Overlap(const SourcePiece& a, const SourcePiece& b) {
   for (size_t axis = 0; axis < a.sizes.size(); ++axis) {
     if (a.offsets[axis] >= b.offsets[axis] + b.sizes[axis]) return false;
     if (b.offsets[axis] >= a.offsets[axis] + a.sizes[axis]) return false;
@@ -22,11 +22,11 @@ bool Overlap(const TorchPiece& a, const TorchPiece& b) {
 // has its full extent, so that its part of a row is one run of bytes.
 class Pieced : public StorageSource {
  public:
-  Pieced(Shape shape, int64_t element_size, std::vector<TorchPiece> pieces)
+  Pieced(Shape shape, int64_t element_size, std::vector<SourcePiece> pieces)
       : shape_(std::move(shape)), pieces_(std::move(pieces)) {
     row_axis_ = shape_.empty() ? 0 : shape_.size() - 1;
     while (row_axis_ > 0 &&
-           std::all_of(pieces_.begin(), pieces_.end(), [&](const TorchPiece& piece) {
+           std::all_of(pieces_.begin(), pieces_.end(), [&](const SourcePiece& piece) {
              return piece.sizes[row_axis_] == shape_[row_axis_];
            })) {
       --row_axis_;
@@ -54,7 +54,7 @@ class Pieced : public StorageSource {
   }
 
   Result<void> Verify() const override {
-    for (const TorchPiece& piece : pieces_) CKMAP_RETURN_IF_ERROR(piece.source->Verify());
+    for (const SourcePiece& piece : pieces_) CKMAP_RETURN_IF_ERROR(piece.source->Verify());
     return {};
   }
 
@@ -62,7 +62,7 @@ class Pieced : public StorageSource {
   // Bytes [begin, begin + out.size()) of one row.
   Result<void> ReadRow(int64_t row, int64_t begin, std::span<std::byte> out) const {
     const int64_t end = begin + static_cast<int64_t>(out.size());
-    for (const TorchPiece& piece : pieces_) {
+    for (const SourcePiece& piece : pieces_) {
       const int64_t inner = PieceRow(piece, row);
       if (inner < 0) continue;
       const int64_t piece_begin = shape_.empty() ? 0 : piece.offsets[row_axis_] * unit_bytes_;
@@ -78,7 +78,7 @@ class Pieced : public StorageSource {
   }
 
   // Which of the piece's rows the whole's row is; -1 for none.
-  int64_t PieceRow(const TorchPiece& piece, int64_t row) const {
+  int64_t PieceRow(const SourcePiece& piece, int64_t row) const {
     int64_t inner = 0;
     int64_t scale = 1;
     for (size_t axis = row_axis_; axis-- > 0;) {
@@ -92,7 +92,7 @@ class Pieced : public StorageSource {
   }
 
   Shape shape_;
-  std::vector<TorchPiece> pieces_;
+  std::vector<SourcePiece> pieces_;
   size_t row_axis_ = 0;
   int64_t unit_bytes_ = 0;
   int64_t row_bytes_ = 0;
@@ -102,15 +102,15 @@ class Pieced : public StorageSource {
 }  // namespace
 
 Result<std::unique_ptr<StorageSource>> PiecedSource(const Shape& shape, int64_t element_size,
-                                                  std::vector<TorchPiece> pieces) {
-  if (pieces.size() > kMaxTorchPieces) {
+                                                  std::vector<SourcePiece> pieces) {
+  if (pieces.size() > kMaxSourcePieces) {
     return Error(ErrorCode::kLimit,
-                 fmt::format("{} pieces; {} are the limit", pieces.size(), kMaxTorchPieces));
+                 fmt::format("{} pieces; {} are the limit", pieces.size(), kMaxSourcePieces));
   }
-  std::erase_if(pieces, [](const TorchPiece& piece) { return NumElements(piece.sizes) == 0; });
+  std::erase_if(pieces, [](const SourcePiece& piece) { return NumElements(piece.sizes) == 0; });
   int64_t covered = 0;
   for (size_t i = 0; i < pieces.size(); ++i) {
-    const TorchPiece& piece = pieces[i];
+    const SourcePiece& piece = pieces[i];
     if (piece.sizes.size() != shape.size() || piece.offsets.size() != shape.size())
       return Bad("a piece of another rank than the tensor");
     for (size_t axis = 0; axis < shape.size(); ++axis) {

@@ -142,9 +142,9 @@ Result<Value> PlanReader::ReadValue(std::string name, PickleId object) const {
   CKMAP_ASSIGN_OR_RETURN(value.shape, TorchIntegers(pickle_, size));
   CKMAP_ASSIGN_OR_RETURN(const PickleId chunks, Field(object, kType, "chunks"));
   if (pickle_.kind(chunks) != PickleKind::kList) return Bad("its chunks are no list");
-  if (pickle_.items(chunks).size() > kMaxTorchPieces) {
+  if (pickle_.items(chunks).size() > kMaxSourcePieces) {
     return Error(ErrorCode::kLimit, fmt::format("{} pieces; {} are the limit",
-                                                pickle_.items(chunks).size(), kMaxTorchPieces));
+                                                pickle_.items(chunks).size(), kMaxSourcePieces));
   }
   for (const PickleId chunk : pickle_.items(chunks)) {
     CKMAP_ASSIGN_OR_RETURN(const PickleId offsets, Field(chunk, "ChunkStorageMetadata", "offsets"));
@@ -339,7 +339,7 @@ Result<void> FolderReader::AddTensor(const Value& value, std::string name) {
     return Add(std::move(name),
                UnreadableTorchTensor(DType::kAny, value.shape, "its type has no counterpart"));
   if (!NumBytes(value.shape, value.dtype)) return Bad("its shape is none");
-  std::vector<TorchPiece> pieces;
+  std::vector<SourcePiece> pieces;
   TorchTensor whole;
   for (const auto& [offsets, sizes] : value.boxes) {
     CKMAP_ASSIGN_OR_RETURN(const TorchArchive archive, ReadItem(value, offsets));

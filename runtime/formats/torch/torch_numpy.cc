@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "runtime/base/little_endian.h"
-#include "runtime/formats/numpy/numpy_types.h"
+#include "runtime/tensor/numpy_types.h"
 #include "runtime/formats/pickle/pickle_text.h"
 
 namespace ckmap {

@@ -1,4 +1,4 @@
-#include "runtime/formats/numpy/numpy_types.h"
+#include "runtime/tensor/numpy_types.h"
 
 #include <algorithm>
 #include <utility>
