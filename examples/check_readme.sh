@@ -1,9 +1,9 @@
 #!/bin/sh
-# Holds README.md to its word: every ```ckmap block compiles without a warning, every command of a ```console block
+# Holds a page (README.md, if none is named) to its word: every ```ckmap block compiles without a warning, every command of a ```console block
 # prints what stands below it. A line `…` stands for any number of lines; an exit code other than 0 is said in the last
 # line, as `(exit code 1)`.
 #
-#     examples/check_readme.sh BIN [README.md]          BIN: the folder of ckmap and ckmapc
+#     examples/check_readme.sh BIN [PAGE]          BIN: the folder of ckmap and ckmapc
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 bin=$(cd "$1" && pwd)
@@ -15,12 +15,14 @@ cp -r "$root/examples/quickstart" "$work/quickstart"
 
 # One file for each block of rules; one .cmd and one .want for each command.
 awk -v dir="$work" '
-  /^```/ {
+  /^ *```/ {
     if (inside) { inside = 0; next }
-    inside = 1; kind = substr($0, 4); n++
+    match($0, /^ */); indent = RLENGTH       # a block inside of a list
+    inside = 1; kind = substr($0, indent + 4); n++
     next
   }
   !inside { next }
+  { $0 = substr($0, indent + 1) }
   kind == "ckmap" { print > sprintf("%s/rules_%02d.ckmap", dir, n) }
   kind == "console" && /^\$ / {
     c++
@@ -78,7 +80,7 @@ for command in "$work"/*.cmd; do
       exit !(loose || at == g + 1)
     }' "$want" "$work/got"; then
     echo "\$ $(cat "$command")"
-    echo "--- the README says"
+    echo "--- the page says"
     cat "$want"
     echo "--- it prints"
     cat "$work/got"
@@ -87,5 +89,5 @@ for command in "$work"/*.cmd; do
 done
 
 [ "$checked" -gt 0 ] || { echo "nothing to check in $readme"; exit 1; }
-echo "README: $checked blocks and commands, $failed wrong"
+echo "$(basename "$readme"): $checked blocks and commands, $failed wrong"
 [ "$failed" -eq 0 ]

@@ -6,7 +6,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/tests/setup.sh"
 
 ckmap_install
-ckmap_build "$root" OFF ckmap ckmapc
+ckmap_build "$root" OFF ckmap ckmapc ckmap_packs
 
 PATH=$root/build/bin:$PATH
 out=$root/build/quickstart
