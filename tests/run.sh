@@ -23,6 +23,9 @@ status=$?
 [ -f "$results" ] || fail "ctest gave no results"
 
 # A doctest program counts by its cases, any other test as one.
+echo "the ten slowest tests, in seconds:"
+sed -n 's/.*<testcase name="\([^"]*\)".* time="\([0-9.]*\)".*/\2 \1/p' "$results" | sort -rn | head -10
+
 awk -v status="$status" '
   function finish() {
     if (name == "") return
