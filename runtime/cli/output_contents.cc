@@ -1,6 +1,5 @@
 #include "runtime/cli/output_contents.h"
 
-#include <algorithm>
 #include <map>
 #include <set>
 #include <utility>
@@ -8,31 +7,23 @@
 #include <fmt/format.h>
 
 #include "runtime/base/text.h"
+#include "runtime/bind/origin.h"
 #include "runtime/formats/writer_checks.h"
 
 namespace ckmap {
 namespace {
 
-bool SameElements(const BoundInput& a, const BoundInput& b, const Checkpoint& source) {
-  if (a.node != nullptr || b.node != nullptr) return false;
-  const auto same_cast = [](const CastOp& x, const CastOp& y) {
-    return x.from == y.from && x.to == y.to && x.overflow == y.overflow;
-  };
-  if (!std::equal(a.casts.begin(), a.casts.end(), b.casts.begin(), b.casts.end(), same_cast)) return false;
-  if (a.source == b.source) return true;
-  const TensorInfo& x = source.manifest()[a.source];
-  const TensorInfo& y = source.manifest()[b.source];
-  const TensorLayout& left = source.layout(a.source);
-  const TensorLayout& right = source.layout(b.source);
-  return x.dtype == y.dtype && x.shape == y.shape && left.storage == right.storage && left.offset == right.offset &&
-         left.strides == right.strides && left.byteswap == right.byteswap && left.conjugate == right.conjugate &&
-         left.negative == right.negative;
+// A source tensor by what it holds: two that share their bytes are one.
+std::string Stored(const Checkpoint& source, size_t index) {
+  const TensorInfo& info = source.manifest()[index];
+  const TensorLayout& layout = source.layout(index);
+  return fmt::format("{} {} in {} at {} by {} {} {} {}", DTypeName(info.dtype), FormatShape(info.shape), layout.storage,
+                     layout.offset, FormatShape(layout.strides), layout.byteswap, layout.conjugate, layout.negative);
 }
 
 bool SameContent(const BoundTensor& a, const BoundTensor& b, const Checkpoint& source) {
-  return a.dtype == b.dtype && a.shape == b.shape && a.fill == b.fill && a.value.pieces == b.value.pieces &&
-         std::equal(a.inputs.begin(), a.inputs.end(), b.inputs.begin(), b.inputs.end(),
-                    [&source](const BoundInput& x, const BoundInput& y) { return SameElements(x, y, source); });
+  const auto stored = [&source](size_t index) { return Stored(source, index); };
+  return OriginOf(a, stored) == OriginOf(b, stored);
 }
 
 // Metadata that say how a file is to be read; another file has its own.
