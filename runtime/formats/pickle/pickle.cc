@@ -36,6 +36,7 @@ Result<Pickle> PickleMachine::Run() {
     CKMAP_RETURN_IF_ERROR((this->*opcode_->handler)());
   }
   pickle_.end_ = position_;
+  pickle_.skips_unknown_ = allow_.skips_unknown();
   return std::move(pickle_);
 }
 
@@ -175,6 +176,9 @@ Result<PickleId> PickleMachine::NewContainer(PickleKind kind, std::span<const Pi
 
 Result<void> PickleMachine::Extend(PickleId container, PickleKind kind,
                                    std::span<const PickleId> items) {
+  if (IsOpaque(container) && pickle_.kind(container) == PickleKind::kObject) {
+    return ExtendObject(container, kind, items);
+  }
   if (pickle_.kind(container) != kind) {
     return Fault(fmt::format("wants a {}, the stack holds a {}", PickleKindName(kind),
                              PickleKindName(pickle_.kind(container))));
@@ -186,12 +190,22 @@ Result<void> PickleMachine::Extend(PickleId container, PickleKind kind,
   return {};
 }
 
+Result<void> PickleMachine::ExtendObject(PickleId object, PickleKind kind,
+                                         std::span<const PickleId> items) {
+  CKMAP_RETURN_IF_ERROR(Charge(items.size()));
+  auto& parts = pickle_.object_items_[object];
+  if (kind == PickleKind::kDict) CKMAP_RETURN_IF_ERROR(CheckKeys(items));
+  auto& list = kind == PickleKind::kDict ? parts.dict : parts.list;
+  list.insert(list.end(), items.begin(), items.end());
+  return {};
+}
+
 Result<void> PickleMachine::CheckKeys(std::span<const PickleId> items) const {
   if (items.size() % 2 != 0) return Fault("a key has no value");
   for (size_t i = 0; i < items.size(); i += 2) {
     const PickleKind kind = pickle_.kind(items[i]);
-    if (kind == PickleKind::kList || kind == PickleKind::kDict || kind == PickleKind::kSet ||
-        kind == PickleKind::kByteArray) {
+    // Sets pass: a frozenset is one.
+    if (kind == PickleKind::kList || kind == PickleKind::kDict || kind == PickleKind::kByteArray) {
       return Fault(fmt::format("a {} cannot be a key", PickleKindName(kind)));
     }
   }
@@ -214,6 +228,16 @@ std::span<const PickleId> Pickle::items(PickleId id) const {
   CKMAP_CHECK(node.kind == PickleKind::kList || node.kind == PickleKind::kDict ||
               node.kind == PickleKind::kSet);
   return containers_[node.parts.part];
+}
+
+std::span<const PickleId> Pickle::object_list(PickleId id) const {
+  const auto found = object_items_.find(id);
+  return found == object_items_.end() ? std::span<const PickleId>() : found->second.list;
+}
+
+std::span<const PickleId> Pickle::object_dict(PickleId id) const {
+  const auto found = object_items_.find(id);
+  return found == object_items_.end() ? std::span<const PickleId>() : found->second.dict;
 }
 
 std::string_view PickleKindName(PickleKind kind) {

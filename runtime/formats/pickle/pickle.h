@@ -5,8 +5,8 @@
 // node: which function, which arguments. What it means is the caller's business (torch_objects.h).
 //
 // Every global must be on the caller's list, also one that is never used; the list decides what may
-// be called, instantiated or given a state. Opcodes that name code elsewhere (INST, OBJ, EXT, …)
-// are refused. Errors are kMalformed and name the opcode, the global and the byte.
+// be called, instantiated or given a state. Opcodes that refer to anything outside of the pickle
+// (EXT, NEXT_BUFFER, …) are refused. Errors are kMalformed and name the opcode, the global and the byte.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +16,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "runtime/base/result.h"
@@ -29,7 +30,11 @@ enum class PickleRole : uint8_t {
   kStateful,  // call it, and give the result a state (BUILD)
   kClass,     // instantiate it (NEWOBJ or REDUCE) and give the instance a state
   kDict,      // call or instantiate it: a dict node (OrderedDict, defaultdict, Counter)
+  kList,      // call it with nothing or an iterable: a list node (deque)
   kSet,       // call it with a list: a set node
+  kSame,      // call it: the value is its first argument
+  kMention,   // mention it where the caller allows it; calling it is refused
+  kOpaque,    // anything: what it makes stays an object, with the parts that it is given
 };
 
 struct PickleGlobal {
@@ -48,6 +53,10 @@ class PickleAllowList {
                                            std::string_view name) const = 0;
   // What a person can do about a refused global; "" if there is nothing to add.
   virtual std::string Hint(std::string_view module, std::string_view name) const = 0;
+  // Whether a persistent id (`kind`, class, …) stands for the class itself.
+  virtual bool IsClassReference(std::string_view /*kind*/) const { return false; }
+  // Whether what nobody knows passes as an object without a meaning (kOpaque).
+  virtual bool skips_unknown() const { return false; }
 };
 
 // Stated limits; beyond them a pickle is refused as hostile.
@@ -93,6 +102,7 @@ class Pickle {
   PickleId root() const { return root_; }
   size_t end() const { return end_; }  // bytes that were read, STOP included
   size_t size() const { return nodes_.size(); }
+  bool skips_unknown() const { return skips_unknown_; }  // as the allow-list it was read with
 
   PickleKind kind(PickleId id) const { return nodes_[id].kind; }
   size_t offset(PickleId id) const { return nodes_[id].offset; }  // byte of the opcode that made it
@@ -111,8 +121,13 @@ class Pickle {
   }  // kGlobal
   // kObject: what was called or instantiated, with which tuple, and the state it was given.
   const PickleGlobal& callable(PickleId id) const { return global(nodes_[id].parts.part); }
+  // What a call of an object made is an object of the same callable.
   PickleId arguments(PickleId id) const { return nodes_[id].count; }
   PickleId state(PickleId id) const { return nodes_[id].parts.state; }  // kNoPickle without one
+  // What was appended to a kObject as to a list or set, and what was stored in it as in a dict (keys and
+  // values by turns). Empty for most.
+  std::span<const PickleId> object_list(PickleId id) const;
+  std::span<const PickleId> object_dict(PickleId id) const;
   PickleId persistent_id(PickleId id) const { return nodes_[id].parts.part; }  // kPersistentId
 
  private:
@@ -138,10 +153,19 @@ class Pickle {
   std::vector<Node> nodes_;
   std::vector<PickleId> tuple_items_;
   std::vector<std::vector<PickleId>> containers_;
+  struct ObjectItems {
+    std::vector<PickleId> list;
+    std::vector<PickleId> dict;
+  };
+  std::unordered_map<PickleId, ObjectItems> object_items_;
   std::vector<PickleGlobal> globals_;
   std::deque<std::string> owned_;  // texts that do not lie in the input as they are
   PickleId root_ = kNoPickle;
   size_t end_ = 0;
+  bool skips_unknown_ = false;
 };
+
+// The error for a global that is not on the list, as Read gives it.
+Error RefusedPickleGlobal(const Pickle& pickle, PickleId id, const PickleAllowList& allow);
 
 }  // namespace ckmap

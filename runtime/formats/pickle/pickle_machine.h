@@ -60,6 +60,7 @@ class PickleMachine {
   Result<PickleId> NewContainer(PickleKind kind, std::span<const PickleId> items);
   Result<void> Charge(size_t items);
   Result<void> Extend(PickleId container, PickleKind kind, std::span<const PickleId> items);
+  Result<void> ExtendObject(PickleId object, PickleKind kind, std::span<const PickleId> items);
   Result<void> CheckKeys(std::span<const PickleId> items) const;
 
   // Handlers, in the order of the table.
@@ -112,6 +113,9 @@ class PickleMachine {
   Result<void> PersistentId();
   Result<void> Reduce();
   Result<void> NewObj();
+  Result<void> NewObjWithKeywords();
+  Result<void> Inst();
+  Result<void> Obj();
   Result<void> Build();
 
   Result<void> PutAt(uint64_t index);
@@ -119,8 +123,12 @@ class PickleMachine {
   Result<uint64_t> TakeIndexLine();
   Result<void> PushGlobal(std::string_view module, std::string_view name);
   Result<void> Call(PickleId callable, PickleId arguments);
+  Result<void> CallOpaque(PickleId callable, PickleId arguments);
   Result<void> CallDict(PickleId arguments);
+  Result<void> CallList(const PickleGlobal& global, PickleId arguments);
   Result<void> CallSet(PickleId arguments);
+  Result<void> Instantiate(PickleId type, PickleId arguments);
+  bool IsOpaque(PickleId id) const;
 
   const std::string_view bytes_;
   const PickleAllowList& allow_;

@@ -280,7 +280,6 @@ Result<void> PickleMachine::GetLine() {
 
 // ---- the table
 
-constexpr std::string_view kNamesCode = "it names code";
 constexpr std::string_view kNeedsBuffers = "its data would lie outside of the pickle";
 constexpr std::string_view kNeedsRegistry = "it refers to a registry of the program that wrote it";
 
@@ -348,9 +347,9 @@ const PickleMachine::Opcode PickleMachine::kOpcodes[] = {
      "the text form of a persistent id holds no storage; torch cannot read such a file either: "
      "save it anew "
      "with pickle_protocol=2"},
-    {'i', "INST", nullptr, kNamesCode},
-    {'o', "OBJ", nullptr, kNamesCode},
-    {0x92, "NEWOBJ_EX", nullptr, "keyword arguments occur in no checkpoint"},
+    {'i', "INST", &PickleMachine::Inst},
+    {'o', "OBJ", &PickleMachine::Obj},
+    {0x92, "NEWOBJ_EX", &PickleMachine::NewObjWithKeywords},
     {0x82, "EXT1", nullptr, kNeedsRegistry},
     {0x83, "EXT2", nullptr, kNeedsRegistry},
     {0x84, "EXT4", nullptr, kNeedsRegistry},

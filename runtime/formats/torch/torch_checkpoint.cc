@@ -9,6 +9,22 @@
 
 namespace ckmap {
 
+namespace {
+
+// "`a.B` (1), `c.D` (2) and 3 more"
+std::string NamesWithCounts(const std::map<std::string, int64_t>& counts) {
+  constexpr size_t kShown = 8;
+  std::string names;
+  size_t shown = 0;
+  for (const auto& [name, count] : counts) {
+    if (shown++ == kShown) return names + fmt::format(" and {} more", counts.size() - kShown);
+    names += fmt::format("{}{} ({})", shown > 1 ? ", " : "", QuoteName(name), count);
+  }
+  return names;
+}
+
+}  // namespace
+
 Result<void> TorchCheckpoint::AddPickle(const Pickle& pickle, const TorchObjects& objects,
                                         const OpenOptions& options) {
   PickleId root = pickle.root();
@@ -19,6 +35,7 @@ Result<void> TorchCheckpoint::AddPickle(const Pickle& pickle, const TorchObjects
                        objects.parts(root) != nullptr ||
                        (kind == PickleKind::kObject &&
                         (MeaningOf(pickle.callable(root)).thing == TorchThing::kModuleClass ||
+                         objects.opaque(root) ||
                          MeaningOf(pickle.callable(root)).thing == TorchThing::kUnknown));
     if (!holds) {
       return Error(ErrorCode::kMalformed,
@@ -32,7 +49,10 @@ Result<void> TorchCheckpoint::AddPickle(const Pickle& pickle, const TorchObjects
   manifest_ = std::move(entries.manifest);
   layouts_ = std::move(entries.layouts);
   others_ = std::move(entries.others);
-  if (options.skip_unknown_objects) TellUnknown(pickle);
+  if (options.skip_unknown_objects) TellUnknown(pickle, objects);
+  if (!objects.subclasses().empty()) {
+    AddWarning(fmt::format("tensors of classes of their own are read as plain ones: {}", NamesWithCounts(objects.subclasses())));
+  }
   if (objects.attributed() > 0) {
     warnings_.push_back(
         fmt::format("{}: Python attributes are left out", Plural(objects.attributed(), "tensor")));
@@ -40,27 +60,19 @@ Result<void> TorchCheckpoint::AddPickle(const Pickle& pickle, const TorchObjects
   return {};
 }
 
-void TorchCheckpoint::TellUnknown(const Pickle& pickle) {
-  constexpr size_t kShown = 8;
+void TorchCheckpoint::TellUnknown(const Pickle& pickle, const TorchObjects& objects) {
   std::map<std::string, int64_t> counts;
   for (PickleId id = 0; id < pickle.size(); ++id) {
     const PickleKind kind = pickle.kind(id);
     if (kind != PickleKind::kObject && kind != PickleKind::kGlobal) continue;
     const PickleGlobal& global = kind == PickleKind::kObject ? pickle.callable(id) : pickle.global(id);
     if (MeaningOf(global).thing != TorchThing::kUnknown) continue;
-    counts[fmt::format("{}.{}", global.module, global.name)] += kind == PickleKind::kObject ? 1 : 0;
+    std::string name = fmt::format("{}.{}", global.module, global.name);
+    if (kind == PickleKind::kGlobal && objects.subclasses().contains(name)) continue;
+    counts[std::move(name)] += kind == PickleKind::kObject ? 1 : 0;
   }
   if (counts.empty()) return;
-  std::string names;
-  size_t shown = 0;
-  for (const auto& [name, count] : counts) {
-    if (shown++ == kShown) {
-      names += fmt::format(" and {} more", counts.size() - kShown);
-      break;
-    }
-    names += fmt::format("{}{} ({})", shown > 1 ? ", " : "", QuoteName(name), count);
-  }
-  AddWarning(fmt::format("objects of unknown classes were not made, nothing was executed: {}", names));
+  AddWarning(fmt::format("objects of unknown classes were not made, nothing was executed: {}", NamesWithCounts(counts)));
 }
 
 }  // namespace ckmap

@@ -19,7 +19,7 @@ class TorchCheckpoint final : public StoredCheckpoint {
 
  private:
   // A warning that names the classes of objects that were skipped.
-  void TellUnknown(const Pickle& pickle);
+  void TellUnknown(const Pickle& pickle, const TorchObjects& objects);
 };
 
 }  // namespace ckmap

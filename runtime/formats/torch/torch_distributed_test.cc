@@ -83,8 +83,8 @@ TEST_CASE("data files outside of the folder, code and missing files are refused"
 
 TEST_CASE("pieces must tile the tensor") {
   const auto source = MemorySource(std::string("\0\1\2\3\4\5", 6));
-  const TorchPiece left{{0, 0}, {2, 2}, 0, source.get()};
-  const TorchPiece right{{0, 2}, {2, 1}, 4, source.get()};
+  const SourcePiece left{{0, 0}, {2, 2}, 0, source.get()};
+  const SourcePiece right{{0, 2}, {2, 1}, 4, source.get()};
   const auto whole = PiecedSource({2, 3}, 1, {left, right});
   REQUIRE(whole.ok());
   std::string bytes(6, '\xff');

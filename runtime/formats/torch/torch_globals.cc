@@ -24,9 +24,14 @@ constexpr Row kRows[] = {
     {"collections", "OrderedDict", Role::kDict},
     {"collections", "Counter", Role::kDict},
     {"collections", "defaultdict", Role::kDict},
+    {"collections", "deque", Role::kList},
     {"builtins", "set", Role::kSet},
     {"builtins", "frozenset", Role::kSet},
+    {"builtins", "bytes", Role::kFunction, Thing::kBytes},
     {"builtins", "bytearray", Role::kFunction, Thing::kByteArray},
+    {"builtins", "slice", Role::kFunction, Thing::kSlice},
+    {"builtins", "range", Role::kFunction, Thing::kRange},
+    {"builtins", "type", Role::kFunction, Thing::kType},
     {"builtins", "complex", Role::kFunction, Thing::kComplex},
     {"_codecs", "encode", Role::kFunction, Thing::kEncode},
     // What a defaultdict may make.
@@ -36,8 +41,20 @@ constexpr Row kRows[] = {
     {"builtins", "bool", Role::kValue},
     {"builtins", "str", Role::kValue},
     {"builtins", "list", Role::kValue},
-    {"builtins", "tuple", Role::kValue},
+    {"builtins", "tuple", Role::kSame},  // how Paddle writes (name, array)
     {"builtins", "dict", Role::kValue},
+    {"builtins", "unicode", Role::kValue},  // str in Python 2
+    {"builtins", "object", Role::kValue},
+    {"builtins", "Ellipsis", Role::kValue},
+    {"builtins", "NotImplemented", Role::kValue},
+
+    // TorchScript: a list or dict with what it holds, as text.
+    {"torch.jit._pickle", "build_intlist", Role::kSame},
+    {"torch.jit._pickle", "build_tensorlist", Role::kSame},
+    {"torch.jit._pickle", "build_doublelist", Role::kSame},
+    {"torch.jit._pickle", "build_boollist", Role::kSame},
+    {"torch.jit._pickle", "build_tensor_from_id", Role::kSame},
+    {"torch.jit._pickle", "restore_type_tag", Role::kSame},
 
     {"torch", "Tensor", Role::kValue, Thing::kTensorClass},
     {"torch.nn.parameter", "Parameter", Role::kValue, Thing::kTensorClass},
@@ -51,6 +68,7 @@ constexpr Row kRows[] = {
     {"torch._utils", "_rebuild_parameter", Role::kFunction, Thing::kRebuildParameter},
     {"torch._utils", "_rebuild_parameter_with_state", Role::kFunction,
      Thing::kRebuildParameterWithState},
+    {"torch._tensor", "_rebuild_from_type", Role::kFunction, Thing::kRebuildFromType},
     {"torch._tensor", "_rebuild_from_type_v2", Role::kFunction, Thing::kRebuildFromType},
     {"torch._utils", "_rebuild_qtensor", Role::kFunction, Thing::kRebuildQuantized},
     {"torch._utils", "_rebuild_sparse_tensor", Role::kFunction, Thing::kRebuildSparse},
@@ -61,6 +79,9 @@ constexpr Row kRows[] = {
      Thing::kRebuildFromCpu},
     {"torch._utils", "_rebuild_device_tensor_from_numpy", Role::kFunction,
      Thing::kRebuildFromNumpy},
+    {"torch._utils", "_rebuild_xla_tensor", Role::kFunction, Thing::kRebuildFromNumpy},
+    {"torch_npu.utils.storage", "_rebuild_npu_tensor", Role::kFunction, Thing::kRebuildNpu},
+    {"torch_npu.npu._format", "Format", Role::kFunction, Thing::kNpuFormat},
     {"torch", "per_tensor_affine", Role::kValue, Thing::kPerTensor},
     {"torch", "per_tensor_symmetric", Role::kValue, Thing::kScheme},
     {"torch", "per_channel_affine", Role::kValue, Thing::kPerChannel},
@@ -173,7 +194,8 @@ std::string_view TodaysModule(std::string_view module) {
   if (module == "__builtin__") return "builtins";
   if (module == "numpy.core.multiarray") return "numpy._core.multiarray";
   if (module == "numpy.core.numeric") return "numpy._core.numeric";
-  if (module == "torch.cuda") return "torch";
+  if (module == "torch.cuda" || module == "torch.npu" || module == "torch.hpu" || module == "torch.xpu")
+    return "torch";
   if (module == "torch.tensor") return "torch._tensor";
   return module;
 }
@@ -181,6 +203,18 @@ std::string_view TodaysModule(std::string_view module) {
 constexpr int kScriptTag = 1 << 20;
 constexpr int kPlanTag = 1 << 21;
 constexpr int kUnknownTag = 1 << 22;
+
+// Modules that run code, whatever of them is named, and functions that do so of modules that do more.
+bool RunsCode(std::string_view module, std::string_view name) {
+  constexpr std::array<std::string_view, 14> kModules = {
+      "os",    "posix",  "nt",     "sys",    "subprocess", "pty",        "runpy",
+      "shutil", "socket", "importlib", "pickle", "_pickle", "webbrowser", "pip"};
+  constexpr std::array<std::string_view, 9> kFunctions = {
+      "eval", "exec", "execfile", "compile", "__import__", "open", "input", "apply", "breakpoint"};
+  if (module == "builtins" || module == "__builtin__")
+    return std::find(kFunctions.begin(), kFunctions.end(), name) != kFunctions.end();
+  return std::find(kModules.begin(), kModules.end(), module) != kModules.end();
+}
 
 using Index = std::map<std::pair<std::string_view, std::string_view>, int>;
 
@@ -217,6 +251,8 @@ std::optional<PickleGlobal> TorchAllowList::Find(std::string_view module,
   if (const auto found = index.find({TodaysModule(module), name}); found != index.end()) {
     return FromRow(kRows[found->second], found->second);
   }
+  // Python 2's name of range.
+  if (module == "__builtin__" && name == "xrange") return Find("builtins", "range");
   if (scope_ == Scope::kDistributed) {
     const auto found = plan_index.find({module, name});
     if (found != plan_index.end())
@@ -225,19 +261,19 @@ std::optional<PickleGlobal> TorchAllowList::Find(std::string_view module,
   if (scope_ == Scope::kScript && (module == "__torch__" || module.starts_with("__torch__."))) {
     return PickleGlobal{module, name, Role::kClass, kScriptTag};
   }
-  if (skip_unknown_) return PickleGlobal{module, name, Role::kClass, kUnknownTag};
-  return std::nullopt;
+  if (skip_unknown_) return PickleGlobal{module, name, Role::kOpaque, kUnknownTag};
+  if (scope_ == Scope::kDistributed || RunsCode(module, name)) return std::nullopt;
+  return PickleGlobal{module, name, Role::kMention, kUnknownTag};
 }
 
-std::string TorchAllowList::Hint(std::string_view module, std::string_view /*name*/) const {
-  constexpr std::array<std::string_view, 16> kExecutes = {
-      "os",    "posix",  "nt",     "sys",       "subprocess", "builtins", "__builtin__", "pty",
-      "runpy", "shutil", "socket", "importlib", "pickle",     "_pickle",  "webbrowser",  "pip"};
-  for (const std::string_view bad : kExecutes) {
-    if (module == bad) {
-      return "Weights need nothing of this module: the file tries to run code, do not load it with "
-             "torch.load either";
-    }
+std::string TorchAllowList::Hint(std::string_view module, std::string_view name) const {
+  if (RunsCode(module, name)) {
+    return "Weights need nothing of this kind: the file tries to run code, do not load it with "
+           "torch.load either";
+  }
+  if (module == "torch.storage" && name == "_load_from_bytes") {
+    return "The file holds tensors that were pickled without torch.save: load it where it came from, and "
+           "torch.save what it holds";
   }
   if (module.starts_with("torch.nn.modules") || module.starts_with("torchvision.models")) {
     return "The file holds a whole module, not its weights: where its code is, save "

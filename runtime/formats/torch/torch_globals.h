@@ -38,18 +38,24 @@ enum class TorchThing : uint8_t {
   kRebuildWrapper,
   kRebuildFromCpu,  // tensors of other devices, saved as CPU tensors or numpy arrays
   kRebuildFromNumpy,
+  kRebuildNpu,  // a tensor of an Ascend device, saved with a CPU storage
+  kNpuFormat,   // how an Ascend device lays its tensors out; the file's bytes are as torch's
   kSize,
   kDevice,
   kLayout,
   kEncode,  // _codecs.encode: bytes in the protocols that have none
+  kBytes,
   kByteArray,
   kComplex,
+  kSlice,
+  kRange,
+  kType,  // type(None) and its like
   kNumpyReconstruct,  // an empty array, to be given a state
   kNumpyFromBuffer,
   kNumpyScalar,
   kNumpyDType,
   kNumpyArray,   // numpy.ndarray
-  kUnknown,      // skipped: no global that is known (only where the caller lets them pass)
+  kUnknown,      // no global that is known: skipped, or the class that a tensor says it is of
   kModuleClass,  // __torch__.…: a class of a TorchScript archive
   kPlanClass,    // torch.distributed.checkpoint.…: told apart by its name
 };
@@ -72,12 +78,17 @@ class TorchAllowList : public PickleAllowList {
     kScript,       // data.pkl of TorchScript: classes of the archive's own code too
     kDistributed,  // .metadata of a distributed checkpoint
   };
-  // `skip_unknown`: globals that are not on the list pass as kUnknown; what they make stays an object.
+  // `skip_unknown`: globals that are not on the list pass as kUnknown; what they make stays an object. Without
+  // it a checkpoint may mention them (PickleRole::kMention), and TorchObjects refuses it unless a tensor does so
+  // as its class.
   explicit TorchAllowList(Scope scope = Scope::kCheckpoint, bool skip_unknown = false)
       : scope_(scope), skip_unknown_(skip_unknown) {}
 
   std::optional<PickleGlobal> Find(std::string_view module, std::string_view name) const override;
   std::string Hint(std::string_view module, std::string_view name) const override;
+  // The old container writes the class of a module as ("module", class, file, source).
+  bool IsClassReference(std::string_view kind) const override { return kind == "module"; }
+  bool skips_unknown() const override { return skip_unknown_; }
 
  private:
   Scope scope_;

@@ -44,6 +44,29 @@ std::string ComplexText(double real, double imaginary) {
   return fmt::format("({}{})", real, tail);
 }
 
+// "(1, None, 2)"
+std::string PlainArguments(const Pickle& pickle, std::span<const PickleId> arguments) {
+  std::string text = "(";
+  for (const PickleId id : arguments) {
+    if (text.size() > 1) text += ", ";
+    switch (pickle.kind(id)) {
+      case PickleKind::kInt:
+        text += std::to_string(pickle.integer(id));
+        break;
+      case PickleKind::kNone:
+        text += "None";
+        break;
+      case PickleKind::kGlobal:
+        text += pickle.global(id).name;
+        break;
+      default:
+        text += "…";
+        break;
+    }
+  }
+  return text + ")";
+}
+
 OtherEntry DescribeObject(const Pickle& pickle, PickleId id) {
   const auto arguments = pickle.items(pickle.arguments(id));
   const auto first_text = [&] {
@@ -71,10 +94,24 @@ OtherEntry DescribeObject(const Pickle& pickle, PickleId id) {
       entry.kind = "complex",
       entry.value = ComplexText(pickle.real(arguments[0]), pickle.real(arguments[1]));
       break;
+    case TorchThing::kSlice:
+    case TorchThing::kRange:
+      entry.kind = pickle.callable(id).name;
+      entry.value = PlainArguments(pickle, arguments);
+      break;
+    case TorchThing::kType:
+      entry.kind = "type";
+      entry.value = fmt::format("type{}", PlainArguments(pickle, arguments));
+      break;
+    case TorchThing::kNpuFormat:
+      entry.kind = "NPU format";
+      entry.value = PlainArguments(pickle, arguments);
+      break;
+    case TorchThing::kBytes:
     case TorchThing::kEncode:
     case TorchThing::kByteArray: {
       entry.kind =
-          MeaningOf(pickle.callable(id)).thing == TorchThing::kEncode ? "bytes" : "bytearray";
+          MeaningOf(pickle.callable(id)).thing == TorchThing::kByteArray ? "bytearray" : "bytes";
       const PickleId source = entry.kind == "bytes" || arguments.empty() ? id : arguments[0];
       if (arguments.empty()) {
         entry.value = std::string();

@@ -57,6 +57,11 @@ struct ArrayParts {
   bool fortran = false;
 };
 
+// numpy.ndarray, or what a subclass such as numpy.matrix says it is.
+bool MakesArray(TorchThing thing) {
+  return thing == TorchThing::kNumpyArray || thing == TorchThing::kUnknown;
+}
+
 // _reconstruct(ndarray, (0,), b"b") with the state (1, shape, dtype, fortran, data), or
 // _frombuffer(data, dtype, shape, order).
 Result<ArrayParts> ReadParts(const Pickle& pickle, PickleId id) {
@@ -68,7 +73,7 @@ Result<ArrayParts> ReadParts(const Pickle& pickle, PickleId id) {
   }
   const PickleId state = pickle.state(id);
   if (arguments.size() != 3 || pickle.kind(arguments[0]) != PickleKind::kGlobal ||
-      MeaningOf(pickle.global(arguments[0])).thing != TorchThing::kNumpyArray) {
+      !MakesArray(MeaningOf(pickle.global(arguments[0])).thing)) {
     return Bad("does not make a numpy.ndarray");
   }
   if (state == kNoPickle || pickle.kind(state) != PickleKind::kTuple ||
@@ -92,6 +97,13 @@ Result<std::string> PickledBytes(const Pickle& pickle, PickleId id) {
   if (kind == PickleKind::kBytes || kind == PickleKind::kByteArray || kind == PickleKind::kText) {
     return std::string(pickle.text(id));
   }
+  // Protocols 0 to 2 write no bytes at all as a call without arguments.
+  if (kind == PickleKind::kObject && MeaningOf(pickle.callable(id)).thing == TorchThing::kBytes) {
+    const auto given = pickle.items(pickle.arguments(id));
+    if (given.empty()) return std::string();
+    if (given.size() == 1 && pickle.kind(given[0]) == PickleKind::kBytes) return std::string(pickle.text(given[0]));
+    return Bad("bytes() of something else than bytes");
+  }
   if (kind != PickleKind::kObject || MeaningOf(pickle.callable(id)).thing != TorchThing::kEncode) {
     return Bad(fmt::format("a {} where bytes should be", PickleKindName(kind)));
   }
@@ -111,7 +123,12 @@ Result<std::optional<TorchTensor>> ReadNumpyArray(const Pickle& pickle, PickleId
   CKMAP_ASSIGN_OR_RETURN(const NumpyType type, ReadType(pickle, parts.type));
   if (type.dtype == DType::kAny) return std::optional<TorchTensor>();
   CKMAP_ASSIGN_OR_RETURN(const Shape shape, TorchIntegers(pickle, parts.shape));
-  CKMAP_ASSIGN_OR_RETURN(std::string bytes, PickledBytes(pickle, parts.data));
+  const bool as_is = pickle.kind(parts.data) == PickleKind::kBytes || pickle.kind(parts.data) == PickleKind::kByteArray;
+  std::string decoded;
+  if (!as_is) {
+    CKMAP_ASSIGN_OR_RETURN(decoded, PickledBytes(pickle, parts.data));
+  }
+  const std::string_view bytes = as_is ? pickle.text(parts.data) : decoded;
   const auto wanted = NumBytes(shape, type.dtype);
   if (!wanted || static_cast<size_t>(*wanted) != bytes.size()) {
     return Bad(fmt::format("an array of shape {} and type {} with {} bytes", FormatShape(shape),
@@ -120,13 +137,23 @@ Result<std::optional<TorchTensor>> ReadNumpyArray(const Pickle& pickle, PickleId
   TorchStorageRef ref;
   ref.dtype = type.dtype;
   ref.numel = *NumElements(shape);
-  ref.storage = references.AddBytes(std::move(bytes));
+  ref.storage = as_is ? references.AddPickledBytes(bytes) : references.AddBytes(std::move(decoded));
   CKMAP_ASSIGN_OR_RETURN(
       TorchTensor tensor,
       MakeTorchTensor(ref, type.dtype, shape,
                       parts.fortran ? ColumnMajorStrides(shape) : RowMajorStrides(shape), 0,
                       type.big_endian));
   return std::optional<TorchTensor>(std::move(tensor));
+}
+
+Result<std::string> NumpyArrayBytes(const Pickle& pickle, PickleId id) {
+  CKMAP_ASSIGN_OR_RETURN(const ArrayParts parts, ReadParts(pickle, id));
+  return PickledBytes(pickle, parts.data);
+}
+
+PickleId NumpyArrayObjects(const Pickle& pickle, PickleId id) {
+  const auto parts = ReadParts(pickle, id);
+  return parts && pickle.kind(parts->data) == PickleKind::kList ? parts->data : kNoPickle;
 }
 
 Result<OtherEntry> ReadNumpyScalar(const Pickle& pickle, PickleId id) {

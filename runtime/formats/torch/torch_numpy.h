@@ -19,6 +19,12 @@ Result<std::string> PickledBytes(const Pickle& pickle, PickleId id);
 Result<std::optional<TorchTensor>> ReadNumpyArray(const Pickle& pickle, PickleId id,
                                                   TorchReferences& references);
 
+// The elements of an array that ReadNumpyArray reads, in its order.
+Result<std::string> NumpyArrayBytes(const Pickle& pickle, PickleId id);
+
+// The values of an array of objects; kNoPickle for other arrays.
+PickleId NumpyArrayObjects(const Pickle& pickle, PickleId id);
+
 // The number that a scalar object stands for, as bool, int64 or double; monostate for other kinds.
 Result<OtherEntry> ReadNumpyScalar(const Pickle& pickle, PickleId id);
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -106,6 +108,13 @@ const TorchParts* TorchObjects::parts(PickleId id) const {
   return found == parts_.end() ? nullptr : &found->second;
 }
 
+bool TorchObjects::opaque(PickleId id) const { return opaque_.contains(id); }
+
+PickleId TorchObjects::wrapped(PickleId id) const {
+  const auto found = wrapped_.find(id);
+  return found == wrapped_.end() ? kNoPickle : found->second;
+}
+
 // Goes over the nodes in the order in which they were made, so that arguments come before calls.
 class TorchInterpreter {
  public:
@@ -120,10 +129,15 @@ class TorchInterpreter {
   Result<void> ChargeValues(Items values);
   Result<void> Reference(PickleId id);
   Result<void> Object(PickleId id);
+  bool IsUnknown(PickleId id) const;
+  bool TakesUnknown(PickleId id) const;
+  Result<void> CheckMentions() const;
   Result<void> CheckPlain(PickleId id, TorchThing thing);
-  Result<TorchTensor> Rebuild(TorchThing thing, Items arguments);
+  Result<TorchTensor> Rebuild(PickleId id, TorchThing thing, Items arguments);
   Result<TorchTensor> Strided(Items arguments, size_t dtype_at, size_t metadata_at);
-  Result<TorchTensor> FromType(Items arguments);
+  Result<TorchTensor> FromType(PickleId id, Items arguments);
+  Result<TorchTensor> FromDevice(Items arguments);
+  Result<bool> Narrow(PickleId array, TorchTensor& tensor);
   Result<TorchTensor> Sparse(Items arguments);
   Result<TorchTensor> Listed(Items arguments, size_t dtype_at, size_t shape_at, std::string why);
   Result<TorchParts> Quantized(Items arguments);
@@ -137,6 +151,7 @@ class TorchInterpreter {
   TorchReferences& references_;
   TorchObjects objects_;
   std::unordered_map<PickleId, TorchStorageRef> storages_;
+  std::unordered_set<PickleId> classes_;  // globals that a tensor or an array says it is of
   size_t work_ = 0;
 };
 
@@ -149,9 +164,47 @@ Result<TorchObjects> TorchInterpreter::Run() {
     const PickleKind kind = pickle_.kind(id);
     if (kind != PickleKind::kPersistentId && kind != PickleKind::kObject) continue;
     auto status = kind == PickleKind::kPersistentId ? Reference(id) : Object(id);
-    if (!status.ok()) return std::move(status).error().Context(TorchObjectContext(pickle_, id));
+    if (status.ok()) continue;
+    if (kind == PickleKind::kObject && status.error().code() == ErrorCode::kMalformed &&
+        TakesUnknown(id)) {
+      objects_.opaque_.insert(id);
+      continue;
+    }
+    return std::move(status).error().Context(TorchObjectContext(pickle_, id));
   }
+  CKMAP_RETURN_IF_ERROR(CheckMentions());
   return std::move(objects_);
+}
+
+bool TorchInterpreter::IsUnknown(PickleId id) const {
+  const PickleKind kind = pickle_.kind(id);
+  if (kind == PickleKind::kGlobal) return pickle_.global(id).role == PickleRole::kOpaque;
+  return kind == PickleKind::kObject &&
+         (pickle_.callable(id).role == PickleRole::kOpaque || objects_.opaque(id));
+}
+
+// Whether anything that the call was given, or a tuple or list among it holds, is of an unknown class.
+bool TorchInterpreter::TakesUnknown(PickleId id) const {
+  const auto holds = [&](PickleId part) {
+    if (IsUnknown(part)) return true;
+    const PickleKind kind = pickle_.kind(part);
+    if (kind != PickleKind::kTuple && kind != PickleKind::kList) return false;
+    const Items items = pickle_.items(part);
+    return std::any_of(items.begin(), items.end(), [&](PickleId item) { return IsUnknown(item); });
+  };
+  const Items arguments = pickle_.items(pickle_.arguments(id));
+  return std::any_of(arguments.begin(), arguments.end(), holds) ||
+         (pickle_.state(id) != kNoPickle && holds(pickle_.state(id)));
+}
+
+Result<void> TorchInterpreter::CheckMentions() const {
+  for (PickleId id = 0; id < pickle_.size(); ++id) {
+    if (pickle_.kind(id) == PickleKind::kGlobal &&
+        pickle_.global(id).role == PickleRole::kMention && !classes_.contains(id)) {
+      return RefusedPickleGlobal(pickle_, id, TorchAllowList());
+    }
+  }
+  return {};
 }
 
 // The memo lets a few bytes call a function on a large argument once more. Honest files stay far
@@ -226,6 +279,8 @@ Result<void> TorchInterpreter::Object(PickleId id) {
   switch (thing) {
     case TorchThing::kNumpyReconstruct:
     case TorchThing::kNumpyFromBuffer: {
+      const Items made = pickle_.items(pickle_.arguments(id));
+      if (!made.empty() && pickle_.kind(made[0]) == PickleKind::kGlobal) classes_.insert(made[0]);
       CKMAP_ASSIGN_OR_RETURN(auto tensor, ReadNumpyArray(pickle_, id, references_));
       if (tensor) objects_.tensors_.emplace(id, *std::move(tensor));
       return {};
@@ -239,8 +294,13 @@ Result<void> TorchInterpreter::Object(PickleId id) {
     case TorchThing::kDevice:
     case TorchThing::kLayout:
     case TorchThing::kEncode:
+    case TorchThing::kBytes:
     case TorchThing::kByteArray:
     case TorchThing::kComplex:
+    case TorchThing::kSlice:
+    case TorchThing::kRange:
+    case TorchThing::kType:
+    case TorchThing::kNpuFormat:
     case TorchThing::kNumpyScalar:
     case TorchThing::kNumpyDType:
     case TorchThing::kUnknown:
@@ -248,7 +308,7 @@ Result<void> TorchInterpreter::Object(PickleId id) {
     case TorchThing::kPlanClass:
       return CheckPlain(id, thing);
     default: {
-      CKMAP_ASSIGN_OR_RETURN(TorchTensor tensor, Rebuild(thing, arguments));
+      CKMAP_ASSIGN_OR_RETURN(TorchTensor tensor, Rebuild(id, thing, arguments));
       objects_.tensors_.emplace(id, std::move(tensor));
       return {};
     }
@@ -275,6 +335,7 @@ Result<void> TorchInterpreter::CheckPlain(PickleId id, TorchThing thing) {
       if (arguments.size() == 2 && kind(0) == PickleKind::kFloat && kind(1) == PickleKind::kFloat)
         return {};
       return Bad("wants two floats");
+    case TorchThing::kBytes:
     case TorchThing::kByteArray: {
       if (arguments.empty()) return {};
       const bool text =
@@ -287,6 +348,13 @@ Result<void> TorchInterpreter::CheckPlain(PickleId id, TorchThing thing) {
     case TorchThing::kDevice:
       if (kind(0) != PickleKind::kText) return Bad("wants a name");
       return {};
+    case TorchThing::kSlice:
+    case TorchThing::kRange:
+      if (arguments.empty() || arguments.size() > 3) return Bad("wants one to three numbers");
+      return {};
+    case TorchThing::kType:
+      if (arguments.size() != 1) return Bad("makes a class of what it is given");
+      return {};
     case TorchThing::kLayout:
       if (kind(0) != PickleKind::kText || !IsTorchLayout(pickle_.text(arguments[0])))
         return Bad("wants the name of a layout");
@@ -296,7 +364,7 @@ Result<void> TorchInterpreter::CheckPlain(PickleId id, TorchThing thing) {
   }
 }
 
-Result<TorchTensor> TorchInterpreter::Rebuild(TorchThing thing, Items arguments) {
+Result<TorchTensor> TorchInterpreter::Rebuild(PickleId id, TorchThing thing, Items arguments) {
   const auto wants = [&](size_t least, size_t most) -> Result<void> {
     if (arguments.size() >= least && arguments.size() <= most) return {};
     return Bad(fmt::format("{} arguments; it takes {}{}", arguments.size(), least,
@@ -322,10 +390,13 @@ Result<TorchTensor> TorchInterpreter::Rebuild(TorchThing thing, Items arguments)
     case TorchThing::kRebuildFromCpu:
     case TorchThing::kRebuildFromNumpy:
       CKMAP_RETURN_IF_ERROR(wants(4, 4));
-      return TensorAt(arguments[0]);
+      return FromDevice(arguments);
+    case TorchThing::kRebuildNpu:
+      CKMAP_RETURN_IF_ERROR(wants(6, 7));
+      return Strided(arguments.first(6), 6, 6);
     case TorchThing::kRebuildFromType:
       CKMAP_RETURN_IF_ERROR(wants(4, 4));
-      return FromType(arguments);
+      return FromType(id, arguments);
     case TorchThing::kRebuildSparse:
       CKMAP_RETURN_IF_ERROR(wants(2, 2));
       return Sparse(arguments);
@@ -334,6 +405,7 @@ Result<TorchTensor> TorchInterpreter::Rebuild(TorchThing thing, Items arguments)
       return Listed(arguments, 0, 1, "a meta tensor, which has a shape and no data");
     case TorchThing::kRebuildWrapper:
       CKMAP_RETURN_IF_ERROR(wants(8, 8));
+      if (pickle_.kind(arguments[0]) == PickleKind::kGlobal) classes_.insert(arguments[0]);
       return Listed(arguments, 1, 2,
                     "a tensor of a class with its own code; save it as a plain tensor");
     case TorchThing::kRebuildNested: {
@@ -379,6 +451,14 @@ Result<TorchTensor> TorchInterpreter::Strided(Items arguments, size_t dtype_at,
   return tensor;
 }
 
+// What an Ascend device writes beside a tensor, one key for each fact: "npu_format_/FRACTAL_NZ", "base_sizes_/2/3/". It
+// says how the device is to lay the tensor out; the bytes of the file are laid out as torch's.
+bool IsNpuMetadata(std::string_view key) {
+  constexpr std::array<std::string_view, 5> kFacts = {"base_sizes_/", "base_strides_/", "storage_sizes_/",
+                                                      "origin_format_/", "npu_format_/"};
+  return std::any_of(kFacts.begin(), kFacts.end(), [&](std::string_view fact) { return key.starts_with(fact); });
+}
+
 // {"conj": True, "neg": True}: the elements are to be conjugated or negated when they are read.
 Result<void> TorchInterpreter::ApplyBits(PickleId metadata, TorchTensor& tensor) {
   if (pickle_.kind(metadata) == PickleKind::kNone) return {};
@@ -391,6 +471,7 @@ Result<void> TorchInterpreter::ApplyBits(PickleId metadata, TorchTensor& tensor)
       return {};
     }
     const std::string_view key = pickle_.text(items[i]);
+    if (IsNpuMetadata(key)) continue;
     if (key == "conj") {
       tensor.layout.conjugate = pickle_.boolean(items[i + 1]);
     } else if (key == "neg") {
@@ -405,27 +486,82 @@ Result<void> TorchInterpreter::ApplyBits(PickleId metadata, TorchTensor& tensor)
   return {};
 }
 
-// (function, type, arguments, attributes): one of the plain rebuild functions, called in place.
-Result<TorchTensor> TorchInterpreter::FromType(Items arguments) {
+// numpy has no bf16, so such tensors are written as arrays of f32. False if these are not the same numbers.
+Result<bool> TorchInterpreter::Narrow(PickleId array, TorchTensor& tensor) {
+  if (pickle_.kind(array) != PickleKind::kObject || tensor.layout.byteswap) return false;
+  const TorchThing made_by = MeaningOf(pickle_.callable(array)).thing;
+  if (made_by != TorchThing::kNumpyReconstruct && made_by != TorchThing::kNumpyFromBuffer) return false;
+  CKMAP_ASSIGN_OR_RETURN(const std::string wide, NumpyArrayBytes(pickle_, array));
+  CKMAP_RETURN_IF_ERROR(Charge(wide.size()));
+  std::string narrow;
+  narrow.reserve(wide.size() / 2);
+  for (size_t i = 0; i + 4 <= wide.size(); i += 4) {
+    if (wide[i] != 0 || wide[i + 1] != 0) return false;
+    narrow.append(wide, i + 2, 2);
+  }
+  tensor.dtype = DType::kBF16;
+  tensor.layout.storage = references_.AddBytes(std::move(narrow));
+  for (int64_t& stride : tensor.layout.strides) stride /= 2;
+  return true;
+}
+
+// (data, dtype, device, requires_grad): a tensor or an array of the host, of another type where the host had none
+// for the device's.
+Result<TorchTensor> TorchInterpreter::FromDevice(Items arguments) {
+  CKMAP_ASSIGN_OR_RETURN(TorchTensor tensor, TensorAt(arguments[0]));
+  CKMAP_ASSIGN_OR_RETURN(const DType dtype, DTypeAt(arguments[1]));
+  if (dtype == tensor.dtype || !tensor.unreadable.empty()) return tensor;
+  if (dtype == DType::kBF16 && tensor.dtype == DType::kF32) {
+    CKMAP_ASSIGN_OR_RETURN(const bool narrowed, Narrow(arguments[0], tensor));
+    if (narrowed) return tensor;
+  }
+  return UnreadableTorchTensor(
+      dtype, tensor.shape,
+      fmt::format("it was {} on its device and is stored as {}; load it and save it anew from a CPU",
+                  dtype == DType::kAny ? "of another type" : DTypeName(dtype), DTypeName(tensor.dtype)));
+}
+
+// (function, type, arguments, attributes): one of the rebuild functions, called in place. The type is the class of
+// the tensor; what its class adds is left out.
+Result<TorchTensor> TorchInterpreter::FromType(PickleId id, Items arguments) {
   const auto meaning = [&](size_t i) {
     return pickle_.kind(arguments[i]) == PickleKind::kGlobal
                ? MeaningOf(pickle_.global(arguments[i]))
                : TorchMeaning{};
   };
+  constexpr std::array<TorchThing, 11> kFunctions = {
+      TorchThing::kRebuildTensor,    TorchThing::kRebuildTensorV2, TorchThing::kRebuildTensorV3,
+      TorchThing::kRebuildParameter, TorchThing::kRebuildParameterWithState,
+      TorchThing::kRebuildWrapper,   TorchThing::kRebuildSparse,   TorchThing::kRebuildMeta,
+      TorchThing::kRebuildFromCpu,   TorchThing::kRebuildFromNumpy, TorchThing::kRebuildNpu};
   const TorchThing function = meaning(0).thing;
-  if (function != TorchThing::kRebuildTensor && function != TorchThing::kRebuildTensorV2 &&
-      function != TorchThing::kRebuildTensorV3 && function != TorchThing::kRebuildParameter &&
-      function != TorchThing::kRebuildParameterWithState) {
+  if (std::find(kFunctions.begin(), kFunctions.end(), function) == kFunctions.end()) {
     return Bad("its first argument is no function that makes a plain tensor");
   }
-  if (meaning(1).thing != TorchThing::kTensorClass)
+  const TorchThing type = meaning(1).thing;
+  if (type != TorchThing::kTensorClass && type != TorchThing::kUnknown)
     return Bad("its second argument is no tensor class");
   if (pickle_.kind(arguments[2]) != PickleKind::kTuple)
     return Bad("its third argument is no tuple");
-  ++objects_.attributed_;
   const Items inner = pickle_.items(arguments[2]);
   CKMAP_RETURN_IF_ERROR(ChargeValues(inner));
-  return Rebuild(function, inner);
+  CKMAP_ASSIGN_OR_RETURN(TorchTensor tensor, Rebuild(id, function, inner));
+  const PickleId state = arguments[3];
+  const PickleKind kind = pickle_.kind(state);
+  const bool empty = kind == PickleKind::kNone ||
+                     ((kind == PickleKind::kDict || kind == PickleKind::kTuple) && pickle_.items(state).empty());
+  if (type == TorchThing::kUnknown) {
+    classes_.insert(arguments[1]);
+    const PickleGlobal& global = pickle_.global(arguments[1]);
+    if (function != TorchThing::kRebuildWrapper)
+      ++objects_.subclasses_[fmt::format("{}.{}", global.module, global.name)];
+  }
+  if (function == TorchThing::kRebuildWrapper) {
+    objects_.wrapped_.emplace(id, state);
+  } else if (!empty) {
+    ++objects_.attributed_;
+  }
+  return tensor;
 }
 
 // (layout, (indices, values, size, …)) for COO, (layout, (indices, indices, values, size)) for the

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
+#include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -30,6 +33,8 @@ class TorchReferences {
   virtual Result<TorchReference> Resolve(const Pickle& pickle, PickleId value) = 0;
   // A storage of bytes that lie in the pickle itself; its index.
   virtual uint32_t AddBytes(std::string bytes) = 0;
+  // The same for bytes that the pickle holds as they are, for containers that need no copy.
+  virtual uint32_t AddPickledBytes(std::string_view bytes) { return AddBytes(std::string(bytes)); }
   // Whether the elements of the container's storages are big-endian.
   virtual bool byteswap() const { return false; }
 };
@@ -53,19 +58,30 @@ struct TorchParts {
 class TorchObjects {
  public:
   // Interprets every object and persistent id of the pickle, also those that nothing holds: a file
-  // is refused for any of them. `pickle` must outlive the result.
+  // is refused for any of them. `pickle` must outlive the result. A call that is given what nobody knows (where
+  // the allow-list lets that pass) stays an object. A global that the pickle may only mention is refused unless a
+  // tensor or an array says that it is of this class.
   static Result<TorchObjects> Interpret(const Pickle& pickle, TorchReferences& references);
 
   // What the node is, or nullptr.
   const TorchTensor* tensor(PickleId id) const;
   const TorchParts* parts(PickleId id) const;
+  // Whether it is an object of no meaning here, which holds what it was made of.
+  bool opaque(PickleId id) const;
+  // The attributes of a tensor that has no elements of its own, only tensors among its attributes; or kNoPickle.
+  PickleId wrapped(PickleId id) const;
   // Tensors that carry Python attributes.
   int64_t attributed() const { return attributed_; }
+  // Classes of tensors that were read as plain ones, and how many there are of each.
+  const std::map<std::string, int64_t>& subclasses() const { return subclasses_; }
 
  private:
   friend class TorchInterpreter;
   std::unordered_map<PickleId, TorchTensor> tensors_;
   std::unordered_map<PickleId, TorchParts> parts_;
+  std::unordered_set<PickleId> opaque_;
+  std::unordered_map<PickleId, PickleId> wrapped_;
+  std::map<std::string, int64_t> subclasses_;
   int64_t attributed_ = 0;
 };
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "runtime/base/text.h"
+#include "runtime/formats/torch/torch_numpy.h"
 
 namespace ckmap {
 namespace {
@@ -23,62 +24,215 @@ std::string Shown(std::string_view name) {
   return EscapeText(name.substr(0, kShown)) + "…";
 }
 
-// Children of a node: of a dict by key, of a list or tuple by index, of a TorchScript module or an object of
-// an unknown class by attribute. Empty for a leaf.
+constexpr size_t kMaxKeyText = 200;
+
+// A plain value inside of a key, as Python shows it; nullopt for others.
+std::optional<std::string> PlainText(const Pickle& pickle, PickleId id, size_t depth = 0) {
+  constexpr size_t kMaxDepth = 3;
+  switch (pickle.kind(id)) {
+    case PickleKind::kText:
+      return fmt::format("'{}'", pickle.text(id).substr(0, kMaxKeyText));
+    case PickleKind::kInt:
+      return std::to_string(pickle.integer(id));
+    case PickleKind::kBool:
+      return pickle.boolean(id) ? "True" : "False";
+    case PickleKind::kNone:
+      return "None";
+    case PickleKind::kFloat:
+      return fmt::format("{}", pickle.real(id));
+    case PickleKind::kGlobal:
+      return fmt::format("{}.{}", pickle.global(id).module, pickle.global(id).name);
+    case PickleKind::kTuple: {
+      if (depth == kMaxDepth) return std::nullopt;
+      std::string all = "(";
+      for (const PickleId item : pickle.items(id)) {
+        const auto text = PlainText(pickle, item, depth + 1);
+        if (!text || all.size() + text->size() > kMaxKeyText) return std::nullopt;
+        all += (all.size() > 1 ? ", " : "") + *text;
+      }
+      return all + ")";
+    }
+    default:
+      return std::nullopt;
+  }
+}
+
+// The key of a dict's entry `i` as part of a name. What has no spelling is named by its kind and place.
+std::string KeyText(const Pickle& pickle, PickleId key, size_t i) {
+  if (pickle.kind(key) == PickleKind::kText) return std::string(pickle.text(key));
+  auto text = PlainText(pickle, key);
+  return text ? *std::move(text) : fmt::format("{}#{}", PickleKindName(pickle.kind(key)), i);
+}
+
+struct NamedChild {
+  std::string part;
+  PickleId value;
+  bool transparent = false;  // it is no part of a name
+};
+
+// Children of a node: of a dict by key, of a list or tuple by index, of an object by what it was given. Empty for a
+// leaf.
 struct Children {
   std::span<const PickleId> items;
   bool keyed = false;
-  bool attributes = false;  // of an unknown class
+  bool object = false;
+  std::vector<NamedChild> named;  // of an object
 
-  size_t size() const { return keyed ? items.size() / 2 : items.size(); }
-  PickleId value(size_t i) const { return keyed ? items[2 * i + 1] : items[i]; }
+  size_t size() const {
+    if (object) return named.size();
+    return keyed ? items.size() / 2 : items.size();
+  }
+  PickleId value(size_t i) const {
+    if (object) return named[i].value;
+    return keyed ? items[2 * i + 1] : items[i];
+  }
+  bool transparent(size_t i) const { return object && named[i].transparent; }
+  std::string part(const Pickle& pickle, size_t i) const {
+    if (object) return named[i].part;
+    return keyed ? KeyText(pickle, items[2 * i], i) : std::to_string(i);
+  }
 };
 
-Children ChildrenOf(const Pickle& pickle, PickleId id) {
+bool IsContainer(const Pickle& pickle, PickleId id) {
+  switch (pickle.kind(id)) {
+    case PickleKind::kTuple:
+    case PickleKind::kList:
+    case PickleKind::kDict:
+    case PickleKind::kSet:
+      return !pickle.items(id).empty();
+    case PickleKind::kObject:
+    case PickleKind::kPersistentId:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Whether two leaves are one value, or two containers the same one.
+bool SameValue(const Pickle& pickle, PickleId a, PickleId b) {
+  if (a == b) return true;
+  if (pickle.kind(a) != pickle.kind(b) || IsContainer(pickle, a)) return false;
+  switch (pickle.kind(a)) {
+    case PickleKind::kBool:
+    case PickleKind::kInt:
+      return pickle.integer(a) == pickle.integer(b);
+    case PickleKind::kFloat:
+      return pickle.real(a) == pickle.real(b);
+    case PickleKind::kText:
+      return pickle.text(a) == pickle.text(b);
+    case PickleKind::kNone:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// The parts of an object: what it holds as a list and as a dict, its attributes, and what it was made from.
+class ObjectParts {
+ public:
+  ObjectParts(const Pickle& pickle, PickleId id) : pickle_(pickle), id_(id) {}
+
+  // Of an object of an unknown class.
+  std::vector<NamedChild> All() {
+    const auto list = pickle_.object_list(id_);
+    for (size_t i = 0; i < list.size(); ++i) Add(std::to_string(i), list[i]);
+    const auto dict = pickle_.object_dict(id_);
+    for (size_t i = 0; i < dict.size(); i += 2) {
+      if (pickle_.kind(dict[i]) == PickleKind::kText) items_.emplace(pickle_.text(dict[i]), dict[i + 1]);
+      Add(KeyText(pickle_, dict[i], i / 2), dict[i + 1]);
+    }
+    State(pickle_.state(id_));
+    const auto arguments = pickle_.items(pickle_.arguments(id_));
+    for (size_t i = 0; i < arguments.size(); ++i) {
+      if (IsContainer(pickle_, arguments[i])) Add(fmt::format("__args__.{}", i), arguments[i]);
+    }
+    return std::move(children_);
+  }
+
+  // A dict of attributes; with __slots__, two of them.
+  std::vector<NamedChild> OfState(PickleId state) {
+    State(state);
+    return std::move(children_);
+  }
+
+ private:
+  void Add(std::string part, PickleId value) { children_.push_back({std::move(part), value}); }
+
+  void State(PickleId state) {
+    if (state == kNoPickle) return;
+    const PickleKind kind = pickle_.kind(state);
+    if (kind == PickleKind::kDict) return Attributes(pickle_.items(state));
+    if (kind == PickleKind::kTuple && pickle_.items(state).size() == 2) {
+      const auto parts = pickle_.items(state);
+      const PickleKind first = pickle_.kind(parts[0]);
+      if ((first == PickleKind::kNone || first == PickleKind::kDict) &&
+          pickle_.kind(parts[1]) == PickleKind::kDict) {
+        if (first == PickleKind::kDict) Attributes(pickle_.items(parts[0]));
+        return Attributes(pickle_.items(parts[1]));
+      }
+    }
+    if (IsContainer(pickle_, state)) Add("__state__", state);
+  }
+
+  // A module of torch.nn keeps its tensors and its parts in attributes that are no part of a name. A dict that is
+  // its own attributes too (EasyDict) is listed once.
+  void Attributes(std::span<const PickleId> items) {
+    for (size_t i = 0; i < items.size(); i += 2) {
+      std::string part = KeyText(pickle_, items[i], i / 2);
+      if (const auto item = items_.find(part); item != items_.end()) {
+        if (SameValue(pickle_, item->second, items[i + 1])) continue;
+        part = "__dict__." + part;
+      }
+      const bool transparent = part == "_parameters" || part == "_buffers" || part == "_modules";
+      children_.push_back({std::move(part), items[i + 1], transparent});
+    }
+  }
+
+  const Pickle& pickle_;
+  const PickleId id_;
+  std::vector<NamedChild> children_;
+  std::unordered_map<std::string_view, PickleId> items_;  // of the dict that the object is, by their texts
+};
+
+bool IsUnknownObject(const Pickle& pickle, const TorchObjects& objects, PickleId id) {
+  return pickle.kind(id) == PickleKind::kObject &&
+         (pickle.callable(id).role == PickleRole::kOpaque || objects.opaque(id));
+}
+
+Children ChildrenOfObject(const Pickle& pickle, const TorchObjects& objects, PickleId id) {
+  const TorchThing thing = MeaningOf(pickle.callable(id)).thing;
+  if (objects.wrapped(id) != kNoPickle) {
+    return {{}, true, true, ObjectParts(pickle, id).OfState(objects.wrapped(id))};
+  }
+  if (IsUnknownObject(pickle, objects, id)) return {{}, true, true, ObjectParts(pickle, id).All()};
+  if (thing == TorchThing::kModuleClass) {
+    const PickleId state = pickle.state(id);
+    if (state == kNoPickle || pickle.kind(state) != PickleKind::kDict) return {};
+    return {pickle.items(state), true};
+  }
+  if (thing == TorchThing::kNumpyReconstruct) {
+    const PickleId values = NumpyArrayObjects(pickle, id);
+    if (values != kNoPickle) return {pickle.items(values), false};
+  }
+  return {};
+}
+
+Children ChildrenOf(const Pickle& pickle, const TorchObjects& objects, PickleId id) {
   switch (pickle.kind(id)) {
     case PickleKind::kDict:
       return {pickle.items(id), true};
     case PickleKind::kList:
     case PickleKind::kTuple:
       return {pickle.items(id), false};
-    case PickleKind::kObject: {
-      const PickleId state = pickle.state(id);
-      const TorchThing thing = MeaningOf(pickle.callable(id)).thing;
-      if ((thing != TorchThing::kModuleClass && thing != TorchThing::kUnknown) || state == kNoPickle ||
-          pickle.kind(state) != PickleKind::kDict) {
-        return {};
-      }
-      return {pickle.items(state), true, thing == TorchThing::kUnknown};
+    case PickleKind::kSet: {
+      const auto items = pickle.items(id);
+      const bool plain = std::none_of(items.begin(), items.end(), [&](PickleId item) { return IsContainer(pickle, item); });
+      return plain ? Children{} : Children{items, false};
     }
+    case PickleKind::kObject:
+      return ChildrenOfObject(pickle, objects, id);
     default:
       return {};
-  }
-}
-
-// A module of torch.nn keeps its tensors and its parts in these attributes, which are no part of a name.
-bool IsTransparent(const Pickle& pickle, const Children& children, size_t i) {
-  if (!children.attributes || pickle.kind(children.items[2 * i]) != PickleKind::kText) return false;
-  const std::string_view name = pickle.text(children.items[2 * i]);
-  return name == "_parameters" || name == "_buffers" || name == "_modules";
-}
-
-// A key or an index as part of a name; nullopt for keys that have no spelling.
-std::optional<std::string> PartOfName(const Pickle& pickle, const Children& children, size_t i) {
-  if (!children.keyed) return std::to_string(i);
-  const PickleId key = children.items[2 * i];
-  switch (pickle.kind(key)) {
-    case PickleKind::kText:
-      return std::string(pickle.text(key));
-    case PickleKind::kInt:
-      return std::to_string(pickle.integer(key));
-    case PickleKind::kBool:
-      return pickle.boolean(key) ? "True" : "False";
-    case PickleKind::kNone:
-      return "None";
-    case PickleKind::kFloat:
-      return fmt::format("{}", pickle.real(key));
-    default:
-      return std::nullopt;
   }
 }
 
@@ -97,11 +251,14 @@ class Flattener {
     size_t name_size = 0;  // of the container's own name
     int64_t tensors = 0;
     bool named = false;  // whether the container's name has a part: the root's has none
+    bool transparent = false;
   };
 
   Result<void> Visit(PickleId id);
-  Result<void> Enter(PickleId id, const Children& children);
-  Result<void> CheckKeys(const Children& children) const;
+  bool IsKnownAlready(PickleId id) const;
+  Result<void> AddReference(PickleId id);
+  Result<void> Enter(PickleId id, Children children);
+  Result<void> CheckKeys(std::span<const PickleId> items) const;
   Result<void> AddTensor(std::string name, const TorchTensor& tensor);
   Result<void> AddOther(std::string name, OtherEntry entry);
   Result<void> Charge(size_t work);
@@ -115,6 +272,8 @@ class Flattener {
   std::string name_;
   size_t work_ = 0;
   bool child_named_ = false;  // of the container that is entered next
+  bool child_transparent_ = false;
+  std::unordered_map<PickleId, std::string> names_;  // of unknown objects that were entered
 };
 
 Result<TorchEntries> Flattener::Run(PickleId root) {
@@ -132,20 +291,14 @@ Result<TorchEntries> Flattener::Run(PickleId root) {
     }
     const size_t i = level.next++;
     name_.resize(level.name_size);
-    const auto part = PartOfName(pickle_, level.children, i);
-    if (!part) {
-      return Bad(fmt::format(
-          "\"{}\": a key that is a {} has no place in a name; name the dict that holds the tensors "
-          "(--root), if this is not in it",
-          Shown(name_), PickleKindName(pickle_.kind(level.children.items[2 * i]))));
-    }
-    const bool transparent = IsTransparent(pickle_, level.children, i);
-    if (transparent && ChildrenOf(pickle_, level.children.value(i)).size() == 0) continue;
+    const bool transparent = level.children.transparent(i);
+    if (transparent && ChildrenOf(pickle_, objects_, level.children.value(i)).size() == 0) continue;
     if (!transparent) {
       if (level.named) name_ += '.';
-      name_ += *part;
+      name_ += level.children.part(pickle_, i);
     }
     child_named_ = level.named || !transparent;
+    child_transparent_ = transparent;
     CKMAP_RETURN_IF_ERROR(Charge(name_.size()));
     CKMAP_RETURN_IF_ERROR(Visit(level.children.value(i)));
   }
@@ -164,7 +317,11 @@ Result<void> Flattener::Charge(size_t work) {
 }
 
 Result<void> Flattener::Visit(PickleId id) {
-  if (const TorchTensor* tensor = objects_.tensor(id)) return AddTensor(name_, *tensor);
+  if (const TorchTensor* tensor = objects_.tensor(id)) {
+    CKMAP_RETURN_IF_ERROR(AddTensor(name_, *tensor));
+    Children parts = objects_.wrapped(id) == kNoPickle ? Children{} : ChildrenOf(pickle_, objects_, id);
+    return parts.size() > 0 ? Enter(id, std::move(parts)) : Result<void>();
+  }
   if (const TorchParts* parts = objects_.parts(id)) {
     const std::string prefix = name_.empty() && path_.empty() ? "" : name_ + ".";
     for (const auto& [part, tensor] : parts->tensors)
@@ -175,31 +332,53 @@ Result<void> Flattener::Visit(PickleId id) {
     }
     return {};
   }
-  const Children children = ChildrenOf(pickle_, id);
-  if (children.size() > 0) return Enter(id, children);
+  Children children = ChildrenOf(pickle_, objects_, id);
+  if (children.size() > 0) return IsKnownAlready(id) ? AddReference(id) : Enter(id, std::move(children));
   OtherEntry entry = DescribeTorchLeaf(pickle_, id);
   if (const auto* text = std::get_if<std::string>(&entry.value))
     CKMAP_RETURN_IF_ERROR(Charge(text->size()));
   return AddOther(name_, std::move(entry));
 }
 
-Result<void> Flattener::Enter(PickleId id, const Children& children) {
-  if (on_path_[id]) return Bad(fmt::format("\"{}\" holds itself", Shown(name_)));
+// Whether the object's parts are listed elsewhere: it is being listed, or it was. What a program points to, it may
+// point to from many places; a module that is part of two modules has its tensors under both names, as in a state dict.
+bool Flattener::IsKnownAlready(PickleId id) const {
+  if (!pickle_.skips_unknown()) return false;
+  if (on_path_[id]) return true;
+  const bool module = !path_.empty() && path_.back().transparent;
+  return names_.contains(id) && !module;
+}
+
+Result<void> Flattener::AddReference(PickleId id) {
+  std::string name = names_.contains(id) ? names_.at(id) : std::string();
+  for (const Level& level : path_) {
+    if (level.id == id) name = name_.substr(0, level.name_size);
+  }
+  return AddOther(name_, {"", "reference", name.empty() ? "the whole file" : std::move(name)});
+}
+
+Result<void> Flattener::Enter(PickleId id, Children children) {
+  if (on_path_[id]) {
+    return Bad(fmt::format("\"{}\" holds itself; --skip-unknown-objects lists where", Shown(name_)));
+  }
   if (path_.size() >= kMaxPickleDepth)
     return Bad(fmt::format("values nested more than {} deep", kMaxPickleDepth));
-  CKMAP_RETURN_IF_ERROR(CheckKeys(children));
+  if (children.keyed && !children.object) CKMAP_RETURN_IF_ERROR(CheckKeys(children.items));
+  if (IsUnknownObject(pickle_, objects_, id)) {
+    CKMAP_RETURN_IF_ERROR(CheckKeys(pickle_.object_dict(id)));
+    names_.emplace(id, name_);
+  }
   on_path_[id] = true;
-  path_.push_back({id, children, 0, name_.size(), 0, child_named_});
+  path_.push_back({id, std::move(children), 0, name_.size(), 0, child_named_, child_transparent_});
   return {};
 }
 
 // One key twice: which value counts is Python's business, and another reader's may differ.
-Result<void> Flattener::CheckKeys(const Children& children) const {
-  if (!children.keyed) return {};
+Result<void> Flattener::CheckKeys(std::span<const PickleId> items) const {
   std::unordered_set<std::string_view> texts;
   std::unordered_set<int64_t> integers;
-  for (size_t i = 0; i < children.size(); ++i) {
-    const PickleId key = children.items[2 * i];
+  for (size_t i = 0; i < items.size(); i += 2) {
+    const PickleId key = items[i];
     bool fresh = true;
     switch (pickle_.kind(key)) {
       case PickleKind::kText:
@@ -216,7 +395,7 @@ Result<void> Flattener::CheckKeys(const Children& children) const {
     }
     if (!fresh) {
       return Bad(fmt::format("\"{}\": key \"{}\" is there twice", Shown(name_),
-                             Shown(*PartOfName(pickle_, children, i))));
+                             Shown(KeyText(pickle_, key, i / 2))));
     }
   }
   return {};
@@ -297,19 +476,29 @@ Result<PickleId> FindTorchRoot(const Pickle& pickle, const TorchObjects& objects
   bool found = true;
   for (size_t depth = 0; !rest.empty() && found && depth <= kMaxPickleDepth; ++depth) {
     found = false;
-    const Children children = ChildrenOf(pickle, at);
     size_t best = 0;
-    for (size_t i = 0; i < children.size(); ++i) {  // keys may hold dots: the longest that fits
-      const auto part = PartOfName(pickle, children, i);
-      if (!part || part->empty() || !rest.starts_with(*part) || part->size() <= best) continue;
-      if (rest.size() != part->size() && rest[part->size()] != '.') continue;
-      best = part->size();
-      at = children.value(i);
+    PickleId next = at;
+    const auto look = [&](const Children& children, size_t i) {  // keys may hold dots: the longest that fits
+      const std::string part = children.part(pickle, i);
+      if (part.empty() || !rest.starts_with(part) || part.size() <= best) return;
+      if (rest.size() != part.size() && rest[part.size()] != '.') return;
+      best = part.size();
+      next = children.value(i);
       found = true;
+    };
+    const Children children = ChildrenOf(pickle, objects, at);
+    for (size_t i = 0; i < children.size(); ++i) {
+      if (!children.transparent(i)) {
+        look(children, i);
+        continue;
+      }
+      const Children inner = ChildrenOf(pickle, objects, children.value(i));
+      for (size_t j = 0; j < inner.size(); ++j) look(inner, j);
     }
+    at = next;
     rest.remove_prefix(std::min(rest.size(), best + 1));
   }
-  if (found && ChildrenOf(pickle, at).size() > 0) return at;
+  if (found && ChildrenOf(pickle, objects, at).size() > 0) return at;
   std::string candidates;
   if (const auto all = FlattenTorch(pickle, pickle.root(), objects); all.ok())
     candidates = RootCandidates(all->dicts);

@@ -20,12 +20,16 @@ struct TorchEntries {
   std::vector<std::pair<std::string, int64_t>> dicts;  // that hold tensors themselves, and how many
 };
 
-// Depth first, in file order: keys of dicts (texts, integers, True, None) and indices of lists and
-// tuples are joined with dots; a bare tensor has the name "". Empty containers and what is no
-// tensor go to `others`.
+// Depth first, in file order: keys of dicts (texts, integers, True, None; others as Python shows them, or by kind and
+// place: "object#3") and indices of lists and tuples are joined with dots; a bare tensor has the name "". Empty
+// containers and what is no tensor go to `others`.
+//
+// Where unknown objects are skipped, what an object was given is listed beneath its name: as a list or dict holds it,
+// attributes by their names, arguments that hold anything as __args__.0, a state of another form as __state__. What
+// is listed elsewhere already is another entry of kind "reference" with the name of that place.
 //
 // kMalformed: two tensors (or a tensor and another value) of one name, one key twice in a dict, a
-// container that holds itself, names with control characters or beyond 64 KiB, nesting beyond
+// container that holds itself (unless unknown objects are skipped), names with control characters or beyond 64 KiB, nesting beyond
 // kMaxPickleDepth, values that the memo repeats out of proportion to the pickle.
 Result<TorchEntries> FlattenTorch(const Pickle& pickle, PickleId root, const TorchObjects& objects);
 
