@@ -65,6 +65,7 @@ ReversedText ReverseToText(const std::string& path, const CompileOptions& option
     const CompileResult compiled = Compile("reversed.ckmap", check);
     for (const Diagnostic& diagnostic : compiled.diagnostics) {
       if (compiled.plan) break;
+      if (Info(diagnostic.kind).severity != Severity::kError) continue;
       const auto place = compiled.sources.file(diagnostic.primary.file).Locate(diagnostic.primary.begin);
       sink.Report(DiagnosticKind::kNotReversible, Span{program.units[0].file, 0, 0}, "the text from right to left is no valid file")
           .Note(fmt::format("line {} of it: {}: {}", place.line, compiled.sources.file(diagnostic.primary.file).Line(place.line), diagnostic.message))

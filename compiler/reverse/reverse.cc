@@ -235,6 +235,11 @@ class FileTurner {
     prefix = from;
     std::erase(prefix, '"');
     if (!prefix.empty()) inner.from_prefix = context.from_prefix + prefix + Separator(false);
+    std::map<std::string, bool> known;
+    for (const auto& [name, turn] : inner.turns) known[name] = true;
+    prefix = text_.Source(within.to, inner.turns, known);
+    std::erase(prefix, '"');
+    if (!prefix.empty()) inner.from_prefix_name = context.from_prefix_name + prefix + Separator(false);
     out += fmt::format("within {} {} {}{} {{\n", from, within.reversible ? "<->" : "->", to, When(within.when, inner.turns));
     const std::string_view text = sources_.Text(statement.span);
     const size_t brace = within.body.empty() ? text.size() : sources_.Text({statement.span.file, statement.span.begin, within.body.front().span.begin}).rfind('{');

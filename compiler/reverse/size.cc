@@ -21,6 +21,19 @@ bool HasWord(const std::string& text, const std::string& word) {
   return false;
 }
 
+// Whether its first bracket is closed by its last.
+bool InBrackets(const std::string& text) {
+  int depth = 0;
+  bool quoted = false;
+  for (size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '"') quoted = !quoted;
+    if (quoted) continue;
+    depth += text[at] == '(' ? 1 : text[at] == ')' ? -1 : 0;
+    if (depth == 0) return at > 0 && at + 1 == text.size();
+  }
+  return false;
+}
+
 std::string Product(int64_t number, const std::vector<std::string>& names) {
   std::vector<std::string> factors;
   if (number != 1 || names.empty()) factors.push_back(fmt::format("{}", number));
@@ -49,16 +62,14 @@ Size Size::Unknown() {
   return size;
 }
 
-Size Size::Of(const ast::Expr& expr, const std::string& text) {
+Size Size::Of(const ast::Expr& expr, const ExprText& text) {
   if (const auto* number = std::get_if<ast::IntLiteral>(&expr.kind)) return Number(number->value);
-  if (const auto* name = std::get_if<ast::NameRef>(&expr.kind)) return Name(name->name);
   if (const auto* binary = std::get_if<ast::Binary>(&expr.kind); binary != nullptr && binary->op == "*" && binary->left && binary->right) {
-    const auto part = [&](const ast::Expr& side) {
-      return Of(side, text.substr(side.span.begin - expr.span.begin, side.span.end - side.span.begin));
-    };
-    return part(*binary->left) * part(*binary->right);
+    return Of(*binary->left, text) * Of(*binary->right, text);
   }
-  return Name(text.starts_with("(") && text.ends_with(")") ? text : fmt::format("({})", text));
+  std::string written = text(expr);
+  if (std::holds_alternative<ast::NameRef>(expr.kind) || std::holds_alternative<ast::CallExpr>(expr.kind) || InBrackets(written)) return Name(std::move(written));
+  return Name(fmt::format("({})", written));
 }
 
 Size Size::Sum(const std::vector<Size>& sizes) {
@@ -73,7 +84,7 @@ Size Size::Sum(const std::vector<Size>& sizes) {
 
 bool Size::simple() const {
   if (!known_ || under_ != 1 || !down_.empty()) return false;
-  return up_.empty() || (up_.size() == 1 && over_ == 1 && up_[0].front() != '(');
+  return up_.empty() || (up_.size() == 1 && over_ == 1 && up_[0].find('(') == std::string::npos);
 }
 
 std::optional<int64_t> Size::number() const {
@@ -126,12 +137,14 @@ std::string Size::Text() const {
 
 std::string Size::Text(const std::map<std::string, std::string>& words) const {
   std::string text = Text(), out;
+  bool quoted = false;
   for (size_t at = 0; at < text.size();) {
     size_t end = at;
+    if (text[at] == '"') quoted = !quoted;
     while (end < text.size() && IsWordCharacter(text[end])) ++end;
     const std::string word = text.substr(at, std::max(end, at + 1) - at);
     const auto found = words.find(word);
-    out += found == words.end() || found->second.empty() ? word : found->second;
+    out += quoted || found == words.end() || found->second.empty() ? word : found->second;
     at += word.size();
   }
   return out;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -18,12 +19,14 @@ class Size {
   static Size Number(int64_t value);
   static Size Name(std::string name);
   static Size Unknown();
-  // Of an expression; `text` is how an operand that is no product is written.
-  static Size Of(const ast::Expr& expr, const std::string& text);
+  // Of an expression; `text` writes an operand that is not a product.
+  using ExprText = std::function<std::string(const ast::Expr&)>;
+  static Size Of(const ast::Expr& expr, const ExprText& text);
   static Size Sum(const std::vector<Size>& sizes);
 
   bool known() const { return known_; }
   bool simple() const;  // a number or one name
+  bool whole() const { return known_ && under_ == 1 && down_.empty(); }  // not a quotient
   std::optional<int64_t> number() const;
   const std::vector<std::string>& names() const { return up_; }
   Size operator*(const Size& other) const;
@@ -31,7 +34,7 @@ class Size {
   friend bool operator==(const Size&, const Size&) = default;
 
   std::string Text() const;
-  // With words of it replaced.
+  // With words of it replaced; what stands in quotes stays.
   std::string Text(const std::map<std::string, std::string>& words) const;
   // Whether a name (or an operand that mentions it) stands in it.
   bool Mentions(const std::string& name) const;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -27,24 +28,34 @@ void ForEachTensor(Flow& flow, const std::function<void(Flow&)>& visit) {
   for (Flow& item : flow.items) ForEachTensor(item, visit);
 }
 
+constexpr std::string_view kNameSizes = "give the tensor's shape in brackets on the left, and the sizes by names that the right side has too";
+constexpr std::string_view kNameCount = "give the tensors' shapes in brackets on both sides, or the range of the gathered capture: `where e in 0..8`";
+
+void Erase(Sizes& sizes, size_t axis) {
+  if (sizes) sizes->erase(sizes->begin() + static_cast<std::ptrdiff_t>(axis));
+}
+
 class OpTurner {
  public:
-  OpTurner(const UnknownSizes& unknown, const SourceMap& sources, Refusals& refusals)
-      : unknown_(unknown), sources_(sources), refusals_(refusals) {}
+  OpTurner(const RuleSizes& rule, Refusals& refusals) : rule_(rule), unknown_(rule.unknown), refusals_(refusals) {}
 
   TurnedOps Run(const std::vector<ast::OpCall>& ops, Flow flow) {
     for (const ast::OpCall& op : ops) {
       op_ = &op;
+      refused_ = false;
       spec_ = FindOp(op.name.text);
       const std::string undone = spec_ == nullptr ? Refuse("it is not known") : Step(flow);
       if (!undone.empty()) turned_.ops.push_back(undone);
     }
     std::reverse(turned_.ops.begin(), turned_.ops.end());
+    turned_.result = std::move(flow);
     return std::move(turned_);
   }
 
  private:
+  // Once for each operation.
   std::string Refuse(std::string why, std::string help = "") {
+    if (std::exchange(refused_, true)) return {};
     refusals_.push_back({op_->span, fmt::format("`{}` cannot be undone in the text of a rule: {}", op_->name.text, why), std::move(help)});
     return {};
   }
@@ -76,9 +87,21 @@ class OpTurner {
     return values;
   }
 
-  std::string Raw(const ast::Expr& expr) const { return std::string(sources_.Text(expr.span)); }
-  std::string Raw(std::string_view name) const { return Find(name) != nullptr ? Raw(*Find(name)) : std::string(); }
-  Size SizeOf(const ast::Expr& expr) const { return Size::Of(expr, Raw(expr)); }
+  // An argument as the reversed rule writes it.
+  std::string Raw(const ast::Expr& expr) {
+    const Size size = Size::Name(rule_.text(expr));
+    return Available(size) ? TextOf(size) : Refuse(fmt::format("`{}` is not known before its result is", size.Text()), std::string(kNameSizes));
+  }
+  std::string Raw(std::string_view name) { return Find(name) != nullptr ? Raw(*Find(name)) : std::string(); }
+  Size SizeOf(const ast::Expr& expr) const { return Size::Of(expr, rule_.text); }
+  // The operation with its own arguments.
+  std::string Itself() {
+    std::vector<std::string> args;
+    for (const ast::CallArgument& arg : op_->args) {
+      if (arg.value) args.push_back((arg.name ? arg.name->text + "=" : "") + Raw(*arg.value));
+    }
+    return fmt::format("{}({})", op_->name.text, fmt::join(args, ", "));
+  }
 
   std::optional<size_t> Axis(std::string_view name, size_t rank, std::optional<int64_t> otherwise = {}) const {
     const ast::Expr* expr = Find(name);
@@ -115,7 +138,7 @@ class OpTurner {
     if (name == "rearrange") undone = RearrangeBack(flow);
     if (name == "pad") undone = PadBack(flow);
     if (name == "permute") undone = PermuteBack();
-    if (name == "transpose" || name == "flip") undone = std::string(sources_.Text(op_->span));
+    if (name == "transpose" || name == "flip") undone = Itself();
     if (name == "squeeze" || name == "unsqueeze") undone = fmt::format("{}(axis={})", name == "squeeze" ? "unsqueeze" : "squeeze", Raw("axis"));
     ForEachTensor(flow, [&](Flow& tensor) { tensor.sizes = After(tensor.sizes); });
     return undone ? *undone : Refuse("it is not known how");
@@ -242,8 +265,9 @@ class OpTurner {
         if ((*common)[i] != (*tensor.sizes)[i]) (*common)[i] = Size::Unknown();
       }
     });
-    const std::string help = "give the tensor's shape in brackets on the left, and the sizes by names that the right side has too";
+    const std::string help(kNameSizes);
     if (!known || !common) return Refuse("the shape before it is not known", help);
+    if (common->empty()) return "reshape([])";
     size_t open = common->size(), unknown = 0, long_ones = 0;
     for (size_t i = 0; i < common->size(); ++i) {
       if (!Available((*common)[i])) {
@@ -277,7 +301,7 @@ class OpTurner {
     return text + ")";
   }
 
-  std::string RearrangeBack(const Flow& flow) {
+  std::string RearrangeBack(Flow& flow) {
     const auto* literal = Find("pattern") != nullptr ? std::get_if<ast::StringLiteral>(&Find("pattern")->kind) : nullptr;
     if (literal == nullptr) return Refuse("its pattern is not written out");
     const auto parsed = ParseRearrangement(literal->value);
@@ -322,7 +346,7 @@ class OpTurner {
 
   std::string Elementwise(Flow& flow) {
     const std::string& name = op_->name.text;
-    if (name == "neg" || name == "byteswap") return std::string(sources_.Text(op_->span));
+    if (name == "neg" || name == "byteswap") return Itself();
     if (name == "bitcast") {
       ForEachTensor(flow, [](Flow& tensor) { tensor.sizes = std::nullopt; });
       if (Find("from") == nullptr) return Refuse("it does not say from which dtype", "write from=");
@@ -340,31 +364,42 @@ class OpTurner {
     const std::string axis = Raw("axis"), block = Raw("block");
     const auto sizes = Find("sizes") != nullptr ? Variadic("sizes") : std::vector<const ast::Expr*>{};
     const ast::Expr* parts = Find("parts");
+    bool one = false;
     ForEachTensor(flow, [&](Flow& tensor) {
       Flow list;
       list.list = true;
-      list.count = parts != nullptr ? SizeOf(*parts) : Size::Unknown();
-      const auto at = tensor.sizes ? Axis("axis", tensor.sizes->size()) : std::nullopt;
+      const auto found = tensor.sizes ? Axis("axis", tensor.sizes->size()) : std::nullopt;
+      const size_t at = found.value_or(0);
+      if (!found) tensor.sizes.reset();
+      list.count = parts != nullptr ? SizeOf(*parts) : rule_.named;
+      if (name == "unstack") list.count = tensor.sizes ? (*tensor.sizes)[at] : Size::Unknown();
+      if (name == "split" && !sizes.empty()) list.count = Size::Number(static_cast<int64_t>(sizes.size()));
+      if (rule_.one_is_tensor && list.count.number() == 1) {
+        if (name == "unstack") Erase(tensor.sizes, at);
+        one = true;
+        return;
+      }
       if (name == "split" && Find("sizes") != nullptr) {
-        list.count = Size::Number(static_cast<int64_t>(sizes.size()));
         for (const ast::Expr* size : sizes) {
-          list.items.push_back({false, at ? tensor.sizes : std::nullopt, {}, {}});
-          if (at) (*list.items.back().sizes)[*at] = SizeOf(*size);
+          list.items.push_back({false, tensor.sizes, {}, {}});
+          if (tensor.sizes) (*list.items.back().sizes)[at] = SizeOf(*size);
         }
       }
       if (list.items.empty()) {
-        Flow item{false, at ? tensor.sizes : std::nullopt, {}, {}};
-        if (at && name == "unstack") item.sizes->erase(item.sizes->begin() + static_cast<std::ptrdiff_t>(*at));
-        else if (at) (*item.sizes)[*at] = list.count.known() ? (*item.sizes)[*at] / list.count : Size::Unknown();
+        Flow item{false, tensor.sizes, {}, {}};
+        if (name == "unstack") Erase(item.sizes, at);
+        else if (item.sizes) (*item.sizes)[at] = list.count.known() ? (*item.sizes)[at] / list.count : Size::Unknown();
         list.items.push_back(std::move(item));
       }
       tensor = std::move(list);
     });
+    if (one) return name == "unstack" ? fmt::format("unsqueeze(axis={})", axis) : std::string();
     if (name == "deinterleave") return fmt::format("interleave(axis={}{})", axis, block.empty() ? "" : ", block=" + block);
     return fmt::format("{}(axis={})", name == "split" ? "concat" : "stack", axis);
   }
 
   std::string Reduce(Flow& flow) {
+    if (!flow.list && rule_.one_is_tensor) return JoinOne(flow);
     if (!flow.list) return Refuse("it joins no list");
     const bool innermost = std::none_of(flow.items.begin(), flow.items.end(), [](const Flow& item) { return item.list; });
     if (innermost) return Join(flow);
@@ -377,11 +412,18 @@ class OpTurner {
     return undone;
   }
 
+  std::string JoinOne(Flow& tensor) {
+    if (op_->name.text != "stack") return {};
+    const auto at = tensor.sizes ? Axis("axis", tensor.sizes->size() + 1) : std::nullopt;
+    if (at) tensor.sizes->insert(tensor.sizes->begin() + static_cast<std::ptrdiff_t>(*at), Size());
+    else tensor.sizes = std::nullopt;
+    return fmt::format("squeeze(axis={})", Raw("axis"));
+  }
+
   std::string Join(Flow& list) {
     const std::string& name = op_->name.text;
     const std::string axis = Raw("axis"), block = Raw("block");
     const Size count = list.count;
-    const std::string parts = Available(count) ? fmt::format(", parts={}", TextOf(count)) : "";
     Flow joined{false, list.items[0].sizes, {}, {}};
     const auto at = joined.sizes ? Axis("axis", joined.sizes->size() + (name == "stack" ? 1 : 0)) : std::nullopt;
     std::vector<Size> along;
@@ -394,6 +436,8 @@ class OpTurner {
     const bool equal = list.uniform() || std::all_of(along.begin(), along.end(), [&](const Size& size) { return size.known() && size == along[0]; });
     list = std::move(joined);
     if (name == "stack") return fmt::format("unstack(axis={})", axis);
+    if (!Available(count)) return Refuse("how many tensors it joins is not known", std::string(kNameCount));
+    const std::string parts = fmt::format(", parts={}", TextOf(count));
     if (name == "interleave") return fmt::format("deinterleave(axis={}{}{})", axis, parts, block.empty() ? "" : ", block=" + block);
     if (equal) return fmt::format("split(axis={}{})", axis, parts);
     std::vector<std::string> texts;
@@ -406,19 +450,19 @@ class OpTurner {
     return fmt::format("split(axis={}, sizes=[{}])", axis, fmt::join(texts, ", "));
   }
 
+  const RuleSizes& rule_;
   const UnknownSizes& unknown_;
-  const SourceMap& sources_;
   Refusals& refusals_;
   const ast::OpCall* op_ = nullptr;
   const OpSpec* spec_ = nullptr;
+  bool refused_ = false;  // the operation
   TurnedOps turned_;
 };
 
 }  // namespace
 
-TurnedOps TurnOps(const std::vector<ast::OpCall>& ops, Flow flow, const UnknownSizes& unknown,
-                  const SourceMap& sources, Refusals& refusals) {
-  return OpTurner(unknown, sources, refusals).Run(ops, std::move(flow));
+TurnedOps TurnOps(const std::vector<ast::OpCall>& ops, Flow flow, const RuleSizes& rule, Refusals& refusals) {
+  return OpTurner(rule, refusals).Run(ops, std::move(flow));
 }
 
 }  // namespace ckmap

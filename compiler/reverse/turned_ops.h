@@ -7,7 +7,6 @@
 
 #include "compiler/reverse/size.h"
 #include "compiler/reverse/turned_text.h"
-#include "compiler/source/source_map.h"
 
 namespace ckmap {
 
@@ -19,10 +18,12 @@ struct Flow {
   Size count;               // of a list
 
   bool uniform() const { return items.size() == 1; }
+  size_t depth() const { return list ? 1 + items[0].depth() : 0; }
 };
 
 struct TurnedOps {
   std::vector<std::string> ops;  // in the order of the reversed rule
+  Flow result;                   // what the operations give, in the direction in which they are written
   bool reversible = true;        // each of them can be undone again
   bool unread = false;           // they leave elements out: a padding
 };
@@ -31,8 +32,15 @@ struct TurnedOps {
 // that is to come out (`target_size("…", 0)`). Empty: nothing can be asked.
 using UnknownSizes = std::map<std::string, std::string>;
 
+// What operations are to know of their rule.
+struct RuleSizes {
+  UnknownSizes unknown;
+  Size named;           // how many tensors the innermost list of the right side names
+  Size::ExprText text;  // an expression as the reversed rule writes it
+  bool one_is_tensor = false;  // a list of one counts as its tensor: the right side names it so
+};
+
 // `flow`: what the terms of the left side give. What cannot be undone is added to `refusals`.
-TurnedOps TurnOps(const std::vector<ast::OpCall>& ops, Flow flow, const UnknownSizes& unknown,
-                  const SourceMap& sources, Refusals& refusals);
+TurnedOps TurnOps(const std::vector<ast::OpCall>& ops, Flow flow, const RuleSizes& rule, Refusals& refusals);
 
 }  // namespace ckmap

@@ -14,6 +14,7 @@ struct RuleContext {
   CaptureTurns turns;
   std::map<std::string, bool> bound;  // captures that a block's left side binds
   std::string from_prefix;            // of the reversed rule's left side, as a pattern: "decoder.layers.{n:int}."
+  std::string from_prefix_name;       // the same with its captures known: "decoder.layers.{n}."
   std::string prefix;                 // of the left side's names, as the right side of the reversed rule: "model.layers.{n}."
   bool layer = false;                 // names are leaves of a module
 };

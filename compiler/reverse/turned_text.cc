@@ -155,6 +155,30 @@ std::string TextTurner::Target(const ast::Pattern& pattern, const CaptureTurns& 
   return text + "\"";
 }
 
+std::string TextTurner::First(const ast::Pattern& pattern, const CaptureTurns& turns, const std::vector<ast::RangeClause>& ranges) {
+  std::string text = "\"";
+  for (const ast::PatternPart& part : pattern.parts) {
+    const auto* capture = std::get_if<ast::CapturePart>(&part.kind);
+    if (std::holds_alternative<ast::WildcardPart>(part.kind)) return {};
+    if (const auto* alternatives = std::get_if<ast::AlternativesPart>(&part.kind)) {
+      if (alternatives->options.empty()) return {};
+      text += alternatives->options[0];
+    } else if (capture == nullptr) {
+      text += Raw(part.span);
+    } else if (capture->gather) {
+      const auto range = std::find_if(ranges.begin(), ranges.end(), [&](const ast::RangeClause& r) { return r.capture.text == capture->name.text; });
+      const auto* begin = range != ranges.end() && range->begin ? std::get_if<ast::IntLiteral>(&range->begin->kind) : nullptr;
+      if (range != ranges.end() && begin == nullptr) return {};
+      text += fmt::format("{}", begin == nullptr ? 0 : begin->value);
+    } else {
+      const auto turn = turns.find(capture->name.text);
+      const bool changed = turn != turns.end() && !turn->second.back.empty();
+      text += fmt::format("{{{}}}", changed ? turn->second.back : capture->name.text);
+    }
+  }
+  return text + "\"";
+}
+
 void TextTurner::Edits(const ast::Expr& expr, const CaptureTurns& turns, std::vector<Edit>& edits) {
   const auto visit = [&](const ast::ExprPtr& child) {
     if (child) Edits(*child, turns, edits);
@@ -191,9 +215,21 @@ void TextTurner::Edits(const ast::Expr& expr, const CaptureTurns& turns, std::ve
 std::string TextTurner::Expression(const ast::Expr& expr, const CaptureTurns& turns) {
   std::vector<Edit> edits;
   Edits(expr, turns, edits);
+  return Edited(expr.span, std::move(edits));
+}
+
+std::string TextTurner::Brackets(const ast::ShapeExpr& shape, const CaptureTurns& turns) {
+  std::vector<Edit> edits;
+  for (const ast::DimExpr& dim : shape.dims) {
+    if (dim.expr) Edits(*dim.expr, turns, edits);
+  }
+  return Edited(shape.span, std::move(edits));
+}
+
+std::string TextTurner::Edited(Span span, std::vector<Edit> edits) const {
   std::sort(edits.begin(), edits.end(), [](const Edit& a, const Edit& b) { return a.span.begin > b.span.begin; });
-  std::string text = Raw(expr.span);
-  for (const Edit& edit : edits) text.replace(edit.span.begin - expr.span.begin, edit.span.end - edit.span.begin, edit.text);
+  std::string text = Raw(span);
+  for (const Edit& edit : edits) text.replace(edit.span.begin - span.begin, edit.span.end - edit.span.begin, edit.text);
   return text;
 }
 

@@ -40,8 +40,12 @@ class TextTurner {
   // The left side's name as a right one.
   std::string Target(const ast::Pattern& pattern, const CaptureTurns& turns);
 
+  // One name of the left side, as a right one: of a list the first. "" where a wildcard stands in it.
+  std::string First(const ast::Pattern& pattern, const CaptureTurns& turns, const std::vector<ast::RangeClause>& ranges);
+
   // An expression with source_… and target_… exchanged.
   std::string Expression(const ast::Expr& expr, const CaptureTurns& turns);
+  std::string Brackets(const ast::ShapeExpr& shape, const CaptureTurns& turns);
 
  private:
   struct Edit {
@@ -50,6 +54,7 @@ class TextTurner {
   };
   void CollectPart(const ast::Pattern& pattern, bool right, CaptureTurns& turns);
   void Edits(const ast::Expr& expr, const CaptureTurns& turns, std::vector<Edit>& edits);
+  std::string Edited(Span span, std::vector<Edit> edits) const;
 
   const SourceMap& sources_;
   Refusals& refusals_;

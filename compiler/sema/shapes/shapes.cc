@@ -157,14 +157,12 @@ class ShapeChecker {
   }
 
   static bool SameLevels(std::vector<std::optional<int64_t>> a, std::vector<std::optional<int64_t>> b) {
+    const auto may_equal = [](const std::optional<int64_t>& x, const std::optional<int64_t>& y) { return !x || !y || *x == *y; };
+    if (a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), may_equal)) return true;
     const auto drop_ones = [](std::vector<std::optional<int64_t>>& levels) { std::erase(levels, std::optional<int64_t>(1)); };
     drop_ones(a);
     drop_ones(b);
-    if (a.size() != b.size()) return false;
-    for (size_t i = 0; i < a.size(); ++i) {
-      if (a[i] && b[i] && *a[i] != *b[i]) return false;
-    }
-    return true;
+    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), may_equal);
   }
 
   void CompareShapes(const TensorList& source, const TensorList& target) {
