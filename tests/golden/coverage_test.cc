@@ -11,7 +11,7 @@
 
 #include <fmt/format.h>
 
-#include "runtime/plan/op_table.h"
+#include "runtime/ops/op_table.h"
 #include "tests/support/golden.h"
 
 namespace ckmap::testing {

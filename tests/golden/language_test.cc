@@ -9,8 +9,8 @@
 
 #include "compiler/compiler.h"
 #include "compiler/diag/render_text.h"
-#include "runtime/plan/op_doc.h"
-#include "runtime/plan/op_table.h"
+#include "runtime/ops/op_doc.h"
+#include "runtime/ops/op_table.h"
 #include "tests/support/golden.h"
 
 namespace ckmap::testing {
