@@ -55,6 +55,41 @@ HWY_INLINE void Square(const Tile& tile, size_t r, size_t c) {
 #endif
 }
 
+#undef CKMAP_PAIRS
+#if HWY_TARGET != HWY_SCALAR && HWY_MAX_BYTES >= 32 && !HWY_HAVE_SCALABLE
+#define CKMAP_PAIRS 1
+#else
+#define CKMAP_PAIRS 0
+#endif
+
+#if CKMAP_PAIRS
+// Two squares, one below the other, in vectors of 32 bytes whose halves are interleaved each for itself: half the shuffles, and
+// stores of twice the length.
+template <typename T>
+HWY_INLINE void SquarePair(const Tile& tile, size_t r, size_t c) {
+  constexpr size_t kSide = 16 / sizeof(T);
+  const hn::FixedTag<T, kSide> half;
+  const hn::FixedTag<T, 2 * kSide> tag;
+  using V = hn::Vec<decltype(tag)>;
+  V a[kSide];
+  V b[kSide];
+  for (size_t i = 0; i < kSide; ++i) {
+    const auto upper = hn::LoadU(half, reinterpret_cast<const T*>(tile.src + tile.rows[r + kSide + i]) + c);
+    a[i] = hn::Combine(tag, upper, hn::LoadU(half, reinterpret_cast<const T*>(tile.src + tile.rows[r + i]) + c));
+  }
+  for (size_t round = 1; round < kSide; round *= 2) {
+    for (size_t i = 0; i < kSide / 2; ++i) {
+      b[2 * i] = hn::InterleaveLower(tag, a[i], a[i + kSide / 2]);
+      b[2 * i + 1] = hn::InterleaveUpper(tag, a[i], a[i + kSide / 2]);
+    }
+    for (size_t i = 0; i < kSide; ++i) a[i] = b[i];
+  }
+  for (size_t i = 0; i < kSide; ++i) {
+    hn::StoreU(a[i], tag, reinterpret_cast<T*>(tile.dst + tile.columns[c + i]) + r);
+  }
+}
+#endif
+
 template <typename T>
 HWY_INLINE void Scalar(const Tile& tile, size_t r0, size_t r1, size_t c0, size_t c1) {
   for (size_t c = c0; c < c1; ++c) {
@@ -72,6 +107,9 @@ HWY_INLINE void Block(const Tile& tile, size_t r0, size_t r1, size_t c0, size_t 
   size_t c = c0;
   for (; c + kSide <= c1; c += kSide) {
     size_t r = r0;
+#if CKMAP_PAIRS
+    for (; r + 2 * kSide <= r1; r += 2 * kSide) SquarePair<T>(tile, r, c);
+#endif
     for (; r + kSide <= r1; r += kSide) Square<T>(tile, r, c);
     if (r < r1) Scalar<T>(tile, r, r1, c, c + kSide);
   }
@@ -94,18 +132,25 @@ HWY_INLINE void GatheredBlock(const Tile& tile, size_t r0, size_t c0) {
   Block<T>(Tile{lines, offsets, tile.dst, columns}, 0, kSide, 0, kSide);
 }
 
+// Strips of `kRowBlocks` blocks of rows, each walked along its rows: the source is read in as many streams as the strip has rows,
+// and each column of the destination gets `kRowBlocks` cache lines side by side. So a page on either side serves several lines,
+// where a walk down a column would touch another page for each line.
 template <typename T>
 HWY_INLINE void Transpose(const Tile& tile, size_t row_count, size_t column_count) {
   constexpr size_t kSide = 64 / sizeof(T);
+  constexpr size_t kRowBlocks = 4;
   const bool aliasing = row_count > 1 && (tile.rows[1] - tile.rows[0]) % 2048 == 0;
-  for (size_t c = 0; c < column_count; c += kSide) {
-    const size_t c1 = c + kSide < column_count ? c + kSide : column_count;
-    for (size_t r = 0; r < row_count; r += kSide) {
-      const size_t r1 = r + kSide < row_count ? r + kSide : row_count;
-      if (aliasing && c1 - c == kSide && r1 - r == kSide) {
-        GatheredBlock<T>(tile, r, c);
-      } else {
-        Block<T>(tile, r, r1, c, c1);
+  for (size_t strip = 0; strip < row_count; strip += kRowBlocks * kSide) {
+    const size_t strip_end = HWY_MIN(strip + kRowBlocks * kSide, row_count);
+    for (size_t c = 0; c < column_count; c += kSide) {
+      const size_t c1 = HWY_MIN(c + kSide, column_count);
+      for (size_t r = strip; r < strip_end; r += kSide) {
+        const size_t r1 = HWY_MIN(r + kSide, strip_end);
+        if (aliasing && c1 - c == kSide && r1 - r == kSide) {
+          GatheredBlock<T>(tile, r, c);
+        } else {
+          Block<T>(tile, r, r1, c, c1);
+        }
       }
     }
   }
