@@ -251,4 +251,19 @@ SymbolicShape OpShapes::ComputedMap(const TypedOp& op, const SymbolicShape& shap
   return dims;
 }
 
+// The axis of an argument, counted from the front; nullopt if unknown or reported.
+std::optional<size_t> OpShapes::Axis(const TypedOp& op, std::string_view name, size_t rank, const SymbolicShape& shape, std::optional<int64_t> otherwise) {
+  const TypedExpr* expr = op.Find(name);
+  const std::optional<int64_t> value = expr != nullptr ? EvaluateInt(*expr, variables_) : otherwise;
+  if (!value) return std::nullopt;
+  const auto count = static_cast<int64_t>(rank);
+  if (*value >= -count && *value < count) return static_cast<size_t>(*value < 0 ? *value + count : *value);
+  sink_.Report(DiagnosticKind::kAxisRange, expr != nullptr ? expr->span : op.span,
+               fmt::format("axis {} of a tensor of {} ax{}", *value, shape->size(), shape->size() == 1 ? "is" : "es"))
+      .Note(fmt::format("its shape here is `{}`", ShapeText(shape)))
+      .Help(count == 0 ? "" : fmt::format("axes are {} to {}, or {} to -1 from the end", 0, count - 1, -count))
+      .Emit();
+  return std::nullopt;
+}
+
 }  // namespace ckmap

@@ -1,5 +1,8 @@
 #include "compiler/sema/shapes/tensor_list.h"
 
+#include "compiler/sema/shapes/polynomial_size.h"
+#include "runtime/ops/shape_rule.h"
+
 namespace ckmap {
 
 TensorList TensorList::Tensor(SymbolicShape shape, Span span) {
@@ -32,14 +35,6 @@ std::optional<std::vector<std::optional<int64_t>>> Levels(const TensorList& valu
   return levels;
 }
 
-std::string ShapeText(const SymbolicShape& shape) {
-  if (!shape) return "[...]";
-  std::string text = "[";
-  for (size_t i = 0; i < shape->size(); ++i) {
-    if (i > 0) text += ", ";
-    text += (*shape)[i] ? (*shape)[i]->Text() : "_";
-  }
-  return text + "]";
-}
+std::string ShapeText(const SymbolicShape& shape) { return DimsText(shape); }
 
 }  // namespace ckmap

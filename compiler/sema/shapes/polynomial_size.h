@@ -1,0 +1,22 @@
+// Polynomials as sizes of the shape rules (runtime/ops/shape_rule.h).
+#pragma once
+
+#include "compiler/sema/shapes/polynomial.h"
+#include "runtime/ops/size_kind.h"
+
+namespace ckmap {
+
+template <>
+struct SizeKind<Polynomial> {
+  static Polynomial Number(int64_t value) { return Polynomial(value); }
+  static std::optional<int64_t> Constant(const Polynomial& size) { return size.AsConstant(); }
+  static std::optional<Polynomial> Add(const Polynomial& a, const Polynomial& b) { return Polynomial::Add(a, b); }
+  static std::optional<Polynomial> Multiply(const Polynomial& a, const Polynomial& b) { return Polynomial::Multiply(a, b); }
+  static std::optional<Polynomial> Divide(const Polynomial& a, const Polynomial& b) { return Polynomial::Divide(a, b); }
+  static bool Equal(const Polynomial& a, const Polynomial& b) { return a == b; }
+  static bool NeverEqual(const Polynomial& a, const Polynomial& b) { return Polynomial::NeverEqual(a, b); }
+  static bool NeverDivides(const Polynomial& a, const Polynomial& b) { return Polynomial::NeverDivides(a, b); }
+  static std::string Text(const Polynomial& size) { return size.Text(); }
+};
+
+}  // namespace ckmap

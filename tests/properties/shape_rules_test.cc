@@ -1,0 +1,212 @@
+// The shape rule of each operation, over numbers and over polynomials, against what the operation means, and over numbers
+// against what the binder takes. How many cases: RC_PARAMS="max_success=100000" (tests/properties.sh).
+#include <map>
+#include <sstream>
+
+#include <doctest/doctest.h>
+#include <rapidcheck.h>
+
+#include "compiler/sema/shapes/polynomial_size.h"
+#include "runtime/bind/values/tensor_expr.h"
+#include "runtime/ops/shape_rules.h"
+#include "tests/properties/chain.h"
+
+namespace ckmap::testing {
+namespace {
+
+class NoScope : public Scope {
+ public:
+  Value Variable(const std::string& /*name*/) const override { return {}; }
+};
+
+int64_t Roll(int64_t sides) { return *rc::gen::resize(rc::kNominalSize, rc::gen::inRange<int64_t>(0, sides)); }
+
+// ---- sizes of both kinds ---------------------------------------------------------------------------
+
+// Each name is worth the number in it.
+Polynomial Named(int64_t value) { return Polynomial::Symbol("p" + std::to_string(value), false); }
+
+int64_t ValueOf(const Polynomial& size) {
+  // "2*p3*p4 + p5 - 1"
+  std::istringstream text(size.Text());
+  int64_t sum = 0, sign = 1;
+  for (std::string term; text >> term;) {
+    if (term == "+" || term == "-") {
+      sign = term == "+" ? 1 : -1;
+      continue;
+    }
+    int64_t product = sign;
+    if (term[0] == '-') {
+      product = -product;
+      term.erase(0, 1);
+    }
+    std::istringstream factors(term);
+    for (std::string factor; std::getline(factors, factor, '*');) product *= std::stoll(factor[0] == 'p' ? factor.substr(1) : factor);
+    sum += product;
+    sign = 1;
+  }
+  return sum;
+}
+int64_t ValueOf(int64_t size) { return size; }
+
+template <typename Size>
+Size Draw(int64_t value);
+template <>
+int64_t Draw(int64_t value) {
+  return value;
+}
+template <>
+Polynomial Draw(int64_t value) {
+  if (value < 1 || Roll(3) == 0) return Polynomial(value);
+  for (int64_t factor = 2; factor < value && Roll(2) == 0; ++factor) {
+    if (value % factor == 0) return *Polynomial::Multiply(Roll(2) == 0 ? Polynomial(factor) : Named(factor), Named(value / factor));
+  }
+  return Named(value);
+}
+
+template <typename Size>
+Dims<Size> DrawDims(const Index& shape) {
+  std::vector<Dim<Size>> dims;
+  for (const int64_t size : shape) dims.push_back(Draw<Size>(size));
+  return dims;
+}
+
+// Arguments that say which axis, or that cut what must be a number, are numbers.
+bool IsSize(std::string_view op, std::string_view argument) {
+  return (op == "reshape" && argument == "shape") || argument == "sizes" || argument == "parts" || argument == "times" ||
+         argument == "before" || argument == "after" || argument[0] == 'x';
+}
+
+template <typename Size>
+Argument<Size> ArgumentOf(const plan::Expr& expr, bool size) {
+  Argument<Size> argument;
+  if (expr.kind_case() == plan::Expr::kText) argument.text = expr.text();
+  if (expr.kind_case() == plan::Expr::kInt) argument.size = size ? Draw<Size>(expr.int_()) : SizeKind<Size>::Number(expr.int_());
+  for (const plan::Expr& item : expr.list().items()) argument.items.push_back(ArgumentOf<Size>(item, size));
+  return argument;
+}
+
+template <typename Size>
+Shaped<Size> ApplyRule(const plan::Op& op, const State& state) {
+  Call<Size> call{op.name(), {}};
+  for (const plan::Argument& arg : op.args()) call.args.emplace_back(arg.name(), ArgumentOf<Size>(arg.value(), IsSize(op.name(), arg.name())));
+  ShapeInput<Size> input{call, {}};
+  for (const Array& array : state.arrays) input.tensors.push_back(DrawDims<Size>(array.shape));
+  if (FindOp(op.name())->arity != OpArity::kReduce) input.tensors.resize(1);
+  if (state.list) input.count = Draw<Size>(static_cast<int64_t>(state.arrays.size()));
+  return FindShapeRule<Size>(op.name())(input);
+}
+
+// `all`: every size is known, as numbers are.
+template <typename Size>
+void CheckShaped(const Shaped<Size>& shaped, const std::vector<Array>& meant, bool all) {
+  if (shaped.problem) RC_FAIL(shaped.problem->message);
+  const bool alike = shaped.tensors.size() == 1;
+  RC_ASSERT(alike || shaped.tensors.size() == meant.size());
+  if (shaped.list && (all || shaped.count)) RC_ASSERT(ValueOf(*shaped.count) == static_cast<int64_t>(meant.size()));
+  for (size_t i = 0; i < meant.size(); ++i) {
+    const Dims<Size>& dims = shaped.tensors[alike ? 0 : i];
+    RC_ASSERT(dims.has_value());
+    RC_ASSERT(dims->size() == meant[i].shape.size());
+    for (size_t k = 0; k < dims->size(); ++k) {
+      if (all || (*dims)[k]) RC_ASSERT(ValueOf((*dims)[k].value()) == meant[i].shape[k]);
+    }
+  }
+}
+
+// A step that fits, or nullopt.
+struct Drawn {
+  State before;
+  std::optional<Step> step;
+};
+
+Drawn DrawAny() {
+  Drawn drawn{Start(), {}};
+  for (int64_t left = Roll(3); left > 0; --left) {
+    if (const auto step = DrawStep(drawn.before, false)) drawn.before = Apply(*step, drawn.before);
+  }
+  for (int tries = 0; tries < 20 && !drawn.step; ++tries) drawn.step = DrawStep(drawn.before, false);
+  RC_PRE(drawn.step.has_value());
+  return drawn;
+}
+
+std::map<std::string, int64_t> steps_taken;
+
+TEST_CASE("a shape rule says what shape the operation gives") {
+  CHECK(rc::check("numbers and polynomials give the shapes of the arrays", [] {
+    const Drawn drawn = DrawAny();
+    const plan::Op op = ToPlan(*drawn.step);
+    ++steps_taken[op.name()];
+    RC_LOG() << op.ShortDebugString();
+    State before = drawn.before, after = Apply(*drawn.step, before);
+    // A map is applied to each tensor: its rule is asked about the first.
+    if (FindOp(op.name())->arity == OpArity::kMap) after.arrays.resize(1);
+    CheckShaped(ApplyRule<int64_t>(op, before), after.arrays, true);
+    CheckShaped(ApplyRule<Polynomial>(op, before), after.arrays, false);
+  }));
+  std::string text = "operations:";
+  for (const auto& [op, count] : steps_taken) text += " " + op + " " + std::to_string(count);
+  MESSAGE(text);
+  CHECK(steps_taken.size() == 18);
+}
+
+// One number of a call changed.
+void Spoil(plan::Op& op) {
+  std::vector<plan::Expr*> numbers;
+  for (plan::Argument& arg : *op.mutable_args()) {
+    plan::Expr* value = arg.mutable_value();
+    if (arg.name() == "value") continue;
+    if (value->kind_case() == plan::Expr::kInt) numbers.push_back(value);
+    if (value->kind_case() == plan::Expr::kList) {
+      for (plan::Expr& item : *value->mutable_list()->mutable_items()) numbers.push_back(&item);
+    }
+  }
+  RC_PRE(!numbers.empty());
+  plan::Expr* changed = numbers[static_cast<size_t>(Roll(static_cast<int64_t>(numbers.size())))];
+  changed->set_int_(changed->int_() + Roll(9) - 4);
+}
+
+TEST_CASE("a shape rule takes what the binder takes") {
+  int taken = 0, refused = 0;
+  CHECK(rc::check("numbers that do not fit are problems of both", [&] {
+    const Drawn drawn = DrawAny();
+    plan::Op op = ToPlan(*drawn.step);
+    Spoil(op);
+    RC_LOG() << op.ShortDebugString();
+    Manifest source;
+    std::vector<Node> nodes;
+    for (size_t i = 0; i < drawn.before.arrays.size(); ++i) {
+      TensorInfo info;
+      info.name = "s" + std::to_string(i);
+      info.dtype = DType::kF32;
+      info.shape = drawn.before.arrays[i].shape;
+      RC_ASSERT(source.Add(info));
+    }
+    const bool map = FindOp(op.name())->arity != OpArity::kReduce;
+    for (size_t i = 0; i < (map ? 1 : source.size()); ++i) nodes.push_back(Node::Leaf(WholeSource(source, i)));
+    auto bound = ApplyOp(op, map ? nodes[0] : Node::List(nodes), NoScope(), 0, nullptr);
+    const Shaped<int64_t> shaped = ApplyRule<int64_t>(op, drawn.before);
+    if (!bound) {
+      ++refused;
+      RC_LOG() << bound.error().message();
+      RC_ASSERT(shaped.problem.has_value());
+      return;
+    }
+    ++taken;
+    std::vector<Array> meant;
+    ForEachTensor(*bound, [&](const TensorValue& tensor) { meant.push_back({tensor.value.shape, {}}); });
+    CheckShaped(shaped, meant, true);
+  }));
+  CHECK(taken > 0);
+  CHECK(refused > 0);
+}
+
+TEST_CASE("every operation on pieces and elements has a shape rule") {
+  for (const OpSpec& op : Ops()) {
+    CAPTURE(op.name);
+    CHECK((FindShapeRule<int64_t>(op.name) != nullptr) == (op.kind != OpKind::kComputed));
+  }
+}
+
+}  // namespace
+}  // namespace ckmap::testing
