@@ -64,7 +64,7 @@ void AddSource(CLI::App& command, SourceArgs& args) {
   command.add_option("--dec-mode", args.dec_mode,
                      "refuse a checkpoint that is encrypted otherwise: aes-gcm, aes-cbc or sm4-cbc");
   command.add_option("--from", args.from, "refuse a checkpoint of another format")
-      ->check(CLI::IsMember({"ckpt", "safetensors", "torch", "mindir", "npz", "npy", "gguf"}));
+      ->check(CLI::IsMember({"ckpt", "safetensors", "torch", "pickle", "mindir", "npz", "npy", "gguf"}));
   command.add_option("--strategy", args.strategy,
                      "the strategy file of a folder of ranks (rank_0, rank_1, …), if it is not in the folder");
   command.add_flag("--crc-check", args.crc_check, "refuse a checkpoint without MindSpore's checksum (crc_num)");
@@ -254,6 +254,7 @@ void Program::AddInspect() {
       ->required();
   command.add_flag("--digest", inspect_.digest,
                    "add the SHA-256 of each tensor's elements (reads all bytes)");
+  command.add_flag("--spec", inspect_.spec, "print a spec that --target reads: YAML, or JSON with --format json");
   AddSource(command, inspect_.open);
   AddSelection(command, inspect_.open.selection);
   AddAll(command, inspect_.all);

@@ -19,6 +19,7 @@ struct InspectArgs {
   std::string path;
   SourceArgs open;
   bool digest = false;
+  bool spec = false;  // print a spec instead
   bool all = false;
   DataFormat format = DataFormat::kText;
 };

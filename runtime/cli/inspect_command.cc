@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <set>
 #include <utility>
 
@@ -5,7 +7,9 @@
 #include "runtime/cli/commands.h"
 #include "runtime/exec/executor.h"
 #include "runtime/formats/open.h"
+#include "runtime/formats/spec/spec_writer.h"
 #include "runtime/report/inspect.h"
+#include "runtime/report/shared_bytes.h"
 
 namespace ckmap {
 namespace {
@@ -18,10 +22,33 @@ bool LooksLikeSpec(const std::string& path) {
   return false;
 }
 
+int PrintSpec(const InspectArgs& args, const Console& console, const Manifest& manifest) {
+  return console.Write(args.format == DataFormat::kJson ? SpecJson(manifest) : SpecYaml(manifest));
+}
+
+// Tensors that cannot be had are no part of a spec: no migration could write them.
+int PrintSpecOf(const InspectArgs& args, const Console& console, const Checkpoint& checkpoint) {
+  const std::vector<size_t> first = FirstOfSameBytes(checkpoint);
+  Manifest spec;
+  spec.framework = checkpoint.manifest().framework;
+  int64_t unreadable = 0;
+  for (size_t i = 0; i < checkpoint.manifest().size(); ++i) {
+    TensorInfo tensor = checkpoint.manifest()[i];
+    if (!tensor.unreadable.empty()) ++unreadable;
+    if (!tensor.unreadable.empty()) continue;
+    if (first[i] != i) tensor.tied_to = checkpoint.manifest()[first[i]].name;
+    CKMAP_CHECK(spec.Add(std::move(tensor)));
+  }
+  console.Warn(checkpoint.warnings());
+  if (unreadable > 0) console.Warn({fmt::format("left out of the spec: {} that cannot be read", Plural(unreadable, "tensor"))});
+  return PrintSpec(args, console, spec);
+}
+
 int InspectSpec(const InspectArgs& args, const Console& console, const Manifest& manifest) {
   if (args.digest) {
     return console.Fail({ErrorCode::kUsage, args.path + ": a spec holds no bytes to digest"});
   }
+  if (args.spec) return PrintSpec(args, console, manifest);
   return console.Write(
       args.format == DataFormat::kJson
           ? InspectSpecJson(args.path, manifest)
@@ -61,6 +88,10 @@ int RunInspect(const InspectArgs& args, const Console& console) {
     }
     return console.Fail(checkpoint.error());
   }
+  if (args.spec && args.digest) {
+    return console.Fail({ErrorCode::kUsage, "--spec and --digest: a spec has no place for digests"});
+  }
+  if (args.spec) return PrintSpecOf(args, console, **checkpoint);
   InspectOptions options{.style = console.out(), .all = args.all, .digests = {}};
   if (args.digest) {
     auto digests = Digests(**checkpoint, console);

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/file.h"
+#include "runtime/formats/foreign.h"
 #include "runtime/formats/storage/byte_source.h"
 #include "runtime/formats/gguf/gguf.h"
 #include "runtime/formats/hdf5/hdf5.h"
@@ -43,13 +44,13 @@ struct Format {
 
 constexpr std::array<Format, 2> kMindSporeFormats = {{
     {"MindSpore .ckpt",
-     [](const Glance& glance) { return LooksLikeMsCkpt(glance.source) && !LooksLikeMindIr(glance.source); },
+     [](const Glance& glance) { return LooksLikeMsCkpt(glance.source) && !LooksLikeMindIr(glance.source) && !LooksLikePickle(glance.head); },
      [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenMsCkpt(std::move(source)); }},
     {"MindIR", [](const Glance& glance) { return LooksLikeMindIr(glance.source); },
      [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenMindIr(std::move(source)); }},
 }};
 
-constexpr std::array<Format, 12> kFormats = {{
+constexpr std::array<Format, 13> kFormats = {{
     {"safetensors", [](const Glance& glance) { return LooksLikeSafetensors(glance.source.file()); },
      [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenSafetensors(source->path()); }},
     {"torch zip", [](const Glance& glance) { return LooksLikeTorchZip(glance.head) && !LooksLikeNpz(glance.head) && !LooksLikeKeras(glance.head); },
@@ -64,6 +65,8 @@ constexpr std::array<Format, 12> kFormats = {{
      [](std::unique_ptr<ByteSource> source, const OpenOptions& options) {
        return OpenTorchTar(source->path(), options);
      }},
+    {"pickle", [](const Glance& glance) { return LooksLikePickle(glance.head); },
+     [](std::unique_ptr<ByteSource> source, const OpenOptions& options) { return OpenPickle(source->path(), options); }},
     {"npz", [](const Glance& glance) { return LooksLikeNpz(glance.head); },
      [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenNpz(source->path()); }},
     {"npy", [](const Glance& glance) { return LooksLikeNpy(glance.head); },
@@ -97,7 +100,7 @@ Error Unknown(const ByteSource& source, std::string_view head) {
   if (LooksLikeMsStrategy(source)) {
     return Bad(path, "is a parallel strategy of MindSpore, not weights (both end in .ckpt)");
   }
-  return Bad(path, "is no checkpoint that is known: safetensors, torch (zip, legacy, tar), MindSpore .ckpt, MindIR, npz, npy, GGUF, ONNX, HDF5 or Keras");
+  return Bad(path, "is not a checkpoint that is known: safetensors, torch (zip, legacy, tar), pickle, MindSpore .ckpt, MindIR, npz, npy, GGUF, ONNX, HDF5 or Keras");
 }
 
 Result<std::string> ReadHead(const ByteSource& source) {
@@ -112,6 +115,11 @@ Opened OpenAs(std::span<const Format> formats, std::unique_ptr<ByteSource> sourc
   std::vector<const Format*> fitting;
   for (const Format& format : formats) {
     if (format.fits(glance)) fitting.push_back(&format);
+  }
+  // A tar may be torch's own; SavedModel and ONNX begin alike.
+  const bool doubtful = fitting.empty() || fitting[0]->name == "torch tar" || source->path().ends_with("saved_model.pb");
+  if (doubtful && source->plain()) {
+    if (const auto foreign = DescribeForeignFile(*source, head)) return Bad(source->path(), *foreign);
   }
   if (fitting.empty()) return Unknown(*source, head);
   if (fitting.size() > 1) {
@@ -146,6 +154,7 @@ bool IsFolder(const std::string& path) {
 Result<std::unique_ptr<Checkpoint>> OpenCheckpoint(const std::string& path, const OpenOptions& options) {
   const auto open_file = [&options](const std::string& file) { return OpenFile(file, options); };
   if (IsFolder(path)) {
+    if (const auto foreign = DescribeForeignFolder(path)) return Bad(path, *foreign);
     if (LooksLikeTorchDistributed(path)) return OpenTorchDistributed(path, options);
     if (LooksLikeMsRanks(path)) return OpenMsRanks(path, options.strategy, open_file);
     return OpenShardFolder(path, open_file);

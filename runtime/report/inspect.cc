@@ -1,7 +1,6 @@
 #include "runtime/report/inspect.h"
 
 #include <map>
-#include <set>
 #include <variant>
 
 #include <fmt/format.h>
@@ -9,6 +8,7 @@
 #include "runtime/base/json_writer.h"
 #include "runtime/base/text.h"
 #include "runtime/report/fold.h"
+#include "runtime/report/shared_bytes.h"
 
 namespace ckmap {
 namespace {
@@ -122,15 +122,12 @@ std::string Totals(const Manifest& manifest) {
                      amount, FormatBytes(bytes));
 }
 
-// "shared storage: a, b", one line for each storage that several tensors use.
-std::string SharedStorage(const Manifest& manifest) {
-  std::map<int64_t, std::vector<std::string>> users;
-  for (const TensorInfo& tensor : manifest.tensors()) {
-    if (tensor.storage >= 0) users[tensor.storage].push_back(tensor.name);
-  }
+// "shares its bytes: a, b", one line for each group of tensors that do.
+std::string SharedBytes(const Checkpoint& checkpoint) {
   std::string out;
-  for (const auto& [storage, names] : users) {
-    if (names.size() < 2) continue;
+  for (const std::vector<size_t>& group : TensorsThatShareBytes(checkpoint)) {
+    std::vector<std::string> names;
+    for (const size_t tensor : group) names.push_back(checkpoint.manifest()[tensor].name);
     std::vector<std::string> folded;
     for (FoldedRow& row : FoldNames(names)) folded.push_back(std::move(row.names[0]));
     constexpr size_t kShown = 6;
@@ -138,6 +135,34 @@ std::string SharedStorage(const Manifest& manifest) {
     folded.resize(folded.size() - hidden);
     out += fmt::format("shares its bytes: {}{}\n", fmt::join(folded, ", "),
                        hidden > 0 ? fmt::format(" and {} more", hidden) : "");
+  }
+  return out;
+}
+
+// Entries of one kind and value fold as tensors do; what is beyond a page is counted.
+std::string OthersTable(const std::vector<OtherEntry>& others, bool all) {
+  constexpr size_t kShown = 40;
+  TextTable table({"", "other entries", "kind", "value"});
+  table.AlignRight(0);
+  if (all) {
+    for (const OtherEntry& other : others)
+      table.AddRow({"", EscapeText(other.name), EscapeText(other.kind), EscapeText(OtherText(other))});
+    return table.Render();
+  }
+  std::vector<FoldRow> rows;
+  for (const OtherEntry& other : others) rows.push_back({{other.name}, other.kind + ' ' + OtherText(other)});
+  const std::vector<FoldedRow> folded = FoldRows(rows);
+  const size_t shown = folded.size() > kShown ? kShown : folded.size();
+  size_t entries = 0;
+  for (size_t i = 0; i < shown; ++i) {
+    const size_t count = folded[i].members.size();
+    const OtherEntry& other = others[folded[i].members[0]];
+    entries += count;
+    table.AddRow({count > 1 ? fmt::format("{} ×", count) : "", folded[i].names[0], EscapeText(other.kind), EscapeText(OtherText(other))});
+  }
+  std::string out = table.Render();
+  if (entries < others.size()) {
+    out += fmt::format("… and {} more of {} entries; --all lists them\n", others.size() - entries, others.size());
   }
   return out;
 }
@@ -168,7 +193,7 @@ std::string InspectText(const std::string& path, const Checkpoint& checkpoint,
   std::string out = fmt::format("{}: {}, {}\n\n", options.style.Bold(EscapeText(path)),
                                 checkpoint.format(), Totals(manifest));
   out += TensorTable(manifest, options);
-  if (const std::string shared = SharedStorage(manifest); !shared.empty()) out += "\n" + shared;
+  if (const std::string shared = SharedBytes(checkpoint); !shared.empty()) out += "\n" + shared;
   if (!checkpoint.metadata().empty()) {
     constexpr size_t kShown = 200;
     TextTable table({"metadata", "value"});
@@ -180,11 +205,7 @@ std::string InspectText(const std::string& path, const Checkpoint& checkpoint,
     out += "\n" + table.Render();
   }
   if (!checkpoint.others().empty()) {
-    TextTable table({"other entries", "kind", "value"});
-    for (const OtherEntry& other : checkpoint.others()) {
-      table.AddRow({EscapeText(other.name), EscapeText(other.kind), EscapeText(OtherText(other))});
-    }
-    out += "\n" + table.Render();
+    out += "\n" + OthersTable(checkpoint.others(), options.all);
   }
   return out;
 }

@@ -301,6 +301,17 @@ own.tp_dim = 1
 save("tensor_subclass.pt", {"w": meta, "p": torch.nn.Parameter(meta), "attributes": with_meta, "own": own})
 save("tensor_wrapper.pt", {"w": Wrapped(torch.ones(2, 3, dtype=torch.int8), torch.ones(2))})
 
+# ---- views: one storage, with and without bytes in common
+
+matrix, columns = torch.zeros(4, 6), torch.zeros(3, 4)
+tied = torch.zeros(2, 2)
+save("views.pt", {
+    "apart": [columns[:, 0], columns[:, 1]],
+    "left": matrix[:, :3], "right": matrix[:, 3:], "row": matrix[2],
+    "embed": tied, "head": tied, "turned": tied.t(),
+    "config": {f"k{i}": {"at": i, "flag": True} for i in range(60)},
+})
+
 # ---- other devices
 
 for name in ("torch_npu", "torch_npu.utils", "torch_npu.npu"):

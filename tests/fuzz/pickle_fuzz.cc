@@ -22,8 +22,8 @@ class AnyReferences : public TorchReferences {
   uint32_t AddBytes(std::string /*bytes*/) override { return 0; }
 };
 
-void ReadOne(std::string_view bytes, TorchAllowList::Scope scope) {
-  const auto pickle = Pickle::Read(bytes, TorchAllowList(scope));
+void ReadOne(std::string_view bytes, TorchAllowList::Scope scope, bool skip_unknown = false) {
+  const auto pickle = Pickle::Read(bytes, TorchAllowList(scope, skip_unknown));
   if (!pickle.ok()) return;
   AnyReferences references;
   const auto objects = TorchObjects::Interpret(*pickle, references);
@@ -39,5 +39,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   ckmap::ReadOne(bytes, ckmap::TorchAllowList::Scope::kCheckpoint);
   ckmap::ReadOne(bytes, ckmap::TorchAllowList::Scope::kScript);
+  ckmap::ReadOne(bytes, ckmap::TorchAllowList::Scope::kCheckpoint, true);
   return 0;
 }

@@ -22,7 +22,7 @@ seeds() {
     index_fuzz) find "$data"/safetensors "$data"/hostile -name '*.index.json' -o -name param_name_map.json ;;
     legacy_fuzz) ls "$data"/torch/legacy_*.pt "$data"/hostile/legacy_*.pt ;;
     tar_fuzz) ls "$data"/torch/legacy_tar.pt "$data"/hostile/tar_*.pt ;;
-    zip_fuzz | pickle_fuzz) ls "$data"/torch/*.pt "$data"/hostile/zip_*.pt "$data"/hostile/pkl_*.pt ;;
+    zip_fuzz | pickle_fuzz) ls "$data"/torch/*.pt "$data"/hostile/zip_*.pt "$data"/hostile/pkl_*.pt "$data"/archives/*.pkl "$data"/archives/*.pdparams ;;
     dcp_fuzz) find "$data"/torch -name .metadata ;;
     npz_fuzz) ls "$data"/numpy/*.np? "$data"/hostile_others/numpy/*.np? ;;
     gguf_fuzz) ls "$data"/gguf/*.gguf "$data"/hostile_others/gguf/*.gguf ;;

@@ -32,6 +32,8 @@ inline constexpr size_t kTorchHeadBytes = 512;
 bool LooksLikeTorchZip(std::span<const std::byte> head);
 bool LooksLikeTorchLegacy(std::span<const std::byte> head);
 bool LooksLikeTorchTar(std::span<const std::byte> head);
+// A pickle by itself, of protocol 2 to 5, or a dict of an older one.
+bool LooksLikePickle(std::span<const std::byte> head);
 // A folder with the `.metadata` of torch.distributed.checkpoint.
 bool LooksLikeTorchDistributed(const std::string& folder);
 
@@ -43,6 +45,8 @@ Result<std::unique_ptr<Checkpoint>> OpenTorchLegacy(const std::string& path,
                                                     const OpenOptions& options);
 Result<std::unique_ptr<Checkpoint>> OpenTorchTar(const std::string& path,
                                                  const OpenOptions& options);
+// Dicts of numpy arrays, as detectron2 (.pkl) and Paddle (.pdparams) write them. kLimit beyond kMaxPickleBytes.
+Result<std::unique_ptr<Checkpoint>> OpenPickle(const std::string& path, const OpenOptions& options);
 Result<std::unique_ptr<Checkpoint>> OpenTorchDistributed(const std::string& folder,
                                                          const OpenOptions& options);
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <optional>
 #include <string>
@@ -76,7 +77,7 @@ class ZipReferences : public TorchReferences {
 };
 
 // The one top folder that has a data.pkl.
-Result<std::string> FindPrefix(const ZipArchive& archive) {
+Result<std::string> FindPrefix(const ZipArchive& archive, const std::string& path) {
   std::optional<std::string> prefix;
   for (const ZipMember& member : archive.members()) {
     if (!member.name.ends_with(kPickleName)) continue;
@@ -90,6 +91,19 @@ Result<std::string> FindPrefix(const ZipArchive& archive) {
     prefix = folder;
   }
   if (prefix) return *prefix;
+  // The largest member that is named as a checkpoint is what somebody put in here.
+  constexpr std::array<std::string_view, 10> kEndings = {".ckpt", ".pt", ".pth", ".bin", ".safetensors",
+                                                         ".npz",  ".pkl", ".h5", ".onnx", ".tar"};
+  const ZipMember* inner = nullptr;
+  for (const ZipMember& member : archive.members()) {
+    const bool fits = std::any_of(kEndings.begin(), kEndings.end(),
+                                  [&](std::string_view ending) { return member.name.ends_with(ending); });
+    if (fits && (inner == nullptr || member.size > inner->size)) inner = &member;
+  }
+  if (inner != nullptr) {
+    return Bad(fmt::format("is a zip archive, not a checkpoint of torch; unpack the checkpoint in it: unzip {} '{}'",
+                           EscapeText(path), EscapeText(inner->name)));
+  }
   std::string first = archive.members().empty()
                           ? "no members"
                           : fmt::format("\"{}\"", EscapeText(archive.members().front().name));
@@ -208,7 +222,7 @@ Result<std::string> ReadPickleRecord(const ZipArchive& archive, size_t member,
 Result<TorchArchive> ReadTorchArchive(const InputFile& file, int64_t begin, int64_t length,
                                       TorchCheckpoint& checkpoint, const OpenOptions& options) {
   CKMAP_ASSIGN_OR_RETURN(const ZipArchive* archive, checkpoint.AddArchive(file, begin, length));
-  CKMAP_ASSIGN_OR_RETURN(const std::string prefix, FindPrefix(*archive));
+  CKMAP_ASSIGN_OR_RETURN(const std::string prefix, FindPrefix(*archive, file.path()));
   CKMAP_ASSIGN_OR_RETURN(const bool big, ReadByteOrder(*archive, prefix));
   CKMAP_RETURN_IF_ERROR(CheckRecordsOfTorch(*archive, prefix));
   ReadReceipt(*archive, prefix, checkpoint);
