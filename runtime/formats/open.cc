@@ -14,6 +14,7 @@
 #include "runtime/formats/storage/byte_source.h"
 #include "runtime/formats/gguf/gguf.h"
 #include "runtime/formats/hdf5/hdf5.h"
+#include "runtime/formats/mindspore/mf_checkpoint.h"
 #include "runtime/formats/mindspore/mindir.h"
 #include "runtime/formats/mindspore/ms_ckpt.h"
 #include "runtime/formats/mindspore/ms_crypto.h"
@@ -157,6 +158,7 @@ Result<std::unique_ptr<Checkpoint>> OpenCheckpoint(const std::string& path, cons
     if (const auto foreign = DescribeForeignFolder(path)) return Bad(path, *foreign);
     if (LooksLikeTorchDistributed(path)) return OpenTorchDistributed(path, options);
     if (LooksLikeMsRanks(path)) return OpenMsRanks(path, options.strategy, open_file);
+    if (LooksLikeMfCheckpoint(path)) return OpenMfCheckpoint(path, open_file);
     return OpenShardFolder(path, open_file);
   }
   if (LooksLikeShardIndex(path)) return OpenShardIndex(path, open_file);

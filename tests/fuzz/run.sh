@@ -19,6 +19,7 @@ seeds() {
     cipher_fuzz) ls "$data"/ckpt/enc_*.ckpt "$data"/hostile/enc_*.ckpt ;;
     mindir_fuzz) ls "$data"/mindir/*.mindir ;;
     strategy_fuzz) ls "$data"/ckpt/*/strategy.* "$data"/ckpt/strategy_not_weights.ckpt ;;
+    mf_metadata_fuzz) find "$data"/ckpt2 -name metadata.json ;;
     index_fuzz) find "$data"/safetensors "$data"/hostile -name '*.index.json' -o -name param_name_map.json ;;
     legacy_fuzz) ls "$data"/torch/legacy_*.pt "$data"/hostile/legacy_*.pt ;;
     tar_fuzz) ls "$data"/torch/legacy_tar.pt "$data"/hostile/tar_*.pt ;;

@@ -14,7 +14,7 @@
 #include "runtime/formats/storage/byte_source.h"
 #include "runtime/formats/mindspore/ms_ckpt.h"
 #include "runtime/formats/mindspore/ms_strategy.h"
-#include "runtime/formats/storage/pieced_source.h"
+#include "runtime/formats/storage/joined_checkpoint.h"
 #include "runtime/formats/writer_checks.h"
 
 namespace ckmap {
@@ -31,38 +31,14 @@ Error Bad(const std::string& where, std::string_view message) {
 
 bool IsWeights(const fs::path& path) { return path.extension() == ".ckpt" || path.extension() == ".safetensors"; }
 
-// A storage of one rank's checkpoint.
-class RankStorage final : public StorageSource {
+// Puts the ranks' tensors together.
+class Merger {
  public:
-  RankStorage(const Checkpoint& rank, uint32_t storage) : rank_(rank), storage_(storage) {}
-  int64_t bytes() const override { return rank_.storage_bytes(storage_); }
-  std::vector<FileExtent> extents() const override { return rank_.storage_extents(storage_); }
-  Result<void> Read(int64_t offset, std::span<std::byte> out) const override { return rank_.ReadStorage(storage_, offset, out); }
-  Result<void> Verify() const override { return rank_.VerifyStorage(storage_); }
-
- private:
-  const Checkpoint& rank_;
-  uint32_t storage_;
-};
-
-class RanksCheckpoint final : public Checkpoint {
- public:
-  explicit RanksCheckpoint(std::vector<std::unique_ptr<Checkpoint>> ranks) : ranks_(std::move(ranks)) {}
+  explicit Merger(std::vector<std::unique_ptr<Checkpoint>> ranks)
+      : merged_(std::make_unique<JoinedCheckpoint>("ms-ckpt-ranks", std::move(ranks))), ranks_(merged_->parts()) {}
 
   Result<void> Merge(const std::map<std::string, ParallelLayout>& layouts);
-
-  std::string_view format() const override { return "ms-ckpt-ranks"; }
-  int64_t storage_bytes(uint32_t storage) const override { return storages_.at(storage)->bytes(); }
-  std::vector<FileExtent> storage_extents(uint32_t storage) const override { return storages_.at(storage)->extents(); }
-  Result<void> ReadStorage(uint32_t storage, int64_t offset, std::span<std::byte> out) const override {
-    CKMAP_CHECK(offset >= 0 && static_cast<int64_t>(out.size()) <= storage_bytes(storage) - offset);
-    return storages_[storage]->Read(offset, out);
-  }
-  Result<void> VerifyStorage(uint32_t storage) const override { return storages_[storage]->Verify(); }
-  Result<void> CheckUnchanged() const override {
-    for (const auto& rank : ranks_) CKMAP_RETURN_IF_ERROR(rank->CheckUnchanged());
-    return {};
-  }
+  std::unique_ptr<Checkpoint> Take() { return std::move(merged_); }
 
  private:
   struct Holder {
@@ -76,14 +52,13 @@ class RanksCheckpoint final : public Checkpoint {
   Result<void> CheckAlike(const std::vector<Holder>& holders) const;
   const TensorInfo& InfoOf(const Holder& holder) const { return ranks_[holder.rank]->manifest()[holder.tensor]; }
 
-  std::vector<std::unique_ptr<Checkpoint>> ranks_;
-  std::vector<std::unique_ptr<StorageSource>> slices_;    // what the merged storages read
-  std::vector<std::unique_ptr<StorageSource>> storages_;  // by storage
+  std::unique_ptr<JoinedCheckpoint> merged_;
+  const std::vector<std::unique_ptr<Checkpoint>>& ranks_;
   std::string lacking_;     // a tensor that some rank does not hold; ""
   std::string replicated_;  // a tensor of which several ranks hold one slice; ""
 };
 
-Result<void> RanksCheckpoint::Merge(const std::map<std::string, ParallelLayout>& layouts) {
+Result<void> Merger::Merge(const std::map<std::string, ParallelLayout>& layouts) {
   std::vector<std::string> order;
   std::map<std::string, std::vector<Holder>> holders;
   for (size_t rank = 0; rank < ranks_.size(); ++rank) {
@@ -103,23 +78,23 @@ Result<void> RanksCheckpoint::Merge(const std::map<std::string, ParallelLayout>&
   }
   CKMAP_RETURN_IF_ERROR(CheckRedundancy());
   for (const auto& [name, layout] : layouts) {
-    if (!holders.contains(name)) warnings_.push_back(fmt::format("the strategy names {}, which no rank holds", QuoteName(name)));
+    if (!holders.contains(name)) merged_->AddWarning(fmt::format("the strategy names {}, which no rank holds", QuoteName(name)));
   }
   if (!whole.empty()) {
-    warnings_.push_back(fmt::format("in no layout of the strategy, so taken whole from the first rank: {}", NameSome(whole)));
+    merged_->AddWarning(fmt::format("in no layout of the strategy, so taken whole from the first rank: {}", NameSome(whole)));
   }
-  others_ = ranks_[0]->others();
+  for (const OtherEntry& entry : ranks_[0]->others()) merged_->AddOther(entry);
   return {};
 }
 
 // MindSpore saves every slice in all ranks that have it, or (remove_redundancy) each in one of them.
-Result<void> RanksCheckpoint::CheckRedundancy() const {
+Result<void> Merger::CheckRedundancy() const {
   if (lacking_.empty() || replicated_.empty()) return {};
   return Error(ErrorCode::kMalformed, fmt::format("a rank does not hold {}, though slices that are alike are not left out: several ranks hold one of {}. "
                                                   "Is a rank's file damaged, or of another run?", QuoteName(lacking_), QuoteName(replicated_)));
 }
 
-Result<void> RanksCheckpoint::CheckHolder(const TensorInfo& first, const Holder& holder) const {
+Result<void> Merger::CheckHolder(const TensorInfo& first, const Holder& holder) const {
   const TensorInfo& info = InfoOf(holder);
   if (!info.unreadable.empty()) return Error(ErrorCode::kMalformed, fmt::format("rank {}: {}", holder.rank, info.unreadable));
   if (info.dtype != first.dtype || info.shape != first.shape) {
@@ -136,7 +111,7 @@ Result<void> RanksCheckpoint::CheckHolder(const TensorInfo& first, const Holder&
 
 // A parameter that the strategy does not name may be whole in every rank, or cut by a strategy that is not all there:
 // only equal bytes tell. MindSpore leaves it out of no rank.
-Result<void> RanksCheckpoint::CheckAlike(const std::vector<Holder>& holders) const {
+Result<void> Merger::CheckAlike(const std::vector<Holder>& holders) const {
   if (holders.size() != ranks_.size()) {
     return Error(ErrorCode::kMalformed, fmt::format("is in no layout of the strategy, and {} of {} ranks hold it: is the strategy "
                                                     "file complete?", holders.size(), ranks_.size()));
@@ -163,7 +138,7 @@ Result<void> RanksCheckpoint::CheckAlike(const std::vector<Holder>& holders) con
   return {};
 }
 
-Result<void> RanksCheckpoint::MergeTensor(const std::string& name, const std::vector<Holder>& holders,
+Result<void> Merger::MergeTensor(const std::string& name, const std::vector<Holder>& holders,
                                           const ParallelLayout* layout) {
   const TensorInfo& first = InfoOf(holders[0]);
   if (DTypeBits(first.dtype) % 8 != 0) return Error(ErrorCode::kMalformed, "elements below a byte cannot be merged");
@@ -171,7 +146,7 @@ Result<void> RanksCheckpoint::MergeTensor(const std::string& name, const std::ve
   info.name = name;
   info.dtype = first.dtype;
   info.shape = first.shape;
-  std::vector<SourcePiece> pieces;
+  std::vector<JoinedSlice> slices;
   std::map<Shape, size_t> places;  // replicas come once
   for (const Holder& holder : holders) {
     CKMAP_RETURN_IF_ERROR(CheckHolder(first, holder));
@@ -181,29 +156,15 @@ Result<void> RanksCheckpoint::MergeTensor(const std::string& name, const std::ve
                                                static_cast<int64_t>(ranks_.size())));
     }
     info.shape = slice.whole;
-    if (!places.emplace(slice.offsets, pieces.size()).second) {
+    if (!places.emplace(slice.offsets, slices.size()).second) {
       if (layout != nullptr && replicated_.empty()) replicated_ = name;
       continue;
     }
-    slices_.push_back(std::make_unique<RankStorage>(*ranks_[holder.rank], ranks_[holder.rank]->layout(holder.tensor).storage));
-    pieces.push_back({.offsets = slice.offsets, .sizes = first.shape, .source_offset = 0, .source = slices_.back().get()});
+    slices.push_back({holder.rank, holder.tensor, slice.offsets});
   }
   if (layout == nullptr) CKMAP_RETURN_IF_ERROR(CheckAlike(holders));
   if (lacking_.empty() && holders.size() < ranks_.size()) lacking_ = name;
-  if (!NumBytes(info.shape, info.dtype)) return Error(ErrorCode::kMalformed, fmt::format("{} is too large", FormatShape(info.shape)));
-  const auto storage = static_cast<uint32_t>(storages_.size());
-  if (pieces.size() == 1 && info.shape == first.shape) {
-    storages_.push_back(std::move(slices_.back()));
-    slices_.pop_back();
-  } else {
-    CKMAP_ASSIGN_OR_RETURN(auto merged, PiecedSource(info.shape, DTypeSize(info.dtype), std::move(pieces)));
-    storages_.push_back(std::move(merged));
-  }
-  TensorLayout placed{.storage = storage, .strides = RowMajorStrides(info.shape)};
-  for (int64_t& stride : placed.strides) stride *= DTypeSize(info.dtype);
-  CKMAP_CHECK(manifest_.Add(std::move(info)));
-  layouts_.push_back(std::move(placed));
-  return {};
+  return merged_->AddTensor(std::move(info), slices);
 }
 
 // The files of ranks 0, 1, …, one each.
@@ -278,9 +239,9 @@ Result<std::unique_ptr<Checkpoint>> OpenMsRanks(const std::string& folder, const
     CKMAP_ASSIGN_OR_RETURN(auto checkpoint, open_rank(rank));
     ranks.push_back(std::move(checkpoint));
   }
-  auto merged = std::make_unique<RanksCheckpoint>(std::move(ranks));
-  if (auto ok = merged->Merge(layouts); !ok) return std::move(ok).error().Context(folder);
-  return std::unique_ptr<Checkpoint>(std::move(merged));
+  Merger merger(std::move(ranks));
+  if (auto ok = merger.Merge(layouts); !ok) return std::move(ok).error().Context(folder);
+  return merger.Take();
 }
 
 }  // namespace ckmap
