@@ -46,7 +46,6 @@ std::string Product(int64_t number, const std::vector<std::string>& names) {
 Size Size::Number(int64_t value) {
   Size size;
   size.over_ = value;
-  size.known_ = value >= 0;
   return size;
 }
 
@@ -64,22 +63,15 @@ Size Size::Unknown() {
 
 Size Size::Of(const ast::Expr& expr, const ExprText& text) {
   if (const auto* number = std::get_if<ast::IntLiteral>(&expr.kind)) return Number(number->value);
+  if (const auto* unary = std::get_if<ast::Unary>(&expr.kind); unary != nullptr && unary->op == "-" && unary->operand) {
+    if (const auto* number = std::get_if<ast::IntLiteral>(&unary->operand->kind)) return Number(-number->value);
+  }
   if (const auto* binary = std::get_if<ast::Binary>(&expr.kind); binary != nullptr && binary->op == "*" && binary->left && binary->right) {
     return Of(*binary->left, text) * Of(*binary->right, text);
   }
   std::string written = text(expr);
   if (std::holds_alternative<ast::NameRef>(expr.kind) || std::holds_alternative<ast::CallExpr>(expr.kind) || InBrackets(written)) return Name(std::move(written));
   return Name(fmt::format("({})", written));
-}
-
-Size Size::Sum(const std::vector<Size>& sizes) {
-  if (sizes.empty() || std::any_of(sizes.begin(), sizes.end(), [](const Size& size) { return !size.known(); })) return Unknown();
-  if (std::all_of(sizes.begin(), sizes.end(), [&](const Size& size) { return size == sizes[0]; })) {
-    return sizes[0] * Number(static_cast<int64_t>(sizes.size()));
-  }
-  std::vector<std::string> texts;
-  for (const Size& size : sizes) texts.push_back(size.Text());
-  return Name(fmt::format("({})", fmt::join(texts, " + ")));
 }
 
 bool Size::simple() const {
@@ -89,6 +81,24 @@ bool Size::simple() const {
 
 std::optional<int64_t> Size::number() const {
   return known_ && up_.empty() && down_.empty() && under_ == 1 ? std::optional(over_) : std::nullopt;
+}
+
+Size Size::operator+(const Size& other) const {
+  if (!known_ || !other.known_) return Unknown();
+  if (number() == 0) return other;
+  if (other.number() == 0) return *this;
+  Size sum = *this;
+  const bool like = up_ == other.up_ && down_ == other.down_ && under_ == other.under_;
+  if (like && !__builtin_add_overflow(over_, other.over_, &sum.over_)) {
+    sum.Cancel();
+    return sum;
+  }
+  const auto term = [](const Size& size) {
+    const std::string text = size.Text();
+    const bool alone = size.up_.size() == 1 && size.over_ == 1 && size.under_ == 1 && size.down_.empty() && InBrackets(text);
+    return alone ? text.substr(1, text.size() - 2) : text;
+  };
+  return Name(fmt::format("({} + {})", term(*this), term(other)));
 }
 
 Size Size::operator*(const Size& other) const {

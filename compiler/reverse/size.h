@@ -22,13 +22,13 @@ class Size {
   // Of an expression; `text` writes an operand that is not a product.
   using ExprText = std::function<std::string(const ast::Expr&)>;
   static Size Of(const ast::Expr& expr, const ExprText& text);
-  static Size Sum(const std::vector<Size>& sizes);
 
   bool known() const { return known_; }
   bool simple() const;  // a number or one name
   bool whole() const { return known_ && under_ == 1 && down_.empty(); }  // not a quotient
   std::optional<int64_t> number() const;
   const std::vector<std::string>& names() const { return up_; }
+  Size operator+(const Size& other) const;
   Size operator*(const Size& other) const;
   Size operator/(const Size& other) const;
   friend bool operator==(const Size&, const Size&) = default;

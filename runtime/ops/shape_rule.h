@@ -35,8 +35,10 @@ std::string DimsText(const Dims<Size>& dims) {  // "[O, 3*I, _]"
 template <typename Size>
 struct Argument {
   Dim<Size> size;                // an integer
+  std::optional<double> number;  // of scale and its like
   std::string text;              // a word, a dtype, a text
   std::vector<Argument> items;   // of a list
+  std::string written;           // as the rule's text writes it; empty: it was computed
 
   std::optional<int64_t> Int() const { return size ? SizeKind<Size>::Constant(*size) : std::nullopt; }
 };
