@@ -51,7 +51,7 @@ class RuleTurner {
       std::map<std::string, bool> none = context_.bound;
       std::string name = text_.Source(PatternOf(rule_.target.terms[i]), turns_, none);
       std::erase(name, '"');
-      if (const size_t dots = name.find("...}"); dots != std::string::npos) name.erase(dots, 3);
+      for (size_t dots = name.find("...}"); dots != std::string::npos; dots = name.find("...}")) name.erase(dots, 3);
       unread.insert((context_.layer ? "**." : context_.from_prefix) + name);
     }
     for (const ast::Term& term : rule_.source.terms) to.push_back(text_.Target(PatternOf(term), turns_) + Brackets(term));

@@ -185,8 +185,15 @@ Undone<Size> RearrangeBack(const ShapeInput<Size>& in) {
   const Dims<Size>& dims = in.tensors[0];
   if (dims && !form->left.ellipsis && dims->size() == form->left.groups.size()) {
     for (size_t i = 0; i < dims->size(); ++i) {
-      const EinopsGroup& group = form->left.groups[i];
-      if (group.axes.size() == 1 && (*dims)[i]) sizes.emplace(group.axes[0].name, SizeArgument<Size>((*dims)[i]));
+      // The axis of a group whose size is not given: what the others leave.
+      Dim<Size> rest = (*dims)[i];
+      std::string open;
+      for (const EinopsAxis& axis : form->left.groups[i].axes) {
+        const auto given = sizes.find(axis.name);
+        if (given == sizes.end()) open = axis.name;
+        else rest = ShapeWork<Size>::Divide(rest, given->second.size);
+      }
+      if (!open.empty() && rest) sizes.emplace(open, SizeArgument<Size>(rest));
     }
   }
   const size_t arrow = pattern.find("->");

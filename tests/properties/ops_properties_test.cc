@@ -8,6 +8,7 @@
 #include "runtime/bind/reverse.h"
 #include "runtime/bind/values/tensor_expr.h"
 #include "tests/properties/chain.h"
+#include "tests/properties/read_pieces.h"
 
 namespace ckmap::testing {
 namespace {
@@ -16,28 +17,6 @@ class NoScope : public Scope {
  public:
   Value Variable(const std::string& /*name*/) const override { return {}; }
 };
-
-constexpr int64_t kNever = -2;
-
-// What pieces over one tensor write; an element that is written twice fails the case.
-Array Read(const PieceValue& value, const std::function<int64_t(int32_t input, int64_t element)>& element) {
-  Array array = Make(value.shape, [](const Index&) { return kNever; });
-  for (const Piece& piece : value.pieces) {
-    for (int64_t i = 0; i < piece.elements(); ++i) {
-      int64_t src = piece.src_offset, dst = piece.dst_offset, rest = i;
-      for (size_t k = piece.axes.size(); k-- > 0;) {
-        const int64_t at = rest % piece.axes[k].size;
-        rest /= piece.axes[k].size;
-        src += at * piece.axes[k].src_stride;
-        dst += at * piece.axes[k].dst_stride;
-      }
-      int64_t& to = array.at.at(static_cast<size_t>(dst));
-      RC_ASSERT(to == kNever);
-      to = piece.input == kFillInput ? kPadding : element(piece.input, src);
-    }
-  }
-  return array;
-}
 
 std::map<std::string, int64_t> steps_taken;
 
@@ -86,7 +65,7 @@ TEST_CASE("pieces are what the operations mean, element by element") {
   CHECK(rc::check("pieces are what the operations mean", [] {
     const Run run = RunChain(false);
     for (size_t i = 0; i < run.tensors.size(); ++i) {
-      const Array found = Read(run.tensors[i].value, [](int32_t, int64_t element) { return element; });
+      const Array found = ReadPieces(run.tensors[i].value, [](int32_t, int64_t element) { return element; });
       RC_ASSERT(found.shape == run.state.arrays[i].shape);
       RC_ASSERT(found.at == run.state.arrays[i].at);
       RC_ASSERT(CheckTiling(run.tensors[i].value).ok());
@@ -125,7 +104,7 @@ TEST_CASE("backwards, pieces bring every element back") {
     RC_ASSERT(back.plan.has_value());
     RC_ASSERT(back.plan->tensors.size() == 1U);
     const BoundTensor& tensor = back.plan->tensors[0];
-    const Array found = Read(tensor.value, [&](int32_t input, int64_t element) {
+    const Array found = ReadPieces(tensor.value, [&](int32_t input, int64_t element) {
       return run.state.arrays[tensor.inputs[static_cast<size_t>(input)].source].at.at(static_cast<size_t>(element));
     });
     for (int64_t i = 0; i < count; ++i) RC_ASSERT(found.at[static_cast<size_t>(i)] == i);

@@ -8,8 +8,9 @@
 
 #include "compiler/sema/shapes/polynomial_size.h"
 #include "runtime/bind/values/tensor_expr.h"
-#include "runtime/ops/shape_rules.h"
+#include "runtime/ops/inverse.h"
 #include "tests/properties/chain.h"
+#include "tests/properties/read_pieces.h"
 
 namespace ckmap::testing {
 namespace {
@@ -120,12 +121,12 @@ struct Drawn {
   std::optional<Step> step;
 };
 
-Drawn DrawAny() {
+Drawn DrawAny(bool reversible = false) {
   Drawn drawn{Start(), {}};
   for (int64_t left = Roll(3); left > 0; --left) {
-    if (const auto step = DrawStep(drawn.before, false)) drawn.before = Apply(*step, drawn.before);
+    if (const auto step = DrawStep(drawn.before, reversible)) drawn.before = Apply(*step, drawn.before);
   }
-  for (int tries = 0; tries < 20 && !drawn.step; ++tries) drawn.step = DrawStep(drawn.before, false);
+  for (int tries = 0; tries < 20 && !drawn.step; ++tries) drawn.step = DrawStep(drawn.before, reversible);
   RC_PRE(drawn.step.has_value());
   return drawn;
 }
@@ -199,6 +200,80 @@ TEST_CASE("a shape rule takes what the binder takes") {
   }));
   CHECK(taken > 0);
   CHECK(refused > 0);
+}
+
+plan::Expr ToExpr(const Argument<int64_t>& argument, ArgType type) {
+  plan::Expr expr;
+  if (argument.size) expr.set_int_(*argument.size);
+  else if (type == ArgType::kIntList || type == ArgType::kDims) expr.mutable_list();
+  else expr.set_text(argument.text);
+  for (const Argument<int64_t>& item : argument.items) *expr.mutable_list()->add_items() = ToExpr(item, ArgType::kInt);
+  return expr;
+}
+
+plan::Op ToOp(const Call<int64_t>& call) {
+  plan::Op op;
+  op.set_name(std::string(call.op));
+  for (const auto& [name, argument] : call.args) {
+    plan::Argument& to = *op.add_args();
+    to.set_name(name);
+    ArgType type = ArgType::kInt;
+    for (const ArgSpec& spec : FindOp(call.op)->args) type = spec.name == name ? spec.type : type;
+    *to.mutable_value() = ToExpr(argument, type);
+  }
+  return op;
+}
+
+TEST_CASE("the inverse of an operation brings its tensors back") {
+  std::map<std::string, int64_t> undone_ops;
+  CHECK(rc::check("there by the operation, back by its inverse", [&] {
+    const Drawn drawn = DrawAny(true);
+    const plan::Op op = ToPlan(*drawn.step);
+    ++undone_ops[op.name()];
+    RC_LOG() << op.ShortDebugString();
+    const State& before = drawn.before;
+    const State after = Apply(*drawn.step, before);
+    Call<int64_t> call{op.name(), {}};
+    for (const plan::Argument& arg : op.args()) call.args.emplace_back(arg.name(), ArgumentOf<int64_t>(arg.value(), false));
+    ShapeInput<int64_t> input{call, {}};
+    for (const Array& array : before.arrays) input.tensors.push_back(DrawDims<int64_t>(array.shape));
+    input.count = static_cast<int64_t>(before.arrays.size());
+    const Undone<int64_t> undone = FindInverse<int64_t>(op.name())(input);
+    RC_ASSERT(undone.call.has_value());
+    const plan::Op back = ToOp(*undone.call);
+    RC_LOG() << back.ShortDebugString();
+    Manifest source;
+    std::vector<Node> nodes;
+    for (size_t i = 0; i < after.arrays.size(); ++i) {
+      TensorInfo info;
+      info.name = "s" + std::to_string(i);
+      info.dtype = DType::kF32;
+      info.shape = after.arrays[i].shape;
+      RC_ASSERT(source.Add(info));
+    }
+    for (size_t i = 0; i < source.size(); ++i) nodes.push_back(Node::Leaf(WholeSource(source, i)));
+    auto bound = ApplyOp(back, after.list ? Node::List(nodes) : nodes[0], NoScope(), 0, nullptr);
+    if (!bound) RC_FAIL(bound.error().message());
+    std::vector<Array> found;
+    ForEachTensor(*bound, [&](const TensorValue& tensor) {
+      found.push_back(ReadPieces(tensor.value, [&](int32_t from, int64_t element) {
+        return after.arrays[tensor.inputs[static_cast<size_t>(from)].source].at.at(static_cast<size_t>(element));
+      }));
+    });
+    RC_ASSERT(found.size() == before.arrays.size());
+    for (size_t i = 0; i < found.size(); ++i) {
+      RC_ASSERT(found[i].shape == before.arrays[i].shape);
+      RC_ASSERT(found[i].at == before.arrays[i].at);
+    }
+  }));
+  CHECK(undone_ops.size() == 15);
+}
+
+TEST_CASE("every operation that can be undone has an inverse") {
+  for (const OpSpec& op : Ops()) {
+    CAPTURE(op.name);
+    CHECK((FindInverse<int64_t>(op.name) != nullptr) == (op.undone != Inverse::kNever));
+  }
 }
 
 TEST_CASE("every operation on pieces and elements has a shape rule") {
