@@ -8,7 +8,7 @@
 
 #include "runtime/base/text.h"
 #include "runtime/exec/kernels/cast.h"
-#include "runtime/report/element_reader.h"
+#include "runtime/report/numbers.h"
 
 namespace ckmap {
 namespace {

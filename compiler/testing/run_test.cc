@@ -195,16 +195,14 @@ Result<BindResult> BindTest(const Plan& plan, const TestCase& test, const TestDa
 }
 
 Result<std::vector<std::vector<std::byte>>> RunInMemory(const BoundPlan& bound, std::vector<std::vector<std::byte>> source) {
-  std::vector<OutputTensor> outputs;
-  for (const BoundTensor& tensor : bound.tensors) outputs.push_back({tensor.name, tensor.dtype, tensor.shape});
-  CKMAP_ASSIGN_OR_RETURN(const std::unique_ptr<MemoryWriter> writer, MemoryWriter::Create(outputs));
+  CKMAP_ASSIGN_OR_RETURN(const std::unique_ptr<MemoryWriter> writer, MemoryWriter::Create(OutputTensors(bound)));
   const MemoryCheckpoint checkpoint(bound.source, std::move(source));
   ExecOptions options;
   options.threads = 1;
   options.max_memory = int64_t{4} << 20;
   CKMAP_RETURN_IF_ERROR(Execute(bound, checkpoint, *writer, options));
   std::vector<std::vector<std::byte>> values;
-  for (size_t i = 0; i < outputs.size(); ++i) {
+  for (size_t i = 0; i < bound.tensors.size(); ++i) {
     CKMAP_ASSIGN_OR_RETURN(std::vector<std::byte> bytes, writer->Read(i));
     values.push_back(std::move(bytes));
   }

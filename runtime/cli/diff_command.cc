@@ -1,17 +1,17 @@
 #include <memory>
 
 #include "runtime/cli/commands.h"
-#include "runtime/formats/open.h"
+#include "runtime/migrate/open_source.h"
 #include "runtime/report/diff.h"
 
 namespace ckmap {
 
 int RunDiff(const DiffArgs& args, const Console& console) {
-  const auto open = MakeOpenOptions(args.open);
+  const auto open = MakeSourceOptions(args.open);
   if (!open) return console.Fail(open.error());
-  const auto a = OpenSource(args.a, args.open, *open);
+  const auto a = OpenCheckedSource(args.a, *open);
   if (!a) return console.Fail(a.error());
-  const auto b = OpenSource(args.b, args.open, *open);
+  const auto b = OpenCheckedSource(args.b, *open);
   if (!b) return console.Fail(b.error());
   console.Warn((*a)->warnings());
   console.Warn((*b)->warnings());

@@ -1,13 +1,12 @@
-#include <fmt/format.h>
-
-#include <set>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "runtime/base/text.h"
 #include "runtime/cli/commands.h"
-#include "runtime/exec/executor.h"
 #include "runtime/formats/open.h"
 #include "runtime/formats/spec/spec_writer.h"
+#include "runtime/migrate/digests.h"
 #include "runtime/report/inspect.h"
 #include "runtime/report/shared_bytes.h"
 
@@ -57,29 +56,16 @@ int InspectSpec(const InspectArgs& args, const Console& console, const Manifest&
 }
 
 Result<std::vector<std::string>> Digests(const Checkpoint& checkpoint, const Console& console) {
-  const Manifest& manifest = checkpoint.manifest();
-  int64_t total = 0;
-  for (const TensorInfo& tensor : manifest.tensors())
-    total += NumBytes(tensor.shape, tensor.dtype).value_or(0);
-  std::vector<std::string> digests(manifest.size());
   ProgressBar bar(console, "reading");
-  int64_t done = 0;
-  std::set<uint32_t> verified;  // what the format promises of the bytes holds, or there is no digest
-  for (size_t i = 0; i < manifest.size(); ++i) {
-    if (!manifest[i].unreadable.empty()) continue;
-    bar.Update(done, total);
-    const uint32_t storage = checkpoint.layout(i).storage;
-    if (verified.insert(storage).second) CKMAP_RETURN_IF_ERROR(checkpoint.VerifyStorage(storage));
-    CKMAP_ASSIGN_OR_RETURN(digests[i], DigestTensor(checkpoint, i));
-    done += NumBytes(manifest[i].shape, manifest[i].dtype).value_or(0);
-  }
-  return digests;
+  return DigestTensors(checkpoint, [&bar](int64_t done, int64_t total) { bar.Update(done, total); });
 }
 
 }  // namespace
 
 int RunInspect(const InspectArgs& args, const Console& console) {
-  const auto checkpoint = OpenSource(args.path, args.open);
+  const auto source = MakeSourceOptions(args.open);
+  if (!source) return console.Fail(source.error());
+  const auto checkpoint = OpenCheckedSource(args.path, *source);
   if (!checkpoint) {
     if (LooksLikeSpec(args.path)) {
       auto manifest = ReadManifest(args.path);

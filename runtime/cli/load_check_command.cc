@@ -9,7 +9,9 @@
 namespace ckmap {
 
 int RunLoadCheck(const LoadCheckArgs& args, const Console& console) {
-  const auto source = OpenSource(args.source, args.open);
+  const auto options = MakeSourceOptions(args.open);
+  if (!options) return console.Fail(options.error());
+  const auto source = OpenCheckedSource(args.source, *options);
   if (!source) return console.Fail(source.error());
   console.Warn((*source)->warnings());
   const auto target = ReadManifest(args.target);

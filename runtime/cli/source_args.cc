@@ -7,10 +7,9 @@
 #include <fmt/format.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/secret_key.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/mindspore/ms_cipher.h"
-#include "runtime/formats/open.h"
-#include "runtime/base/secret_key.h"
 
 namespace ckmap {
 namespace {
@@ -42,13 +41,6 @@ Result<std::string> KeyText(const KeyArgs& args, const std::string& option) {
   return key;
 }
 
-// Formats as people call them; each covers several as `inspect` tells them.
-bool IsFormat(std::string_view asked, std::string_view format) {
-  const auto family = [&format](std::string_view name) { return format == name || format.starts_with(std::string(name) + "-"); };
-  if (asked == "ckpt") return family("ms-ckpt");
-  return family(asked);
-}
-
 }  // namespace
 
 Result<std::string> DecodeKey(std::string text) {
@@ -78,44 +70,23 @@ Result<SecretKey> ReadKey(const KeyArgs& args, const std::string& option) {
   return secret;
 }
 
-Result<OpenOptions> MakeOpenOptions(const SourceArgs& args) {
-  OpenOptions options;
-  options.root = args.root;
-  options.skip_unknown_objects = args.skip_unknown_objects;
-  options.strategy = args.strategy;
+Result<SourceOptions> MakeSourceOptions(const SourceArgs& args) {
+  SourceOptions options;
+  options.from = args.from;
+  options.crc_check = args.crc_check;
+  options.selection = args.selection;
+  options.open.root = args.root;
+  options.open.skip_unknown_objects = args.skip_unknown_objects;
+  options.open.strategy = args.strategy;
   if (!args.dec_mode.empty()) {
-    options.cipher = ParseCipherMode(args.dec_mode);
-    if (!options.cipher) {
+    options.open.cipher = ParseCipherMode(args.dec_mode);
+    if (!options.open.cipher) {
       return Error(ErrorCode::kUsage, fmt::format("--dec-mode {}: not one of aes-gcm, aes-cbc, sm4-cbc", args.dec_mode));
     }
   }
   if (args.key.empty()) return options;
-  CKMAP_ASSIGN_OR_RETURN(options.key, ReadKey(args.key));
+  CKMAP_ASSIGN_OR_RETURN(options.open.key, ReadKey(args.key));
   return options;
-}
-
-Result<std::unique_ptr<Checkpoint>> OpenSource(const std::string& path, const SourceArgs& args) {
-  CKMAP_ASSIGN_OR_RETURN(const OpenOptions options, MakeOpenOptions(args));
-  return OpenSource(path, args, options);
-}
-
-Result<std::unique_ptr<Checkpoint>> OpenSource(const std::string& path, const SourceArgs& args, const OpenOptions& options) {
-  CKMAP_ASSIGN_OR_RETURN(std::unique_ptr<Checkpoint> checkpoint, OpenCheckpoint(path, options));
-  if (!args.from.empty() && !IsFormat(args.from, checkpoint->format())) {
-    return Error(ErrorCode::kMalformed, fmt::format("{}: is {}, not {} as --from says", path, checkpoint->format(), args.from));
-  }
-  if (args.crc_check) {
-    if (!checkpoint->has_crc()) {
-      return Error(ErrorCode::kMalformed, path + ": carries no checksum (crc_num) that --crc-check could check");
-    }
-    for (size_t i = 0; i < checkpoint->manifest().size(); ++i) {
-      if (!checkpoint->manifest()[i].unreadable.empty()) continue;
-      CKMAP_RETURN_IF_ERROR(checkpoint->VerifyStorage(checkpoint->layout(i).storage));
-    }
-  }
-  auto selected = Select(std::move(checkpoint), args.selection);
-  if (!selected) return std::move(selected).error().Context(path);
-  return selected;
 }
 
 }  // namespace ckmap

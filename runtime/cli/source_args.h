@@ -1,12 +1,12 @@
 // How a source is opened, as the command line says it.
 #pragma once
 
-#include <memory>
 #include <string>
 
 #include "runtime/base/result.h"
-#include "runtime/formats/checkpoint.h"
+#include "runtime/base/secret_key.h"
 #include "runtime/formats/selection.h"
+#include "runtime/migrate/open_source.h"
 
 namespace ckmap {
 
@@ -36,10 +36,7 @@ Result<SecretKey> ReadKey(const KeyArgs& args, const std::string& option = "--")
 // "hex:00ff…" decoded, anything else as it is; kUsage for bad digits.
 Result<std::string> DecodeKey(std::string text);
 
-Result<OpenOptions> MakeOpenOptions(const SourceArgs& args);
-
-// OpenCheckpoint with all that the arguments ask for.
-Result<std::unique_ptr<Checkpoint>> OpenSource(const std::string& path, const SourceArgs& args);
-Result<std::unique_ptr<Checkpoint>> OpenSource(const std::string& path, const SourceArgs& args, const OpenOptions& options);
+// Reads the key, whose environment variable is gone then: once for each command.
+Result<SourceOptions> MakeSourceOptions(const SourceArgs& args);
 
 }  // namespace ckmap

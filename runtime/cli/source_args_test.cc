@@ -26,20 +26,20 @@ TEST_CASE("a key comes from a file or from the environment, never from both") {
   const TempFolder folder;
   REQUIRE(WriteWholeFile(folder / "key", "0123456789abcdef\n", {}).ok());
   const auto from_file =
-      MakeOpenOptions({.root = "net", .key = {.file = folder / "key", .variable = ""}});
+      MakeSourceOptions({.root = "net", .key = {.file = folder / "key", .variable = ""}});
   REQUIRE(from_file.ok());
-  CHECK(from_file->root == "net");
-  CHECK(from_file->key.bytes() == "0123456789abcdef");
+  CHECK(from_file->open.root == "net");
+  CHECK(from_file->open.key.bytes() == "0123456789abcdef");
 
   ::setenv("CKMAP_TEST_KEY", "hex:000102030405060708090a0b0c0d0e0f", 1);
   const auto from_environment =
-      MakeOpenOptions({.key = {.file = "", .variable = "CKMAP_TEST_KEY"}});
+      MakeSourceOptions({.key = {.file = "", .variable = "CKMAP_TEST_KEY"}});
   REQUIRE(from_environment.ok());
-  CHECK(from_environment->key.bytes().size() == 16);
+  CHECK(from_environment->open.key.bytes().size() == 16);
   CHECK(std::getenv("CKMAP_TEST_KEY") == nullptr);
 
   const auto code = [](const SourceArgs& args) {
-    const auto options = MakeOpenOptions(args);
+    const auto options = MakeSourceOptions(args);
     REQUIRE_FALSE(options.ok());
     return options.error().code();
   };
@@ -47,7 +47,7 @@ TEST_CASE("a key comes from a file or from the environment, never from both") {
   CHECK(code({.key = {.file = "", .variable = "CKMAP_TEST_KEY"}}) == ErrorCode::kUsage);
   CHECK(code({.key = {.file = folder / "absent", .variable = ""}}) == ErrorCode::kIo);
   REQUIRE(WriteWholeFile(folder / "bad", "hex:secret", {}).ok());
-  const auto bad = MakeOpenOptions({.key = {.file = folder / "bad", .variable = ""}});
+  const auto bad = MakeSourceOptions({.key = {.file = folder / "bad", .variable = ""}});
   REQUIRE_FALSE(bad.ok());
   CHECK(bad.error().message().find("secret") == std::string::npos);
 }

@@ -1,197 +1,19 @@
-// `ckmap verify`: an output against the receipt that it carries, or the report of the run that wrote it.
-#include <memory>
+// `ckmap verify`.
 #include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
 
 #include <fmt/format.h>
-#include <simdjson.h>
 
-#include "runtime/base/file.h"
-#include "runtime/base/json_document.h"
 #include "runtime/base/json_writer.h"
 #include "runtime/base/text.h"
 #include "runtime/cli/commands.h"
-#include "runtime/exec/executor.h"
-#include "runtime/formats/open.h"
+#include "runtime/migrate/verify.h"
 #include "runtime/report/issues.h"
 
 namespace ckmap {
 namespace {
 
-struct Promise {
-  std::string name;
-  std::string dtype;
-  Shape shape;
-  std::string sha256;  // empty: not told
-  std::string copied;  // the source tensor whose elements it has, as they are; empty: it was computed
-};
-
-// What was checked, and what could not be.
-struct Outcome {
-  std::vector<Issue> issues;
-  int64_t tensors = 0;
-  int64_t by_digest = 0;
-  int64_t by_source = 0;
-};
-
-Result<Promise> ReadPromise(simdjson::dom::element target) {
-  Promise promise;
-  std::string_view name, dtype, sha256, source;
-  simdjson::dom::array shape, sources, ops;
-  if (target["name"].get(name) || target["dtype"].get(dtype) || target["shape"].get(shape)) {
-    return Error(ErrorCode::kMalformed, "a target without name, dtype or shape");
-  }
-  for (const simdjson::dom::element size : shape) {
-    int64_t value = 0;
-    if (size.get(value))
-      return Error(ErrorCode::kMalformed,
-                   fmt::format("`{}` has a shape that is no list of integers", name));
-    promise.shape.push_back(value);
-  }
-  promise.name = name;
-  promise.dtype = dtype;
-  if (!target["sha256"].get(sha256)) promise.sha256 = sha256;
-  simdjson::dom::element cast;
-  const bool has_ops = !target["ops"].get(ops) && ops.size() > 0;
-  if (!has_ops && target["cast"].get(cast) && !target["sources"].get(sources) && sources.size() == 1 &&
-      !sources.at(0).get(source)) {
-    promise.copied = source;
-  }
-  return promise;
-}
-
-// Of a report or a receipt, which is a part of one.
-Result<std::vector<Promise>> ReadPromises(const std::string& text) {
-  simdjson::dom::parser parser;
-  simdjson::dom::element root;
-  if (const auto error = parser.parse(text).get(root); error) {
-    ThrowIfOutOfMemory(error);
-    return Error(ErrorCode::kMalformed, fmt::format("not JSON: {}", simdjson::error_message(error)));
-  }
-  simdjson::dom::array targets;
-  if (root["targets"].get(targets))
-    return Error(ErrorCode::kMalformed, "no report of ckmap: it has no `targets`");
-  std::vector<Promise> promises;
-  for (const simdjson::dom::element target : targets) {
-    CKMAP_ASSIGN_OR_RETURN(Promise promise, ReadPromise(target));
-    promises.push_back(std::move(promise));
-  }
-  return promises;
-}
-
-Result<std::vector<Promise>> FindPromises(const VerifyArgs& args, const Checkpoint& output) {
-  if (args.report.empty()) {
-    const auto receipt = output.metadata().find(std::string(kReceiptKey));
-    if (receipt == output.metadata().end()) {
-      return Error(ErrorCode::kUsage, fmt::format("{}: carries no receipt (a {} holds none, or ckmap did not write it); "
-                                                  "give the report of its run: --report FILE.json",
-                                                  args.output, output.format()));
-    }
-    auto promises = ReadPromises(receipt->second);
-    if (!promises) return std::move(promises).error().Context(args.output + ": receipt");
-    return promises;
-  }
-  CKMAP_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(args.report));
-  auto promises = ReadPromises(text);
-  if (!promises) return std::move(promises).error().Context(args.report);
-  for (const Promise& promise : *promises) {
-    if (!promise.sha256.empty()) continue;
-    return Error(ErrorCode::kMalformed,
-                 fmt::format("{}: `{}` has no digest: this is the report of a dry run, not of `apply`", args.report,
-                             promise.name));
-  }
-  return promises;
-}
-
-class Comparison {
- public:
-  Comparison(const Checkpoint& output, const Checkpoint* source, const Console& console)
-      : output_(output), source_(source), bar_(console, "verifying") {}
-
-  Result<Outcome> Run(const std::vector<Promise>& promises) {
-    const Manifest& manifest = output_.manifest();
-    std::vector<bool> promised(manifest.size(), false);
-    outcome_.tensors = static_cast<int64_t>(promises.size());
-    int64_t done = 0;
-    for (const Promise& promise : promises) {
-      bar_.Update(done++, outcome_.tensors);
-      const auto index = manifest.Find(promise.name);
-      if (!index) {
-        Add(promise.name, fmt::format("`{}` is missing", promise.name));
-        continue;
-      }
-      promised[*index] = true;
-      CKMAP_RETURN_IF_ERROR(Check(promise, *index));
-    }
-    for (size_t i = 0; i < manifest.size(); ++i) {
-      if (!promised[i]) Add(manifest[i].name, fmt::format("`{}` is not in the report", manifest[i].name));
-    }
-    return std::move(outcome_);
-  }
-
- private:
-  void Add(const std::string& tensor, std::string message) {
-    outcome_.issues.push_back({.code = "CK1601",
-                               .severity = IssueSeverity::kError,
-                               .tensor = tensor,
-                               .message = std::move(message),
-                               .notes = {},
-                               .help = ""});
-  }
-
-  Result<void> Check(const Promise& promise, size_t index) {
-    const TensorInfo& tensor = output_.manifest()[index];
-    if (DTypeName(tensor.dtype) != promise.dtype || tensor.shape != promise.shape) {
-      Add(promise.name,
-          fmt::format("`{}` is {} {}, the report says {} {}", promise.name, DTypeName(tensor.dtype),
-                      FormatShape(tensor.shape), promise.dtype, FormatShape(promise.shape)));
-      return {};
-    }
-    const bool compare = source_ != nullptr && !promise.copied.empty();
-    if (promise.sha256.empty() && !compare) return {};
-    CKMAP_ASSIGN_OR_RETURN(const std::string digest, DigestTensor(output_, index));
-    if (!promise.sha256.empty()) {
-      ++outcome_.by_digest;
-      if (digest != promise.sha256)
-        Add(promise.name, fmt::format("the bytes of `{}` are not those that were written", promise.name));
-    }
-    return compare ? CheckSource(promise, digest) : Result<void>();
-  }
-
-  Result<void> CheckSource(const Promise& promise, const std::string& digest) {
-    ++outcome_.by_source;
-    const auto from = source_->manifest().Find(promise.copied);
-    if (!from || DTypeName(source_->manifest()[*from].dtype) != promise.dtype) {
-      Add(promise.name, fmt::format("`{}` was copied from `{}`, which the source does not hold as {}", promise.name,
-                                    promise.copied, promise.dtype));
-      return {};
-    }
-    CKMAP_ASSIGN_OR_RETURN(const std::string original, DigestTensor(*source_, *from));
-    if (original != digest)
-      Add(promise.name, fmt::format("the bytes of `{}` are not those of `{}` in the source", promise.name, promise.copied));
-    return {};
-  }
-
-  const Checkpoint& output_;
-  const Checkpoint* source_;
-  ProgressBar bar_;
-  Outcome outcome_;
-};
-
-Result<Outcome> Verify(const VerifyArgs& args, const Console& console) {
-  CKMAP_ASSIGN_OR_RETURN(const auto output, OpenSource(args.output, args.open));
-  CKMAP_ASSIGN_OR_RETURN(const std::vector<Promise> promises, FindPromises(args, *output));
-  std::unique_ptr<Checkpoint> source;
-  if (!args.source.empty()) {
-    CKMAP_ASSIGN_OR_RETURN(source, OpenSource(args.source, args.open));
-  }
-  return Comparison(*output, source.get(), console).Run(promises);
-}
-
 // "55 tensors as written", or as much of it as was seen.
-std::string Summary(const Outcome& outcome, bool with_source) {
+std::string Summary(const VerifyOutcome& outcome, bool with_source) {
   const std::string tensors = Plural(outcome.tensors, "tensor");
   std::string text = outcome.by_digest == outcome.tensors
                          ? fmt::format("{} as written", tensors)
@@ -203,6 +25,17 @@ std::string Summary(const Outcome& outcome, bool with_source) {
                         FormatCount(outcome.tensors - outcome.by_source));
   }
   return text + "\n";
+}
+
+Result<VerifyOutcome> Verify(const VerifyArgs& args, const Console& console) {
+  VerifyRequest request;
+  request.output = args.output;
+  request.report = args.report;
+  request.source = args.source;
+  CKMAP_ASSIGN_OR_RETURN(request.open, MakeSourceOptions(args.open));
+  ProgressBar bar(console, "verifying");
+  request.progress = [&bar](int64_t done, int64_t total) { bar.Update(done, total); };
+  return VerifyOutput(request);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/text.h"
+#include "runtime/exec/read_checks.h"
 #include "runtime/exec/worker.h"
 
 namespace ckmap {
@@ -40,6 +41,10 @@ Result<void> Worker::RunBatch(const BatchTask& task) {
     whole.length = item.at + item.lowered.bytes;
   }
   CKMAP_CHECK(whole.length <= context_.budget.strip);
+  if (whole.fd < 0) {
+    CKMAP_RETURN_IF_ERROR(GatherBatch(items));
+    return WriteBatch(items);
+  }
   const std::span<std::byte> strip = Bytes(gatherer_.strip(), whole.length);
   Result<void> io;
   if (holes) io = ReadAt(whole.fd, whole.offset, strip);
@@ -49,6 +54,16 @@ Result<void> Worker::RunBatch(const BatchTask& task) {
   }
   if (!io) return std::move(io).error().Context(context_.writer.path(items[0].tensor));
   return context_.progress.Advance(whole.length);
+}
+
+// To a writer without files. Each tensor is completed before the next is begun: the writer may wait for whoever takes them.
+Result<void> Worker::WriteBatch(const std::vector<BatchItem>& items) {
+  for (const BatchItem& item : items) {
+    CKMAP_RETURN_IF_ERROR(context_.writer.Write(item.tensor, 0, Bytes(gatherer_.strip() + item.at, item.lowered.bytes)));
+    CKMAP_RETURN_IF_ERROR(context_.writer.Completed(item.tensor, item.lowered.bytes));
+    CKMAP_RETURN_IF_ERROR(context_.progress.Advance(item.lowered.bytes));
+  }
+  return {};
 }
 
 // Where a file has the bytes of a box that is one segment, if it has them as they are.
@@ -125,6 +140,7 @@ Result<void> Worker::ServeRequests(std::span<const Request> requests, std::vecto
     evaluators_.set_target(context_.plan.tensors[item.tensor].name);
     return gatherer_.Where(item.lowered.inputs[input], std::move(read).error());
   }
+  context_.checks.SawFile(first.fd, first.offset, bytes);
   for (const Request& request : requests) {
     const BatchItem& item = items[request.item];
     Box box = item.lowered.boxes[request.box];

@@ -97,20 +97,18 @@ void Check(const Numbers& source, const std::vector<PiecedTensor>& wanted) {
   TempFolder folder;
   BoundPlan plan;
   plan.source = source.manifest();
-  std::vector<OutputTensor> outputs;
   for (size_t i = 0; i < wanted.size(); ++i) {
     BoundTensor tensor;
     static_cast<PiecedTensor&>(tensor) = wanted[i];
     tensor.name = "t" + std::to_string(i);
     tensor.shape = wanted[i].value.shape;
-    outputs.push_back({tensor.name, tensor.dtype, tensor.shape});
     plan.tensors.push_back(std::move(tensor));
   }
   std::vector<std::vector<std::byte>> expected;
   for (const PiecedTensor& tensor : wanted) expected.push_back(ReferenceTensor(tensor, source));
   for (const auto& [threads, memory] :
        {std::pair<int, int64_t>{1, 64 << 20}, {2, 4 << 20}, {3, 64 << 10}}) {
-    auto writer = CreateCheckpoint(folder / "out", OutputFormat::kSafetensors, outputs, {});
+    auto writer = CreateCheckpoint(folder / "out", OutputFormat::kSafetensors, OutputTensors(plan), {});
     REQUIRE(writer.ok());
     ExecOptions options;
     options.threads = threads;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <set>
 
 #include <fmt/format.h>
@@ -10,6 +11,7 @@
 #include "runtime/base/parallel.h"
 #include "runtime/base/sha256.h"
 #include "runtime/base/text.h"
+#include "runtime/exec/read_checks.h"
 #include "runtime/exec/worker.h"
 
 namespace ckmap {
@@ -19,16 +21,25 @@ int ThreadCount(const ExecOptions& options) {
   return options.threads > 0 ? options.threads : DefaultThreads();
 }
 
-// The format's own checksums of every storage that is read.
-Result<void> VerifySource(const BoundPlan& plan, const Checkpoint& source, int threads) {
+// The storages whose checksums must be right.
+std::vector<uint32_t> StoragesToCheck(const BoundPlan& plan, const Checkpoint& source, bool all) {
   std::set<uint32_t> wanted;
   for (const BoundTensor& tensor : plan.tensors) {
     ForEachSource(tensor, [&](size_t input) { wanted.insert(source.layout(input).storage); });
   }
-  const std::vector<uint32_t> storages(wanted.begin(), wanted.end());
-  return ForEachInParallel(threads, storages.size(), [&]() -> ItemBody {
-    return [&](size_t i) { return source.VerifyStorage(storages[i]); };
-  });
+  for (size_t i = 0; all && i < source.manifest().size(); ++i) {
+    if (source.manifest()[i].unreadable.empty()) wanted.insert(source.layout(i).storage);
+  }
+  return {wanted.begin(), wanted.end()};
+}
+
+// What an execution writes; a writer may want less than the plan has.
+int64_t BytesWanted(const BoundPlan& plan, const CheckpointWriter& writer) {
+  int64_t bytes = 0;
+  for (size_t i = 0; i < plan.tensors.size(); ++i) {
+    if (!writer.extents(i).empty()) bytes += NumBytes(plan.tensors[i].shape, plan.tensors[i].dtype).value_or(0);
+  }
+  return bytes;
 }
 
 // The sha256 of a target tensor, read back from the output.
@@ -90,18 +101,30 @@ Cost EstimateCost(const BoundPlan& plan, const ExecOptions& options) {
   return cost;
 }
 
+std::vector<OutputTensor> OutputTensors(const BoundPlan& plan) {
+  std::vector<OutputTensor> outputs;
+  outputs.reserve(plan.tensors.size());
+  for (const BoundTensor& tensor : plan.tensors) outputs.push_back({.name = tensor.name, .dtype = tensor.dtype, .shape = tensor.shape});
+  return outputs;
+}
+
 Result<ExecResult> Execute(const BoundPlan& plan, const Checkpoint& source,
                            CheckpointWriter& writer, const ExecOptions& options) {
   const int threads = ThreadCount(options);
   const Budget budget = Budget::Make(threads, options.max_memory);
-  CKMAP_RETURN_IF_ERROR(VerifySource(plan, source, threads));
+  std::optional<ReadChecks> own;
+  if (options.checks == nullptr) own.emplace(source, StoragesToCheck(plan, source, options.check_all));
+  ReadChecks& checks = own ? *own : *options.checks;
   CKMAP_ASSIGN_OR_RETURN(const Schedule schedule, MakeSchedule(plan, source, writer, budget));
-  Progress progress(EstimateCost(plan, options).bytes_written, options);
-  ExecutionContext context{plan, source, writer, schedule, budget, progress, {}, {}};
+  Progress progress(BytesWanted(plan, writer), options);
+  ExecutionContext context{plan, source, writer, schedule, budget, progress, checks, {}, {}};
   context.outcomes.resize(plan.tensors.size());
-  CKMAP_RETURN_IF_ERROR(ForEachInParallel(budget.threads, schedule.tasks.size(), [&]() -> ItemBody {
+  const Result<void> done = ForEachInParallel(budget.threads, schedule.tasks.size(), [&]() -> ItemBody {
     return [&, worker = std::make_shared<Worker>(context)](size_t i) { return worker->Run(schedule.tasks[i]); };
-  }));
+  });
+  // A value that is refused may be one of a damaged source: then that is what must be reported.
+  if (own && (done || done.error().code() == ErrorCode::kMismatch)) CKMAP_RETURN_IF_ERROR(checks.Finish(threads));
+  CKMAP_RETURN_IF_ERROR(done);
   if (options.digest) {
     CKMAP_RETURN_IF_ERROR(DigestTargets(writer, threads, context.outcomes));
   }

@@ -15,12 +15,16 @@
 
 namespace ckmap {
 
+class ReadChecks;  // read_checks.h
+
 struct ExecOptions {
   int threads = 0;                         // 0: one per core
   int64_t max_memory = int64_t{64} << 20;  // bytes of buffers over all threads
   bool digest = false;                     // sha256 of each target tensor (TensorOutcome::sha256)
   std::function<void(int64_t done_bytes, int64_t total_bytes)> progress;  // called from one thread at a time
   const std::atomic<bool>* stop = nullptr;  // becomes true: end with an Error soon
+  bool check_all = false;                   // also the checksums of storages that are not read
+  ReadChecks* checks = nullptr;             // the caller's, who finishes them; null: Execute has its own
 };
 
 struct TensorOutcome {
@@ -41,11 +45,11 @@ struct Cost {
 };
 Cost EstimateCost(const BoundPlan& plan, const ExecOptions& options);
 
-// `writer` was created with plan.tensors in their order; Commit is left to the caller.
+// What a writer is created with, so that Execute can fill it: plan.tensors in their order.
+std::vector<OutputTensor> OutputTensors(const BoundPlan& plan);
+
+// `writer` was created with OutputTensors(plan); Commit is left to the caller.
 Result<ExecResult> Execute(const BoundPlan& plan, const Checkpoint& source, CheckpointWriter& writer,
                            const ExecOptions& options);
-
-// Hex sha256 of the logical (row-major, little-endian) elements of one tensor of a checkpoint, streamed.
-Result<std::string> DigestTensor(const Checkpoint& checkpoint, size_t tensor);
 
 }  // namespace ckmap

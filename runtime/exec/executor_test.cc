@@ -118,12 +118,6 @@ BoundPlan PlanOf(const MadeUp& source, std::vector<BoundTensor> tensors) {
   return plan;
 }
 
-std::vector<OutputTensor> Outputs(const BoundPlan& plan) {
-  std::vector<OutputTensor> outputs;
-  for (const BoundTensor& tensor : plan.tensors) outputs.push_back({tensor.name, tensor.dtype, tensor.shape});
-  return outputs;
-}
-
 std::vector<std::byte> ReadBack(const CheckpointWriter& writer, size_t tensor) {
   std::vector<std::byte> bytes;
   for (const FileExtent& extent : writer.extents(tensor)) {
@@ -147,7 +141,7 @@ void Check(const TempFolder& folder, const BoundPlan& plan, const Checkpoint& so
   for (const Case& one : {Case{OutputFormat::kSafetensors, 2, int64_t{64} << 20},
                           Case{OutputFormat::kMindSporeCkpt, 3, int64_t{2} << 20},
                           Case{OutputFormat::kSafetensors, 1, int64_t{1} << 16}}) {
-    auto writer = CreateCheckpoint(folder / "out", one.format, Outputs(plan), {});
+    auto writer = CreateCheckpoint(folder / "out", one.format, OutputTensors(plan), {});
     REQUIRE_MESSAGE(writer.ok(), (writer.ok() ? "" : writer.error().message()));
     ExecOptions options;
     options.threads = one.threads;
@@ -250,7 +244,7 @@ TEST_CASE("casts on the way, lazy bits, foreign byte order") {
   const auto conjugated = Bound("conjugated", DType::kC64, {30, 40}, {{conj, {}}}, {Whole({30, 40}, {0, 1})});
   const auto small = Bound("small", DType::kF8E4M3, {300, 700}, {{f32, {eight}}}, {Whole({300, 700}, {0, 1})});
   const BoundPlan plan = PlanOf(source, {conjugated, small, twice});
-  auto writer = CreateCheckpoint(folder / "x", OutputFormat::kSafetensors, Outputs(plan), {});
+  auto writer = CreateCheckpoint(folder / "x", OutputFormat::kSafetensors, OutputTensors(plan), {});
   REQUIRE(writer.ok());
   const auto result = Execute(plan, source, **writer, {});
   REQUIRE(result.ok());
@@ -301,7 +295,7 @@ TEST_CASE("a value that does not fit is named, whatever the number of threads") 
         source, {turned ? Bound("out", DType::kF16, {700, 2000}, {{tensor, {down}}}, {Whole({2000, 700}, {1, 0})})
                         : Bound("out", DType::kF16, {2000, 700}, {{tensor, {down}}}, {Whole({2000, 700}, {0, 1})})});
     for (const int threads : {1, 2, 5}) {
-      auto writer = CreateCheckpoint(folder / "x", OutputFormat::kSafetensors, Outputs(plan), {});
+      auto writer = CreateCheckpoint(folder / "x", OutputFormat::kSafetensors, OutputTensors(plan), {});
       REQUIRE(writer.ok());
       ExecOptions options;
       options.threads = threads;
@@ -324,7 +318,7 @@ TEST_CASE("errors name both tensors; the stop token ends the work; progress reac
   source.Flush();
   const BoundPlan plan = PlanOf(source, {Permuted(source, first, {1, 0}), Permuted(source, second, {0, 1})});
   const auto run = [&](const ExecOptions& options) {
-    auto writer = CreateCheckpoint(folder / "x", OutputFormat::kSafetensors, Outputs(plan), {});
+    auto writer = CreateCheckpoint(folder / "x", OutputFormat::kSafetensors, OutputTensors(plan), {});
     REQUIRE(writer.ok());
     return Execute(plan, source, **writer, options);
   };
@@ -361,7 +355,7 @@ TEST_CASE("elements smaller than a byte are copied whole or refused") {
   const auto turned = Bound("turned", DType::kF6E2M3, {16, 8}, {{packed, {}}}, {Whole({8, 16}, {1, 0})});
   const auto run = [&](const BoundTensor& tensor) {
     const BoundPlan plan = PlanOf(source, {tensor});
-    auto writer = CreateCheckpoint(folder / "x", OutputFormat::kSafetensors, Outputs(plan), {});
+    auto writer = CreateCheckpoint(folder / "x", OutputFormat::kSafetensors, OutputTensors(plan), {});
     REQUIRE(writer.ok());
     const auto result = Execute(plan, source, **writer, {});
     if (result.ok()) CHECK(ReadBack(**writer, 0) == source.bytes());

@@ -8,6 +8,7 @@
 #include "runtime/base/text.h"
 #include "runtime/exec/kernels/cast.h"
 #include "runtime/exec/computed/evaluators.h"
+#include "runtime/exec/read_checks.h"
 
 namespace ckmap {
 
@@ -174,6 +175,7 @@ Result<void> Gatherer::ReadSource(const LoweredInput& input, int64_t offset,
   }
   Result<void> read = source_.ReadStorage(input.storage, offset, out);
   if (!read) return Where(input, std::move(read).error());
+  if (evaluators_.checks() != nullptr) evaluators_.checks()->SawStorage(input.storage, offset, out);
   return {};
 }
 

@@ -277,12 +277,8 @@ Result<Schedule> MakeSchedule(const BoundPlan& plan, const Checkpoint& source,
     const int64_t bytes = *NumBytes(tensor.shape, tensor.dtype);
     if (bytes == 0) continue;
     const std::vector<FileExtent> extents = writer.extents(i);
-    Place place{i, bytes, -1, 0, extents.size() == 1};
-    if (!extents.empty()) {
-      place.fd = extents[0].fd;
-      place.offset = extents[0].offset;
-    }
-    places.push_back(place);
+    if (extents.empty()) continue;  // not wanted
+    places.push_back({i, bytes, extents[0].fd, extents[0].offset, extents.size() == 1});
   }
   std::sort(places.begin(), places.end(), [](const Place& a, const Place& b) {
     return std::tie(a.fd, a.offset, a.tensor) < std::tie(b.fd, b.offset, b.tensor);

@@ -36,7 +36,7 @@ void Progress::Finish() {
 
 Worker::Worker(ExecutionContext& context)
     : context_(context),
-      evaluators_(context.source),
+      evaluators_(context.source, &context.checks),
       gatherer_(context.source, context.budget, evaluators_, 0) {}
 
 Result<void> Worker::Run(const Task& task) {
@@ -69,7 +69,8 @@ Result<void> Worker::RunRun(const RunTask& task) {
     if (!plain) gatherer_.Convert(input, read_to, strip, n, at / element);
     CKMAP_RETURN_IF_ERROR(WriteTarget(large, at, Bytes(strip, n * element)));
   }
-  return Account(large.tensor);
+  CKMAP_RETURN_IF_ERROR(Account(large.tensor));
+  return context_.writer.Completed(large.tensor, task.bytes);
 }
 
 Result<void> Worker::RunFill(const RunTask& task) {
@@ -83,7 +84,7 @@ Result<void> Worker::RunFill(const RunTask& task) {
     CKMAP_RETURN_IF_ERROR(
         WriteTarget(large, task.dst + done, Bytes(gatherer_.strip(), std::min(step, task.bytes - done))));
   }
-  return {};
+  return context_.writer.Completed(large.tensor, task.bytes);
 }
 
 // Brings the source bytes of all boxes into the staging buffer, if they fit together; the boxes' src
@@ -163,7 +164,8 @@ Result<void> Worker::RunRegion(const RegionTask& task) {
     }
     refused = at / element;
   }
-  return Account(large.tensor);
+  CKMAP_RETURN_IF_ERROR(Account(large.tensor));
+  return context_.writer.Completed(large.tensor, total);
 }
 
 // Writes the strip, which holds bytes [begin, end) of the region as RunRegion counts them.
@@ -187,7 +189,7 @@ Result<void> Worker::WriteRegion(const RegionTask& task, int64_t begin, int64_t 
 Result<void> Worker::WriteTarget(const LargeTensor& large, int64_t offset,
                                  std::span<const std::byte> data) {
   const auto size = static_cast<int64_t>(data.size());
-  if (large.extents.empty()) {
+  if (large.extents[0].fd < 0) {
     CKMAP_RETURN_IF_ERROR(context_.writer.Write(large.tensor, offset, data));
     return context_.progress.Advance(size);
   }

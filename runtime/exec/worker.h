@@ -40,6 +40,7 @@ struct ExecutionContext {
   const Schedule& schedule;
   const Budget& budget;
   Progress& progress;
+  ReadChecks& checks;
   std::mutex outcomes_mutex;
   std::vector<TensorOutcome> outcomes;
 };
@@ -67,6 +68,7 @@ class Worker {
   };
 
   Result<void> RunBatch(const BatchTask& task);
+  Result<void> WriteBatch(const std::vector<BatchItem>& items);
   Result<void> GatherBatch(std::vector<BatchItem>& items);
   Result<void> ServeRequests(std::span<const Request> requests, std::vector<BatchItem>& items);
   bool FindInFile(const Box& box, const LoweredInput& input, Request& request) const;

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -43,6 +44,14 @@ struct FileExtent {
   int fd = -1;  // owned by the checkpoint, open for reading
   int64_t offset = 0;
   int64_t length = 0;
+};
+
+// Runs of files whose CRC-32s show whether the bytes of some storages are as they were written.
+struct ChecksumGroup {
+  std::string path;               // of the file, for messages
+  std::vector<FileExtent> runs;   // none overlaps another one of the checkpoint
+  // Compares the CRCs of the runs with what the file promises. kMalformed, with the path. Used while the checkpoint lives.
+  std::function<Result<void>(std::span<const uint32_t> crcs)> check;
 };
 
 // A value in a checkpoint that is not a tensor: an epoch number, a string.
@@ -85,6 +94,10 @@ class Checkpoint {
 
   // Checks what the format itself promises of these storages' bytes (zip CRC-32s). Reads them.
   virtual Result<void> VerifyStorage(uint32_t storage) const;
+
+  // What VerifyStorage checks, for whoever reads the bytes anyway; storages of one group give one pointer. Null where nothing is
+  // promised, or something else than CRC-32s of the file's bytes.
+  virtual std::shared_ptr<const ChecksumGroup> checksums(uint32_t storage) const;
 
   // Whether the file carries a checksum over all of its tensors (MindSpore's crc_num) that
   // VerifyStorage checks.

@@ -177,11 +177,18 @@ Result<std::optional<Manifest>> ReadSpec(const std::string& path) {
   return std::optional<Manifest>(*std::move(manifest));
 }
 
+Result<CheckpointOrSpec> OpenCheckpointOrSpec(const std::string& path, const OpenOptions& options) {
+  CheckpointOrSpec opened;
+  CKMAP_ASSIGN_OR_RETURN(opened.spec, ReadSpec(path));
+  if (!opened.spec) {
+    CKMAP_ASSIGN_OR_RETURN(opened.checkpoint, OpenCheckpoint(path, options));
+  }
+  return opened;
+}
+
 Result<Manifest> ReadManifest(const std::string& path, const OpenOptions& options) {
-  CKMAP_ASSIGN_OR_RETURN(std::optional<Manifest> spec, ReadSpec(path));
-  if (spec) return *std::move(spec);
-  CKMAP_ASSIGN_OR_RETURN(const auto checkpoint, OpenCheckpoint(path, options));
-  return checkpoint->manifest();
+  CKMAP_ASSIGN_OR_RETURN(CheckpointOrSpec opened, OpenCheckpointOrSpec(path, options));
+  return opened.spec ? *std::move(opened.spec) : opened.checkpoint->manifest();
 }
 
 }  // namespace ckmap

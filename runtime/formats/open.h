@@ -17,6 +17,13 @@ Result<std::unique_ptr<Checkpoint>> OpenCheckpoint(const std::string& path,
 // The spec (YAML or JSON) that stands in the file; nullopt if it holds something else.
 Result<std::optional<Manifest>> ReadSpec(const std::string& path);
 
+// A checkpoint, or the names and shapes of a spec.
+struct CheckpointOrSpec {
+  std::unique_ptr<Checkpoint> checkpoint;  // null for a spec
+  std::optional<Manifest> spec;
+};
+Result<CheckpointOrSpec> OpenCheckpointOrSpec(const std::string& path, const OpenOptions& options = {});
+
 // The manifest of anything that has names and shapes: a checkpoint, or a spec (YAML or JSON).
 Result<Manifest> ReadManifest(const std::string& path, const OpenOptions& options = {});
 

@@ -58,7 +58,8 @@ class CheckpointWriter {
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
 
   // Where tensor `tensor` (index into the list given at creation) goes: runs of output files, in
-  // order, that add up to its byte count. The fds are open for reading and writing and owned by the
+  // order, that add up to its byte count; none for a tensor that is not wanted. One run with the descriptor -1 is not in a file:
+  // then Write is called, and the offset only says in which order tensors are wanted. The fds are open for reading and writing and owned by the
   // writer. A caller may write them directly (pwrite, copy_file_range), each byte exactly once (tensors of
   // the same bytes may have one place, which all of them write), and may rewrite what lies between two
   // neighbouring runs with the bytes that are there.
@@ -68,7 +69,10 @@ class CheckpointWriter {
   virtual const std::string& path(size_t tensor) const = 0;
 
   // Writes data at a byte offset of a tensor; thread-safe. Same effect as writing the extents.
-  Result<void> Write(size_t tensor, int64_t offset, std::span<const std::byte> data);
+  virtual Result<void> Write(size_t tensor, int64_t offset, std::span<const std::byte> data);
+
+  // So many more bytes of a tensor are there, and none of its elements was refused; thread-safe.
+  virtual Result<void> Completed(size_t /*tensor*/, int64_t /*bytes*/) { return {}; }
 
   // Before Commit: another value, of the same length, for the entry kReceiptKey of the metadata. Formats without
   // room for metadata pass over it.

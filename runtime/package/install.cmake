@@ -3,9 +3,6 @@ include(CMakePackageConfigHelpers)
 
 install(TARGETS ckmap ckmapc RUNTIME)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/runtime/include/ckmap ${PROJECT_SOURCE_DIR}/compiler/include/ckmap TYPE INCLUDE)
-# Headers name each other from the top of the tree ("runtime/base/result.h"), so they keep its shape.
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/runtime ${PROJECT_SOURCE_DIR}/compiler
-  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/ckmap FILES_MATCHING PATTERN "*.h" PATTERN "*.def" PATTERN include EXCLUDE PATTERN cli EXCLUDE PATTERN lsp EXCLUDE)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/rules/ DESTINATION ${CMAKE_INSTALL_DATADIR}/ckmap/packs
   FILES_MATCHING PATTERN "*.ckmap" PATTERN "pack.yaml")
 install(DIRECTORY ${PROJECT_BINARY_DIR}/share/ckmap/packs/ DESTINATION ${CMAKE_INSTALL_DATADIR}/ckmap/packs

@@ -8,8 +8,9 @@
 
 #include "runtime/base/json_writer.h"
 #include "runtime/base/text.h"
-#include "runtime/report/element_reader.h"
+#include "runtime/exec/tensor_reader.h"
 #include "runtime/report/fold.h"
+#include "runtime/report/numbers.h"
 
 namespace ckmap {
 namespace {
@@ -20,30 +21,11 @@ std::string Describe(const TensorInfo& tensor) {
   return fmt::format("{} {}", DTypeName(tensor.dtype), FormatShape(tensor.shape));
 }
 
-std::string_view KindName(DiffKind kind) {
-  switch (kind) {
-    case DiffKind::kOnlyInA:
-      return "only_in_a";
-    case DiffKind::kOnlyInB:
-      return "only_in_b";
-    case DiffKind::kDType:
-      return "dtype";
-    case DiffKind::kShape:
-      return "shape";
-    case DiffKind::kValues:
-      return "values";
-    case DiffKind::kUnreadable:
-      return "unreadable";
-  }
-  return "";
-}
-
 // Compares one block of elements and adds what differs to `diff`.
-void CompareBlock(DType type_a, DType type_b, const std::vector<std::byte>& a,
-                  const std::vector<std::byte>& b, int64_t begin, const DiffOptions& options,
-                  TensorDiff& diff) {
+void CompareBlock(DType type_a, DType type_b, std::span<const std::byte> a, std::span<const std::byte> b, int64_t begin,
+                  const DiffOptions& options, TensorDiff& diff) {
   const bool exact = options.rtol == 0 && options.atol == 0;
-  if (type_a == type_b && a == b) return;
+  if (type_a == type_b && std::memcmp(a.data(), b.data(), a.size()) == 0) return;
   const size_t size_a = static_cast<size_t>(DTypeSize(type_a));
   const bool numbers = IsNumber(type_a) && IsNumber(type_b);
   std::vector<double> numbers_a;
@@ -71,19 +53,21 @@ void CompareBlock(DType type_a, DType type_b, const std::vector<std::byte>& a,
 
 Result<void> CompareValues(const Checkpoint& a, size_t in_a, const Checkpoint& b, size_t in_b,
                            const DiffOptions& options, TensorDiff& diff) {
-  ElementReader reader_a(a, in_a);
-  ElementReader reader_b(b, in_b);
+  CKMAP_ASSIGN_OR_RETURN(const auto reader_a, TensorReader::Make(a, in_a));
+  CKMAP_ASSIGN_OR_RETURN(const auto reader_b, TensorReader::Make(b, in_b));
   const DType type_a = a.manifest()[in_a].dtype;
   const DType type_b = b.manifest()[in_b].dtype;
-  diff.elements = reader_a.elements();
-  const int64_t block = kBlockBytes / std::max(DTypeSize(type_a), DTypeSize(type_b));
-  std::vector<std::byte> bytes_a;
-  std::vector<std::byte> bytes_b;
+  diff.elements = reader_a->bytes() / reader_a->element();
+  const int64_t block = std::min(kBlockBytes / std::max(DTypeSize(type_a), DTypeSize(type_b)), diff.elements);
+  std::vector<std::byte> bytes_a(static_cast<size_t>(block * DTypeSize(type_a)));
+  std::vector<std::byte> bytes_b(static_cast<size_t>(block * DTypeSize(type_b)));
   for (int64_t begin = 0; begin < diff.elements; begin += block) {
     const int64_t count = std::min(block, diff.elements - begin);
-    CKMAP_RETURN_IF_ERROR(reader_a.Read(begin, count, bytes_a));
-    CKMAP_RETURN_IF_ERROR(reader_b.Read(begin, count, bytes_b));
-    CompareBlock(type_a, type_b, bytes_a, bytes_b, begin, options, diff);
+    const auto part_a = std::span(bytes_a).first(static_cast<size_t>(count * DTypeSize(type_a)));
+    const auto part_b = std::span(bytes_b).first(static_cast<size_t>(count * DTypeSize(type_b)));
+    CKMAP_RETURN_IF_ERROR(reader_a->Read(begin * DTypeSize(type_a), part_a));
+    CKMAP_RETURN_IF_ERROR(reader_b->Read(begin * DTypeSize(type_b), part_b));
+    CompareBlock(type_a, type_b, part_a, part_b, begin, options, diff);
   }
   return {};
 }
@@ -132,6 +116,24 @@ std::string WhatDiffers(const TensorDiff& diff) {
 
 }  // namespace
 
+std::string_view DiffKindName(DiffKind kind) {
+  switch (kind) {
+    case DiffKind::kOnlyInA:
+      return "only_in_a";
+    case DiffKind::kOnlyInB:
+      return "only_in_b";
+    case DiffKind::kDType:
+      return "dtype";
+    case DiffKind::kShape:
+      return "shape";
+    case DiffKind::kValues:
+      return "values";
+    case DiffKind::kUnreadable:
+      return "unreadable";
+  }
+  return "";
+}
+
 Result<DiffResult> CompareCheckpoints(const Checkpoint& a, const Checkpoint& b,
                                       const DiffOptions& options) {
   const Manifest& left = a.manifest();
@@ -142,6 +144,7 @@ Result<DiffResult> CompareCheckpoints(const Checkpoint& a, const Checkpoint& b,
   int64_t done = 0;
   DiffResult result;
   for (size_t i = 0; i < left.size(); ++i) {
+    if (options.stop != nullptr && options.stop->load()) return Error(ErrorCode::kIo, "stopped before it was complete");
     if (options.progress) options.progress(done, total);
     done += NumBytes(left[i].shape, left[i].dtype).value_or(0);
     TensorDiff diff{.name = left[i].name, .in_a = Describe(left[i]), .in_b = ""};
@@ -174,7 +177,7 @@ std::string DiffJson(const std::string& a, const std::string& b, const DiffResul
   json.Key("equal").Bool(result.differences.empty()).Key("equal_tensors").Int(result.equal);
   json.Key("differences").BeginArray().OnLines();
   for (const TensorDiff& diff : result.differences) {
-    json.BeginObject().Key("name").String(diff.name).Key("kind").String(KindName(diff.kind));
+    json.BeginObject().Key("name").String(diff.name).Key("kind").String(DiffKindName(diff.kind));
     if (!diff.in_a.empty()) json.Key("a").String(diff.in_a);
     if (!diff.in_b.empty()) json.Key("b").String(diff.in_b);
     if (diff.kind == DiffKind::kValues) {

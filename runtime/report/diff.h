@@ -1,9 +1,12 @@
 // Compares two checkpoints tensor by tensor, whatever their formats and the strides in their files.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <span>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/base/result.h"
@@ -17,10 +20,12 @@ struct DiffOptions {
   // be equal, so that -0.0 is not 0.0 and NaN payloads count.
   double rtol = 0;
   double atol = 0;
-  std::function<void(int64_t done_bytes, int64_t total_bytes)> progress;
+  std::function<void(int64_t done_bytes, int64_t total_bytes)> progress = nullptr;
+  const std::atomic<bool>* stop = nullptr;  // becomes true: end with an Error soon
 };
 
 enum class DiffKind { kOnlyInA, kOnlyInB, kDType, kShape, kValues, kUnreadable };
+std::string_view DiffKindName(DiffKind kind);  // "only_in_a", …
 
 struct TensorDiff {
   std::string name;

@@ -6,7 +6,8 @@
 
 #include <doctest/doctest.h>
 
-#include "runtime/report/element_reader.h"
+#include "runtime/exec/tensor_reader.h"
+#include "runtime/report/numbers.h"
 
 namespace ckmap {
 namespace {
@@ -53,17 +54,14 @@ class MemoryCheckpoint : public Checkpoint {
 
 template <typename T>
 std::vector<T> ReadAll(const Checkpoint& checkpoint, size_t tensor = 0) {
-  ElementReader reader(checkpoint, tensor);
-  std::vector<std::byte> bytes;
-  std::vector<T> values;
+  const auto reader = TensorReader::Make(checkpoint, tensor);
+  REQUIRE(reader.ok());
+  std::vector<T> values(static_cast<size_t>((*reader)->bytes()) / sizeof(T));
+  const auto bytes = std::as_writable_bytes(std::span(values));
   // In two steps, so that a start inside the tensor is met too.
-  for (const auto& [begin, end] : {std::pair(int64_t{0}, reader.elements() / 2),
-                                   std::pair(reader.elements() / 2, reader.elements())}) {
-    REQUIRE(reader.Read(begin, end - begin, bytes).ok());
-    const size_t old = values.size();
-    values.resize(old + bytes.size() / sizeof(T));
-    if (!bytes.empty()) std::memcpy(values.data() + old, bytes.data(), bytes.size());
-  }
+  const size_t middle = values.size() / 2 * sizeof(T);
+  REQUIRE((*reader)->Read(0, bytes.first(middle)).ok());
+  REQUIRE((*reader)->Read(static_cast<int64_t>(middle), bytes.subspan(middle)).ok());
   return values;
 }
 
@@ -106,11 +104,7 @@ TEST_CASE("byte order and lazy bits are applied") {
   CHECK(ReadAll<uint16_t>(checkpoint, 0) == std::vector<uint16_t>{0x0201, 0x0403});
   CHECK(ReadAll<float>(checkpoint, 1) == std::vector<float>{-1, 2});
   CHECK(ReadAll<int16_t>(checkpoint, 2) == std::vector<int16_t>{-1, 0, 256});
-  ElementReader reader(checkpoint, 3);
-  std::vector<std::byte> bytes;
-  REQUIRE(reader.Read(0, 1, bytes).ok());
-  Complex value{};
-  std::memcpy(&value, bytes.data(), sizeof value);
+  const Complex value = ReadAll<Complex>(checkpoint, 3)[0];
   CHECK(value.real == 1);
   CHECK(value.imaginary == -2);
 }

@@ -233,7 +233,7 @@ MigrationReport MigrationReport::Of(const Plan& plan) {
 }
 
 bool MigrationReport::ok() const {
-  return bound.has_value() && std::none_of(issues.begin(), issues.end(), [](const Issue& issue) {
+  return bound != nullptr && std::none_of(issues.begin(), issues.end(), [](const Issue& issue) {
            return issue.severity == IssueSeverity::kError;
          });
 }

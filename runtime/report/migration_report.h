@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -29,7 +30,7 @@ struct MigrationReport {
   std::string source_format;
   std::string target_path;
   std::vector<std::string> warnings;  // of the source's format
-  std::optional<BoundPlan> bound;     // unset: it did not fit
+  std::shared_ptr<const BoundPlan> bound;  // null: it did not fit
   std::optional<ExecResult> outcome;  // set by apply
   std::vector<WrittenFile> files;     // set by apply
   Cost cost;

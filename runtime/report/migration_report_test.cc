@@ -45,7 +45,7 @@ MigrationReport Sample() {
   report.source_path = "in.pth";
   report.source_format = "torch-zip";
   report.target_path = "net.yaml";
-  report.bound = std::move(bound);
+  report.bound = std::make_shared<const BoundPlan>(std::move(bound));
   report.cost = {.bytes_read = 64, .bytes_written = 32, .peak_memory = 1 << 20};
   return report;
 }

@@ -114,11 +114,9 @@ std::unique_ptr<Checkpoint> Open(const std::string& path) {
 }
 
 void Apply(const BoundPlan& bound, const Checkpoint& source, const std::string& path) {
-  std::vector<OutputTensor> tensors;
-  for (const BoundTensor& tensor : bound.tensors) tensors.push_back({tensor.name, tensor.dtype, tensor.shape});
   WriteOptions options;
   options.fsync = false;
-  auto writer = CreateCheckpoint(path, OutputFormat::kSafetensors, std::move(tensors), options);
+  auto writer = CreateCheckpoint(path, OutputFormat::kSafetensors, OutputTensors(bound), options);
   if (!writer) FAIL(writer.error().message());
   auto done = Execute(bound, source, **writer, {});
   if (!done) FAIL(done.error().message());

@@ -56,7 +56,7 @@ float RoundToOdd(double value) {
 
 }  // namespace
 
-Evaluators::Evaluators(const Checkpoint& source) : source_(source) {}
+Evaluators::Evaluators(const Checkpoint& source, ReadChecks* checks) : source_(source), checks_(checks) {}
 Evaluators::~Evaluators() = default;
 
 Result<void> Evaluators::Evaluate(const std::shared_ptr<const LoweredNode>& node, int level,

@@ -23,10 +23,12 @@ struct Segment {
 };
 
 class NodeEvaluator;  // node_evaluator.h
+class ReadChecks;     // exec/read_checks.h
 
 class Evaluators {
  public:
-  explicit Evaluators(const Checkpoint& source);
+  // `checks`: see what is read of the source; may be null. Both must outlive it.
+  explicit Evaluators(const Checkpoint& source, ReadChecks* checks = nullptr);
   ~Evaluators();
 
   // Fills `wanted`; `overflowed` is added to. `level`: of the caller (gather.h).
@@ -36,6 +38,7 @@ class Evaluators {
   // The target tensor that is made now, for messages; not copied.
   void set_target(std::string_view name) { target_ = name; }
   std::string_view target() const { return target_; }
+  ReadChecks* checks() const { return checks_; }
 
  private:
   struct Entry {
@@ -48,6 +51,7 @@ class Evaluators {
   };
 
   const Checkpoint& source_;
+  ReadChecks* checks_;
   std::string_view target_;
   std::array<Level, kMaxComputedDepth> levels_;
 };

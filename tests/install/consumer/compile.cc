@@ -5,8 +5,8 @@
 
 int main(int argc, char** argv) {
   if (argc != 3) return 2;
-  const ckmap::CompileResult result = ckmap::Compile(argv[1], {.pack_path = {argv[2]}, .memory_files = {}, .defines = {}});
-  for (const ckmap::Diagnostic& diagnostic : result.diagnostics) std::printf("%s\n", diagnostic.message.c_str());
-  std::printf("%s\n", result.plan ? "compiled" : "mistakes");
-  return result.plan ? 0 : 1;
+  const auto plan = ckmap::Compile(argv[1], {.packs = {argv[2]}});
+  std::printf("%s\n", plan ? "compiled" : plan.error().message().c_str());
+  const auto bad = ckmap::CompileText("ckmap 1;\nmigration t from pytorch to mindspore;\nrenam a -> b;\n");
+  return plan && !bad && bad.error().issues().at(0).line == 3 ? 0 : 1;
 }

@@ -1,24 +1,23 @@
-// convert PLAN SOURCE TARGET OUT
+// convert PLAN SOURCE TARGET OUT: converts, looks at the result and checks it.
 #include <cstdio>
-#include <utility>
 
-#include <ckmap/runtime.h>
+#include <ckmap/ckmap.h>
 
 namespace {
 
 ckmap::Result<size_t> Convert(const char* plan_path, const char* source_path, const char* target_path, const char* out) {
-  CKMAP_ASSIGN_OR_RETURN(const ckmap::Plan plan, ckmap::LoadPlan(plan_path));
-  CKMAP_ASSIGN_OR_RETURN(const auto source, ckmap::OpenCheckpoint(source_path));
-  CKMAP_ASSIGN_OR_RETURN(ckmap::Manifest target, ckmap::ReadManifest(target_path));
-  CKMAP_ASSIGN_OR_RETURN(ckmap::BindResult bound, ckmap::Bind(plan, source->manifest(), std::move(target), {}));
-  if (!bound.plan) return ckmap::Error(ckmap::ErrorCode::kMismatch, bound.issues.front().message);
-  std::vector<ckmap::OutputTensor> tensors;
-  for (const auto& tensor : bound.plan->tensors) tensors.push_back({tensor.name, tensor.dtype, tensor.shape});
-  CKMAP_ASSIGN_OR_RETURN(const auto writer, ckmap::CreateCheckpoint(out, ckmap::OutputFormat::kMindSporeCkpt,
-                                                                    std::move(tensors), {}));
-  CKMAP_RETURN_IF_ERROR(ckmap::Execute(*bound.plan, *source, *writer, {}));
-  CKMAP_RETURN_IF_ERROR(writer->Commit());
-  return bound.plan->tensors.size();
+  CKMAP_TRY(const ckmap::Plan plan, ckmap::Plan::Load(plan_path));
+  CKMAP_TRY(const ckmap::Checkpoint source, ckmap::Checkpoint::Open(source_path));
+  CKMAP_TRY(const ckmap::Migration migration, ckmap::Migration::Prepare(plan, source, target_path));
+  CKMAP_TRY(const ckmap::Report report, migration.Save(out, {.digest = true}));
+  CKMAP_TRY(ckmap::TensorStream stream, migration.Load());
+  size_t loaded = 0;
+  for (;; ++loaded) {
+    CKMAP_TRY(const auto tensor, stream.Next());
+    if (!tensor) break;
+  }
+  CKMAP_TRY(const ckmap::Verdict verdict, ckmap::Verify(out, {.report_json = report.json}));
+  return verdict.ok ? loaded : 0;
 }
 
 }  // namespace
@@ -26,10 +25,7 @@ ckmap::Result<size_t> Convert(const char* plan_path, const char* source_path, co
 int main(int argc, char** argv) {
   if (argc != 5) return 2;
   const auto done = Convert(argv[1], argv[2], argv[3], argv[4]);
-  if (!done) {
-    std::fprintf(stderr, "%s\n", done.error().message().c_str());
-    return static_cast<int>(done.error().code());
-  }
-  std::printf("%zu tensors\n", *done);
-  return 0;
+  if (done) return std::printf("%zu tensors\n", *done), *done > 0 ? 0 : 1;
+  std::fprintf(stderr, "%s\n", done.error().message().c_str());
+  return static_cast<int>(done.error().code());
 }

@@ -1,4 +1,4 @@
-#include "runtime/cli/output_contents.h"
+#include "runtime/migrate/output_contents.h"
 
 #include <map>
 #include <set>
@@ -8,6 +8,7 @@
 
 #include "runtime/base/text.h"
 #include "runtime/bind/origin.h"
+#include "runtime/exec/executor.h"
 #include "runtime/formats/writer_checks.h"
 
 namespace ckmap {
@@ -33,15 +34,14 @@ bool IsTechnical(const std::string& key, const std::string& value) {
 
 }  // namespace
 
-std::vector<OutputTensor> OutputTensors(const BoundPlan& bound, const Checkpoint& source,
-                                        std::vector<std::string>& warnings) {
-  std::vector<OutputTensor> tensors;
+std::vector<OutputTensor> TiedOutputTensors(const BoundPlan& bound, const Checkpoint& source,
+                                            std::vector<std::string>& warnings) {
+  std::vector<OutputTensor> tensors = OutputTensors(bound);
   std::map<std::string_view, size_t> indices;
   for (size_t i = 0; i < bound.tensors.size(); ++i) indices.emplace(bound.tensors[i].name, i);
   std::vector<std::string> apart;
   for (size_t i = 0; i < bound.tensors.size(); ++i) {
     const BoundTensor& tensor = bound.tensors[i];
-    tensors.push_back({.name = tensor.name, .dtype = tensor.dtype, .shape = tensor.shape});
     const std::string& tied = bound.target[tensor.target].tied_to;
     const auto other = indices.find(tied);
     if (tied.empty() || other == indices.end() || other->second == i) continue;

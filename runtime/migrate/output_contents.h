@@ -9,11 +9,11 @@
 
 namespace ckmap {
 
-// The tensors to write, in the plan's order. One that the target ties to another shares its bytes if it is
+// OutputTensors (runtime/exec/executor.h) with the ties of the target. One that the target ties to another shares its bytes if it is
 // proved that they are the same: the same elements of one storage of the source, and the same operations. A warning tells
 // of one that is tied and comes from other bytes.
-std::vector<OutputTensor> OutputTensors(const BoundPlan& bound, const Checkpoint& source,
-                                        std::vector<std::string>& warnings);
+std::vector<OutputTensor> TiedOutputTensors(const BoundPlan& bound, const Checkpoint& source,
+                                            std::vector<std::string>& warnings);
 
 // Adds the source's texts (strings of append_dict, metadata) to options.texts or options.metadata, where the output has a
 // place for them. A warning tells what else of the source is no tensor and is left out.

@@ -1,4 +1,4 @@
-#include "runtime/cli/paths.h"
+#include "runtime/migrate/paths.h"
 
 #include <filesystem>
 

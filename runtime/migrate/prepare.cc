@@ -1,0 +1,55 @@
+#include "runtime/migrate/prepare.h"
+
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "plan.pb.h"
+#include "runtime/base/file.h"
+#include "runtime/plan/device_map.h"
+
+namespace ckmap {
+namespace {
+
+bool EndsIn(const std::string& path, std::string_view ending) { return path.size() > ending.size() && path.ends_with(ending); }
+
+}  // namespace
+
+Result<Plan> LoadPlanOrPack(const std::string& path_or_pack) {
+  std::error_code error;
+  if (EndsIn(path_or_pack, ".ckmap")) {
+    return Error(ErrorCode::kUsage, fmt::format("{} holds rules, not a plan; compile it first: ckmapc {}", path_or_pack, path_or_pack));
+  }
+  if (EndsIn(path_or_pack, ".ckplan") || std::filesystem::is_regular_file(path_or_pack, error)) return LoadPlan(path_or_pack);
+  CKMAP_ASSIGN_OR_RETURN(const std::string path, FindPackPlan(path_or_pack));
+  return LoadPlan(path);
+}
+
+Result<BindOptions> ReadParams(const ParamFiles& files) {
+  BindOptions bind{.defines = files.defines, .config_json = "", .config_path = files.config, .placement = {}};
+  if (!files.config.empty()) {
+    CKMAP_ASSIGN_OR_RETURN(bind.config_json, ReadTextFile(files.config, int64_t{64} << 20));
+  }
+  bind.placement.ranks = files.ranks;
+  if (!files.device_map.empty()) {
+    CKMAP_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(files.device_map, int64_t{8} << 20));
+    CKMAP_ASSIGN_OR_RETURN(bind.placement.devices, ParseDeviceMap(text, files.device_map));
+  }
+  return bind;
+}
+
+Result<PreparedMigration> PrepareMigration(const Plan& plan, MigrationSource source, Manifest target, const BindOptions& options) {
+  PreparedMigration migration{.report = MigrationReport::Of(plan), .source = std::move(source), .to_framework = plan.proto().to_framework()};
+  MigrationReport& report = migration.report;
+  report.source_path = migration.source.path;
+  report.source_format = migration.source.spec ? "spec" : migration.source.checkpoint->format();
+  if (migration.source.checkpoint != nullptr) report.warnings = migration.source.checkpoint->warnings();
+  CKMAP_ASSIGN_OR_RETURN(BindResult bound, Bind(plan, migration.source.manifest(), std::move(target), options));
+  report.issues = std::move(bound.issues);
+  if (bound.plan) report.bound = std::make_shared<const BoundPlan>(*std::move(bound.plan));
+  return migration;
+}
+
+}  // namespace ckmap

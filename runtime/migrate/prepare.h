@@ -1,0 +1,40 @@
+// Proves that a plan fits a source and a target. What comes of it can be shown, saved and loaded.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "runtime/base/result.h"
+#include "runtime/bind/bind.h"
+#include "runtime/migrate/open_source.h"
+#include "runtime/plan/plan_io.h"
+#include "runtime/report/migration_report.h"
+
+namespace ckmap {
+
+// A .ckplan file, or the name of an installed pack.
+Result<Plan> LoadPlanOrPack(const std::string& path_or_pack);
+
+// What the rules ask for besides the tensors, as files and typed values.
+struct ParamFiles {
+  std::map<std::string, std::string> defines;
+  std::string config;  // path of a config.json; empty: none
+  std::map<std::string, Rank> ranks;
+  std::string device_map;  // path; empty: none
+};
+Result<BindOptions> ReadParams(const ParamFiles& files);
+
+// A migration before it runs. Immutable once made: it may be run many times, by many threads.
+struct PreparedMigration {
+  MigrationReport report;  // of a dry run, without its cost; report.bound is null where it does not fit
+  MigrationSource source;
+  std::string to_framework;  // as the plan says
+
+  bool fits() const { return report.ok(); }
+};
+
+// `target_path` and `plan_path`: for reports. An Error only for what is not a question of fit.
+Result<PreparedMigration> PrepareMigration(const Plan& plan, MigrationSource source, Manifest target, const BindOptions& options);
+
+}  // namespace ckmap
