@@ -208,6 +208,7 @@ CastOne EncodeInteger(DType dtype, const Number& number) {
 struct Table {
   std::vector<uint64_t> bits;
   std::vector<uint8_t> flags;  // 1: changed, 2: overflowed
+  bool exact = true;           // no element is changed
 };
 
 std::shared_ptr<const Table> TableFor(const CastOp& cast) {
@@ -224,6 +225,7 @@ std::shared_ptr<const Table> TableFor(const CastOp& cast) {
       const CastOne one = CastElement(cast, i);
       made->bits[i] = one.bits;
       made->flags[i] = static_cast<uint8_t>((one.changed ? 1 : 0) | (one.overflowed ? 2 : 0));
+      made->exact = made->exact && made->flags[i] == 0;
     }
     table = std::move(made);
   }
@@ -259,6 +261,14 @@ void CastSlowly(const CastOp& cast, const std::byte* src, std::byte* dst, size_t
 template <typename From, typename To>
 void CastByTable(const Table& table, const std::byte* src, std::byte* dst, size_t count,
                  CastCounts& counts, uint8_t* touched) {
+  if (sizeof(From) == 1 && table.exact) {  // as to a wider dtype: no more than a look-up
+    To values[256];
+    for (size_t i = 0; i < 256; ++i) values[i] = static_cast<To>(table.bits[i]);
+    for (size_t i = 0; i < count; ++i) {
+      std::memcpy(dst + i * sizeof(To), &values[std::to_integer<uint8_t>(src[i])], sizeof(To));
+    }
+    return;
+  }
   for (size_t i = 0; i < count; ++i) {
     From index;
     std::memcpy(&index, src + i * sizeof(From), sizeof(From));
