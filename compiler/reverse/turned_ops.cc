@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "runtime/ops/inverse.h"
+#include "runtime/tensor/number.h"
 
 namespace ckmap {
 
@@ -29,7 +30,7 @@ struct SizeKind<Size> {
 namespace {
 
 std::optional<double> NumberOf(const ast::Expr& expr) {
-  if (const auto* integer = std::get_if<ast::IntLiteral>(&expr.kind)) return static_cast<double>(integer->value);
+  if (const auto* integer = std::get_if<ast::IntLiteral>(&expr.kind)) return ExactDouble(integer->value);
   if (const auto* number = std::get_if<ast::NumberLiteral>(&expr.kind)) return number->value;
   const auto* unary = std::get_if<ast::Unary>(&expr.kind);
   const auto inner = unary != nullptr && unary->op == "-" && unary->operand ? NumberOf(*unary->operand) : std::nullopt;

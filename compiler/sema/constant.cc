@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "compiler/sema/expr.h"
+#include "runtime/tensor/number.h"
 
 namespace ckmap {
 namespace {
@@ -22,8 +23,9 @@ std::optional<Constant> Compare(std::string_view op, const T& a, const T& b) {
   return std::nullopt;
 }
 
-std::optional<double> Number(const Constant& value) {
-  if (const auto* integer = std::get_if<int64_t>(&value)) return static_cast<double>(*integer);
+// Beside a float. Nothing for an integer that this would round: the binder reports it.
+std::optional<double> Real(const Constant& value) {
+  if (const auto* integer = std::get_if<int64_t>(&value)) return ExactDouble(*integer);
   if (const auto* number = std::get_if<double>(&value)) return *number;
   return std::nullopt;
 }
@@ -38,14 +40,15 @@ std::optional<Constant> Binary(std::string_view op, const Constant& a, const Con
   }
   if (a.index() == b.index() && std::holds_alternative<std::string>(a)) return Compare(op, std::get<std::string>(a), std::get<std::string>(b));
   if (a.index() == b.index() && std::holds_alternative<bool>(a)) return Compare(op, std::get<bool>(a), std::get<bool>(b));
-  const std::optional<double> x = Number(a), y = Number(b);
+  const std::optional<double> x = Real(a), y = Real(b);
   if (!x || !y) return std::nullopt;
   if (auto compared = Compare(op, *x, *y)) return compared;
-  if (op == "+") return *x + *y;
-  if (op == "-") return *x - *y;
-  if (op == "*") return *x * *y;
-  if (op == "/" && *y != 0) return *x / *y;
-  return std::nullopt;
+  std::optional<double> value;
+  if (op == "+") value = *x + *y;
+  if (op == "-") value = *x - *y;
+  if (op == "*") value = *x * *y;
+  if (op == "/" && *y != 0) value = *x / *y;
+  return value && std::isfinite(*value) ? std::optional<Constant>(*value) : std::nullopt;
 }
 
 std::optional<Constant> Logic(const TypedExpr& expr, const VariableTable& variables) {
@@ -74,7 +77,7 @@ std::optional<int64_t> IntegerOp(std::string_view op, int64_t a, int64_t b) {
   if (op == "/") return a % b == 0 ? std::optional(a / b) : std::nullopt;
   if (op == "//") return FloorDivide(a, b);
   if (op == "%") return a - FloorDivide(a, b) * b;
-  if (op == "ceil_div") return -FloorDivide(-a, b);
+  if (op == "ceil_div") return a == INT64_MIN ? std::nullopt : std::optional(-FloorDivide(-a, b));
   if (op == "min") return std::min(a, b);
   if (op == "max") return std::max(a, b);
   return std::nullopt;

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "runtime/tensor/number.h"
+
 namespace ckmap {
 namespace {
 
@@ -73,7 +75,7 @@ class Reverser {
     const int64_t* integer = std::get_if<int64_t>(&*factor);
     const double* number = std::get_if<double>(&*factor);
     int exponent = 0;  // a power of two is 0.5 times a power of two
-    const double value = integer != nullptr ? static_cast<double>(*integer) : number != nullptr ? *number : 0;
+    const double value = integer != nullptr ? ExactDouble(*integer).value_or(0) : number != nullptr ? *number : 0;
     return std::fabs(std::frexp(value, &exponent)) == 0.5;
   }
 

@@ -16,6 +16,7 @@
 #include "compiler/diag/did_you_mean.h"
 #include "compiler/sema/test_builder.h"
 #include "runtime/tensor/dtype.h"
+#include "runtime/tensor/number.h"
 
 namespace ckmap {
 namespace {
@@ -55,11 +56,13 @@ std::optional<TypedExpr> ParseDefine(const std::string& text, ValueType type, Sp
     if (error == std::errc() && stop == end) return TypedExpr::Int(number, span);
   }
   if (type == ValueType::kFloat) {
-    const auto [stop, error] = std::from_chars(text.data(), end, value.number);
+    const auto number = ParseReal(text);
+    if (!number) return std::nullopt;
     value.kind = TypedExpr::Kind::kNumber;
     value.type = ValueType::kFloat;
     value.text.clear();
-    if (error == std::errc() && stop == end) return value;
+    value.number = *number;
+    return value;
   }
   return std::nullopt;
 }

@@ -10,7 +10,7 @@
 
 #include "compiler/diag/did_you_mean.h"
 #include "runtime/base/text.h"
-#include "runtime/tensor/scalar_bytes.h"
+#include "runtime/ops/scalar_bytes.h"
 
 namespace ckmap {
 namespace {
@@ -20,42 +20,22 @@ constexpr size_t kMaxNames = 10'000;                // that one line stands for
 constexpr size_t kMaxTensors = 100'000;             // of one side
 
 // A number as it was written.
-struct Number {
-  bool whole = true;
-  int64_t integer = 0;
-  double real = 0;
-};
-
 std::optional<Number> NumberOf(const ast::Expr& expr) {
-  if (const auto* value = std::get_if<ast::IntLiteral>(&expr.kind)) {
-    return Number{true, value->value, static_cast<double>(value->value)};
-  }
-  if (const auto* value = std::get_if<ast::NumberLiteral>(&expr.kind)) return Number{false, 0, value->value};
-  if (const auto* value = std::get_if<ast::BoolLiteral>(&expr.kind)) {
-    return Number{true, value->value ? 1 : 0, value->value ? 1.0 : 0.0};
-  }
+  if (const auto* value = std::get_if<ast::IntLiteral>(&expr.kind)) return Number(value->value);
+  if (const auto* value = std::get_if<ast::NumberLiteral>(&expr.kind)) return Number(value->value);
+  if (const auto* value = std::get_if<ast::BoolLiteral>(&expr.kind)) return Number(int64_t{value->value ? 1 : 0});
   if (const auto* name = std::get_if<ast::NameRef>(&expr.kind)) {
-    if (name->name == "nan") return Number{false, 0, std::numeric_limits<double>::quiet_NaN()};
-    if (name->name == "inf") return Number{false, 0, std::numeric_limits<double>::infinity()};
+    if (name->name == "nan") return Number(std::numeric_limits<double>::quiet_NaN());
+    if (name->name == "inf") return Number(std::numeric_limits<double>::infinity());
     return std::nullopt;
   }
   const auto* unary = std::get_if<ast::Unary>(&expr.kind);
   if (unary == nullptr || unary->op != "-" || !unary->operand) return std::nullopt;
   std::optional<Number> number = NumberOf(*unary->operand);
   if (number) {
-    number->integer = -number->integer;
-    number->real = -number->real;
+    std::visit([](auto& value) { value = -value; }, *number);  // no literal is the least integer
   }
   return number;
-}
-
-// nullopt: the dtype cannot hold it.
-std::optional<std::vector<std::byte>> BytesOf(const Number& number, DType dtype) {
-  const bool wide = dtype == DType::kI64 || (dtype == DType::kU64 && number.integer >= 0);
-  if (!number.whole || !wide) return ScalarBytes(number.real, dtype);
-  std::vector<std::byte> bytes(8);
-  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(static_cast<uint64_t>(number.integer) >> (8 * i));
-  return bytes;
 }
 
 // The names that a pattern of literals and alternatives stands for, in order. nullopt: something else is in it.
@@ -276,8 +256,9 @@ class TestBuilder {
   bool Tolerance(const ast::TestTensor& line, TestTensor& tensor) {
     if (!line.tolerance) return true;
     const std::optional<Number> number = NumberOf(*line.tolerance);
-    if (number && number->real >= 0) {
-      tensor.tolerance = number->real;
+    const std::optional<double> real = number ? ExactDouble(*number) : std::nullopt;
+    if (real && *real >= 0) {
+      tensor.tolerance = *real;
       return true;
     }
     sink_.Report(DiagnosticKind::kTestValue, line.tolerance->span, "a tolerance is a number that is not negative").Emit();
@@ -338,14 +319,15 @@ class TestBuilder {
     if (!Known(line, tensor)) return false;
     if (call != nullptr) {
       const std::optional<Number> number = call->args.size() == 1 && !call->args[0].name && call->args[0].value ? NumberOf(*call->args[0].value) : std::nullopt;
-      if (!number || !number->whole) return Wrong(line.value->span, "`iota` counts from one integer", "write `iota(100)`");
-      first = number->integer;
+      if (!number || !std::holds_alternative<int64_t>(*number)) return Wrong(line.value->span, "`iota` counts from one integer", "write `iota(100)`");
+      first = std::get<int64_t>(*number);
     }
     tensor.value = TestTensor::Value::kElements;
     const int64_t count = *NumElements(tensor.info.shape);
     for (int64_t i = 0; i < count; ++i) {
-      const int64_t element = first + i;
-      const auto bytes = BytesOf({true, element, static_cast<double>(element)}, tensor.info.dtype);
+      int64_t element = 0;
+      if (__builtin_add_overflow(first, i, &element)) return Wrong(line.value->span, "`iota` counts past the greatest integer", "take a smaller first number");
+      const auto bytes = ScalarBytes(element, tensor.info.dtype);
       if (!bytes) return Wrong(line.value->span, fmt::format("{} cannot hold {}", DTypeName(tensor.info.dtype), element), "take another first number or another dtype");
       tensor.elements.insert(tensor.elements.end(), bytes->begin(), bytes->end());
     }
@@ -403,7 +385,7 @@ class TestBuilder {
       if (!std::holds_alternative<ast::Invalid>(expr.kind)) Wrong(expr.span, "this is no number", "elements are numbers, `true`, `false`, `nan` or `inf`");
       return std::nullopt;
     }
-    auto bytes = BytesOf(*number, dtype);
+    auto bytes = ScalarBytes(*number, dtype);
     if (!bytes) Wrong(expr.span, fmt::format("{} cannot hold this number", DTypeName(dtype)), "take another number or another dtype");
     return bytes;
   }

@@ -11,7 +11,7 @@
 #include "runtime/bind/computed_node.h"
 #include "runtime/exec/kernels/cast.h"
 #include "runtime/exec/executor.h"
-#include "runtime/tensor/scalar_bytes.h"
+#include "runtime/ops/scalar_bytes.h"
 
 namespace ckmap {
 namespace {
@@ -26,8 +26,10 @@ int64_t Period(DType dtype) {
     case DType::kU16: return 65521;
     case DType::kF16: return 2039;
     case DType::kBF16: return 251;
-    case DType::kF8E4M3: return 13;
-    case DType::kF8E5M2: return 7;
+    case DType::kF8E4M3:
+    case DType::kF8E4M3Fnuz: return 13;
+    case DType::kF8E5M2:
+    case DType::kF8E5M2Fnuz: return 7;
     case DType::kF32:
     case DType::kC64: return 16777213;
     default: return int64_t{1} << 31;
@@ -166,10 +168,10 @@ std::vector<std::byte> Counting(const TensorInfo& tensor, int64_t first) {
   std::vector<std::byte> out;
   out.reserve(static_cast<size_t>(count) * size);
   for (int64_t i = 0; i < count; ++i) {
-    const auto bytes = ScalarBytes(static_cast<double>((first + i) % period), tensor.dtype);
+    const auto bytes = tensor.dtype == DType::kF8E8M0 ? std::nullopt : ScalarBytes((first + i) % period, tensor.dtype);
     if (bytes) {
       out.insert(out.end(), bytes->begin(), bytes->end());
-    } else {  // a type without numbers: its bits count
+    } else {  // a type without numbers, or of powers of two alone: its bits count
       for (size_t b = 0; b < size; ++b) out.push_back(static_cast<std::byte>(b < 8 ? static_cast<uint64_t>(first + i) >> (8 * b) : 0));
     }
   }

@@ -10,38 +10,12 @@
 #include <vector>
 
 #include "runtime/bind/issue.h"
+#include "runtime/ops/element_op.h"
 #include "runtime/plan/device_map.h"
 #include "runtime/tensor/manifest.h"
 #include "runtime/tensor/pieces.h"
 
 namespace ckmap {
-
-// What a cast does with a finite value that the new type cannot hold.
-enum class Overflow : uint8_t {
-  kError,     // stop, naming tensor, element and value
-  kSaturate,  // the nearest finite value; counted
-  kInf,       // ±infinity (IEEE); counted. Integers have none: not allowed for them
-};
-
-// One step of what elements pass on their way. What each computes exactly: runtime/exec/kernels/cast.h and arithmetic.h.
-struct ElementOp {
-  enum class Kind : uint8_t {
-    kCast,
-    kScale,     // times `operand`
-    kAdd,       // plus `operand`
-    kNegate,
-    kByteswap,
-    kBitcast,   // the same bits under another name
-  };
-  DType from = DType::kF32;
-  DType to = DType::kF32;
-  Overflow overflow = Overflow::kError;
-  Kind kind = Kind::kCast;
-  double operand = 0;
-
-  friend bool operator==(const ElementOp&, const ElementOp&) = default;
-};
-using CastOp = ElementOp;  // of kind kCast
 
 struct ComputedNode;  // runtime/bind/computed_node.h
 
@@ -51,8 +25,8 @@ struct BoundInput {
   size_t source = 0;         // index into the source manifest; without meaning where there is a node
   std::vector<ElementOp> casts = {};  // in order; empty: bits are copied
   std::shared_ptr<const ComputedNode> node = nullptr;
-  // Not kAny: the bytes of the source tensor are taken as elements of this dtype, whose size differs; the last axis is
-  // as much longer or shorter, and pieces count these elements.
+  // Not kAny: the bytes of the source tensor, in row-major order, are taken as elements of this dtype, whose size differs.
+  // Pieces count these elements.
   DType view = DType::kAny;
 };
 

@@ -7,16 +7,20 @@
 // beside as many elements of the first operand:
 //
 //   Dequantize, Quantize   the scales (and zero points) of the blocks that the range touches
-//   Product, LoraMerge     the rows of `left` and the columns of `right` that the range crosses, in
-//   tiles RowScale               the sums over the rows that the range touches; they are kept, 16
-//   bytes a row BatchNorm              four or five numbers for each channel Interpolate the rows
-//   of the plane that the filter reaches Pointwise, Map         the same range of each operand
+//   Product, LoraMerge     the rows of `left` and the columns of `right` that the range crosses, in tiles
+//   RowScale               the sums over the rows that the range touches; they are kept, 16 bytes a row
+//   BatchNorm              four or five numbers for each channel
+//   Interpolate            the rows of the plane that the filter reaches
+//   Pointwise, Map         the same range of each operand
 //   Average                all elements that become the range
 //   Normal                 nothing
+//   Bitcast                the elements whose bytes the range holds
 //
-// All sums run in f64 and in ascending order of the index that is summed over, so the result does
-// not depend on how the work is cut. It is rounded once to the node's dtype; Dequantize rounds its
-// product to f32 before that, as the frameworks do.
+// Numbers are read as f64, and an integer that f64 would round is an error. All sums run in f64 and in ascending order of the
+// index that is summed over, so the result does not depend on how the work is cut. It is rounded once to the node's dtype;
+// Dequantize rounds its product to f32 before that, as the frameworks do. Pointwise nodes of integers alone do not pass through
+// f64: they are exact, and rounded once if the result is a float. A NaN that is computed is the dtype's own quiet NaN (positive, without a payload), whichever
+// NaNs it came from. Bitcast moves bits and computes nothing.
 #pragma once
 
 #include <memory>
@@ -102,10 +106,13 @@ struct NormalSpec {
   std::string stream;  // the tensor's name: tensors with one seed differ
 };
 
+// The bytes of operand 0, in row-major order, as elements of another dtype.
+struct BitcastSpec {};
+
 struct ComputedNode {
   std::string text;  // "lora_merge(alpha=16, r=8)", for messages
   std::variant<ScaleSpec, ProductSpec, LoraMergeSpec, RowScaleSpec, BatchNormSpec, InterpolateSpec,
-               PointwiseSpec, MapSpec, AverageSpec, NormalSpec>
+               PointwiseSpec, MapSpec, AverageSpec, NormalSpec, BitcastSpec>
       spec;
   std::vector<PiecedTensor> operands;
   std::vector<std::string> names;  // of the operands, for messages

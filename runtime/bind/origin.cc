@@ -51,6 +51,7 @@ struct SpecText {
     const auto& [count, inner] = spec;
     return fmt::format("average {} {}", count, inner);
   }
+  std::string operator()(const BitcastSpec& /*spec*/) const { return "bitcast"; }
   std::string operator()(const NormalSpec& spec) const {
     const auto& [mean, deviation, seed, stream] = spec;
     return fmt::format("normal {} {} {} {}", mean, deviation, seed, stream);
@@ -59,7 +60,7 @@ struct SpecText {
 
 std::string OpText(const ElementOp& op) {
   const auto& [from, to, overflow, kind, operand] = op;
-  return fmt::format(">{} {} {} {} {}", static_cast<int>(kind), DTypeName(from), DTypeName(to), static_cast<int>(overflow), operand);
+  return fmt::format(">{} {} {} {} {}", static_cast<int>(kind), DTypeName(from), DTypeName(to), static_cast<int>(overflow), FormatNumber(operand));
 }
 
 class Origin {

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/bind/computed_node.h"
 #include "runtime/bind/explain/candidates.h"
 #include "runtime/bind/ops/elementwise_ops.h"
 
@@ -70,8 +71,19 @@ class TensorReverser {
       result.rule = tensor.rule;
       result.ops = {"reversed"};
     }
-    if (viewed != DType::kAny && !TakeBack(viewed, info, value, result, issue)) return false;
-    return Choose(value, info, result, issue);
+    if (viewed == DType::kAny) return Choose(value, info, result, issue);
+    // All bytes, row after row; a rest that fills no element of `viewed` went nowhere.
+    const int64_t bytes = NumBytes(info.shape, info.dtype).value_or(0), size = DTypeSize(viewed);
+    if (bytes % size != 0) {
+      issue = Problem(info, fmt::format("its last {} bytes do not fill an element of {}", bytes % size, DTypeName(viewed)), result.rule);
+      return false;
+    }
+    value.shape = {bytes / size};
+    if (!Choose(value, info, result, issue)) return false;
+    value = std::move(result.value);
+    if (!TakeBack(viewed, info, value, result, issue)) return false;
+    result.value = std::move(value);
+    return true;
   }
 
  private:
@@ -100,20 +112,16 @@ class TensorReverser {
       if (op->kind == ElementOp::Kind::kCast || op->kind == ElementOp::Kind::kAdd) return std::nullopt;
       if (op->kind == ElementOp::Kind::kScale) {
         if (!IsExactFactor(op->operand) || op->overflow != Overflow::kError) return std::nullopt;
-        undo.operand = 1 / op->operand;
+        undo.operand = Canonical(1 / ExactDouble(op->operand).value_or(1));
       }
       back.push_back(undo);
     }
     return back;
   }
 
-  // The left side had its bytes taken as `viewed`: so has the right side now, the other way round.
+  // The left side had its bytes taken as `viewed`; `value` holds them all, in that dtype. The same bytes in the left side's own.
   static bool TakeBack(DType viewed, const TensorInfo& info, PieceValue& value, BoundTensor& result, Issue& issue) {
     TensorValue tensor;
-    const int64_t from = DTypeSize(info.dtype), to = DTypeSize(viewed);
-    if (value.shape.empty()) return false;
-    value.shape.back() = to < from ? value.shape.back() * (from / to) : value.shape.back() / (to / from);
-    Normalize(value);
     tensor.value = std::move(value);
     tensor.dtype = viewed;
     tensor.inputs = std::move(result.inputs);
@@ -124,6 +132,7 @@ class TensorReverser {
       return false;
     }
     value = std::move(back->value);
+    value.shape = info.shape;  // pieces count in row-major order, whatever the shape
     result.inputs = std::move(back->inputs);
     return true;
   }
@@ -201,7 +210,7 @@ BindResult Reverse(BindResult forward) {
       result.issues.push_back(std::move(issue));
       continue;
     }
-    for (const BoundInput& input : tensor.inputs) used[input.source] = true;
+    ForEachSource(tensor, [&](size_t source) { used[source] = true; });
     back.tensors.push_back(std::move(tensor));
   }
   // Tensors of the right side that were initialised, and second copies, have no place on the left.

@@ -88,7 +88,10 @@ Result<void> MigrateCommand::Prepare() {
   report_ = migration_->report;
   report_.plan_path = args_.plan;
   report_.target_path = args_.target;
-  if (report_.bound) report_.cost = EstimateCost(*report_.bound, Execution());
+  if (report_.bound) {
+    report_.cost = EstimateCost(*report_.bound, Execution());
+    if (!report_.cost.warning.empty()) report_.warnings.push_back(report_.cost.warning);
+  }
   return {};
 }
 

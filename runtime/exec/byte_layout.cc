@@ -194,28 +194,57 @@ Place PlaceOf(const BoundInput& input, const Checkpoint& source) {
   return place;
 }
 
-// The same bytes as elements of another size, which share or join along the last axis.
-Result<Place> ViewedPlace(const BoundInput& input, const Checkpoint& source) {
+// The bytes of a source tensor, in row-major order, as elements of another size: where they lie, if they lie there so.
+std::optional<Place> ViewedPlace(const BoundInput& input, const Checkpoint& source) {
   Place place = PlaceOf(input, source);
-  if (input.view == DType::kAny) return place;
-  CKMAP_CHECK(input.node == nullptr && !place.shape.empty());
-  const int64_t from = DTypeSize(place.dtype), to = DTypeSize(input.view);
   TensorLayout& layout = place.layout;
-  const bool lazy = layout.byteswap || layout.conjugate || layout.negative;
-  if (lazy || (to > from && layout.strides.back() != from)) {
-    return Error(ErrorCode::kMismatch,
-                 fmt::format("source tensor `{}` is not kept row by row as {}, so that its bytes cannot be taken as {}",
-                             EscapeText(source.manifest()[input.source].name), DTypeName(place.dtype), DTypeName(input.view)));
-  }
+  if (layout.byteswap || layout.conjugate || layout.negative) return std::nullopt;
+  const int64_t from = DTypeSize(place.dtype), to = DTypeSize(input.view);
+  place.dtype = input.view;
   if (to < from) {
     place.shape.push_back(from / to);
     layout.strides.push_back(to);
-  } else {
-    place.shape.back() /= to / from;
-    layout.strides.back() = to;
+    return place;
   }
-  place.dtype = input.view;
+  const std::vector<int64_t> dense = RowMajorStrides(place.shape);
+  for (size_t k = 0; k < dense.size(); ++k) {
+    if (place.shape[k] != 1 && layout.strides[k] != dense[k] * from) return std::nullopt;
+  }
+  place.shape = {NumElements(place.shape).value_or(0) / (to / from)};
+  layout.strides = {to};
   return place;
+}
+
+// A source tensor whose bytes are put in order first, and then taken as elements of another size.
+std::shared_ptr<const ComputedNode> InOrder(const BoundInput& input, const Checkpoint& source) {
+  const TensorInfo& info = source.manifest()[input.source];
+  const int64_t bytes = *NumBytes(info.shape, info.dtype);
+  ComputedNode node{.text = fmt::format("bitcast({})", DTypeName(input.view)),
+                    .spec = BitcastSpec{},
+                    .operands = {{.value = WholeTensor(0, info.shape), .dtype = info.dtype, .inputs = {{.source = input.source}}, .fill = {}}},
+                    .names = {info.name},
+                    .shape = {bytes / DTypeSize(input.view)},
+                    .dtype = input.view};
+  return std::make_shared<const ComputedNode>(std::move(node));
+}
+
+// An input where its elements lie. One whose bytes are not in order becomes a node.
+struct PlacedInput {
+  BoundInput input;
+  Place place;
+};
+
+PlacedInput PlaceInput(BoundInput input, const Checkpoint& source) {
+  if (input.view == DType::kAny) {
+    Place place = PlaceOf(input, source);
+    return {std::move(input), std::move(place)};
+  }
+  CKMAP_CHECK(input.node == nullptr);
+  if (auto viewed = ViewedPlace(input, source)) return {std::move(input), *std::move(viewed)};
+  input.node = InOrder(input, source);
+  input.view = DType::kAny;
+  Place place = PlaceOf(input, source);
+  return {std::move(input), std::move(place)};
 }
 
 // A dtype of 4 or 6 bits: each piece must be one run of whole bytes on both sides.
@@ -292,10 +321,11 @@ void CheckBounds(const LoweredTensor& tensor, const Checkpoint& source) {
   }
 }
 
-Result<LoweredInput> LowerInput(const BoundInput& input, const PiecedTensor& tensor, const Checkpoint& source,
+Result<LoweredInput> LowerInput(const PlacedInput& placed, const PiecedTensor& tensor, const Checkpoint& source,
                                 std::string_view rule) {
   LoweredInput lowered;
-  CKMAP_ASSIGN_OR_RETURN(const Place place, ViewedPlace(input, source));
+  const BoundInput& input = placed.input;
+  const Place& place = placed.place;
   if (input.node == nullptr) {
     const TensorInfo& info = source.manifest()[input.source];
     if (!info.unreadable.empty()) {
@@ -329,9 +359,12 @@ Result<LoweredTensor> LowerTensor(const PiecedTensor& tensor, const Checkpoint& 
   out.fill = tensor.fill;
   const bool packed = DTypeBits(tensor.dtype) % 8 != 0;
   out.element = packed ? 1 : DTypeSize(tensor.dtype);
+  std::vector<Place> places;
   for (const BoundInput& input : tensor.inputs) {
-    CKMAP_ASSIGN_OR_RETURN(LoweredInput lowered, LowerInput(input, tensor, source, rule));
+    PlacedInput placed = PlaceInput(input, source);
+    CKMAP_ASSIGN_OR_RETURN(LoweredInput lowered, LowerInput(placed, tensor, source, rule));
     out.inputs.push_back(std::move(lowered));
+    places.push_back(std::move(placed.place));
   }
   if (out.bytes == 0) return out;
   if (packed) {
@@ -339,8 +372,7 @@ Result<LoweredTensor> LowerTensor(const PiecedTensor& tensor, const Checkpoint& 
   } else {
     std::vector<Mapper> mappers;
     std::vector<int64_t> offsets;
-    for (const BoundInput& input : tensor.inputs) {
-      CKMAP_ASSIGN_OR_RETURN(const Place place, ViewedPlace(input, source));
+    for (const Place& place : places) {
       mappers.emplace_back(GroupAxes(place.shape, place.layout));
       offsets.push_back(place.layout.offset);
     }

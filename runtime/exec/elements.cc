@@ -98,20 +98,8 @@ void ConvertBlock(const ElementChain& chain, const std::byte* src, std::byte* ds
                             : sums.changed;
 }
 
-std::string Spell(const ElementOp& op) {
-  switch (op.kind) {
-    case ElementOp::Kind::kScale: return fmt::format("scale({})", op.operand);
-    case ElementOp::Kind::kAdd: return fmt::format("add({})", op.operand);
-    case ElementOp::Kind::kNegate: return "neg()";
-    case ElementOp::Kind::kByteswap: return "byteswap()";
-    case ElementOp::Kind::kBitcast: return fmt::format("bitcast({})", DTypeName(op.to));
-    case ElementOp::Kind::kCast: break;
-  }
-  return fmt::format("cast({})", DTypeName(op.to));
-}
-
 Error NotDefined(const ElementOp& op) {
-  return {ErrorCode::kMismatch, fmt::format("{} is not defined for {}{}", Spell(op), DTypeName(op.from),
+  return {ErrorCode::kMismatch, fmt::format("{} is not defined for {}{}", FormatOp(op), DTypeName(op.from),
                                             op.overflow == Overflow::kInf ? " with overflow=inf" : "")};
 }
 
@@ -123,7 +111,7 @@ std::string DescribeRefusal(const ElementOp& op, uint64_t bits) {
   if (op.kind == ElementOp::Kind::kCast) {
     return fmt::format("is {}, which {} cannot hold; cast with {}", FormatElement(op.from, bits), DTypeName(op.to), instead);
   }
-  return fmt::format("is {}, and {} cannot hold exactly what {} makes of it{}", FormatElement(op.from, bits), DTypeName(op.to), Spell(op),
+  return fmt::format("is {}, and {} cannot hold exactly what {} makes of it{}", FormatElement(op.from, bits), DTypeName(op.to), FormatOp(op),
                      op.kind == ElementOp::Kind::kNegate ? "" : fmt::format("; say {}", instead));
 }
 

@@ -1,9 +1,12 @@
 #include "runtime/exec/executor.h"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <set>
+#include <unordered_map>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -43,12 +46,13 @@ int64_t BytesWanted(const BoundPlan& plan, const CheckpointWriter& writer) {
 }
 
 // The sha256 of a target tensor, read back from the output.
-Result<std::string> DigestTarget(const CheckpointWriter& writer, size_t tensor) {
+Result<std::string> DigestTarget(const CheckpointWriter& writer, size_t tensor, const Progress& progress) {
   constexpr int64_t kChunk = int64_t{256} << 10;
   std::vector<std::byte> buffer(static_cast<size_t>(kChunk));
   Sha256 sha;
   for (const FileExtent& extent : writer.extents(tensor)) {
     for (int64_t done = 0; done < extent.length;) {
+      CKMAP_RETURN_IF_ERROR(progress.CheckStop());
       const auto chunk = std::span(buffer).first(static_cast<size_t>(std::min(kChunk, extent.length - done)));
       if (Result<void> read = ReadAt(extent.fd, extent.offset + done, chunk); !read) {
         return std::move(read).error().Context(writer.path(tensor));
@@ -60,11 +64,11 @@ Result<std::string> DigestTarget(const CheckpointWriter& writer, size_t tensor) 
   return sha.HexDigest();
 }
 
-Result<void> DigestTargets(const CheckpointWriter& writer, int threads,
+Result<void> DigestTargets(const CheckpointWriter& writer, int threads, const Progress& progress,
                            std::vector<TensorOutcome>& outcomes) {
   return ForEachInParallel(threads, outcomes.size(), [&]() -> ItemBody {
     return [&](size_t i) -> Result<void> {
-      CKMAP_ASSIGN_OR_RETURN(outcomes[i].sha256, DigestTarget(writer, i));
+      CKMAP_ASSIGN_OR_RETURN(outcomes[i].sha256, DigestTarget(writer, i, progress));
       return {};
     };
   });
@@ -80,21 +84,85 @@ int64_t BytesRead(const PiecedTensor& tensor, const Manifest& source) {
     for (const PieceAxis& axis : piece.axes) {
       if (axis.src_stride != 0 || axis.size == 0) read *= axis.size;
     }
-    bytes += (read * DTypeBits(source[input.source].dtype) + 7) / 8;
+    const DType dtype = input.view == DType::kAny ? source[input.source].dtype : input.view;
+    bytes += (read * DTypeBits(dtype) + 7) / 8;
   }
   return bytes;
 }
+
+constexpr double kManyOperations = 1e12;
+
+// How often each computed node is made, and what that takes (the tiles of compute_product.cc, the rows of compute_rows.cc).
+class Work {
+ public:
+  // For all elements of a tensor, once.
+  double Of(const PiecedTensor& tensor) {
+    std::vector<double> read(tensor.inputs.size(), 0);
+    for (const Piece& piece : tensor.value.pieces) {
+      if (piece.input != kFillInput) read[static_cast<size_t>(piece.input)] += static_cast<double>(piece.elements());
+    }
+    double sum = 0;
+    for (size_t i = 0; i < read.size(); ++i) {
+      const ComputedNode* node = tensor.inputs[i].node.get();
+      if (node != nullptr) sum += OfNode(*node) * read[i] / std::max(Elements(node->shape), 1.0);
+    }
+    return sum;
+  }
+
+ private:
+  static double Elements(const Shape& shape) { return static_cast<double>(NumElements(shape).value_or(0)); }
+
+  // Small operands are kept, others are made again each time.
+  double Again(const PiecedTensor& operand, double times) { return Of(operand) * (Elements(operand.value.shape) <= 1 << 15 ? 1 : std::max(times, 1.0)); }
+
+  double OfNode(const ComputedNode& node) {
+    if (const auto known = nodes_.find(&node); known != nodes_.end()) return known->second;
+    const double elements = Elements(node.shape);
+    const std::vector<PiecedTensor>& operands = node.operands;
+    double work = 0;
+    const auto product = [&](double rows, double inner, double columns, size_t left, size_t right) {
+      work += elements * inner + Again(operands[left], std::ceil(columns / 1024)) + Again(operands[right], std::ceil(rows / 64));
+    };
+    if (const auto* spec = std::get_if<ProductSpec>(&node.spec)) {
+      product(static_cast<double>(spec->rows), static_cast<double>(spec->inner), static_cast<double>(spec->columns), 0, 1);
+    } else if (const auto* lora = std::get_if<LoraMergeSpec>(&node.spec)) {
+      product(static_cast<double>(lora->rows), static_cast<double>(lora->inner), static_cast<double>(lora->columns), 1, 2);
+      work += Of(operands[0]);
+      if (operands.size() == 4) work *= 2;  // the rows are measured first
+    } else {
+      const bool rows = std::holds_alternative<RowScaleSpec>(node.spec);
+      for (const PiecedTensor& operand : operands) work += Elements(operand.value.shape) + Again(operand, rows ? 3 : 1);
+    }
+    return nodes_[&node] = work;
+  }
+
+  std::unordered_map<const ComputedNode*, double> nodes_;
+};
 
 }  // namespace
 
 Cost EstimateCost(const BoundPlan& plan, const ExecOptions& options) {
   Cost cost;
   int depth = 0;
+  Work work;
+  double most = 0;
+  const BoundTensor* heaviest = nullptr;
   for (const BoundTensor& tensor : plan.tensors) {
+    const double operations = ComputedDepth(tensor) == 0 ? 0 : work.Of(tensor);
+    cost.operations += operations;
+    if (operations > most) {
+      most = operations;
+      heaviest = &tensor;
+    }
     cost.bytes_written += NumBytes(tensor.shape, tensor.dtype).value_or(0);
     // What computed nodes read is counted once for each tensor, though tiles may read parts of it again.
     ForEachPieced(tensor, [&](const PiecedTensor& part) { cost.bytes_read += BytesRead(part, plan.source); });
     depth = std::max(depth, ComputedDepth(tensor));
+  }
+  if (cost.operations > kManyOperations) {
+    cost.warning = fmt::format("computing takes about {:.1e} operations, of which a core does 1e9 a second; `{}` alone takes {:.1e}. An operand that is computed itself is "
+                               "computed again for each tile of the result: write it to a checkpoint first",
+                               cost.operations, EscapeText(heaviest->name), most);
   }
   const Budget budget = Budget::Make(ThreadCount(options), options.max_memory);
   cost.peak_memory = budget.threads * (budget.total() + depth * kComputedMemory);
@@ -126,7 +194,7 @@ Result<ExecResult> Execute(const BoundPlan& plan, const Checkpoint& source,
   if (own && (done || done.error().code() == ErrorCode::kMismatch)) CKMAP_RETURN_IF_ERROR(checks.Finish(threads));
   CKMAP_RETURN_IF_ERROR(done);
   if (options.digest) {
-    CKMAP_RETURN_IF_ERROR(DigestTargets(writer, threads, context.outcomes));
+    CKMAP_RETURN_IF_ERROR(DigestTargets(writer, threads, progress, context.outcomes));
   }
   CKMAP_RETURN_IF_ERROR(source.CheckUnchanged());
   progress.Finish();

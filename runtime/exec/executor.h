@@ -27,6 +27,9 @@ struct ExecOptions {
   ReadChecks* checks = nullptr;             // the caller's, who finishes them; null: Execute has its own
 };
 
+// The Error of an execution whose stop flag was set.
+Error Stopped();
+
 struct TensorOutcome {
   std::string sha256;       // hex, of the row-major little-endian bytes; empty unless asked for
   int64_t overflowed = 0;   // elements out of range (saturated or made infinite)
@@ -42,6 +45,8 @@ struct Cost {
   int64_t bytes_read = 0;
   int64_t bytes_written = 0;
   int64_t peak_memory = 0;
+  double operations = 0;    // multiplications and additions of computed nodes; a core does about 1e9 a second
+  std::string warning = {};  // where these take hours: which tensor, and why; else empty
 };
 Cost EstimateCost(const BoundPlan& plan, const ExecOptions& options);
 

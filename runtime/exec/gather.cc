@@ -123,6 +123,7 @@ Result<std::span<const std::byte>> Gatherer::Gather(const LoweredTensor& lowered
                                                     int64_t end) {
   CKMAP_CHECK(end - begin <= budget_.strip);
   if (!memory_.ok()) return Error(ErrorCode::kLimit, "out of memory");
+  CKMAP_RETURN_IF_ERROR(CheckStop());
   std::vector<Box> parts;
   for (const Box& box : lowered.boxes) CutToRange(box, begin, end, lowered.element, parts);
   for (const Box& part : parts) {
@@ -187,6 +188,8 @@ Result<ElementCounts> Gatherer::Settle(const Shape& shape) {
                      fmt::format("element {} {}", FormatCoordinates(counts.first.index, shape),
                                  DescribeRefusal(counts.first.cast, counts.first.bits))));
 }
+
+Result<void> Gatherer::CheckStop() const { return evaluators_.CheckStop(); }
 
 std::string_view Gatherer::target() const { return evaluators_.target(); }
 

@@ -57,6 +57,7 @@ class Gatherer {
   int64_t& refused_index() { return counts_.first.index; }
 
   Error Where(const LoweredInput& input, Error error) const;
+  Result<void> CheckStop() const;   // an Error once the execution is to end (evaluators.h)
   std::string_view target() const;  // the target tensor that is made now
 
  private:

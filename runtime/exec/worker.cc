@@ -16,11 +16,16 @@ constexpr int64_t kChunk = int64_t{1} << 20;  // of a copy; fits the second-leve
 
 }  // namespace
 
+Error Stopped() { return {ErrorCode::kIo, "stopped before it was complete"}; }
+
+Result<void> Progress::CheckStop() const {
+  if (options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed)) return Stopped();
+  return {};
+}
+
 Result<void> Progress::Advance(int64_t bytes) {
   const int64_t done = done_.fetch_add(bytes) + bytes;
-  if (options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed)) {
-    return Error(ErrorCode::kIo, "stopped before it was complete");
-  }
+  CKMAP_RETURN_IF_ERROR(CheckStop());
   if (!options_.progress || !mutex_.try_lock()) return {};
   if (done - reported_ >= std::max(total_ / 1000, int64_t{1} << 20)) {
     reported_ = done;
@@ -36,7 +41,7 @@ void Progress::Finish() {
 
 Worker::Worker(ExecutionContext& context)
     : context_(context),
-      evaluators_(context.source, &context.checks),
+      evaluators_(context.source, &context.checks, context.progress.stop()),
       gatherer_(context.source, context.budget, evaluators_, 0) {}
 
 Result<void> Worker::Run(const Task& task) {

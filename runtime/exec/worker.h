@@ -23,6 +23,8 @@ class Progress {
 
   // An Error once the caller's stop token is set.
   Result<void> Advance(int64_t bytes);
+  Result<void> CheckStop() const;
+  const std::atomic<bool>* stop() const { return options_.stop; }
   void Finish();
 
  private:

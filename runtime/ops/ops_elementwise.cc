@@ -18,17 +18,16 @@ constexpr ArgSpec kBitcastArgs[] = {{"to", ArgType::kDType, true, false, "", ""}
                                     {"from", ArgType::kDType, false, false, "", ""}};
 constexpr OpError kScaleErrors[] = {
     {"CK0412", "the factor is 0"},
-    {"CK1209", "integers are scaled by what is neither whole nor 1 / 2, 1 / 4, …"},
+    {"CK1209", "integers are scaled by what is neither whole nor 1 / 2, 1 / 4, …; floats by an integer that f64 would round"},
     {"overflow", "with overflow=error, a result that the dtype cannot hold stops the conversion and is named; so does one "
                  "that is not exact, where the factor is a power of two or the elements are integers"}};
 constexpr OpError kAddErrors[] = {
-    {"CK1209", "a number that is not whole is added to integers"},
+    {"CK1209", "a number that is not whole is added to integers, or an integer that f64 would round to floats"},
     {"overflow", "with overflow=error, a result that the dtype cannot hold stops the conversion and is named"}};
 constexpr OpError kNegErrors[] = {{"overflow", "the least integer has no negative: it stops the conversion and is named"}};
 constexpr OpError kBitcastErrors[] = {
     {"CK1209", "the tensor is not of dtype `from`"},
-    {"CK1209", "the size differs and the last axis is not made of whole elements of `to`, or there is none"},
-    {"CK1209", "the size differs and the elements were computed, padded or bitcast before"}};
+    {"CK1209", "the size differs and the last axis is not made of whole elements of `to`, or there is none"}};
 
 constexpr OpSpec kOps[] = {
     {.name = "cast",

@@ -119,7 +119,7 @@ constexpr OpSpec kOps[] = {
      .undone = Inverse::kAlways,
      .inverse = "reshape to the old shape",
      .shapes = "[a, b, c] | flatten(begin=1) -> [a, b*c]",
-     .doc = "Merges the axes begin to end, both included.",
+     .doc = "Merges the axes begin to end, both included. A scalar becomes [1].",
      .errors = kAxisErrors},
     {.name = "split",
      .arity = OpArity::kExpand,
@@ -174,7 +174,7 @@ constexpr OpSpec kOps[] = {
      .inverse = "slice: the padding falls away",
      .shapes = "[n, a] | pad(axis=0, after=3) -> [n + 3, a]",
      .doc = "Lengthens an axis by `before` and `after` elements, or behind it to a multiple of `multiple`. They get "
-            "`value`, or with mode=edge what the first and the last index of the axis have.",
+            "`value`, in the dtype that the tensor has here, or with mode=edge what the first and the last index of the axis have.",
      .errors = kPadErrors},
     {.name = "repeat",
      .args = kRepeatArgs,

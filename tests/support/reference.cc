@@ -1,10 +1,11 @@
 #include "tests/support/reference.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 
-#include "runtime/exec/kernels/arithmetic.h"
-#include "runtime/exec/kernels/cast.h"
+#include "runtime/ops/element_op.h"
 
 namespace ckmap {
 namespace {
@@ -70,6 +71,7 @@ std::vector<double> AsNumbers(DType dtype, const std::vector<std::byte>& bytes) 
 
 // All bytes of a node's result.
 std::vector<std::byte> WholeNode(const ComputedNode& node, const Checkpoint& source) {
+  if (std::holds_alternative<BitcastSpec>(node.spec)) return ReferenceTensor(node.operands[0], source);
   std::vector<std::vector<double>> operands;
   for (const PiecedTensor& operand : node.operands) operands.push_back(AsNumbers(operand.dtype, ReferenceTensor(operand, source)));
   const std::vector<double> numbers = ReferenceNode(node, operands);
@@ -77,7 +79,8 @@ std::vector<std::byte> WholeNode(const ComputedNode& node, const Checkpoint& sou
   std::vector<std::byte> bytes(numbers.size() * size);
   for (size_t i = 0; i < numbers.size(); ++i) {
     uint64_t bits = 0;
-    std::memcpy(&bits, &numbers[i], sizeof bits);
+    const double number = std::isnan(numbers[i]) ? std::numeric_limits<double>::quiet_NaN() : numbers[i];
+    std::memcpy(&bits, &number, sizeof bits);
     if (node.dtype != DType::kF64) bits = CastElement({DType::kF64, node.dtype, node.overflow}, bits).bits;
     std::memcpy(bytes.data() + i * size, &bits, size);
   }
@@ -126,8 +129,7 @@ std::vector<std::byte> ReferenceTensor(const PiecedTensor& tensor, const Checkpo
       uint64_t bits = 0;
       std::memcpy(&bits, element.data(), element.size());
       for (const ElementOp& op : input.casts) {
-        if (op.kind == ElementOp::Kind::kCast) bits = CastElement(op, bits).bits;
-        else if (op.kind != ElementOp::Kind::kBitcast) bits = ComputeElement(op, bits).bits;
+        bits = ApplyToElement(op, bits).bits;
       }
       std::memcpy(to, &bits, size);
     }

@@ -184,6 +184,8 @@ struct Meaning {
     return out;
   }
 
+  Numbers operator()(const BitcastSpec& /*spec*/) const { return {}; }  // moves bytes: reference.cc
+
   Numbers operator()(const NormalSpec& spec) const {
     Numbers out(count);
     const RandomStream stream(spec.seed, spec.stream);

@@ -4,6 +4,7 @@
 
 #include "compiler/sema/op_arguments.h"
 #include "runtime/ops/shape_rules.h"
+#include "runtime/tensor/shape.h"
 
 namespace ckmap {
 
@@ -43,9 +44,25 @@ void OpShapes::Report(const TypedOp& op, const ShapeProblem& problem, const Tens
   std::move(report).Help(problem.help).Emit();
 }
 
+// More elements than a tensor can have: the binder would refuse every tensor of this shape.
+bool OpShapes::TooLarge(const TypedOp& op, const SymbolicShape& shape) {
+  Shape sizes;
+  for (size_t i = 0; shape && i < shape->size(); ++i) {
+    const auto size = (*shape)[i] ? (*shape)[i]->AsConstant() : std::nullopt;
+    if (!size || *size < 0) return false;
+    sizes.push_back(*size);
+  }
+  if (!shape || NumElements(sizes)) return false;
+  sink_.Report(DiagnosticKind::kReshapeProduct, op.span,
+               fmt::format("`{}` has more elements than 2^62, which is the most that a tensor can have", ShapeText(shape)))
+      .Emit();
+  return true;
+}
+
 SymbolicShape OpShapes::Map(const TypedOp& op, const SymbolicShape& shape) {
-  if (op.spec->kind == OpKind::kComputed) return ComputedMap(op, shape);
-  return Apply(op, {shape}, nullptr).tensors[0];
+  if (TooLarge(op, shape)) return std::nullopt;
+  SymbolicShape result = op.spec->kind == OpKind::kComputed ? ComputedMap(op, shape) : Apply(op, {shape}, nullptr).tensors[0];
+  return TooLarge(op, result) ? std::nullopt : std::move(result);
 }
 
 TensorList OpShapes::Join(const TypedOp& op, const TensorList& list) {

@@ -23,6 +23,8 @@ class OpShapes {
   TensorList Expand(const TypedOp& op, const TensorList& tensor);  // OpArity::kExpand
 
  private:
+  bool TooLarge(const TypedOp& op, const SymbolicShape& shape);  // reported where it is
+
   // What the operation's rule says; a problem is reported. `list`: the tensors of a join.
   Shaped<Polynomial> Apply(const TypedOp& op, std::vector<SymbolicShape> tensors, const TensorList* list);
   Argument<Polynomial> ArgumentOf(const TypedExpr& expr);

@@ -45,20 +45,21 @@ Result<TensorValue> NodeBuilder::Build(decltype(ComputedNode::spec) spec, Shape 
   if (node_.overflow == Overflow::kInf && !HasInfinity(dtype)) {
     return Wrong(fmt::format("overflow=inf: {} has no infinity", DTypeName(dtype)));
   }
-  if (!NumBytes(node_.shape, dtype))
-    return Wrong(fmt::format("a result of shape {}", FormatShape(node_.shape)));
-  for (const PiecedTensor& operand : node_.operands)
-    node_.depth = std::max(node_.depth, ComputedDepth(operand) + 1);
-  if (node_.depth > kMaxComputedDepth) {
-    return Error(ErrorCode::kLimit,
-                 fmt::format("computed operations nest {} deep, and {} is the limit", node_.depth,
-                             kMaxComputedDepth));
+  CKMAP_ASSIGN_OR_RETURN(TensorValue result, ComputedTensor(std::move(node_)));
+  result.name = fmt::format("the result of {}", call_.name());
+  return result;
+}
+
+Result<TensorValue> ComputedTensor(ComputedNode node) {
+  CKMAP_RETURN_IF_ERROR(CheckSize(node.shape, node.dtype, node.text));
+  for (const PiecedTensor& operand : node.operands) node.depth = std::max(node.depth, ComputedDepth(operand) + 1);
+  if (node.depth > kMaxComputedDepth) {
+    return Error(ErrorCode::kLimit, fmt::format("computed operations nest {} deep, and {} is the limit", node.depth, kMaxComputedDepth));
   }
   TensorValue result;
-  result.value = WholeTensor(0, node_.shape);
-  result.dtype = dtype;
-  result.name = fmt::format("the result of {}", call_.name());
-  result.inputs.push_back({0, {}, std::make_shared<const ComputedNode>(std::move(node_))});
+  result.value = WholeTensor(0, node.shape);
+  result.dtype = node.dtype;
+  result.inputs.push_back({0, {}, std::make_shared<const ComputedNode>(std::move(node))});
   return result;
 }
 

@@ -30,6 +30,10 @@ class NodeBuilder {
   ComputedNode node_;
 };
 
+// The tensor that a node gives, all of it. Errors: nodes nest too deep (kLimit), or the result is too large. `depth` is
+// computed.
+Result<TensorValue> ComputedTensor(ComputedNode node);
+
 // "`a` is f32 [2, 3]".
 std::string DescribeOperand(const TensorValue& tensor);
 // A kMismatch that lists the operands with their shapes: "{why}: a is f32 [2, 3], b is f32 [4]".

@@ -10,6 +10,6 @@ namespace ckmap {
 Result<TensorValue> Bitcast(TensorValue tensor, DType to);
 
 // Whether a product with the number can be undone by one with its inverse: a power of two, of either sign.
-bool IsExactFactor(double factor);
+bool IsExactFactor(const Number& factor);
 
 }  // namespace ckmap

@@ -67,20 +67,26 @@ Result<TensorValue> OpJoin(const std::vector<Node>& items, const OpCall& args, s
                                items[i].tensor.name, FormatShape(items[i].tensor.value.shape)));
     }
   }
+  expected[axis] = 0;
+  for (const PieceValue& value : joined.values) {
+    if (__builtin_add_overflow(expected[axis], value.shape[axis], &expected[axis])) return Wrong(fmt::format("{} is too large", joined.tensor.name));
+  }
+  CKMAP_RETURN_IF_ERROR(CheckSize(expected, joined.tensor.dtype, joined.tensor.name));
   Result<PieceValue> value = Concat(joined.values, axis);
   return WithPieces(std::move(joined.tensor), std::move(value));
 }
 
-// The shape with axis `axis` cut in `outer` and what is left.
-Shape CutAxis(const Shape& shape, size_t axis, int64_t outer) {
+// The shape with axis `axis` cut in two: `outer` times `inner`, which is its size.
+Shape CutAxis(const Shape& shape, size_t axis, int64_t outer, int64_t inner) {
   Shape cut = shape;
-  cut[axis] = shape[axis] / outer;
+  cut[axis] = inner;
   cut.insert(cut.begin() + static_cast<ptrdiff_t>(axis), outer);
   return cut;
 }
 
-Shape MergeAxis(Shape shape, size_t axis) {
-  shape[axis] *= shape[axis + 1];
+// The shape with axes `axis` and `axis` + 1 as one.
+Result<Shape> MergeAxis(Shape shape, size_t axis, std::string_view name) {
+  CKMAP_ASSIGN_OR_RETURN(shape[axis], MergedSize(shape, axis, axis + 2, name));
   shape.erase(shape.begin() + static_cast<ptrdiff_t>(axis) + 1);
   return shape;
 }
@@ -102,10 +108,17 @@ Result<TensorValue> OpInterleave(const std::vector<Node>& items, const OpCall& a
       return Wrong(fmt::format("{} needs equal shapes: {} has {}, {} has {}", text, first.name,
                                FormatShape(first.value.shape), items[i].tensor.name, FormatShape(value.shape)));
     }
-    CKMAP_ASSIGN_OR_RETURN(value, Reshape(value, CutAxis(value.shape, axis, size / block)));
+    if (size == 0) continue;
+    CKMAP_ASSIGN_OR_RETURN(value, Reshape(value, CutAxis(value.shape, axis, size / block, block)));
+  }
+  if (size == 0) {  // nothing to weave
+    joined.tensor.value = {first.value.shape, {}};
+    return std::move(joined.tensor);
   }
   CKMAP_ASSIGN_OR_RETURN(const PieceValue woven, Concat(joined.values, axis + 1));
-  Result<PieceValue> value = Reshape(woven, MergeAxis(woven.shape, axis));
+  CKMAP_ASSIGN_OR_RETURN(const Shape merged, MergeAxis(woven.shape, axis, joined.tensor.name));
+  CKMAP_RETURN_IF_ERROR(CheckSize(merged, joined.tensor.dtype, joined.tensor.name));
+  Result<PieceValue> value = Reshape(woven, merged);
   return WithPieces(std::move(joined.tensor), std::move(value));
 }
 
@@ -162,12 +175,14 @@ Result<Node> OpDeinterleave(const TensorValue& tensor, const OpCall& args, std::
     return Wrong(fmt::format("axis {} of {}, of size {}, is not made of {} parts in blocks of {}", axis, tensor.name,
                              size, parts, block));
   }
-  CKMAP_ASSIGN_OR_RETURN(const PieceValue cut, Reshape(tensor.value, CutAxis(tensor.value.shape, axis, size / period)));
+  if (size == 0) return Node::List(std::vector<Node>(static_cast<size_t>(parts), Node::Leaf(tensor)));
+  CKMAP_ASSIGN_OR_RETURN(const PieceValue cut, Reshape(tensor.value, CutAxis(tensor.value.shape, axis, size / period, period)));
   std::vector<Node> items;
   for (int64_t i = 0; i < parts; ++i) {
     TensorValue part = tensor;
     CKMAP_ASSIGN_OR_RETURN(const PieceValue value, Slice(cut, axis + 1, i * block, (i + 1) * block));
-    CKMAP_ASSIGN_OR_RETURN(part.value, Reshape(value, MergeAxis(value.shape, axis)));
+    CKMAP_ASSIGN_OR_RETURN(const Shape merged, MergeAxis(value.shape, axis, tensor.name));
+    CKMAP_ASSIGN_OR_RETURN(part.value, Reshape(value, merged));
     items.push_back(Node::Leaf(std::move(part)));
   }
   return Node::List(std::move(items));

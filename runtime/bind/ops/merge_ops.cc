@@ -100,7 +100,7 @@ Result<LoraSizes> CheckLora(const Operands& operands, const OpCall& call, bool f
 }  // namespace
 
 Result<Node> BindLoraMerge(Operands operands, const OpCall& call, std::string& text) {
-  CKMAP_ASSIGN_OR_RETURN(const double alpha, call.Number("alpha", 0));
+  CKMAP_ASSIGN_OR_RETURN(const double alpha, call.Real("alpha", 0));
   CKMAP_ASSIGN_OR_RETURN(const bool root, call.Bool("rslora", false));
   CKMAP_ASSIGN_OR_RETURN(const bool fan_in_first, call.Bool("fan_in_fan_out", false));
   text = fmt::format("lora_merge(alpha={}{}{})", alpha, root ? ", rslora=true" : "",
@@ -189,7 +189,7 @@ Result<TensorValue> FoldBatchNorm(const BatchNormSpec& spec, const Operands& nor
 
 Result<Node> BindBatchNorm(Operands operands, const OpCall& call, std::string& text) {
   BatchNormSpec spec;
-  CKMAP_ASSIGN_OR_RETURN(spec.eps, call.Number("eps", 0));
+  CKMAP_ASSIGN_OR_RETURN(spec.eps, call.Real("eps", 0));
   CKMAP_ASSIGN_OR_RETURN(const Shape identity, call.IntList("identity"));
   const std::string gives = call.Text("give", "both");
   text =

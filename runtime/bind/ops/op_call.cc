@@ -20,13 +20,16 @@ Result<int64_t> OpCall::Int(std::string_view name, int64_t otherwise) const {
   return value;
 }
 
-Result<double> OpCall::Number(std::string_view name, double otherwise) const {
+Result<Number> OpCall::NumberAsWritten(std::string_view name, Number otherwise) const {
   const plan::Expr* expr = Find(name);
   if (expr == nullptr) return otherwise;
-  CKMAP_ASSIGN_OR_RETURN(const Value value, Evaluate(*expr, scope_));
-  if (const auto* integer = std::get_if<int64_t>(&value)) return static_cast<double>(*integer);
-  if (const auto* number = std::get_if<double>(&value)) return *number;
-  return Wrong(fmt::format("a number was expected, not {}", FormatValue(value)));
+  return EvaluateNumber(*expr, scope_);
+}
+
+Result<double> OpCall::Real(std::string_view name, double otherwise) const {
+  CKMAP_ASSIGN_OR_RETURN(const Number number, NumberAsWritten(name, otherwise));
+  if (const auto real = ExactDouble(number)) return *real;
+  return Wrong(fmt::format("{}={} has more digits than the arithmetic here, which is in f64, can hold", name, FormatNumber(number)));
 }
 
 Result<std::vector<int64_t>> OpCall::IntList(std::string_view name) const {
@@ -62,6 +65,21 @@ Result<size_t> Axis(int64_t axis, size_t rank, const TensorValue& tensor) {
                              FormatShape(tensor.value.shape)));
   }
   return static_cast<size_t>(axis < 0 ? axis + signed_rank : axis);
+}
+
+Result<void> CheckSize(const Shape& shape, DType dtype, std::string_view name) {
+  if (NumBytes(shape, dtype)) return {};
+  return Wrong(fmt::format("{} would become {}, which is too large", name, FormatShape(shape)));
+}
+
+Result<int64_t> MergedSize(const Shape& shape, size_t begin, size_t end, std::string_view name) {
+  int64_t size = 1;
+  for (size_t axis = begin; axis < end; ++axis) {
+    if (__builtin_mul_overflow(size, shape[axis], &size)) {
+      return Wrong(fmt::format("axes {} to {} of {}, whose shape is {}, are too large to be one", begin, end - 1, name, FormatShape(shape)));
+    }
+  }
+  return size;
 }
 
 Result<TensorValue> WithPieces(TensorValue tensor, Result<PieceValue> value) {

@@ -21,7 +21,10 @@ class OpCall {
 
   const plan::Expr* Find(std::string_view name) const;  // nullptr: not given
   Result<int64_t> Int(std::string_view name, int64_t otherwise) const;
-  Result<double> Number(std::string_view name, double otherwise) const;
+  // A number as it is written: integers keep all their digits.
+  Result<Number> NumberAsWritten(std::string_view name, Number otherwise) const;
+  // The same as f64. An Error for an integer that f64 would round.
+  Result<double> Real(std::string_view name, double otherwise) const;
   Result<std::vector<int64_t>> IntList(std::string_view name) const;
   Result<bool> Bool(std::string_view name, bool otherwise) const;
   std::string Text(std::string_view name, std::string_view otherwise) const;
@@ -50,6 +53,11 @@ ExpandFunction FindListExpand(std::string_view name);
 Error Wrong(std::string message);
 // An axis counted from the front; `rank`: of the tensor, or of the result.
 Result<size_t> Axis(int64_t axis, size_t rank, const TensorValue& tensor);
+// Whether a tensor, called `name` in the error, may become `shape`: sizes come from rules and files, and their product must
+// stay a number.
+Result<void> CheckSize(const Shape& shape, DType dtype, std::string_view name);
+// The product of the sizes of axes [begin, end); an Error where it is no 64-bit number.
+Result<int64_t> MergedSize(const Shape& shape, size_t begin, size_t end, std::string_view name);
 Result<TensorValue> WithPieces(TensorValue tensor, Result<PieceValue> value);
 
 }  // namespace ckmap

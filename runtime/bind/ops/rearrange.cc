@@ -25,12 +25,14 @@ class Rearranger {
       for (const EinopsAxis& axis : group.axes) {
         for (const size_t index : places_.at(axis.name)) {
           order.push_back(index);
-          size *= expanded_[index];
+          if (__builtin_mul_overflow(size, expanded_[index], &size)) return Wrong(fmt::format("{} would get an axis that is too large", tensor_.name));
           if (group.IsEllipsis()) merged.push_back(expanded_[index]);
         }
       }
       if (!group.IsEllipsis()) merged.push_back(size);
     }
+    CKMAP_RETURN_IF_ERROR(CheckSize(expanded_, tensor_.dtype, tensor_.name));
+    CKMAP_RETURN_IF_ERROR(CheckSize(merged, tensor_.dtype, tensor_.name));
     CKMAP_ASSIGN_OR_RETURN(const PieceValue cut, Reshape(tensor_.value, expanded_));
     CKMAP_ASSIGN_OR_RETURN(const PieceValue turned, Permute(cut, order));
     return Reshape(turned, merged);

@@ -84,15 +84,17 @@ Result<TensorValue> OpReshape(TensorValue tensor, const OpCall& args, std::strin
 
 Result<TensorValue> OpFlatten(TensorValue tensor, const OpCall& args, std::string& text) {
   const Shape& shape = tensor.value.shape;
-  if (shape.empty()) return ReshapeTo(std::move(tensor), {1});
+  if (shape.empty() && args.Find("begin") == nullptr && args.Find("end") == nullptr) {  // as in numpy and torch
+    text = "reshape(1)";
+    return ReshapeTo(std::move(tensor), {1});
+  }
   CKMAP_ASSIGN_OR_RETURN(const int64_t begin_arg, args.Int("begin", 0));
   CKMAP_ASSIGN_OR_RETURN(const int64_t end_arg, args.Int("end", -1));
   CKMAP_ASSIGN_OR_RETURN(const size_t begin, Axis(begin_arg, shape.size(), tensor));
   CKMAP_ASSIGN_OR_RETURN(const size_t end, Axis(end_arg, shape.size(), tensor));
   if (begin > end) return Wrong(fmt::format("flatten from axis {} to axis {}", begin, end));
   Shape flat(shape.begin(), shape.begin() + static_cast<ptrdiff_t>(begin));
-  int64_t merged = 1;
-  for (size_t axis = begin; axis <= end; ++axis) merged *= shape[axis];
+  CKMAP_ASSIGN_OR_RETURN(const int64_t merged, MergedSize(shape, begin, end + 1, tensor.name));
   flat.push_back(merged);
   flat.insert(flat.end(), shape.begin() + static_cast<ptrdiff_t>(end) + 1, shape.end());
   text = fmt::format("reshape({})", fmt::join(flat, ", "));
@@ -164,12 +166,6 @@ Result<TensorValue> OpFlip(TensorValue tensor, const OpCall& args, std::string& 
   return WithPieces(std::move(tensor), std::move(value));
 }
 
-// Whether a tensor may become `shape`: sizes come from rules, and their product must stay a number.
-Result<void> CheckSize(const Shape& shape, const TensorValue& tensor) {
-  if (NumBytes(shape, tensor.dtype)) return {};
-  return Wrong(fmt::format("{} would become {}, which is too large", tensor.name, FormatShape(shape)));
-}
-
 Result<TensorValue> OpRepeat(TensorValue tensor, const OpCall& args, std::string& text) {
   CKMAP_ASSIGN_OR_RETURN(const int64_t axis_arg, args.Int("axis", 0));
   CKMAP_ASSIGN_OR_RETURN(const size_t axis, Axis(axis_arg, tensor.value.shape.size(), tensor));
@@ -180,7 +176,7 @@ Result<TensorValue> OpRepeat(TensorValue tensor, const OpCall& args, std::string
   if (times < 1 || __builtin_mul_overflow(shape[axis], times, &shape[axis])) {
     return Wrong(fmt::format("{} cannot be repeated {} times", tensor.name, times));
   }
-  CKMAP_RETURN_IF_ERROR(CheckSize(shape, tensor));
+  CKMAP_RETURN_IF_ERROR(CheckSize(shape, tensor.dtype, tensor.name));
   if (order == "each") {
     Result<PieceValue> value = Repeat(tensor.value, axis, times);
     return WithPieces(std::move(tensor), std::move(value));
@@ -226,17 +222,17 @@ Result<PieceValue> Edge(const PieceValue& value, size_t axis, bool first, int64_
 
 Result<TensorValue> OpPad(TensorValue tensor, const OpCall& args, std::string& text) {
   CKMAP_ASSIGN_OR_RETURN(const Padding padding, ReadPadding(tensor, args));
-  CKMAP_ASSIGN_OR_RETURN(const double number, args.Number("value", 0));
+  CKMAP_ASSIGN_OR_RETURN(const Number number, args.NumberAsWritten("value", int64_t{0}));
   const bool edge = args.Text("mode", "constant") == "edge";
   text = fmt::format("pad(axis={}, {}:{}, {})", padding.axis, padding.before, padding.after,
-                     edge ? std::string("edge") : fmt::format("{}", number));
+                     edge ? std::string("edge") : FormatNumber(number));
   Shape shape = tensor.value.shape;
   int64_t& size = shape[padding.axis];
   if (edge && size == 0) return Wrong(fmt::format("{} has no edge: its shape is {}", tensor.name, FormatShape(shape)));
   if (__builtin_add_overflow(size, padding.before, &size) || __builtin_add_overflow(size, padding.after, &size)) {
     return Wrong("the padding is too large");
   }
-  CKMAP_RETURN_IF_ERROR(CheckSize(shape, tensor));
+  CKMAP_RETURN_IF_ERROR(CheckSize(shape, tensor.dtype, tensor.name));
   if (!edge) CKMAP_RETURN_IF_ERROR(TakeFill(number, tensor));
   std::vector<PieceValue> parts;
   for (const bool first : {true, false}) {

@@ -81,7 +81,7 @@ Result<Node> BindNormalize(Operands operands, const OpCall& call, std::string& t
   const Shape& shape = operands[0].value.shape;
   CKMAP_ASSIGN_OR_RETURN(const std::vector<int64_t> axes, call.IntList("axes"));
   RowScaleSpec spec;
-  CKMAP_ASSIGN_OR_RETURN(spec.eps, call.Number("eps", 0));
+  CKMAP_ASSIGN_OR_RETURN(spec.eps, call.Real("eps", 0));
   const std::string mode = call.Text("mode", "l2");
   spec.kind = mode == "l2" ? RowScaleSpec::Kind::kUnitLength : RowScaleSpec::Kind::kStandardize;
   text = fmt::format("normalize({}, axes=[{}], eps={})", mode, fmt::join(axes, ", "), spec.eps);

@@ -17,7 +17,8 @@ namespace {
 
 const Captures kNoCaptures;  // scopes refer to it
 
-constexpr size_t kMaxEnumerated = 1 << 20;  // values of computed captures of one rule
+constexpr size_t kMaxEnumerated = 1 << 17;  // values of computed captures of one rule
+constexpr size_t kMaxFailures = 100;        // applications of one rule whose mistakes are kept
 
 // One concrete pattern of one term of one rule.
 struct Slot {
@@ -128,6 +129,35 @@ void AddMatch(const plan::Rule& rule, const Slot& slot, const Captures& matched,
   if (!gathers.empty()) application.gathered[slot.term].push_back(std::move(gathers));
   if (!slot.term->pattern().regex().empty()) application.direct = tensor;
 }
+
+// Applications of one rule that failed. The first are kept as they are, of the others only which targets they miss and how
+// many there are: a range may name hundreds of thousands.
+class Failures {
+ public:
+  Failures(const BindContext& context, const plan::Rule& rule) : context_(context), rule_(rule) {}
+
+  // True: `instance` failed and is accounted for here.
+  bool Absorb(RuleInstance& instance) {
+    if (instance.issues.empty() || ++count_ <= kMaxFailures) return false;
+    if (rest_.issues.empty()) rest_ = {.rule = instance.rule, .sources = instance.sources, .issues = {instance.issues.front()}};
+    rest_.missed.insert(rest_.missed.end(), instance.missed.begin(), instance.missed.end());
+    return true;
+  }
+
+  void Close(std::vector<RuleInstance>& instances) {
+    if (rest_.issues.empty()) return;
+    Issue& issue = rest_.issues.front();
+    issue = RuleIssue(context_, rule_, issue.code, fmt::format("{} more applications of the rule fail, the first because {}", count_ - kMaxFailures, issue.message),
+                      "correct the names, or the range in `where`");
+    instances.push_back(std::move(rest_));
+  }
+
+ private:
+  const BindContext& context_;
+  const plan::Rule& rule_;
+  size_t count_ = 0;
+  RuleInstance rest_;
+};
 
 // What the names of one part of the source matched.
 struct MatchedNames {
@@ -276,10 +306,12 @@ Result<std::vector<RuleInstance>> BindRules(const BindContext& context, std::vec
   }
 
   for (int i = 0; i < rules.size(); ++i) {
+    Failures failures(context, rules[i]);
     for (const auto& [key, application] : applications[static_cast<size_t>(i)]) {
       auto instance = Apply(context, rules[i], no_prefix, application);
-      if (instance) instances.push_back(*std::move(instance));
+      if (instance && !failures.Absorb(*instance)) instances.push_back(*std::move(instance));
     }
+    failures.Close(instances);
   }
   return instances;
 }

@@ -204,14 +204,13 @@ bool TargetBinder::FitDType(const TensorInfo& target, const Claim& claim, BoundT
     if (!policy.cast_from().empty() && policy.cast_from() != "any" && policy.cast_from() != from) continue;
     if (!policy.cast_to().empty() && policy.cast_to() != "any" && policy.cast_to() != to) continue;
     if (!Matches(entry.patterns, target.name, context_.variables)) continue;
-    if (Result<void> fill = CastFill(tensor.fill, tensor.dtype, target.dtype); !fill) {
+    const CastOp cast{tensor.dtype, target.dtype, ParseOverflow(policy.overflow())};
+    if (Result<void> fill = ApplyToFill(cast, tensor); !fill) {
       Add("CK1204", target.name, fmt::format("`{}`: {}", target.name, fill.error().message()), {RuleNote(context_, *claim.instance)},
           "pad with another number");
       return false;
     }
-    for (BoundInput& input : tensor.inputs) {
-      input.casts.push_back({tensor.dtype, target.dtype, ParseOverflow(policy.overflow())});
-    }
+    for (BoundInput& input : tensor.inputs) input.casts.push_back(cast);
     tensor.dtype = target.dtype;
     tensor.ops.push_back(fmt::format("cast({})", to));
     return true;

@@ -125,10 +125,13 @@ Result<void> TargetCheck::BindTargets() {
   return {};
 }
 
+// A range may name hundreds of thousands of targets that are not there: of one rule the first are reported each by itself.
 void TargetCheck::ReportUnknownTargets(std::vector<RuleInstance>& instances) {
+  std::unordered_map<const plan::Rule*, size_t> counts;
   for (RuleInstance& instance : instances) {
     for (RuleInstance::Write& write : instance.writes) {
       if (write.target != RuleInstance::kNoTarget) continue;
+      if (++counts[instance.rule] > kMaxExplained) continue;
       TensorInfo wanted;
       wanted.name = write.name;
       const PiecedTensor value = TakeValue(context_, instance, write);
@@ -141,6 +144,13 @@ void TargetCheck::ReportUnknownTargets(std::vector<RuleInstance>& instances) {
       Add("CK1206", write.name, fmt::format("the target has no `{}`, which a rule would write", write.name),
           std::move(notes), "correct the right side of the rule, or give it a `when target_has(…)`");
     }
+  }
+  for (const RuleInstance& instance : instances) {  // in the order of the rules, whatever that of the map
+    const auto count = counts.find(instance.rule);
+    if (count == counts.end() || count->second <= kMaxExplained) continue;
+    Add("CK1206", "", fmt::format("the target lacks {} more tensors that the rule would write", count->second - kMaxExplained),
+        {RuleNote(context_, instance)}, "correct the right side of the rule, or the range in its `where`");
+    counts.erase(count);
   }
 }
 
@@ -266,7 +276,7 @@ void TargetCheck::CheckUnread() {
     if (found == pieces.end()) continue;
     const TensorInfo& info = bound_.source[source];
     Shape shape = info.shape;
-    if (parts[source] > 1) shape.back() *= parts[source];
+    if (parts[source] > 1) shape.push_back(parts[source]);
     const std::string unread = DescribeUnread(found->second, shape);
     if (unread.empty() || statements_.Allowed(context_, plan::TargetPolicy::ALLOW_UNUSED, info.name) != nullptr) continue;
     Add("CK1214", info.name, fmt::format("{} of {} are read by no rule", unread, DescribeTensor(info)), {},

@@ -6,21 +6,20 @@
 
 #include "runtime/bind/computed_node.h"
 #include "runtime/bind/target/target_binder.h"
-#include "runtime/tensor/scalar_bytes.h"
+#include "runtime/ops/scalar_bytes.h"
 
 namespace ckmap {
 namespace {
 
-// The number that an argument of `init` has; `otherwise` if it is not given.
-double Number(const plan::Init& init, std::string_view name, const Scope& scope, double otherwise) {
+// The number that an argument of `init` has; `otherwise` if it is not given, NaN if it is not a number.
+Number NumberOf(const plan::Init& init, std::string_view name, const Scope& scope, Number otherwise) {
   for (const plan::Argument& arg : init.args()) {
     if (arg.name() != name) continue;
     const auto given = Evaluate(arg.value(), scope);
-    if (!given) return std::nan("");
-    if (const auto* integer = std::get_if<int64_t>(&*given)) return static_cast<double>(*integer);
-    if (const auto* number = std::get_if<double>(&*given)) return *number;
-    if (const auto* boolean = std::get_if<bool>(&*given)) return *boolean ? 1 : 0;
-    return std::nan("");
+    const auto* boolean = given ? std::get_if<bool>(&*given) : nullptr;
+    if (boolean != nullptr) return int64_t{*boolean ? 1 : 0};
+    const Result<Number> number = EvaluateNumber(arg.value(), scope);
+    return number ? *number : Number(std::nan(""));
   }
   return otherwise;
 }
@@ -86,9 +85,8 @@ bool TargetBinder::Fill(const plan::Init& init, size_t index, BoundTensor& bound
 
 bool TargetBinder::FillConstant(const plan::Init& init, BoundTensor& bound) const {
   const bool constant = init.kind() == plan::Init::CONSTANT;
-  const double value =
-      Number(init, "value", context_.variables, init.kind() == plan::Init::ONES ? 1 : 0);
-  bound.ops = {constant                          ? fmt::format("constant({})", value)
+  const Number value = NumberOf(init, "value", context_.variables, int64_t{init.kind() == plan::Init::ONES ? 1 : 0});
+  bound.ops = {constant                          ? fmt::format("constant({})", FormatNumber(value))
                : init.kind() == plan::Init::ONES ? "ones"
                                                  : "zeros"};
   const auto bytes = ScalarBytes(value, bound.dtype);
@@ -100,8 +98,8 @@ bool TargetBinder::FillConstant(const plan::Init& init, BoundTensor& bound) cons
 
 bool TargetBinder::FillNormal(const plan::Init& init, BoundTensor& bound) const {
   NormalSpec spec;
-  spec.mean = Number(init, "mean", context_.variables, 0);
-  spec.deviation = Number(init, "std", context_.variables, 1);
+  spec.mean = ExactDouble(NumberOf(init, "mean", context_.variables, int64_t{0})).value_or(std::nan(""));
+  spec.deviation = ExactDouble(NumberOf(init, "std", context_.variables, int64_t{1})).value_or(std::nan(""));
   const int64_t seed = Seed(init, context_.variables);
   spec.seed = static_cast<uint64_t>(seed);
   spec.stream = bound.name;

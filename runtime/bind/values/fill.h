@@ -8,10 +8,11 @@ namespace ckmap {
 
 // Gives the tensor its filling element, in its dtype. Errors (kMismatch): the dtype cannot hold the number,
 // or the tensor has another one already.
-Result<void> TakeFill(double number, TensorValue& tensor);
+Result<void> TakeFill(const Number& number, TensorValue& tensor);
 Result<void> TakeFill(const std::vector<std::byte>& bytes, TensorValue& tensor);
 
-// The filling element after a cast. Error: `to` cannot hold it.
-Result<void> CastFill(std::vector<std::byte>& fill, DType from, DType to);
+// What an elementwise operation makes of the filling element: the same as of every other one. Error: what it does not make
+// of any element (with overflow=error, what the dtype cannot hold).
+Result<void> ApplyToFill(const ElementOp& op, PiecedTensor& tensor);
 
 }  // namespace ckmap

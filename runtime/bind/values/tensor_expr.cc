@@ -26,6 +26,18 @@ void CompactInputs(TensorValue& tensor) {
   if (!tensor.value.pieces.empty()) tensor.inputs = std::move(kept);
 }
 
+// Everything downstream multiplies sizes: none may leave 64 bits, of a tensor without elements neither.
+Result<void> CheckSizes(const Node& node) {
+  Result<void> fits;
+  ForEachTensor(node, [&](const TensorValue& tensor) {
+    const int bits = DTypeBits(tensor.dtype);
+    const bool whole = bits != 0 && bits % 8 == 0;  // a part of a packed tensor may end inside a byte
+    Result<void> one = CheckSize(tensor.value.shape, whole ? tensor.dtype : DType::kU8, tensor.name);
+    if (!one && fits) fits = std::move(one);
+  });
+  return fits;
+}
+
 // Replaces each tensor (or, for kReduce, each innermost list) of a tree by what `apply` gives.
 Result<void> Transform(Node& node, bool innermost_lists, const std::function<Result<Node>(Node)>& apply) {
   const bool hit = innermost_lists
@@ -34,7 +46,7 @@ Result<void> Transform(Node& node, bool innermost_lists, const std::function<Res
                        : !node.is_list;
   if (hit) {
     CKMAP_ASSIGN_OR_RETURN(node, apply(std::move(node)));
-    return {};
+    return CheckSizes(node);
   }
   for (Node& item : node.items) CKMAP_RETURN_IF_ERROR(Transform(item, innermost_lists, apply));
   return {};

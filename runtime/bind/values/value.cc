@@ -14,9 +14,12 @@ bool IsNumber(const Value& value) {
   return std::holds_alternative<int64_t>(value) || std::holds_alternative<double>(value);
 }
 
-double AsDouble(const Value& value) {
+// A number as f64, to be computed with floats. An integer is not rounded for that.
+Result<double> AsDouble(const Value& value) {
   const int64_t* integer = std::get_if<int64_t>(&value);
-  return integer != nullptr ? static_cast<double>(*integer) : std::get<double>(value);
+  if (integer == nullptr) return std::get<double>(value);
+  if (const auto exact = ExactDouble(*integer)) return *exact;
+  return Wrong(fmt::format("{} has more digits than a float can hold", *integer));
 }
 
 Result<Value> IntArithmetic(const std::string& op, int64_t a, int64_t b) {
@@ -56,14 +59,27 @@ Result<Value> Arithmetic(const std::string& op, const Value& a, const Value& b) 
   if (std::holds_alternative<int64_t>(a) && std::holds_alternative<int64_t>(b)) {
     return IntArithmetic(op, std::get<int64_t>(a), std::get<int64_t>(b));
   }
-  const double x = AsDouble(a), y = AsDouble(b);
-  if (op == "+") return Value(x + y);
-  if (op == "-") return Value(x - y);
-  if (op == "*") return Value(x * y);
-  if (y == 0) return Wrong(fmt::format("{} {} 0 is not defined", x, op));
-  if (op == "/") return Value(x / y);
-  if (op == "//") return Value(std::floor(x / y));
-  return Value(x - std::floor(x / y) * y);
+  CKMAP_ASSIGN_OR_RETURN(const double x, AsDouble(a));
+  CKMAP_ASSIGN_OR_RETURN(const double y, AsDouble(b));
+  if (y == 0 && op != "+" && op != "-" && op != "*") return Wrong(fmt::format("{} {} 0 is not defined", x, op));
+  const double result = op == "+"    ? x + y
+                        : op == "-"  ? x - y
+                        : op == "*"  ? x * y
+                        : op == "/"  ? x / y
+                        : op == "//" ? std::floor(x / y)
+                                     : x - std::floor(x / y) * y;
+  if (!std::isfinite(result)) return Wrong(fmt::format("{} {} {} is beyond what a float can hold", x, op, y));
+  return Value(result);
+}
+
+// An integer against a float, without rounding either.
+int CompareMixed(int64_t integer, double real) {
+  if (!(real < 0x1p63)) return real >= 0x1p63 ? -1 : 1;  // no NaN comes out of an expression
+  if (real < -0x1p63) return 1;
+  const double whole = std::floor(real);
+  const auto below = static_cast<int64_t>(whole);
+  if (integer != below) return integer < below ? -1 : 1;
+  return whole < real ? -1 : 0;
 }
 
 // -1, 0, 1; nullopt if the two cannot be compared.
@@ -73,7 +89,9 @@ std::optional<int> Compare(const Value& a, const Value& b) {
     return x < y ? -1 : x > y ? 1 : 0;
   }
   if (IsNumber(a) && IsNumber(b)) {
-    const double x = AsDouble(a), y = AsDouble(b);
+    if (const int64_t* integer = std::get_if<int64_t>(&a)) return CompareMixed(*integer, std::get<double>(b));
+    if (const int64_t* integer = std::get_if<int64_t>(&b)) return -CompareMixed(*integer, std::get<double>(a));
+    const double x = std::get<double>(a), y = std::get<double>(b);
     return x < y ? -1 : x > y ? 1 : 0;
   }
   if (std::holds_alternative<std::string>(a) && std::holds_alternative<std::string>(b)) {
@@ -120,7 +138,7 @@ Result<Value> Function(const std::string& name, const std::vector<Value>& args) 
     return Wrong(fmt::format("`{}` needs a number, not {}", name, FormatValue(args[0])));
   }
   if (name == "sqrt" && IsNumber(args[0])) {
-    const double number = AsDouble(args[0]);
+    CKMAP_ASSIGN_OR_RETURN(const double number, AsDouble(args[0]));
     if (!(number >= 0)) return Wrong(fmt::format("sqrt({}) is no number", number));
     return Value(std::sqrt(number));
   }
@@ -218,6 +236,13 @@ Result<int64_t> EvaluateInt(const plan::Expr& expr, const Scope& scope) {
   CKMAP_ASSIGN_OR_RETURN(const Value value, Evaluate(expr, scope));
   if (const int64_t* integer = std::get_if<int64_t>(&value)) return *integer;
   return Wrong(fmt::format("an integer was expected, not {}", FormatValue(value)));
+}
+
+Result<Number> EvaluateNumber(const plan::Expr& expr, const Scope& scope) {
+  CKMAP_ASSIGN_OR_RETURN(const Value value, Evaluate(expr, scope));
+  if (const int64_t* integer = std::get_if<int64_t>(&value)) return Number(*integer);
+  if (const double* real = std::get_if<double>(&value)) return Number(*real);
+  return Wrong(fmt::format("a number was expected, not {}", FormatValue(value)));
 }
 
 Result<bool> EvaluateBool(const plan::Expr& expr, const Scope& scope) {

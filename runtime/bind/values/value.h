@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "runtime/base/result.h"
+#include "runtime/tensor/number.h"
 #include "plan.pb.h"
 
 namespace ckmap {
@@ -30,9 +31,10 @@ class Scope {
 };
 
 // Errors (kMismatch) say what was computed and why it cannot be: a division that leaves a rest, an
-// overflow, a name without a value.
+// overflow, an integer that would be rounded because the other operand is a float, a name without a value.
 Result<Value> Evaluate(const plan::Expr& expr, const Scope& scope);
 Result<int64_t> EvaluateInt(const plan::Expr& expr, const Scope& scope);
+Result<Number> EvaluateNumber(const plan::Expr& expr, const Scope& scope);  // an integer stays one
 Result<bool> EvaluateBool(const plan::Expr& expr, const Scope& scope);
 
 }  // namespace ckmap

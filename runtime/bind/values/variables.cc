@@ -31,9 +31,8 @@ std::optional<Value> ParseText(const std::string& text, Type::Type type) {
       return std::nullopt;
     case Type::STRING: return Value(text);
     case Type::FLOAT: {
-      double number = 0;
-      const auto [at, error] = std::from_chars(text.data(), end, number);
-      return error == std::errc() && at == end ? std::optional<Value>(number) : std::nullopt;
+      const auto number = ParseReal(text);
+      return number ? std::optional<Value>(*number) : std::nullopt;
     }
     default: {
       int64_t integer = 0;
@@ -54,6 +53,11 @@ std::optional<Value> FromJson(simdjson::dom::element element, Type::Type type) {
     case Type::STRING:
       return element.get(text) == simdjson::SUCCESS ? std::optional<Value>(std::string(text)) : std::nullopt;
     case Type::FLOAT:
+      if (element.get(integer) == simdjson::SUCCESS) {
+        const auto exact = ExactDouble(integer);
+        return exact ? std::optional<Value>(*exact) : std::nullopt;
+      }
+      if (element.is_uint64()) return std::nullopt;  // above 2^63: rounded
       return element.get(number) == simdjson::SUCCESS ? std::optional<Value>(number) : std::nullopt;
     default:
       return element.get(integer) == simdjson::SUCCESS ? std::optional<Value>(integer) : std::nullopt;
@@ -190,7 +194,10 @@ class VariableBinder {
       return;
     }
     if (variable.type() == Type::FLOAT && std::holds_alternative<int64_t>(*value)) {
-      variables_.Set(variable.name(), static_cast<double>(std::get<int64_t>(*value)));
+      const auto real = ExactDouble(std::get<int64_t>(*value));
+      if (real) return variables_.Set(variable.name(), *real);
+      Report("CK1305", variable, fmt::format("`{}` is a float, which would round {}", variable.name(), std::get<int64_t>(*value)),
+             "declare it as an int");
     } else {
       variables_.Set(variable.name(), *std::move(value));
     }

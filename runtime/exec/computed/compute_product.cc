@@ -36,6 +36,7 @@ class TileProduct {
     out.assign(rows.size() * static_cast<size_t>(count), 0);
     const int64_t batch = rows.front() / rows_ * inner_ * columns_;
     for (int64_t k0 = 0; k0 < inner_; k0 += kTileInner) {
+      CKMAP_RETURN_IF_ERROR(left_.CheckStop());
       const int64_t depth = std::min(kTileInner, inner_ - k0);
       factors_.resize(rows.size() * static_cast<size_t>(depth));
       for (size_t i = 0; i < rows.size(); ++i) {
@@ -98,7 +99,7 @@ class TileEvaluator : public NodeEvaluator {
       }
       CKMAP_RETURN_IF_ERROR(MakeTile(rows, first.column, first.count, tile_));
       for (size_t i = begin; i < end; ++i) {
-        const std::span<const double> values(
+        const std::span<double> values(
             tile_.data() + (i - begin) * static_cast<size_t>(first.count),
             static_cast<size_t>(first.count));
         CKMAP_RETURN_IF_ERROR(

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <fmt/format.h>
+
 #include "runtime/exec/computed/node_evaluator.h"
 
 namespace ckmap {
@@ -80,8 +82,14 @@ class ScaleEvaluator final : public RangeEvaluator {
       const int64_t end = std::min(n, (first + b + 1) * block - column);
       const double zero = zeros == nullptr ? 0 : zeros[b];
       for (int64_t i = std::max<int64_t>(0, (first + b) * block - column); i < end; ++i) {
-        out[i] = spec_.quantize ? Quantized(out[i], scales[b], zero)
-                                : Dequantized(out[i], scales[b], zero);
+        if (!spec_.quantize) {
+          out[i] = Dequantized(out[i], scales[b], zero);
+          continue;
+        }
+        if (!Quantized(scales[b], zero, out[i])) {
+          return Wrong(fmt::format("an element in row {} is {}, whose sum with the zero point {} has more digits than f64 can hold",
+                                   scale_row, out[i], zero));
+        }
       }
     }
     return {};
@@ -92,10 +100,17 @@ class ScaleEvaluator final : public RangeEvaluator {
     return node().dtype == DType::kF64 ? product : static_cast<double>(static_cast<float>(product));
   }
 
-  double Quantized(double value, double scale, double zero) const {
-    const double quotient = value / scale;
+  // False where the integer would not be exact; `value` is then the rounded quotient.
+  bool Quantized(double scale, double zero, double& value) const {
+    value /= scale;
+    if (!IsInteger(node().dtype)) return true;
     // Under the default rounding mode this is to nearest, ties to even.
-    return IsInteger(node().dtype) ? std::nearbyint(quotient) + zero : quotient;
+    value = std::nearbyint(value);
+    const double sum = value + zero;
+    const bool wide = DTypeBits(node().dtype) == 64 && std::fabs(sum) > 0x1p53 && std::fabs(sum) < 0x1p64;  // beyond, it saturates
+    if (wide && (sum - value != zero || sum - zero != value)) return false;
+    value = sum;
+    return true;
   }
 
   const ScaleSpec& spec_;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -27,13 +28,17 @@ class ReadChecks;     // exec/read_checks.h
 
 class Evaluators {
  public:
-  // `checks`: see what is read of the source; may be null. Both must outlive it.
-  explicit Evaluators(const Checkpoint& source, ReadChecks* checks = nullptr);
+  // `checks`: see what is read of the source; may be null. `stop`, if not null, becomes true where a long computation is to end
+  // with an Error soon. All must outlive it.
+  explicit Evaluators(const Checkpoint& source, ReadChecks* checks = nullptr, const std::atomic<bool>* stop = nullptr);
   ~Evaluators();
 
   // Fills `wanted`; `overflowed` is added to. `level`: of the caller (gather.h).
   Result<void> Evaluate(const std::shared_ptr<const LoweredNode>& node, int level,
                         std::span<const Segment> wanted, int64_t& overflowed);
+
+  // An Error once the stop flag is set. To be asked every few milliseconds of work.
+  Result<void> CheckStop() const;
 
   // The target tensor that is made now, for messages; not copied.
   void set_target(std::string_view name) { target_ = name; }
@@ -52,8 +57,10 @@ class Evaluators {
 
   const Checkpoint& source_;
   ReadChecks* checks_;
+  const std::atomic<bool>* stop_;
   std::string_view target_;
-  std::array<Level, kMaxComputedDepth> levels_;
+  // One more than the binder nests: bytes that a file does not keep in order are put in order by a node (byte_layout.cc).
+  std::array<Level, kMaxComputedDepth + 1> levels_;
 };
 
 }  // namespace ckmap

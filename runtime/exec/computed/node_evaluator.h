@@ -4,31 +4,48 @@
 
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "runtime/exec/computed/evaluators.h"
 
 namespace ckmap {
 
-// Elements of one operand as f64, in row-major order. Keeps what it read last.
+__extension__ using Wide = __int128;
+std::string FormatInteger(Wide value);
+
+// Elements of one operand, in row-major order: as f64, as integers, or as bytes. A node reads each of its operands in one
+// way. Keeps what it read last.
 class OperandReader {
  public:
-  OperandReader(const LoweredTensor& lowered, const PiecedTensor& operand, Gatherer& gatherer);
+  // `name`: what messages call the operand.
+  OperandReader(const LoweredTensor& lowered, const PiecedTensor& operand, std::string_view name, Gatherer& gatherer);
 
   int64_t size() const { return size_; }
-  // Valid until the next call.
+  Result<void> CheckStop() const { return gatherer_.CheckStop(); }
+  // Valid until the next call. An Error for an integer that f64 does not hold exactly.
   Result<const double*> Read(int64_t begin, int64_t count);
+  // Of an integer dtype. Valid until the next call.
+  Result<const Wide*> ReadIntegers(int64_t begin, int64_t count);
+  // Bytes [begin, begin + out.size()) of the whole operand; nothing is kept.
+  Result<void> ReadBytes(int64_t begin, std::span<std::byte> out);
 
  private:
-  Result<void> Load(int64_t begin, int64_t count);
+  template <typename T, typename Widen>
+  Result<const T*> ReadAs(int64_t begin, int64_t count, std::vector<T>& values, Widen widen);
+  template <typename T, typename Widen>
+  Result<void> Load(int64_t begin, int64_t count, std::vector<T>& values, Widen widen);
+  Result<void> CheckExact(const std::byte* bytes, int64_t begin, int64_t count) const;
 
   const LoweredTensor& lowered_;
+  std::string_view name_;
   const Shape& shape_;
   DType dtype_;
   Gatherer& gatherer_;
   int64_t size_;
-  int64_t begin_ = 0, end_ = 0;  // what `values_` holds
+  int64_t begin_ = 0, end_ = 0;  // what `values_` or `integers_` hold
   std::vector<double> values_;
+  std::vector<Wide> integers_;
 };
 
 class NodeEvaluator {
@@ -47,12 +64,16 @@ class NodeEvaluator {
   const ComputedNode& node() const { return *lowered_->node; }
   OperandReader& operand(size_t i) { return operands_[i]; }
   bool has_operand(size_t i) const { return i < operands_.size(); }
-  // Rounds `values`, the elements from `begin` on, to the node's dtype.
-  Result<void> Encode(int64_t begin, std::span<const double> values, std::byte* out,
-                      int64_t& overflowed);
+  // Rounds `values`, the elements from `begin` on, to the node's dtype. NaNs become one before that.
+  Result<void> Encode(int64_t begin, std::span<double> values, std::byte* out, int64_t& overflowed);
+  // The same for integers and an integer dtype; those that do not fit overflow.
+  Result<void> EncodeIntegers(int64_t begin, std::span<const Wide> values, std::byte* out, int64_t& overflowed);
+  Result<void> CheckStop() const { return gatherer_.CheckStop(); }
   Error Wrong(std::string message) const;
 
  private:
+  Error DoesNotFit(int64_t element, const std::string& value) const;
+
   std::shared_ptr<const LoweredNode> lowered_;
   Gatherer& gatherer_;
   std::vector<OperandReader> operands_;
@@ -121,5 +142,7 @@ EvaluatorPtr MakeEvaluator(const PointwiseSpec& spec, LoweredNodePtr node,
                            Gatherer& gatherer);  // compute_pointwise.cc
 EvaluatorPtr MakeEvaluator(const MapSpec& spec, LoweredNodePtr node, Gatherer& gatherer);
 EvaluatorPtr MakeEvaluator(const NormalSpec& spec, LoweredNodePtr node, Gatherer& gatherer);
+EvaluatorPtr MakeEvaluator(const BitcastSpec& spec, LoweredNodePtr node,
+                           Gatherer& gatherer);  // compute_bitcast.cc
 
 }  // namespace ckmap

@@ -13,7 +13,7 @@ namespace {
 
 using Kind = ElementOp::Kind;
 
-ElementOp Op(Kind kind, DType dtype, double operand = 0, Overflow overflow = Overflow::kError) {
+ElementOp Op(Kind kind, DType dtype, Number operand = int64_t{0}, Overflow overflow = Overflow::kError) {
   return {dtype, dtype, overflow, kind, operand};
 }
 
@@ -25,7 +25,7 @@ TEST_CASE("what a product and a sum are") {
   CHECK(Single(ComputeElement(Op(Kind::kAdd, DType::kF32, 1), Bits(-3.5F)).bits) == -2.5F);
   CHECK(Single(ComputeElement(Op(Kind::kNegate, DType::kF32), Bits(0.0F)).bits) == 0.0F);
   CHECK(std::signbit(Single(ComputeElement(Op(Kind::kNegate, DType::kF32), Bits(0.0F)).bits)));
-  const CastOne third = ComputeElement(Op(Kind::kScale, DType::kF32, 1.0 / 3), Bits(1.0F));
+  const ElementResult third = ComputeElement(Op(Kind::kScale, DType::kF32, 1.0 / 3), Bits(1.0F));
   CHECK(Single(third.bits) == static_cast<float>(1.0 / 3));
   CHECK(third.changed);
   CHECK_FALSE(third.overflowed);
@@ -45,9 +45,9 @@ TEST_CASE("a product with a power of two is exact, or refused") {
     for (int i = 0; i < 20000; ++i) {
       const uint64_t bits = random() & mask;
       const double factor = std::ldexp(1.0, static_cast<int>(random() % 9) - 4);
-      const CastOne there = ComputeElement(Op(Kind::kScale, dtype, factor), bits);
+      const ElementResult there = ComputeElement(Op(Kind::kScale, dtype, factor), bits);
       if (there.overflowed) continue;
-      const CastOne back = ComputeElement(Op(Kind::kScale, dtype, 1 / factor), there.bits);
+      const ElementResult back = ComputeElement(Op(Kind::kScale, dtype, 1 / factor), there.bits);
       REQUIRE(back.bits == bits);
       REQUIRE_FALSE(back.overflowed);
       ++undone;
@@ -78,6 +78,12 @@ TEST_CASE("integers are exact or refused") {
   CHECK(ComputeElement(Op(Kind::kAdd, DType::kU8, -1), 0).overflowed);
   CHECK(ComputeElement(Op(Kind::kScale, DType::kI16, 0.25), 12).bits == 3);
   CHECK(ComputeElement(Op(Kind::kScale, DType::kI16, 0.25), 13).overflowed);
+  constexpr int64_t kLong = 9007199254740993;  // 2^53 + 1, which no double is
+  CHECK(ComputeElement(Op(Kind::kAdd, DType::kI64, kLong), 1).bits == kLong + 1);
+  CHECK(ComputeElement(Op(Kind::kAdd, DType::kU64, INT64_MAX), uint64_t{1} << 63).bits == ~uint64_t{0});
+  CHECK(ComputeElement(Op(Kind::kScale, DType::kI64, kLong), 3).bits == 3 * kLong);
+  CHECK(ComputeElement(Op(Kind::kScale, DType::kI64, kLong), 1024).overflowed);
+  CHECK_FALSE(CanCompute(Op(Kind::kAdd, DType::kF64, kLong)));  // it would be rounded
   CHECK_FALSE(CanCompute(Op(Kind::kScale, DType::kI16, 0.3)));
   CHECK_FALSE(CanCompute(Op(Kind::kAdd, DType::kI16, 0.5)));
   CHECK_FALSE(CanCompute(Op(Kind::kNegate, DType::kU8)));
@@ -116,7 +122,7 @@ TEST_CASE("blocks are what their elements are") {
         uint64_t bits = 0, found = 0;
         std::memcpy(&bits, in.data() + i * size, size);
         std::memcpy(&found, out.data() + i * size, size);
-        const CastOne one = ComputeElement(op, bits);
+        const ElementResult one = ComputeElement(op, bits);
         REQUIRE(found == one.bits);
         REQUIRE((touched[i] != 0) == one.changed);
         expected.changed += one.changed ? 1 : 0;

@@ -82,7 +82,7 @@ class Nearest {
 TEST_CASE("every small float means what its format says") {
   for (const DType dtype : kSmallFloats) {
     for (uint32_t bits = 0; bits < (1U << DTypeBits(dtype)); ++bits) {
-      const CastOne wide = CastElement({dtype, DType::kF64, Overflow::kError}, bits);
+      const ElementResult wide = CastElement({dtype, DType::kF64, Overflow::kError}, bits);
       const double expected = ValueOf(dtype, bits);
       const double got = Double(wide.bits);
       REQUIRE(((std::isnan(expected) && std::isnan(got)) || got == expected));
@@ -94,7 +94,7 @@ TEST_CASE("every small float means what its format says") {
 }
 
 void CheckNarrowing(DType to, const Nearest& nearest, double value) {
-  const CastOne one = CastElement({DType::kF64, to, Overflow::kSaturate}, Bits(value));
+  const ElementResult one = CastElement({DType::kF64, to, Overflow::kSaturate}, Bits(value));
   const size_t index = nearest.Round(std::fabs(value));
   const bool over = index == nearest.overflow();
   REQUIRE(one.overflowed == over);
@@ -131,12 +131,12 @@ TEST_CASE("f64 to small floats rounds to the nearest of all values") {
 
 TEST_CASE("infinities and NaN") {
   for (const DType to : {DType::kF16, DType::kBF16, DType::kF8E5M2, DType::kF32}) {
-    const CastOne inf = CastElement({DType::kF64, to, Overflow::kError}, Bits(-INFINITY));
+    const ElementResult inf = CastElement({DType::kF64, to, Overflow::kError}, Bits(-INFINITY));
     CHECK_FALSE(inf.overflowed);
     CHECK_FALSE(inf.changed);
-    const CastOne back = CastElement({to, DType::kF64, Overflow::kError}, inf.bits);
+    const ElementResult back = CastElement({to, DType::kF64, Overflow::kError}, inf.bits);
     CHECK(Double(back.bits) == -INFINITY);
-    const CastOne large = CastElement({DType::kF64, to, Overflow::kInf}, Bits(1e300));
+    const ElementResult large = CastElement({DType::kF64, to, Overflow::kInf}, Bits(1e300));
     CHECK(large.overflowed);
     CHECK(Double(CastElement({to, DType::kF64, Overflow::kError}, large.bits).bits) == INFINITY);
   }
@@ -144,12 +144,12 @@ TEST_CASE("infinities and NaN") {
   CHECK_FALSE(CanCast({DType::kF32, DType::kF8E4M3, Overflow::kInf}));
   for (const DType to : kSmallFloats) {
     for (const uint32_t nan : {0x7f800001U, 0xffc00000U, 0x7fffffffU}) {
-      const CastOne one = CastElement({DType::kF32, to, Overflow::kError}, nan);
+      const ElementResult one = CastElement({DType::kF32, to, Overflow::kError}, nan);
       CHECK(std::isnan(ValueOf(to, static_cast<uint32_t>(one.bits))));
       CHECK_FALSE(one.changed);
     }
   }
-  const CastOne to_int = CastElement({DType::kF32, DType::kI32, Overflow::kSaturate}, 0x7fc00000U);
+  const ElementResult to_int = CastElement({DType::kF32, DType::kI32, Overflow::kSaturate}, 0x7fc00000U);
   CHECK(to_int.bits == 0);
   CHECK(to_int.overflowed);
 }
@@ -160,7 +160,7 @@ TEST_CASE("f32 and f64 as the processor converts them") {
     double value = Double(random());
     if (i % 2 == 0) value = std::ldexp(static_cast<double>(random()), static_cast<int>(random() % 300) - 200);
     if (!std::isfinite(value)) continue;
-    const CastOne one = CastElement({DType::kF64, DType::kF32, Overflow::kInf}, Bits(value));
+    const ElementResult one = CastElement({DType::kF64, DType::kF32, Overflow::kInf}, Bits(value));
     REQUIRE(one.bits == std::bit_cast<uint32_t>(static_cast<float>(value)));
     REQUIRE(one.changed == (static_cast<double>(static_cast<float>(value)) != value));
   }
@@ -175,7 +175,7 @@ TEST_CASE("integers") {
           std::bit_cast<uint32_t>(static_cast<float>(value)));
     CHECK(CastElement({DType::kU64, DType::kF64, Overflow::kError}, bits).bits ==
           Bits(static_cast<double>(bits)));
-    const CastOne narrow = CastElement({DType::kI64, DType::kI16, Overflow::kSaturate}, bits);
+    const ElementResult narrow = CastElement({DType::kI64, DType::kI16, Overflow::kSaturate}, bits);
     const int64_t clamped = std::clamp<int64_t>(value, -32768, 32767);
     CHECK(static_cast<int16_t>(narrow.bits) == clamped);
     CHECK(narrow.overflowed == (clamped != value));
@@ -210,7 +210,7 @@ void CheckBlock(const CastOp& cast, const std::vector<uint64_t>& inputs) {
     for (size_t i = 0; i < inputs.size(); ++i) {
       uint64_t in = 0;
       std::memcpy(&in, src.data() + i * from, from);
-      const CastOne one = CastElement(cast, in);
+      const ElementResult one = CastElement(cast, in);
       uint64_t got = 0;
       std::memcpy(&got, dst.data() + i * to, to);
       equal = equal && got == one.bits;
