@@ -12,6 +12,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/sha256.h"
+#include "runtime/exec/tensor_reader.h"
 #include "runtime/formats/create.h"
 #include "tests/support/reference.h"
 #include "tests/support/temp_folder.h"
