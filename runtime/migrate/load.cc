@@ -19,8 +19,6 @@
 namespace ckmap {
 namespace {
 
-Error Stopped() { return {ErrorCode::kIo, "stopped before it was complete"}; }
-
 int64_t BytesOf(const BoundTensor& tensor) { return *NumBytes(tensor.shape, tensor.dtype); }
 
 // Tensors that become memory instead of files. Positions say in which order they are made.
