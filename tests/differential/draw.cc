@@ -243,16 +243,19 @@ class Drawer {
       State next = state;
       std::string text;
       const int64_t kind = dice_.Between(0, 19);
+      const bool refused = case_.refused;
       bool fits = false;
       if (state.list && kind < 10) fits = kind < 5 ? Join(next, text) : Combine(next, text);
       else if (!state.list && !single && kind < 4) fits = Expand(next, text);
       else if (kind < 12) fits = Structural(next, text);
       else if (kind < 17) fits = Elementwise(next, text);
       else fits = Computed(next, text);
-      if (!fits) continue;
       int64_t count = 0;
       for (const Tensor& tensor : next.tensors) count += tensor.count();
-      if (count > kMaxElements) continue;
+      if (!fits || count > kMaxElements) {  // as if it had not been drawn
+        case_.refused = refused;
+        continue;
+      }
       state = std::move(next);
       return " | " + text;
     }
@@ -710,7 +713,7 @@ class Drawer {
   }
 
   bool WithScale(const std::vector<Tensor>& in, std::vector<Outcome>& results, std::string& text) {
-    if (in.size() < 2 || in.size() > 3 || in[0].shape.size() != 2 || !IsFloatName(in[1].dtype)) return false;
+    if (in.size() < 2 || in.size() > 3 || in[0].shape.size() != 2 || !IsFloatName(in[1].dtype) || in[0].count() == 0) return false;
     int64_t axis = -1;
     if (in[1].count() != 1) {
       if (in[1].shape != Index{in[0].shape[0]}) return false;
