@@ -51,11 +51,11 @@ std::optional<Constant> Binary(std::string_view op, const Constant& a, const Con
   return value && std::isfinite(*value) ? std::optional<Constant>(*value) : std::nullopt;
 }
 
-std::optional<Constant> Logic(const TypedExpr& expr, const VariableTable& variables) {
+std::optional<Constant> Logic(const TypedExpr& expr, const VariableTable& variables, const CaptureValues* captures) {
   const bool conjunction = expr.text == "and";
   bool all_known = true;
   for (const TypedExpr& arg : expr.args) {
-    const std::optional<Constant> value = EvaluateConstant(arg, variables);
+    const std::optional<Constant> value = EvaluateConstant(arg, variables, captures);
     const bool* known = value ? std::get_if<bool>(&*value) : nullptr;
     if (known == nullptr) {
       all_known = false;
@@ -83,7 +83,7 @@ std::optional<int64_t> IntegerOp(std::string_view op, int64_t a, int64_t b) {
   return std::nullopt;
 }
 
-std::optional<Constant> EvaluateConstant(const TypedExpr& expr, const VariableTable& variables) {
+std::optional<Constant> EvaluateConstant(const TypedExpr& expr, const VariableTable& variables, const CaptureValues* captures) {
   switch (expr.kind) {
     case TypedExpr::Kind::kInt: return expr.integer;
     case TypedExpr::Kind::kNumber: return expr.number;
@@ -93,17 +93,26 @@ std::optional<Constant> EvaluateConstant(const TypedExpr& expr, const VariableTa
       const VariableTable::Entry* entry = variables.FindQualified(expr.text);
       return entry == nullptr ? std::nullopt : entry->constant;
     }
+    case TypedExpr::Kind::kCapture: {
+      if (captures == nullptr) return std::nullopt;
+      const auto value = captures->find(expr.text);
+      return value == captures->end() ? std::nullopt : std::optional(value->second);
+    }
     case TypedExpr::Kind::kInvalid:
-    case TypedExpr::Kind::kCapture:
     case TypedExpr::Kind::kDim:
     case TypedExpr::Kind::kList:
     case TypedExpr::Kind::kName: return std::nullopt;
     case TypedExpr::Kind::kCall: break;
   }
-  if (expr.text == "and" || expr.text == "or") return Logic(expr, variables);
+  if (expr.text == "and" || expr.text == "or") return Logic(expr, variables, captures);
+  if (expr.text == "if" && expr.args.size() == 3) {
+    const std::optional<Constant> condition = EvaluateConstant(expr.args[0], variables, captures);
+    const bool* value = condition ? std::get_if<bool>(&*condition) : nullptr;
+    return value != nullptr ? EvaluateConstant(expr.args[*value ? 1 : 2], variables, captures) : std::nullopt;
+  }
   std::vector<Constant> args;
   for (const TypedExpr& arg : expr.args) {
-    std::optional<Constant> value = EvaluateConstant(arg, variables);
+    std::optional<Constant> value = EvaluateConstant(arg, variables, captures);
     if (!value) return std::nullopt;
     args.push_back(*std::move(value));
   }
@@ -111,19 +120,19 @@ std::optional<Constant> EvaluateConstant(const TypedExpr& expr, const VariableTa
     const bool* value = std::get_if<bool>(&args[0]);
     return value != nullptr ? std::optional<Constant>(!*value) : std::nullopt;
   }
-  if (expr.text == "neg" && args.size() == 1) return Binary("-", Constant(int64_t{0}), args[0]);
-  if (expr.text == "if" && args.size() == 3) {
-    const bool* value = std::get_if<bool>(&args[0]);
-    return value != nullptr ? std::optional<Constant>(*value ? args[1] : args[2]) : std::nullopt;
+  if (expr.text == "abs" && args.size() == 1) {
+    const std::optional<double> number = Number(args[0]);
+    return number && *number < 0 ? Binary("-", Constant(int64_t{0}), args[0]) : args[0];
   }
+  if (expr.text == "neg" && args.size() == 1) return Binary("-", Constant(int64_t{0}), args[0]);
   if (args.empty()) return std::nullopt;
   std::optional<Constant> value = args[0];
   for (size_t i = 1; i < args.size() && value; ++i) value = Binary(expr.text, *value, args[i]);
   return args.size() > 1 ? value : std::nullopt;
 }
 
-std::optional<int64_t> EvaluateInt(const TypedExpr& expr, const VariableTable& variables) {
-  const std::optional<Constant> value = EvaluateConstant(expr, variables);
+std::optional<int64_t> EvaluateInt(const TypedExpr& expr, const VariableTable& variables, const CaptureValues* captures) {
+  const std::optional<Constant> value = EvaluateConstant(expr, variables, captures);
   const int64_t* integer = value ? std::get_if<int64_t>(&*value) : nullptr;
   return integer != nullptr ? std::optional(*integer) : std::nullopt;
 }

@@ -40,6 +40,29 @@ ValueType ResultOf(const FunctionSpec& spec, const std::vector<TypedExpr>& args)
 
 }  // namespace
 
+void NamesOf(const ast::Expr& expr, std::vector<std::string>& names) {
+  const auto visit = [&](const ast::ExprPtr& child) {
+    if (child) NamesOf(*child, names);
+  };
+  if (const auto* ref = std::get_if<ast::NameRef>(&expr.kind)) names.push_back(ref->name);
+  if (const auto* unary = std::get_if<ast::Unary>(&expr.kind)) visit(unary->operand);
+  if (const auto* binary = std::get_if<ast::Binary>(&expr.kind)) {
+    visit(binary->left);
+    visit(binary->right);
+  }
+  if (const auto* choice = std::get_if<ast::Conditional>(&expr.kind)) {
+    visit(choice->condition);
+    visit(choice->then_value);
+    visit(choice->else_value);
+  }
+  if (const auto* call = std::get_if<ast::CallExpr>(&expr.kind)) {
+    for (const ast::CallArgument& argument : call->args) visit(argument.value);
+  }
+  if (const auto* list = std::get_if<ast::ListExpr>(&expr.kind)) {
+    for (const ast::ExprPtr& item : list->items) visit(item);
+  }
+}
+
 TypedExpr ExprTyper::Mistyped(DiagnosticKind kind, Span span, std::string message, std::string help) {
   sink_.Report(kind, span, std::move(message)).Help(std::move(help)).Emit();
   TypedExpr expr;

@@ -1,8 +1,11 @@
 // Types of expressions.
 #pragma once
 
+#include <map>
 #include <optional>
+#include <string>
 #include <variant>
+#include <vector>
 
 #include "compiler/sema/scope.h"
 
@@ -38,10 +41,15 @@ class ExprTyper {
   DiagnosticSink& sink_;
 };
 
+// Names that an expression uses, each as often as it stands there, without deciding what they are.
+void NamesOf(const ast::Expr& expr, std::vector<std::string>& names);
+
 // Lets and fixed params are looked into; a param that may still change is not constant. nullopt also
 // for arithmetic that has no value (x / 0).
-std::optional<Constant> EvaluateConstant(const TypedExpr& expr, const VariableTable& variables);
-std::optional<int64_t> EvaluateInt(const TypedExpr& expr, const VariableTable& variables);
+// `captures`: values of captures of the rule, by name; others have none. `and`, `or` and `if` need only the operands that decide.
+using CaptureValues = std::map<std::string, Constant, std::less<>>;
+std::optional<Constant> EvaluateConstant(const TypedExpr& expr, const VariableTable& variables, const CaptureValues* captures = nullptr);
+std::optional<int64_t> EvaluateInt(const TypedExpr& expr, const VariableTable& variables, const CaptureValues* captures = nullptr);
 
 // Integer arithmetic that a plan may hold. nullopt: overflow, division by zero, or `/` that
 // leaves a remainder.

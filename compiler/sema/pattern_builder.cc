@@ -206,6 +206,10 @@ bool PatternBuilder::AddCapture(const ast::CapturePart& part, Span span, bool bi
   if (bound == nullptr) {
     if (const VariableTable::Entry* entry = variables_.Find(unit_, name)) {
       if (binds) return false;  // reported when it was collected
+      const ValueType type = entry->variable.type;
+      if (type == ValueType::kFloat || type == ValueType::kBool || type == ValueType::kList) {
+        return Emit(DiagnosticKind::kTypeMismatch, span, fmt::format("`{}` is {}, and a name is made of integers and texts", name, Describe(type)), "");
+      }
       typed.kind = TypedPart::Kind::kExpr;
       typed.expr.kind = TypedExpr::Kind::kVariable;
       typed.expr.type = entry->variable.type;

@@ -1,6 +1,7 @@
 #include "compiler/sema/rule_builder.h"
 
 #include <algorithm>
+#include <functional>
 
 #include <fmt/format.h>
 
@@ -76,8 +77,14 @@ void RuleBuilder::CollectPipeline(const ast::Pipeline& pipeline, const Place& pl
     if (!term.shape) continue;
     for (const ast::DimExpr& dim : term.shape->dims) {
       if (dim.kind != ast::DimExpr::Kind::kExpr || !dim.expr) continue;
-      const auto* ref = std::get_if<ast::NameRef>(&dim.expr->kind);
-      if (ref != nullptr && variables_.Find(place.unit, ref->name) == nullptr && scope.Find(ref->name) == nullptr) scope.dims.insert(ref->name);
+      const bool alone = std::holds_alternative<ast::NameRef>(dim.expr->kind);
+      std::vector<std::string> names;
+      NamesOf(*dim.expr, names);
+      for (const std::string& name : names) {
+        if (variables_.Find(place.unit, name) != nullptr || scope.Find(name) != nullptr) continue;
+        // In an expression a name that is nearly a parameter's is a slip, and not a size.
+        if (alone || Nearest(name, variables_.NamesIn(place.unit)).empty()) scope.dims.insert(name);
+      }
     }
   }
 }
@@ -148,6 +155,79 @@ TypedPipeline RuleBuilder::BuildPipeline(const ast::Pipeline& pipeline, const Pl
   return typed;
 }
 
+namespace {
+
+// Calls `visit` with each size in brackets, those of the source first.
+void ForEachSize(const TypedPipeline& pipeline, const std::function<void(const TypedDim&)>& visit) {
+  for (const TypedTerm& term : pipeline.terms) {
+    if (const auto* inner = std::get_if<1>(&term.kind)) ForEachSize(**inner, visit);
+    if (!term.shape) continue;
+    for (const TypedDim& dim : term.shape->dims) visit(dim);
+  }
+}
+
+void ForEachArgument(const TypedPipeline& pipeline, const std::function<void(const TypedExpr&)>& visit) {
+  for (const TypedTerm& term : pipeline.terms) {
+    if (const auto* inner = std::get_if<1>(&term.kind)) ForEachArgument(**inner, visit);
+  }
+  for (const TypedOp& op : pipeline.ops) {
+    for (const auto& [name, value] : op.args) visit(value);
+  }
+}
+
+// Names of sizes that are not known, each as often as it stands there.
+void OpenSizes(const TypedExpr& expr, const std::set<std::string>& known, std::vector<const TypedExpr*>& open) {
+  if (expr.kind == TypedExpr::Kind::kDim && !known.contains(expr.text)) open.push_back(&expr);
+  for (const TypedExpr& arg : expr.args) OpenSizes(arg, known, open);
+}
+
+// Whether the one open name of a size can be told by the size: only +, -, * and / stand around it.
+bool CanBeSolved(const TypedExpr& expr, const TypedExpr* open) {
+  if (&expr == open) return true;
+  if (expr.kind != TypedExpr::Kind::kCall) return false;
+  const bool solvable = expr.text == "+" || expr.text == "-" || expr.text == "*" || expr.text == "/" || expr.text == "neg";
+  return solvable && std::any_of(expr.args.begin(), expr.args.end(), [&](const TypedExpr& arg) { return CanBeSolved(arg, open); });
+}
+
+}  // namespace
+
+// Each size that a rule uses by name must be bound: by a bracket that is the name alone, or an expression of which it is
+// the one open name.
+bool RuleBuilder::CheckSizes(const TypedRule& rule) {
+  std::set<std::string> known;
+  std::vector<const TypedExpr*> sizes;
+  for (const TypedPipeline* side : {&rule.source, &rule.target}) {
+    ForEachSize(*side, [&](const TypedDim& dim) {
+      if (dim.kind == TypedDim::Kind::kBind) known.insert(dim.name);
+      if (dim.kind == TypedDim::Kind::kExpr) sizes.push_back(&dim.expr);
+    });
+  }
+  for (bool grown = true; grown;) {
+    grown = false;
+    for (const TypedExpr* size : sizes) {
+      std::vector<const TypedExpr*> open;
+      OpenSizes(*size, known, open);
+      if (open.size() == 1 && CanBeSolved(*size, open[0])) grown = known.insert(open[0]->text).second || grown;
+    }
+  }
+  const size_t before = sink_.error_count();
+  std::set<std::string> told;
+  const auto check = [&](const TypedExpr& expr) {
+    std::vector<const TypedExpr*> open;
+    OpenSizes(expr, known, open);
+    for (const TypedExpr* name : open) {
+      if (!told.insert(name->text).second) continue;
+      sink_.Report(DiagnosticKind::kUnknownName, name->span, fmt::format("no size in brackets tells what `{}` is", name->text))
+          .Note("an expression binds a name if it is the only open one in it, stands there once, and +, -, * and / alone lead to it")
+          .Help(fmt::format("write `{}` alone for one axis, or define it: `param {}: int;` or `let {} = …;`", name->text, name->text, name->text))
+          .Emit();
+    }
+  };
+  for (const TypedExpr* size : sizes) check(*size);
+  ForEachArgument(rule.source, check);
+  return sink_.error_count() == before;
+}
+
 TypedRule RuleBuilder::BuildRule(const ast::Rule& rule, Span span, const Place& place) {
   TypedRule typed;
   typed.unit = static_cast<uint32_t>(place.unit);
@@ -175,6 +255,7 @@ TypedRule RuleBuilder::BuildRule(const ast::Rule& rule, Span span, const Place& 
   }
   for (const std::string& name : scope.order) typed.captures.push_back(scope.Find(name)->capture);
   typed.valid = typed.valid && sink_.error_count() == before;
+  if (typed.valid) typed.valid = CheckSizes(typed);
   if (typed.valid) WarnUnused(rule, scope, typed);
   return typed;
 }

@@ -43,6 +43,7 @@ class RuleBuilder {
   TypedPipeline BuildPipeline(const ast::Pipeline& pipeline, const Place& place, Side side, RuleScope& scope,
                               PatternBuilder& patterns, bool& valid);
   TypedShape BuildShape(const ast::ShapeExpr& shape, size_t unit, RuleScope& scope, bool& valid);
+  bool CheckSizes(const TypedRule& rule);
   void WarnUnused(const ast::Rule& rule, const RuleScope& scope, TypedRule& typed);
   std::vector<const ast::Pattern*> Prefixes(const Place& place, Side side) const;
   const std::string& Separator(Side side) const { return side == Side::kSource ? source_separator_ : target_separator_; }

@@ -76,6 +76,22 @@ Undone<Size> PermuteBack(const ShapeInput<Size>& in) {
   return {Call<Size>{"permute", {{"axes", std::move(order)}}}};
 }
 
+template <typename Size>
+Undone<Size> ReorderBack(const ShapeInput<Size>& in) {
+  const Argument<Size>* blocks = in.call.Find("blocks");
+  const Argument<Size>* axis = in.call.Find("axis");
+  const size_t count = blocks == nullptr || axis == nullptr ? 0 : blocks->items.size();
+  std::vector<int64_t> back(count, -1);
+  for (size_t i = 0; i < count; ++i) {
+    const auto block = blocks->items[i].Int();
+    if (!block || *block < 0 || *block >= static_cast<int64_t>(count)) return Undone<Size>::Not("its blocks are not numbers");
+    back[static_cast<size_t>(*block)] = static_cast<int64_t>(i);
+  }
+  Argument<Size> order;
+  for (const int64_t block : back) order.items.push_back(IntArgument<Size>(block));
+  return {Call<Size>{"reorder", {{"axis", *axis}, {"blocks", std::move(order)}}}};
+}
+
 // To the shape before it, of which one size may be open.
 template <typename Size>
 Undone<Size> ReshapeBack(const ShapeInput<Size>& in) {
@@ -248,7 +264,7 @@ inline constexpr NamedInverse<Size> kInverses[] = {
     {"unstack", UnstackBack<Size>},     {"pad", PadBack<Size>},           {"flip", ByItself<Size>},
     {"interleave", InterleaveBack<Size>}, {"deinterleave", DeinterleaveBack<Size>}, {"rearrange", RearrangeBack<Size>},
     {"scale", ScaleBack<Size>},         {"neg", ByItself<Size>},          {"bitcast", BitcastBack<Size>},
-    {"byteswap", ByItself<Size>},
+    {"byteswap", ByItself<Size>},       {"reorder", ReorderBack<Size>},
 };
 
 // nullptr: the operation is not undone (OpSpec::inverse says why).

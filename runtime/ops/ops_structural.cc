@@ -45,6 +45,12 @@ constexpr OpError kReshapeErrors[] = {
     {"CK1209", "the sizes that are known only then do not fit"}};
 constexpr OpError kSqueezeErrors[] = {{"CK0402", "the tensor has no such axis"},
                                       {"CK0406", "the axis has another size than 1"}};
+constexpr ArgSpec kReorderArgs[] = {{"axis", ArgType::kInt, true, false, "", ""},
+                                    {"blocks", ArgType::kIntList, true, false, "", ""}};
+constexpr OpError kReorderErrors[] = {
+    {"CK0402", "the tensor has no such axis"},
+    {"CK0403", "`blocks` does not hold each number from 0 on once"},
+    {"CK0412", "the axis is not made of so many equal blocks"}};
 constexpr OpError kAxisErrors[] = {{"CK0402", "the tensor has no such axis"}};
 constexpr OpError kSplitErrors[] = {
     {"CK0318", "both `parts` and `sizes` are given"},
@@ -191,6 +197,14 @@ constexpr OpSpec kOps[] = {
      .shapes = "[a, b] | flip(axis=0) -> [a, b]",
      .doc = "Reverses the order along an axis.",
      .errors = kAxisErrors},
+    {.name = "reorder",
+     .args = kReorderArgs,
+     .undone = Inverse::kAlways,
+     .inverse = "the inverse order",
+     .shapes = "[4*a, b] | reorder(axis=0, blocks=[0, 3, 1, 2]) -> [4*a, b]",
+     .doc = "Cuts an axis in equal blocks and puts them in another order: new block i is old block blocks[i]. Gates i, f, g, o "
+            "become i, o, f, g with blocks=[0, 3, 1, 2].",
+     .errors = kReorderErrors},
     {.name = "interleave",
      .arity = OpArity::kReduce,
      .args = kInterleaveArgs,

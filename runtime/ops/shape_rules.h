@@ -22,6 +22,7 @@ inline constexpr NamedShapeRule<Size> kShapeRules[] = {
     {"interleave", InterleaveShape<Size>}, {"deinterleave", DeinterleaveShape<Size>}, {"rearrange", RearrangeShape<Size>},
     {"cast", SameShape<Size>},           {"scale", SameShape<Size>},            {"add", SameShape<Size>},
     {"neg", SameShape<Size>},            {"bitcast", BitcastShape<Size>},       {"byteswap", SameShape<Size>},
+    {"reorder", ReorderShape<Size>},
 };
 
 // nullptr: there is no such operation, or it is a computed one.

@@ -51,6 +51,34 @@ Shaped<Size> PermuteShape(const ShapeInput<Size>& in) {
 }
 
 template <typename Size>
+Shaped<Size> ReorderShape(const ShapeInput<Size>& in) {
+  ShapeWork<Size> work(in);
+  const Dims<Size>& shape = in.tensors[0];
+  const Argument<Size>* blocks = in.call.Find("blocks");
+  if (!shape || blocks == nullptr) return work.Tensor(std::nullopt);
+  const auto axis = work.Axis("axis", shape->size());
+  const auto count = static_cast<int64_t>(blocks->items.size());
+  std::vector<bool> seen(blocks->items.size(), false);
+  for (size_t i = 0; i < blocks->items.size(); ++i) {
+    const auto block = blocks->items[i].Int();
+    if (!block) continue;
+    const bool outside = *block < 0 || *block >= count;
+    if (outside || seen[static_cast<size_t>(*block)]) {
+      work.Fail({403, outside ? fmt::format("there is no block {} of {}", *block, count) : fmt::format("block {} is given twice", *block), "",
+                 fmt::format("each number from 0 to {} stands once in the list", count - 1), "blocks", i});
+      return work.Tensor(std::nullopt);
+    }
+    seen[static_cast<size_t>(*block)] = true;
+  }
+  if (!axis) return work.Tensor(std::nullopt);
+  const auto size = ShapeWork<Size>::Constant((*shape)[*axis]);
+  if (count == 0 || (size && *size % count != 0)) {
+    work.Fail({412, count == 0 ? "no block is given" : fmt::format("axis {} of size {} is not made of {} equal blocks", *axis, *size, count), "", "", "blocks"});
+  }
+  return work.Tensor(shape);
+}
+
+template <typename Size>
 Shaped<Size> ReshapeShape(const ShapeInput<Size>& in) {
   using Work = ShapeWork<Size>;
   Work work(in);

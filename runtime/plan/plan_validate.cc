@@ -13,6 +13,13 @@
 namespace ckmap {
 namespace {
 
+// Sizes that an expression in brackets names: it may bind the one that is open.
+void CollectSizes(const plan::Expr& expr, PlanNameSet& dims, int depth) {
+  if (depth > 64) return;  // deeper expressions are refused
+  if (expr.kind_case() == plan::Expr::kDim) dims.insert(expr.dim());
+  for (const plan::Expr& arg : expr.call().args()) CollectSizes(arg, dims, depth + 1);
+}
+
 class Validator {
  public:
   explicit Validator(const plan::Plan& plan) : plan_(plan), names_(plan) {}
@@ -77,6 +84,7 @@ Result<void> Validator::Collect(const plan::Pipeline& pipeline, PlanNameSet& cap
   for (const plan::Term& term : pipeline.terms()) {
     for (const plan::Dim& dim : term.shape().dims()) {
       if (dim.kind_case() == plan::Dim::kBind) dims.insert(dim.bind());
+      if (dim.has_expr()) CollectSizes(dim.expr(), dims, 0);
     }
     CKMAP_RETURN_IF_ERROR(term.has_pipeline() ? Collect(term.pipeline(), captures, dims, depth + 1)
                                               : names_.CollectCaptures(term.pattern(), captures));

@@ -116,6 +116,10 @@ Array ApplyMap(const Step& step, const Array& in) {
     return {shape, in.at};
   }
   if (op == "flip") return Make(in.shape, [&](const Index& i) { return in[With(i, axis, in.shape[a] - 1 - i[a])]; });
+  if (op == "reorder") {  // old block of each new one
+    const int64_t block = in.shape[a] / static_cast<int64_t>(n.size());
+    return Make(in.shape, [&](const Index& i) { return in[With(i, axis, n[static_cast<size_t>(i[a] / block)] * block + i[a] % block)]; });
+  }
   if (op == "slice") {  // begin, end, step
     const int64_t size = (n[1] - n[0] + n[2] - 1) / n[2];
     return Make(With(in.shape, axis, size), [&](const Index& i) { return in[With(i, axis, n[0] + n[2] * i[a])]; });

@@ -100,6 +100,7 @@ bool DrawMap(const Array& array, Step& step) {
     step.numbers = {Draw(1, 3)};
     step.word = Draw(0, 1) == 0 ? "each" : "whole";
   }
+  if (op == "reorder") step.numbers = DrawOrder(static_cast<size_t>(OneOf(Divisors(size))));
   if (op == "pad") {
     step.numbers = {Draw(0, 2), Draw(0, 3)};
     step.word = Draw(0, 2) == 0 ? "edge" : "constant";
@@ -212,7 +213,7 @@ State Start() {
 
 std::optional<Step> DrawStep(const State& state, bool reversible) {
   static const std::vector<std::string> kKeeps = {"transpose", "permute", "reshape", "squeeze", "unsqueeze", "flatten",
-                                                  "flip", "rearrange", "pad"};
+                                                  "flip", "rearrange", "pad", "reorder"};
   static const std::vector<std::string> kLoses = {"slice", "select", "repeat"};
   static const std::vector<std::string> kExpands = {"split", "unstack", "deinterleave"};
   static const std::vector<std::string> kReduces = {"concat", "stack", "interleave"};
@@ -257,6 +258,7 @@ plan::Op ToPlan(const Step& step) {
   out.Put("axis", step.axis);
   if (op == "slice") out.Put("begin", n[0]).Put("end", n[1]).Put("step", n[2]);
   if (op == "select") out.Put("index", n[0]);
+  if (op == "reorder") out.Put("blocks", n);
   if (op == "repeat") out.Put("times", n[0]).Put("order", step.word);
   if (op == "pad") out.Put("before", n[0]).Put("after", n[1]).Put("value", 7).Put("mode", step.word);
   if (op == "split") out.Put("sizes", n);

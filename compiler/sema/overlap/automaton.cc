@@ -42,17 +42,23 @@ Automaton Automaton::Literal(std::string_view text) {
   return result;
 }
 
+// Words with one beginning share its states.
 Automaton Automaton::AnyOf(const std::vector<std::string>& words) {
   Automaton result = Nothing();
+  std::map<std::pair<uint32_t, uint8_t>, uint32_t> moves;
+  std::set<uint32_t> ends;
   for (const std::string& word : words) {
     uint32_t at = 0;
-    for (size_t i = 0; i < word.size(); ++i) {
-      const auto byte = static_cast<uint8_t>(word[i]);
-      const uint32_t next = i + 1 == word.size() ? result.accept_ : result.Add();
-      result.states_[at].edges.push_back({byte, byte, 0, next});
-      at = next;
+    for (const char c : word) {
+      const auto byte = static_cast<uint8_t>(c);
+      const auto [move, fresh] = moves.try_emplace({at, byte}, 0);
+      if (fresh) {
+        move->second = result.Add();
+        result.states_[at].edges.push_back({byte, byte, 0, move->second});
+      }
+      at = move->second;
     }
-    if (word.empty()) result.states_[0].silent.push_back(result.accept_);
+    if (ends.insert(at).second) result.states_[at].silent.push_back(result.accept_);
   }
   return result;
 }
@@ -89,6 +95,33 @@ Automaton Automaton::Digits() {
   for (char c = '0'; c <= '9'; ++c) set[static_cast<uint8_t>(c)] = true;
   const Automaton digit = Byte(set);
   return digit.Then(digit.Star());
+}
+
+Automaton Automaton::Anything() { return Byte(std::vector<bool>(256, true)).Star(); }
+
+// The states after the first digit: each number below `first`, then the remainders of all others.
+std::optional<Automaton> Automaton::Numbers(int64_t first, int64_t step) {
+  constexpr int64_t kMaxNumbers = 128;
+  if (first < 0 || step < 1 || first > kMaxNumbers || step > kMaxNumbers) return std::nullopt;
+  Automaton result = Nothing();
+  std::vector<uint32_t> below, above;
+  for (int64_t i = 0; i < first; ++i) below.push_back(result.Add());
+  for (int64_t i = 0; i < step; ++i) above.push_back(result.Add());
+  const auto state_of = [&](int64_t number) { return number < first ? below[static_cast<size_t>(number)] : above[static_cast<size_t>(number % step)]; };
+  const auto add_digit = [&](uint32_t from, int digit, uint32_t to) {
+    const auto byte = static_cast<uint8_t>('0' + digit);
+    result.states_[from].edges.push_back({byte, byte, 0, to});
+  };
+  if (first == 0) add_digit(result.start_, 0, result.accept_);
+  for (int digit = 1; digit <= 9; ++digit) add_digit(result.start_, digit, state_of(digit));
+  for (int64_t number = 1; number < first; ++number) {
+    for (int digit = 0; digit <= 9; ++digit) add_digit(state_of(number), digit, state_of(number * 10 + digit));
+  }
+  for (int64_t rest = 0; rest < step; ++rest) {
+    for (int digit = 0; digit <= 9; ++digit) add_digit(above[static_cast<size_t>(rest)], digit, above[static_cast<size_t>((rest * 10 + digit) % step)]);
+  }
+  result.states_[above[static_cast<size_t>(first % step)]].silent.push_back(result.accept_);
+  return result;
 }
 
 void Automaton::Append(const Automaton& next) {

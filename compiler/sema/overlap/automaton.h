@@ -22,6 +22,9 @@ class Automaton {
   static Automaton Segment(std::string_view separator);  // one byte or more, none of the separator's
   static Automaton Path(std::string_view separator);     // segments with separators between
   static Automaton Digits();
+  static Automaton Anything();  // every word, the empty one too
+  // Decimal numbers without leading zeros: `first` (0 or more) and every `step`-th above it. nullopt: too many states.
+  static std::optional<Automaton> Numbers(int64_t first, int64_t step);
 
   Automaton Then(const Automaton& next) const;
   void Append(const Automaton& next);  // Then, in place

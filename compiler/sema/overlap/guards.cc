@@ -51,6 +51,12 @@ bool Guards::Numbers::Empty() {
   return low > high;
 }
 
+int64_t Guards::Numbers::Value() const {
+  int64_t value = low != INT64_MIN ? low : std::min<int64_t>(high, 1);
+  while (without.contains(value)) value += low != INT64_MIN || high == INT64_MAX ? 1 : -1;
+  return value;
+}
+
 bool Guards::Merge(Case& into, const Case& other) {
   for (const auto& [key, value] : other.truths) {
     if (into.truths.emplace(key, value).first->second != value) return false;
@@ -130,6 +136,7 @@ Guards::Cases Guards::Both(const Cases& a, const Cases& b) {
   Cases all;
   for (const Case& x : a) {
     for (const Case& y : b) {
+      ++work_;
       Case both = x;
       if (!Merge(both, y)) continue;
       all.push_back(std::move(both));
@@ -176,12 +183,23 @@ void Guards::RequireSource(const TypedPattern& name, const CaptureNames* names) 
 
 void Guards::RequireRange(const TypedRange& range, const CaptureNames* names) {
   names_ = names;
-  const Polynomial value = Polynomial::Symbol(CaptureKey(range.capture), false);
+  TypedExpr capture;
+  capture.kind = TypedExpr::Kind::kCapture;
+  capture.text = range.capture;
+  const Polynomial value = Sum(capture, 0);
   const auto low = Polynomial::Add(value, Sum(range.begin, 0), -1), high = Polynomial::Add(value, Sum(range.end, 0), -1);
   Cases cases(1);
   if (low) cases = Both(cases, CompareSums(">=", *low, true));
   if (high) cases = Both(cases, CompareSums("<", *high, true));
   Conclude(std::move(cases));
+}
+
+void Guards::RequireEqual(const TypedExpr& left, const CaptureNames* left_names, const TypedExpr& right, const CaptureNames* right_names) {
+  names_ = left_names;
+  const Polynomial first = Sum(left, 0);
+  names_ = right_names;
+  const auto difference = Polynomial::Add(first, Sum(right, 0), -1);
+  Conclude(difference ? CompareSums("==", *difference, true) : Cases(1));
 }
 
 // ---- conditions ------------------------------------------------------------------------------------
@@ -198,7 +216,7 @@ Guards::Cases Guards::Expand(const TypedExpr& expr, bool positive, int depth) {
     return {};
   }
   if (expr.kind == TypedExpr::Kind::kInvalid) return Cases(1);
-  if (const auto constant = EvaluateConstant(expr, variables_); constant && std::holds_alternative<bool>(*constant)) {
+  if (const auto constant = EvaluateConstant(expr, variables_, Values()); constant && std::holds_alternative<bool>(*constant)) {
     return std::get<bool>(*constant) == positive ? Cases(1) : Cases();
   }
   if (expr.kind == TypedExpr::Kind::kVariable) {
@@ -251,7 +269,7 @@ Guards::Cases Guards::Compare(const TypedExpr& expr, bool positive, int depth) {
 }
 
 Guards::Cases Guards::CompareTexts(const TypedExpr& left, const TypedExpr& right, bool equal) {
-  const auto a = EvaluateConstant(left, variables_), b = EvaluateConstant(right, variables_);
+  const auto a = EvaluateConstant(left, variables_, Values()), b = EvaluateConstant(right, variables_, Values());
   const std::string* constant = a ? std::get_if<std::string>(&*a) : b ? std::get_if<std::string>(&*b) : nullptr;
   if (constant == nullptr) {
     std::string x = Key(left, 0), y = Key(right, 0);
@@ -319,7 +337,7 @@ Guards::Cases Guards::Bound(const Polynomial& sum, std::string_view op, int64_t 
 // ---- sums ------------------------------------------------------------------------------------------
 
 Polynomial Guards::Sum(const TypedExpr& expr, int depth) {
-  if (const auto constant = EvaluateInt(expr, variables_)) return Polynomial(*constant);
+  if (const auto constant = EvaluateInt(expr, variables_, Values())) return Polynomial(*constant);
   const Polynomial opaque = Polynomial::Symbol(Key(expr, 0), false);
   if (expr.kind == TypedExpr::Kind::kVariable) {
     const VariableTable::Entry* entry = variables_.FindQualified(expr.text);
@@ -336,8 +354,9 @@ Polynomial Guards::Sum(const TypedExpr& expr, int depth) {
 
 std::string Guards::CaptureKey(const std::string& name) const {
   if (names_ == nullptr) return "{" + name + "}";
-  const auto known = names_->find(name);
-  return "{" + (known != names_->end() ? known->second : name + "'") + "}";
+  if (const auto text = names_->texts.find(name); text != names_->texts.end()) return text->second;
+  if (const auto known = names_->same.find(name); known != names_->same.end()) return "{" + known->second + "}";
+  return "{" + name + (names_->second ? "'" : "") + "}";
 }
 
 std::string Guards::NameKey(const TypedPattern& name, int depth) const {
@@ -365,7 +384,11 @@ std::string Guards::Key(const TypedExpr& expr, int depth) const {
     case TypedExpr::Kind::kText: return "\"" + expr.text + "\"";
     case TypedExpr::Kind::kBool: return expr.boolean ? "true" : "false";
     case TypedExpr::Kind::kVariable: return expr.text;
-    case TypedExpr::Kind::kCapture: return CaptureKey(expr.text);
+    case TypedExpr::Kind::kCapture: {
+      if (names_ == nullptr || !names_->texts.contains(expr.text)) return CaptureKey(expr.text);
+      const std::string text = CaptureKey(expr.text);
+      return expr.type == ValueType::kInt ? text : "\"" + text + "\"";
+    }
     case TypedExpr::Kind::kDim: return unique;  // a size of one rule
     case TypedExpr::Kind::kName: return NameKey(*expr.name, depth);
     case TypedExpr::Kind::kCall:
@@ -377,6 +400,49 @@ std::string Guards::Key(const TypedExpr& expr, int depth) const {
     key += (key.back() == '(' ? "" : ", ") + Key(arg, depth + 1);
   }
   return key + ")";
+}
+
+std::map<std::string, std::string, std::less<>> Guards::CaptureTexts(size_t which) const {
+  const Case& one = cases_[which];
+  std::map<std::string, std::string, std::less<>> texts;
+  for (const auto& [key, numbers] : one.numbers) {
+    if (IsCapture(key)) texts[key.substr(1, key.size() - 2)] = std::to_string(numbers.Value());
+  }
+  for (const auto& [key, known] : one.texts) {
+    if (IsCapture(key) && known.known) texts[key.substr(1, key.size() - 2)] = known.is;
+  }
+  return texts;
+}
+
+std::map<std::string, std::set<std::string>> Guards::Facts() const {
+  constexpr size_t kMaxFactCases = 16;
+  std::map<std::string, std::set<std::string>> facts;
+  if (cases_.empty() || cases_.size() > kMaxFactCases) return facts;
+  for (size_t i = 0; i < cases_.size(); ++i) {
+    std::map<std::string, std::string> fixed;
+    for (const auto& [key, numbers] : cases_[i].numbers) {
+      if (numbers.low == numbers.high) fixed.emplace(key, std::to_string(numbers.low));
+    }
+    for (const auto& [key, texts] : cases_[i].texts) {
+      if (texts.known) fixed.emplace(key, "\"" + texts.is);
+    }
+    for (const auto& [key, value] : cases_[i].truths) fixed.emplace(key, value ? "true" : "false");
+    if (i == 0) {
+      for (const auto& [key, value] : fixed) facts[key];
+    }
+    std::erase_if(facts, [&](const auto& fact) { return !fixed.contains(fact.first); });
+    for (auto& [key, values] : facts) values.insert(fixed[key]);
+  }
+  return facts;
+}
+
+// A number may be written with zeros in front, so it fixes no text.
+std::map<std::string, std::string, std::less<>> Guards::FixedTexts() const {
+  std::map<std::string, std::string, std::less<>> texts;
+  for (const auto& [key, known] : cases_.front().texts) {
+    if (IsCapture(key) && known.known) texts[key.substr(1, key.size() - 2)] = known.is;
+  }
+  return texts;
 }
 
 // ---- the example -----------------------------------------------------------------------------------
@@ -392,9 +458,7 @@ std::string Guards::Example() const {
       facts.push_back(fmt::format("the {} {} `{}`", key.substr(0, 6), numbers.high < 0 ? "lacks" : "has", key.substr(12, key.size() - 13)));
       continue;
     }
-    int64_t value = numbers.low != INT64_MIN ? numbers.low : std::min<int64_t>(numbers.high, 1);
-    while (numbers.without.contains(value)) value += numbers.low != INT64_MIN || numbers.high == INT64_MAX ? 1 : -1;
-    facts.push_back(fmt::format("`{}` is {}", key, value));
+    facts.push_back(fmt::format("`{}` is {}", key, numbers.Value()));
   }
   for (const auto& [key, texts] : one.texts) {
     facts.push_back(texts.known ? fmt::format("`{}` is \"{}\"", key, texts.is) : fmt::format("`{}` is not \"{}\"", key, *texts.is_not.begin()));

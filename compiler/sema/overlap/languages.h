@@ -3,14 +3,20 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "compiler/sema/overlap/automaton.h"
+#include "compiler/sema/expr.h"
 #include "compiler/sema/rule_set.h"
 #include "compiler/sema/scope.h"
+
+namespace re2 {
+class RE2;
+}
 
 namespace ckmap {
 
@@ -21,7 +27,9 @@ struct Language {
   std::string prefix, suffix;  // literal ends
   std::optional<std::string> literal;  // the one name
   mutable std::optional<Automaton> automaton;  // made when it is first asked for
-  mutable bool exact = true;  // every word of it is a name that the term can have; known with the automaton
+  // Every word is a name that the term can have; else it is only sure that every such name is a word. Known with the automaton.
+  mutable bool exact = true;
+  mutable std::optional<bool> one_reading;  // each name has one reading; known once it was asked for
 };
 
 class Languages {
@@ -32,9 +40,15 @@ class Languages {
   // Each part carries its index, from 1, as tag.
   const Automaton& AutomatonOf(const Language& language) const;
 
+  // The same, where these captures have these texts. `exact`: as of a Language.
+  Automaton AutomatonWith(const Language& language, const std::map<std::string, std::string, std::less<>>& texts, bool& exact) const;
+  // Whether a capture can have this text.
+  bool Holds(const TypedCapture& capture, std::string_view text) const;
+  const VariableTable& variables() const { return variables_; }
+  const std::string& separator() const { return rules_.source_separator; }  // that cuts what captures hold
+
   // Numbers of a range that is known; nullopt: it is not, or below 0.
   std::optional<std::pair<int64_t, int64_t>> RangeOf(const TypedRule& rule, const std::string& capture) const;
-  std::optional<int64_t> Value(const TypedExpr& expr, const std::map<std::string, int64_t>& captures) const;
   static void CapturesOf(const TypedExpr& expr, std::vector<std::string>& names);
 
   // Calls `visit` with every assignment of the captures; false: a range is open or they are too many.
@@ -42,7 +56,8 @@ class Languages {
   template <typename Visit>
   bool ForEachAssignment(const TypedRule& rule, const std::vector<std::string>& names, Visit visit,
                          std::optional<int64_t> open_end = std::nullopt) const {
-    constexpr int64_t kMaxAssignments = 200'000;
+    constexpr int64_t kMaxAssignments = 200'000;  // of one call
+    constexpr int64_t kMaxOfProgram = 500'000;
     std::vector<std::pair<int64_t, int64_t>> ranges;
     int64_t total = 1;
     for (const std::string& name : names) {
@@ -53,7 +68,9 @@ class Languages {
       if (total > kMaxAssignments) return false;
       ranges.push_back(*range);
     }
-    std::map<std::string, int64_t> values;
+    if (assignments_ > kMaxOfProgram) return false;
+    assignments_ += total;
+    CaptureValues values;
     for (int64_t index = 0; index < total; ++index) {
       int64_t rest = index;
       for (size_t i = names.size(); i-- > 0;) {
@@ -67,11 +84,17 @@ class Languages {
   }
 
  private:
+  using Texts = std::map<std::string, std::string, std::less<>>;
+
   Automaton OfCapture(const TypedRule* rule, const TypedCapture& capture, bool& exact) const;
-  Automaton OfPart(const TypedRule* rule, const TypedPart& part, std::map<std::string, int>& uses, bool& exact) const;
+  Automaton OfPart(const TypedRule* rule, const TypedPart& part, const Texts& texts, std::map<std::string, int>& uses, bool& exact) const;
+  Automaton OfExpr(const TypedRule* rule, const TypedExpr& expr, const Texts& texts, std::map<std::string, int>& uses, bool& exact) const;
+  std::optional<Automaton> OfLinear(const TypedRule& rule, const TypedExpr& expr, const std::string& capture) const;
 
   const RuleSet& rules_;
   const VariableTable& variables_;
+  mutable int64_t assignments_ = 0;  // that were tried
+  mutable std::map<std::string, std::shared_ptr<const re2::RE2>> regexes_;  // of captures, compiled
 };
 
 // Languages by their literal ends.

@@ -1,12 +1,17 @@
 #include "compiler/sema/overlap/one_to_one.h"
 
+#include <algorithm>
+#include <set>
+
 #include <fmt/format.h>
 
-#include "compiler/sema/overlap/languages.h"
+#include "compiler/sema/overlap/guards.h"
+#include "compiler/sema/overlap/names_of_pattern.h"
 
 namespace ckmap {
 namespace {
 
+constexpr size_t kMaxParts = 100;        // of a pattern, whose parts are tags of one byte
 constexpr size_t kMaxStates = 50'000;     // of one search
 constexpr size_t kMaxWork = 50'000'000;  // moves of all searches of one program
 
@@ -25,10 +30,18 @@ class OneToOneChecker {
   }
 
  private:
-  static std::string Assigned(const std::map<std::string, int64_t>& captures) {
+  static std::string Assigned(const CaptureValues& captures) {
     std::string text;
-    for (const auto& [name, value] : captures) text += fmt::format("{}{} = {}", text.empty() ? "" : ", ", name, value);
+    for (const auto& [name, value] : captures) text += fmt::format("{}{} = {}", text.empty() ? "" : ", ", name, std::get<int64_t>(value));
     return text;
+  }
+
+  // Whether the rule's condition holds for these captures; nullopt: it is not known.
+  std::optional<bool> Holds(const TypedRule& rule, const CaptureValues& captures) const {
+    if (!rule.when) return true;
+    const std::optional<Constant> value = EvaluateConstant(*rule.when, languages_.variables(), &captures);
+    const bool* holds = value ? std::get_if<bool>(&*value) : nullptr;
+    return holds != nullptr ? std::optional(*holds) : std::nullopt;
   }
 
   // Numbers computed from captures: two assignments over the ranges must not give the same name.
@@ -42,10 +55,12 @@ class OneToOneChecker {
       }
     }
     if (!arithmetic || names.empty()) return;
-    std::map<std::string, std::map<std::string, int64_t>> seen;
+    std::map<std::string, CaptureValues> seen;
     bool reported = false;
-    const auto look = [&](const std::map<std::string, int64_t>& captures) {
+    const auto look = [&](const CaptureValues& captures) {
       if (reported) return;
+      const std::optional<bool> applies = Holds(rule, captures);
+      if (applies == false) return;
       std::string name;
       for (const TypedPart& part : pattern.parts) {
         const std::string& capture = part.kind == TypedPart::Kind::kCapture ? part.capture.name : part.text;
@@ -53,11 +68,11 @@ class OneToOneChecker {
         if (part.kind == TypedPart::Kind::kLiteral) {
           name += part.text;
         } else if (part.kind == TypedPart::Kind::kExpr) {
-          const auto value = languages_.Value(part.expr, captures);
+          const auto value = EvaluateInt(part.expr, languages_.variables(), &captures);
           if (!value) return;
           name += std::to_string(*value);
         } else if (known != captures.end()) {
-          name += std::to_string(known->second);
+          name += std::to_string(std::get<int64_t>(known->second));
         } else {
           name += part.kind == TypedPart::Kind::kAlternatives ? part.options[0] : "x";
         }
@@ -65,15 +80,22 @@ class OneToOneChecker {
       const auto [first, fresh] = seen.try_emplace(name, captures);
       if (fresh) return;
       reported = true;
-      sink_.Report(DiagnosticKind::kNotOneToOne, pattern.span, fmt::format("two values of the captures give the {} name `{}`", side, name))
-          .Note(fmt::format("{} and {}", Assigned(first->second), Assigned(captures)))
-          .Help("change the numbers or the ranges so that no two values meet")
-          .Emit();
+      const bool sure = applies.has_value() && Holds(rule, first->second).has_value();
+      auto report = sink_.Report(sure ? DiagnosticKind::kNotOneToOne : DiagnosticKind::kMayCollide, pattern.span,
+                                 fmt::format("two values of the captures {} the {} name `{}`", sure ? "give" : "may give", side, name))
+                        .Note(fmt::format("{} and {}", Assigned(first->second), Assigned(captures)));
+      if (!sure) static_cast<void>(std::move(report).Note("whether the condition of the rule holds for both is known only when the plan is bound"));
+      std::move(report).Help(rule.when ? "change the numbers, the ranges or the condition so that no two values meet" : "change the numbers or the ranges so that no two values meet").Emit();
     };
     // Two values that meet are two whatever the range; that none meet is known only of ranges. A rule that is
     // written `<->` is refused for its capture anyway.
     constexpr int64_t kTried = 40;
-    languages_.ForEachAssignment(rule, names, look, rule.reversible ? std::nullopt : std::optional(kTried));
+    if (languages_.ForEachAssignment(rule, names, look, rule.reversible ? std::nullopt : std::optional(kTried)) || reported) return;
+    if (rule.reversible && std::any_of(names.begin(), names.end(), [&](const std::string& name) { return !languages_.RangeOf(rule, name); })) return;
+    sink_.Report(DiagnosticKind::kNotDecided, pattern.span, fmt::format("whether two values of the captures give one {} name was not decided", side))
+        .Note("there are too many values to try")
+        .Help("bind checks it for the tensors that there are")
+        .Emit();
   }
 
   // Names that can be cut into captures in two ways come from two sources.
@@ -85,30 +107,62 @@ class OneToOneChecker {
     }
     if (captures < 2) return;
     const Language language = languages_.Of(&rule, target);
-    const Automaton& automaton = languages_.AutomatonOf(language);
-    if (!language.exact || target.parts.size() > 100 || work_ > kMaxWork) return;
-    const Found found = FindTwoReadings(automaton, kMaxStates);
+    Guards guards(languages_.variables());
+    if (rule.when) guards.Require(*rule.when);
+    // What the condition says that a capture is, each reading has.
+    const CaptureTexts fixed = guards.cases() == 1 ? guards.FixedTexts() : CaptureTexts();
+    bool exact = true;
+    const Automaton automaton = languages_.AutomatonWith(language, fixed, exact);
+    const Found found = target.parts.size() > kMaxParts || work_ > kMaxWork ? Found{Answer::kGaveUp, "", "", "", 0} : FindTwoReadings(automaton, kMaxStates);
     work_ += found.work;
-    if (found.answer != Answer::kYes) return;
-    const std::string first = SourceOf(source, target, found.word, found.left), second = SourceOf(source, target, found.word, found.right);
-    if (first == second || first.empty()) return;
-    auto report = sink_.Report(rule.reversible ? DiagnosticKind::kNotOneToOne : DiagnosticKind::kMayCollide, target.span, fmt::format("`{}` and `{}` both become `{}`", first, second, found.word));
-    std::move(report).Help("keep something between the captures that they cannot hold themselves").Emit();
+    if (found.answer == Answer::kNo) return;
+    // What the automaton reads, and what the name is read as where captures stand twice.
+    std::vector<CaptureTexts> readings = {TextsOf(target, found.word, found.left), TextsOf(target, found.word, found.right)};
+    for (CaptureTexts& texts : readings) texts.insert(fixed.begin(), fixed.end());
+    if (found.answer == Answer::kGaveUp || !exact) readings = Readings(languages_, language, found.word);
+    bool sure = true;
+    std::vector<std::string> names;
+    std::set<std::string> all;
+    for (const CaptureTexts& texts : readings) {
+      const std::optional<bool> applies = Applies(rule, texts, languages_.variables());
+      const std::string name = SourceOf(source, texts);
+      if (name.empty() || !all.insert(name).second || applies == false) continue;
+      sure = sure && applies.has_value();
+      names.push_back(name);
+    }
+    if (names.size() >= 2) {
+      sink_.Report(rule.reversible && sure ? DiagnosticKind::kNotOneToOne : DiagnosticKind::kMayCollide, target.span,
+                   fmt::format("`{}` and `{}` both become `{}`", names[0], names[1], found.word))
+          .Help("keep something between the captures that they cannot hold themselves")
+          .Emit();
+    } else if (found.answer == Answer::kGaveUp || all.size() >= 2) {
+      sink_.Report(DiagnosticKind::kNotDecided, target.span, "whether two names become one name of this pattern was not decided")
+          .Note(found.answer == Answer::kGaveUp ? "the search took too long" : fmt::format("`{}` can be read in two ways, but the condition of the rule excludes one", found.word))
+          .Help("bind checks it for the tensors that there are")
+          .Emit();
+    }
   }
 
-  static std::string SourceOf(const TypedPattern& source, const TypedPattern& target, const std::string& word, const std::string& tags) {
-    std::map<std::string, std::string> values;
-    for (size_t i = 0; i < word.size(); ++i) {
+  static CaptureTexts TextsOf(const TypedPattern& target, const std::string& word, const std::string& tags) {
+    CaptureTexts texts;
+    for (size_t i = 0; i < tags.size(); ++i) {
       const auto tag = static_cast<size_t>(static_cast<unsigned char>(tags[i]));
       const TypedPart& part = target.parts[tag - 1];
-      if (part.kind == TypedPart::Kind::kReference) values[part.text] += word[i];
+      if (part.kind == TypedPart::Kind::kReference) texts[part.text] += word[i];
     }
+    return texts;
+  }
+
+  // "": the captures do not tell.
+  static std::string SourceOf(const TypedPattern& source, const CaptureTexts& texts) {
     std::string name;
     for (const TypedPart& part : source.parts) {
+      const std::string& capture = part.kind == TypedPart::Kind::kCapture ? part.capture.name : part.text;
+      const auto known = texts.find(capture);
       switch (part.kind) {
         case TypedPart::Kind::kLiteral: name += part.text; break;
-        case TypedPart::Kind::kCapture: name += values.contains(part.capture.name) ? values[part.capture.name] : "x"; break;
-        case TypedPart::Kind::kReference: name += values[part.text]; break;
+        case TypedPart::Kind::kCapture: name += known != texts.end() ? known->second : "x"; break;
+        case TypedPart::Kind::kReference: name += known != texts.end() ? known->second : ""; break;
         case TypedPart::Kind::kAlternatives:
         case TypedPart::Kind::kExpr: return "";
       }

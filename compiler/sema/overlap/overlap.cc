@@ -1,53 +1,31 @@
-// Which statements name one tensor. Patterns are compared as automata, and only those whose literal
-// ends allow a common name (LanguageIndex); conditions are compared by Guards.
+// Which rules write one tensor, or read what is dropped. Patterns are compared as automata, and only those whose
+// literal ends allow a common name (LanguageIndex); conditions are compared by Guards.
 #include "compiler/sema/overlap/overlap.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include <fmt/format.h>
 
+#include "compiler/sema/overlap/alignment.h"
 #include "compiler/sema/overlap/duplicates.h"
 #include "compiler/sema/overlap/guards.h"
-#include "compiler/sema/overlap/languages.h"
+#include "compiler/sema/overlap/name_search.h"
+#include "compiler/sema/overlap/naming_statements.h"
 
 namespace ckmap {
 namespace {
 
-constexpr size_t kMaxStates = 50'000;        // of one search
-constexpr size_t kMaxWork = 100'000'000;     // moves of all searches of one program
 constexpr std::string_view kOneRule = "every target tensor has one rule";
-
-// A statement that names tensors one by one: init, place, shard, drop. Where two of a file name one
-// tensor, the one with more literal text decides; of two with equally much there must be no such tensor.
-struct NamingStatement {
-  std::string_view word;
-  uint32_t unit = 0;
-  Span span;
-  const TypedPattern* pattern = nullptr;
-  const std::optional<TypedExpr>* when = nullptr;
-  std::string says;  // equal texts do not contradict each other
-};
-
-size_t LiteralSize(const TypedPattern& pattern) {
-  size_t size = 0;
-  for (const TypedPart& part : pattern.parts) size += part.kind == TypedPart::Kind::kLiteral ? part.text.size() : 0;
-  return size;
-}
-
-std::string TextOf(const TypedExpr& expr) {
-  std::string text = expr.text;
-  if (expr.kind == TypedExpr::Kind::kInt) text = fmt::format("{}", expr.integer);
-  if (expr.kind == TypedExpr::Kind::kNumber) text = fmt::format("{}", expr.number);
-  if (expr.kind == TypedExpr::Kind::kBool) text = expr.boolean ? "true" : "false";
-  for (const TypedExpr& arg : expr.args) text += "(" + TextOf(arg) + ")";
-  return text;
-}
+constexpr size_t kGuards = 100, kCase = 10;  // work of comparing conditions, in moves of a search
+constexpr size_t kMaxChoices = 64;  // names of one list of alternatives that a condition is compared with
 
 class OverlapChecker {
  public:
   OverlapChecker(const RuleSet& rules, const VariableTable& variables, DiagnosticSink& sink)
-      : rules_(rules), variables_(variables), sink_(sink), languages_(rules, variables) {}
+      : rules_(rules), variables_(variables), sink_(sink), languages_(rules, variables), names_(languages_, sink),
+        aligner_(rules.target_separator, rules.source_separator == rules.target_separator) {}
 
   void Check() {
     std::vector<Language> sources, targets;
@@ -70,8 +48,9 @@ class OverlapChecker {
       if (!stronger.rule->overrides) continue;
       by_source.ForEachCandidate(stronger, [&](size_t weaker) { CheckShadow(stronger, sources[weaker]); });
     }
-    CheckNamingStatements();
+    CheckNamingStatements(rules_, variables_, languages_, names_, sink_);
     CheckConditions();
+    names_.Finish();
   }
 
  private:
@@ -85,75 +64,107 @@ class OverlapChecker {
     }
   }
 
-  // ---- searches, of which all together have a budget ----------------------------------------------------
-
-  bool Exact(const Language& language) const {
-    languages_.AutomatonOf(language);
-    return language.exact;
-  }
-
-  // A name of both. What is not decided is told once.
-  std::optional<std::string> CommonName(const Language& a, const Language& b) {
-    if (a.literal && b.literal) return *a.literal == *b.literal ? a.literal : std::nullopt;
-    if (!Exact(a) || !Exact(b)) return std::nullopt;
-    return Settle(work_ > kMaxWork ? Found{Answer::kGaveUp, "", "", "", 0} : FindCommonWord(languages_.AutomatonOf(a), languages_.AutomatonOf(b), kMaxStates), b);
-  }
-  // Whether every name of `inner` is one of `outer`.
-  bool Covers(const Language& outer, const Language& inner) {
-    if (!Exact(outer) || !Exact(inner) || work_ > kMaxWork) return false;
-    const Found found = FindWordOutside(languages_.AutomatonOf(inner), languages_.AutomatonOf(outer), kMaxStates);
-    Settle(found, inner);
-    return found.answer == Answer::kNo;
-  }
-
-  std::optional<std::string> Settle(Found found, const Language& language) {
-    work_ += found.work;
-    if (found.answer == Answer::kYes) return std::move(found.word);
-    if (found.answer == Answer::kGaveUp && !std::exchange(gave_up_, true)) {
-      sink_.Report(DiagnosticKind::kNotDecided, language.pattern->span, "whether names of this pattern overlap with others was not decided")
-          .Note(work_ > kMaxWork ? "the searches of this program together took too long" : fmt::format("a search passed {} states", kMaxStates))
-          .Help("bind checks it for the tensors that there are")
-          .Emit();
-    }
-    return std::nullopt;
-  }
-
   // ---- two rules for one target --------------------------------------------------------------------
 
   void CompareAll(const std::vector<Language>& targets) {
     const LanguageIndex index(targets);
     for (size_t i = 0; i < targets.size(); ++i) {
       index.ForEachCandidate(targets[i], [&](size_t j) {
-        if (j > i) CompareTargets(targets[i], targets[j]);
+        if (j < i) CompareTargets(targets[j], targets[i]);
       });
     }
+  }
+
+  // What the conditions of a rule say that parameters and captures are.
+  using Facts = std::map<std::string, std::set<std::string>>;
+  const Facts& FactsOf(const TypedRule& rule) {
+    const auto [facts, fresh] = facts_.try_emplace(&rule);
+    if (fresh && (rule.when || !rule.ranges.empty())) {
+      Guards guards(variables_);
+      if (rule.when) guards.Require(*rule.when);
+      for (const TypedRange& range : rule.ranges) guards.RequireRange(range);
+      facts->second = guards.Facts();
+    }
+    return facts->second;
+  }
+
+  // Whether what the conditions fix differs. Captures are the same where the patterns are, and can be read in one way.
+  bool FactsExclude(const Language& a, const Language& b) {
+    const Facts &first = FactsOf(*a.rule), &second = FactsOf(*b.rule);
+    for (const auto& [key, values] : first) {
+      const auto other = second.find(key);
+      if (other == second.end()) continue;
+      if (key.find('{') != std::string::npos && (a.pattern->text != b.pattern->text || !HoldsCaptures(*a.pattern, key) || !names_.HasOneReading(a))) continue;
+      if (std::none_of(values.begin(), values.end(), [&](const std::string& value) { return other->second.contains(value); })) return true;
+    }
+    return false;
+  }
+
+  // Whether each `{name}` of a fact's key is a capture of the pattern; others are of one rule alone.
+  static bool HoldsCaptures(const TypedPattern& pattern, const std::string& key) {
+    for (size_t at = key.find('{'); at != std::string::npos; at = key.find('{', at + 1)) {
+      const std::string name = key.substr(at + 1, key.find('}', at) - at - 1);
+      const bool held = std::any_of(pattern.parts.begin(), pattern.parts.end(), [&](const TypedPart& part) {
+        return part.kind == TypedPart::Kind::kReference ? part.text == name
+                                                         : part.kind == TypedPart::Kind::kCapture && !part.capture.gather && part.capture.name == name;
+      });
+      if (!held) return false;
+    }
+    return true;
   }
 
   bool SameLevel(uint32_t a, uint32_t b) const { return rules_.units[a].level == rules_.units[b].level; }
 
   void CompareTargets(const Language& a, const Language& b) {
     if (a.rule == b.rule || a.rule->overrides != b.rule->overrides || !SameLevel(a.rule->unit, b.rule->unit)) return;
-    if (reported_.contains({a.rule, b.rule})) return;
-    if (a.rule->unit == b.rule->unit && SameRule(*a.rule, *b.rule)) return;  // told as a duplicate
-    const std::optional<std::string> name = CommonName(a, b);
-    if (!name) return;
+    if (reported_.contains(b.rule)) return;  // once is enough to know that it must change
     const bool guarded = a.rule->when || b.rule->when;
-    Guards guards(variables_);
-    if (guarded) {
-      RequireBoth(a, b, guards);
+    if (FactsExclude(a, b)) return;
+    if (a.rule->unit == b.rule->unit && SameRule(*a.rule, *b.rule)) return;  // told as a duplicate
+    auto [name, undecided] = names_.Find(a, b);
+    if (!name && undecided.empty()) return;
+    if (names_.TooMuch() && (guarded || !name)) return names_.Undecided(b, &a, "the searches of this program together took too long");
+    std::optional<Guards> both;
+    if (guarded || !undecided.empty() || !a.rule->ranges.empty() || !b.rule->ranges.empty()) {
+      const Alignment same = aligner_.Align(a, b, [&](const Language& language) { return names_.HasOneReading(language); });
+      Guards& guards = both.emplace(Asserts());
+      RequireBoth(a, b, same, guards);
+      names_.Spend(kGuards + guards.work() * kCase);
       if (guards.Decide() == Answer::kNo) return;
+      if (!undecided.empty()) return names_.Undecided(b, &a, std::move(undecided));
+      if (guards.Decide() == Answer::kYes) name = Witness(a, b, same, guards, *name);
+      if (!name) return names_.Undecided(b, &a, "no name was found for which their conditions can hold at once");
     }
-    reported_.insert({a.rule, b.rule});
+    reported_.insert(b.rule);
     auto report = sink_.Report(DiagnosticKind::kSameTarget, b.pattern->span, fmt::format("two rules write `{}`", *name))
                       .Here("written again here")
                       .With(a.pattern->span, "first written here");
     if (!a.literal || !b.literal) static_cast<void>(std::move(report).Note(std::string(kOneRule)));
-    if (guarded) static_cast<void>(std::move(report).Note(WhyNotProved(guards)));
+    if (guarded) static_cast<void>(std::move(report).Note(WhyNotProved(*both)));
     std::move(report)
         .Help(guarded ? "give both conditions of which one is `not` the other's, or say `override` in front of the stronger rule"
                       : a.literal && b.literal ? "every target tensor has one rule: drop one, give both conditions that exclude each other, or say `override` in front of the stronger one"
                       : "make one of the patterns narrower, give both conditions that exclude each other, or say `override` in front of the stronger one")
         .Emit();
+  }
+
+  // A name for which the conditions of both rules can hold: `name`, or one of those that the conditions' own examples lead to.
+  std::optional<std::string> Witness(const Language& a, const Language& b, const Alignment& same, const Guards& guards, const std::string& name) {
+    constexpr size_t kMaxExamples = 16;
+    std::vector<std::string> tried = {name};
+    for (size_t i = 0; i < guards.cases() && i < kMaxExamples; ++i) {
+      CaptureTexts first = same.first.texts, second = same.second.texts;
+      const CaptureTexts texts = guards.CaptureTexts(i);
+      for (const auto& [key, text] : texts) {
+        if (key.ends_with('\'')) second.emplace(key.substr(0, key.size() - 1), text);
+        else first.emplace(key, text);
+      }
+      for (const auto& [mine, other] : same.second.same) {
+        if (const auto text = texts.find(other); text != texts.end()) second.emplace(mine, text->second);
+      }
+      if (auto candidate = names_.Candidate(a, first, b, second)) tried.push_back(*std::move(candidate));
+    }
+    return names_.CommonWhereBothApply(a, b, tried);
   }
 
   static std::string WhyNotProved(const Guards& guards) {
@@ -162,91 +173,54 @@ class OverlapChecker {
     return example.empty() ? "their conditions can hold at once" : fmt::format("their conditions can hold at once: where {}", example);
   }
 
-  // What holds when both rules apply and write one name.
-  void RequireBoth(const Language& a, const Language& b, Guards& guards) {
-    for (const TypedAssert& assertion : rules_.asserts) guards.Require(assertion.condition);
-    const CaptureNames names = Aligned(a, b, rules_.target_separator);
-    RequireRule(*a.rule, nullptr, guards);
-    RequireRule(*b.rule, &names, guards);
+  // What holds when both rules apply and write one name, beside the asserts.
+  void RequireBoth(const Language& a, const Language& b, const Alignment& same, Guards& guards) {
+    RequireRule(*a.rule, &same.first, guards);
+    RequireRule(*b.rule, &same.second, guards);
+    for (const auto& [left, right] : same.numbers) guards.RequireEqual(left, &same.first, right, &same.second);
+  }
+
+  const Guards& Asserts() {
+    if (!asserts_) {
+      asserts_.emplace(variables_);
+      for (const TypedAssert& assertion : rules_.asserts) asserts_->Require(assertion.condition);
+    }
+    return *asserts_;
   }
 
   static void RequireRule(const TypedRule& rule, const CaptureNames* names, Guards& guards) {
     if (rule.when) guards.Require(*rule.when, names);
     for (const TypedRange& range : rule.ranges) guards.RequireRange(range, names);
-    for (const TypedTerm& term : rule.source.terms) RequireSources(term, names, guards);
+    RequireSources(rule.source, names, guards);
   }
 
-  // A rule applies where its sources are.
-  static void RequireSources(const TypedTerm& term, const CaptureNames* names, Guards& guards) {
-    const auto* pattern = std::get_if<TypedPattern>(&term.kind);
-    if (pattern == nullptr || pattern->optional || !pattern->regex.empty()) return;
-    const bool one = std::none_of(pattern->parts.begin(), pattern->parts.end(), [](const TypedPart& part) {
-      return part.kind == TypedPart::Kind::kAlternatives || (part.kind == TypedPart::Kind::kCapture && part.capture.gather);
-    });
-    if (one) guards.RequireSource(*pattern, names);
-  }
-
-  // A pattern's text and captures in turn, up to what is neither.
-  struct Piece {
-    bool capture = false;
-    std::string text;  // of a capture its name
-    friend bool operator==(const Piece&, const Piece&) = default;
-  };
-  struct Pieces {
-    std::vector<Piece> list;
-    bool whole = true;
-  };
-  static Pieces PiecesOf(const TypedPattern& pattern) {
-    Pieces pieces;
-    pieces.whole = !pattern.parts.empty();
-    for (const TypedPart& part : pattern.parts) {
-      const bool literal = part.kind == TypedPart::Kind::kLiteral, capture = part.kind == TypedPart::Kind::kCapture;
-      if (!literal && !capture && part.kind != TypedPart::Kind::kReference) {
-        pieces.whole = false;
-        break;
+  // A rule applies where its sources are; of a list, each of them.
+  static void RequireSources(const TypedPipeline& pipeline, const CaptureNames* names, Guards& guards) {
+    for (const TypedTerm& term : pipeline.terms) {
+      if (const auto* inner = std::get_if<1>(&term.kind)) {
+        RequireSources(**inner, names, guards);
+        continue;
       }
-      if (literal && !pieces.list.empty() && !pieces.list.back().capture) pieces.list.back().text += part.text;
-      else pieces.list.push_back({!literal, capture ? part.capture.name : part.text});
+      const auto& pattern = std::get<0>(term.kind);
+      if (!pattern.optional && pattern.regex.empty()) RequireChoices(pattern, 0, kMaxChoices, names, guards);
     }
-    return pieces;
   }
 
-  // Whether a capture of the language's rule lies inside of one segment, and is one text.
-  static bool IsInSegment(const Language& language, const std::string& name) {
-    if (language.rule == nullptr) return false;
-    const auto& captures = language.rule->captures;
-    const auto found = std::find_if(captures.begin(), captures.end(), [&](const TypedCapture& capture) { return capture.name == name; });
-    return found != captures.end() && !found->gather && (found->kind == TypedCapture::Kind::kSegment || found->kind == TypedCapture::Kind::kInt);
-  }
-
-  // Captures of `b` that have the value of a capture of `a` wherever the two name one tensor. Both patterns are followed up
-  // to their first difference. If there is none, captures at the same places are the same, if names can be read in one way
-  // only; if there is one, those are that fill a segment in front of it, which a separator ends on both sides.
-  CaptureNames Aligned(const Language& a, const Language& b, const std::string& separator) {
-    const Pieces left = PiecesOf(*a.pattern), right = PiecesOf(*b.pattern);
-    CaptureNames all, segments;
-    bool clear = true;     // no capture of `b` stands for two of `a`
-    bool in_step = true;   // all captures so far are segments that end
-    size_t i = 0;
-    for (; i < left.list.size() && i < right.list.size(); ++i) {
-      const Piece &mine = left.list[i], &other = right.list[i];
-      if (mine.capture != other.capture || (!mine.capture && mine != other)) break;
-      if (!mine.capture) continue;
-      const auto ends = [&](const Pieces& pieces) { return i + 1 < pieces.list.size() && !pieces.list[i + 1].capture && pieces.list[i + 1].text.starts_with(separator); };
-      in_step = in_step && IsInSegment(a, mine.text) && IsInSegment(b, other.text) && ends(left) && ends(right);
-      clear = all.emplace(other.text, mine.text).second && clear;
-      in_step = in_step && clear;
-      if (in_step) segments.emplace(other.text, mine.text);
+  static void RequireChoices(const TypedPattern& pattern, size_t from, size_t limit, const CaptureNames* names, Guards& guards) {
+    for (size_t i = from; i < pattern.parts.size(); ++i) {
+      const TypedPart& part = pattern.parts[i];
+      if (part.kind == TypedPart::Kind::kCapture && part.capture.gather) return;
+      if (part.kind != TypedPart::Kind::kAlternatives) continue;
+      if (part.options.size() > limit) return;
+      for (const std::string& option : part.options) {
+        TypedPattern chosen = pattern;
+        chosen.parts[i] = TypedPart();
+        chosen.parts[i].text = option;
+        RequireChoices(chosen, i + 1, limit / part.options.size(), names, guards);
+      }
+      return;
     }
-    const bool same = left.whole && right.whole && i == left.list.size() && i == right.list.size();
-    if (!same || !clear) return segments;
-    if (all.size() <= 1 || work_ > kMaxWork) return all;
-    for (const Language* language : {&a, &b}) {
-      const Found found = FindTwoReadings(languages_.AutomatonOf(*language), kMaxStates);
-      work_ += found.work;
-      if (found.answer != Answer::kNo) return segments;
-    }
-    return all;
+    guards.RequireSource(pattern, names);
   }
 
   // ---- drops ---------------------------------------------------------------------------------------
@@ -259,7 +233,7 @@ class OverlapChecker {
       const Language& used = sources[index];
       if (reported || used.rule->when || used.rule->overrides || used.rule->unit != drop.unit) return;
       if (dropped.literal && used.literal) return;  // compared as texts
-      const std::optional<std::string> name = CommonName(dropped, used);
+      const std::optional<std::string> name = names_.Common(dropped, used);
       if (!name) return;
       reported = true;
       sink_.Report(DiagnosticKind::kMayBeDroppedAndUsed, drop.pattern.span, fmt::format("`{}` would be both dropped and used", *name))
@@ -272,114 +246,11 @@ class OverlapChecker {
 
   // A rule whose sources all belong to one that overrides it.
   void CheckShadow(const Language& stronger, const Language& weaker) {
-    if (weaker.rule->overrides || stronger.rule->when || stronger.rule->unit != weaker.rule->unit || !Covers(stronger, weaker)) return;
+    if (weaker.rule->overrides || stronger.rule->when || stronger.rule->unit != weaker.rule->unit || !names_.Covers(stronger, weaker)) return;
     sink_.Report(DiagnosticKind::kShadowed, weaker.pattern->span, "this rule can never apply")
         .With(stronger.pattern->span, "this one overrides it for all its names")
         .Help("drop it, or make the pattern of the stronger one narrower")
         .Emit();
-  }
-
-  // ---- statements that name tensors one by one --------------------------------------------------------
-
-  void CheckNamingStatements() {
-    std::vector<NamingStatement> inits, places, shards, drops;
-    for (const TypedInit& init : rules_.inits) {
-      std::string says = init.kind;
-      for (const auto& [name, value] : init.args) says += " " + name + " " + TextOf(value);
-      inits.push_back({"init", init.unit, init.span, &init.pattern, &init.when, std::move(says)});
-    }
-    for (const TypedPlace& place : rules_.places) places.push_back({"place", place.unit, place.span, &place.pattern, &place.when, place.device});
-    for (const TypedShard& shard : rules_.shards) shards.push_back({"shard", shard.unit, shard.span, &shard.pattern, &shard.when, shard.group});
-    for (const TypedDrop& drop : rules_.drops) {
-      if (!drop.only) drops.push_back({"drop", drop.unit, drop.span, &drop.pattern, &drop.when, ""});
-    }
-    CheckRenames();
-    CompareStatements(inits);
-    CompareStatements(places);
-    CompareStatements(shards);
-    CompareStatements(drops);
-  }
-
-  // Of two renames that fit one run of segments the one with more literal text decides.
-  void CheckRenames() {
-    std::vector<NamingStatement> renames;
-    for (const TypedRename& rename : rules_.renames) {
-      if (rename.from.text == rename.to.text) {
-        sink_.Report(DiagnosticKind::kNeverMatters, rename.span, "this rename changes nothing").Help("take it away").Emit();
-      }
-      renames.push_back({"rename", rename.unit, rename.span, &rename.from, &no_condition_, rename.from.text});
-    }
-    std::vector<Language> languages;
-    for (const NamingStatement& rename : renames) languages.push_back(languages_.Of(nullptr, *rename.pattern));
-    const LanguageIndex index(languages);
-    for (size_t i = 0; i < renames.size(); ++i) {
-      bool reported = false;
-      index.ForEachCandidate(languages[i], [&](size_t j) {
-        reported = reported || (j < i && renames[i].unit == renames[j].unit && rules_.renames[i].of_target == rules_.renames[j].of_target && Contradict(renames[j], languages[j], renames[i], languages[i], [](const std::string&) { return false; }));
-      });
-    }
-  }
-
-  void CompareStatements(const std::vector<NamingStatement>& statements) {
-    std::vector<Language> languages;
-    for (const NamingStatement& statement : statements) languages.push_back(languages_.Of(nullptr, *statement.pattern));
-    const LanguageIndex index(languages);
-    for (size_t i = 0; i < statements.size(); ++i) {
-      bool reported = false;
-      index.ForEachCandidate(languages[i], [&](size_t j) {
-        if (reported || i == j || statements[i].unit != statements[j].unit) return;
-        reported = j < i && Contradict(statements[j], languages[j], statements[i], languages[i], [&](const std::string& name) {
-          return Decided(statements, languages, i, name);
-        });
-        reported = reported || Redundant(statements[j], languages[j], statements[i], languages[i], j < i);
-      });
-    }
-  }
-
-  // Whether a statement that says more of this name than `than` decides.
-  bool Decided(const std::vector<NamingStatement>& statements, const std::vector<Language>& languages, size_t than, const std::string& name) {
-    for (size_t i = 0; i < statements.size(); ++i) {
-      if (statements[i].unit != statements[than].unit || *statements[i].when || LiteralSize(*statements[i].pattern) <= LiteralSize(*statements[than].pattern)) continue;
-      if (languages[i].literal ? *languages[i].literal == name
-                               : Exact(languages[i]) && FindCommonWord(languages_.AutomatonOf(languages[i]), Automaton::Literal(name), kMaxStates).answer == Answer::kYes) {
-        return true;
-      }
-    }
-    return false;
-  }
-
-  template <typename IsDecided>
-  bool Contradict(const NamingStatement& a, const Language& left, const NamingStatement& b, const Language& right, IsDecided is_decided) {
-    // Shards of one group are two cuts of one axis or of one tensor; of two groups they add up.
-    if ((a.says == b.says) != (a.word == "shard") || a.word == "drop" || LiteralSize(*a.pattern) != LiteralSize(*b.pattern)) return false;
-    const std::optional<std::string> name = CommonName(left, right);
-    if (!name || is_decided(*name)) return false;
-    Guards guards(variables_);
-    for (const TypedAssert& assertion : rules_.asserts) guards.Require(assertion.condition);
-    const CaptureNames names = Aligned(left, right, rules_.target_separator);  // without rules no segment counts
-    if (*a.when) guards.Require(**a.when);
-    if (*b.when) guards.Require(**b.when, &names);
-    if (guards.Decide() == Answer::kNo) return false;
-    sink_.Report(DiagnosticKind::kAmbiguous, b.pattern->span, fmt::format("two `{}` name `{}`, and neither says more of the name", a.word, *name))
-        .With(a.pattern->span, "the other one")
-        .Help("write out more of one name, or give both conditions that exclude each other")
-        .Emit();
-    return true;
-  }
-
-  // `b` names nothing that `a` does not name already, and says the same.
-  bool Redundant(const NamingStatement& a, const Language& outer, const NamingStatement& b, const Language& inner, bool before) {
-    if (*a.when || a.says != b.says || a.word == "shard") return false;
-    const bool same = SamePattern(*a.pattern, *b.pattern);
-    // What a wider `init` or `place` says a narrower one may take back, and a still narrower one say again.
-    if ((same && !before) || !(same || (a.word == "drop" && Covers(outer, inner)))) return false;
-    // Of two that name the same the later one is told.
-    if (!same && !before && !*b.when && Covers(inner, outer)) return false;
-    sink_.Report(DiagnosticKind::kNeverMatters, b.span, fmt::format("this `{}` never matters", b.word))
-        .With(a.pattern->span, "this one names all its tensors already")
-        .Help("take it away")
-        .Emit();
-    return true;
   }
 
   // ---- conditions that never hold ----------------------------------------------------------------------
@@ -400,7 +271,7 @@ class OverlapChecker {
       guards.Require(*when);
       if (rule != nullptr) {
         for (const TypedRange& range : rule->ranges) guards.RequireRange(range);
-        for (const TypedTerm& term : rule->source.terms) RequireSources(term, nullptr, guards);
+        RequireSources(rule->source, nullptr, guards);
       }
       if (guards.Decide() != Answer::kNo) return;
       sink_.Report(DiagnosticKind::kGuardConstant, when->span, "this condition never holds")
@@ -419,10 +290,11 @@ class OverlapChecker {
   const VariableTable& variables_;
   DiagnosticSink& sink_;
   Languages languages_;
-  const std::optional<TypedExpr> no_condition_;
-  std::set<std::pair<const TypedRule*, const TypedRule*>> reported_;
-  size_t work_ = 0;
-  bool gave_up_ = false;
+  NameSearch names_;
+  const Aligner aligner_;
+  std::optional<Guards> asserts_;
+  std::set<const TypedRule*> reported_;  // as writing what an earlier one writes
+  std::map<const TypedRule*, Facts> facts_;
 };
 
 }  // namespace

@@ -45,7 +45,13 @@ class RegexReader {
   std::optional<Automaton> Sequence(int depth) {
     Automaton all;
     // Anchors mean nothing at the ends of a whole-name match.
-    if (depth == 0 && at_ == 0) Take("^");
+    if (depth == 0 && at_ == 0) {
+      if (Take("(?") && (!Flags() || !Take(")"))) {  // a group
+        at_ = 0;
+        fold_ = dot_all_ = false;
+      }
+      Take("^");
+    }
     while (!AtEnd() && text_[at_] != '|' && text_[at_] != ')') {
       if (depth == 0 && text_.substr(at_) == "$") {
         ++at_;
@@ -111,29 +117,69 @@ class RegexReader {
     if (c == '.') {
       ++at_;
       std::vector<bool> set(256, true);
-      set['\n'] = false;
+      set['\n'] = dot_all_;
       return Automaton::Byte(set);
     }
     if (c == '\\') {
       ++at_;
       const auto set = Escape();
-      return set ? std::optional(Automaton::Byte(*set)) : std::nullopt;
+      if (!set) return std::nullopt;
+      return fold_ && !std::isalpha(static_cast<unsigned char>(text_[at_ - 1])) ? Folded(*set) : std::optional(Automaton::Byte(*set));
     }
     if (c == '^' || c == '$' || c == '*' || c == '+' || c == '?') return std::nullopt;
     ++at_;
-    return Automaton::Literal(std::string_view(&c, 1));
+    if (!fold_) return Automaton::Literal(std::string_view(&c, 1));
+    std::vector<bool> set(256, false);
+    set[static_cast<uint8_t>(c)] = true;
+    return Folded(std::move(set));
+  }
+
+  // The letters of a set in both cases. Two signs outside of ASCII are cases of letters in it: the Kelvin sign and the long s.
+  static std::optional<Automaton> Folded(std::vector<bool> set) {
+    for (size_t c = 0x80; c < 256; ++c) {
+      if (set[c]) return std::nullopt;
+    }
+    for (size_t c = 'a'; c <= 'z'; ++c) set[c] = set[c - 'a' + 'A'] = set[c] || set[c - 'a' + 'A'];
+    Automaton all = Automaton::Byte(set);
+    if (set['k']) all = all.Or(Automaton::Literal("\xE2\x84\xAA"));
+    if (set['s']) all = all.Or(Automaton::Literal("\xC5\xBF"));
+    return all;
   }
 
   std::optional<Automaton> Group(int depth) {
     Take("(");
+    const bool fold = fold_, dot_all = dot_all_;
     if (Take("?P<") || Take("?<")) {
       while (!AtEnd() && text_[at_] != '>') ++at_;
       if (!Take(">")) return std::nullopt;
-    } else if (!Take("?:") && !AtEnd() && text_[at_] == '?') {
-      return std::nullopt;  // flags
+    } else if (Take("?")) {
+      if (!Flags()) return std::nullopt;
+      if (Take(")")) return Automaton();  // for the rest of the group around it
+      if (!Take(":")) return std::nullopt;
     }
     std::optional<Automaton> inner = Alternatives(depth + 1);
+    fold_ = fold;
+    dot_all_ = dot_all;
     return inner && Take(")") ? inner : std::nullopt;
+  }
+
+  // Those between `(?` and `)` or `:`. Of whole names `m` and `U` change nothing: anchors stand at the ends alone, and what is
+  // matched is all of the name.
+  bool Flags() {
+    const bool fold = fold_, dot_all = dot_all_;
+    for (bool on = true; !AtEnd() && text_[at_] != ')' && text_[at_] != ':'; ++at_) {
+      switch (text_[at_]) {
+        case '-': on = false; break;
+        case 'i': fold_ = on; break;
+        case 's': dot_all_ = on; break;
+        case 'm': case 'U': break;
+        default:
+          fold_ = fold;
+          dot_all_ = dot_all;
+          return false;
+      }
+    }
+    return !AtEnd();
   }
 
   static void AddRange(std::vector<bool>& set, int first, int last) {
@@ -189,12 +235,15 @@ class RegexReader {
       AddRange(set, low, high);
     }
     if (!Take("]")) return std::nullopt;
+    if (fold_) return negated ? std::nullopt : Folded(std::move(set));
     if (negated) set.flip();
     return Automaton::Byte(set);
   }
 
   std::string_view text_;
   size_t at_ = 0;
+  bool fold_ = false;     // both cases of letters match
+  bool dot_all_ = false;  // `.` matches the end of a line too
 };
 
 }  // namespace
@@ -222,6 +271,8 @@ std::optional<RegexGroup> GroupOfRegex(std::string_view regex, std::string_view 
       const std::string_view rest = regex.substr(i);
       const std::string first = "(?P<" + std::string(name) + ">", second = "(?<" + std::string(name) + ">";
       const bool wanted = rest.starts_with(first) || rest.starts_with(second);
+      const bool named = rest.starts_with("(?P<") || rest.starts_with("(?<");
+      if (rest.starts_with("(?") && !named && !rest.starts_with("(?:")) return std::nullopt;  // flags, which change what a group says
       open.push_back({i + (rest.starts_with(first) ? first.size() : second.size()), wanted, false});
     } else if (c == '|') {
       open.back().bar = true;

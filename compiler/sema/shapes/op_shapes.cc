@@ -24,6 +24,7 @@ Shaped<Polynomial> OpShapes::Apply(const TypedOp& op, std::vector<SymbolicShape>
   ShapeInput<Polynomial> input{call, std::move(tensors)};
   if (list != nullptr && list->count) input.count = Polynomial(*list->count);
   Shaped<Polynomial> shaped = FindShapeRule<Polynomial>(op.spec->name)(input);
+  all_proved_ = all_proved_ && shaped.proved;
   if (shaped.problem) Report(op, *shaped.problem, list);
   return shaped;
 }

@@ -21,6 +21,7 @@ class OpShapes {
   // OpArity::kReduce, of one innermost list.
   TensorList Join(const TypedOp& op, const TensorList& list);
   TensorList Expand(const TypedOp& op, const TensorList& tensor);  // OpArity::kExpand
+  bool all_proved() const { return all_proved_; }  // sizes that must be equal are so, whatever their names stand for
 
  private:
   bool TooLarge(const TypedOp& op, const SymbolicShape& shape);  // reported where it is
@@ -46,6 +47,7 @@ class OpShapes {
 
   const VariableTable& variables_;
   DiagnosticSink& sink_;
+  bool all_proved_ = true;
 };
 
 }  // namespace ckmap

@@ -72,6 +72,8 @@ std::optional<Polynomial> Polynomial::Divide(const Polynomial& a, const Polynomi
   return quotient;
 }
 
+// Sizes that checkpoints hold may make names equal to numbers, but two names stand for two sizes. So an equation of
+// names with each other never holds; one with a number in it holds if whole sizes from 0 can solve it.
 bool Polynomial::NeverEqual(const Polynomial& a, const Polynomial& b) {
   const std::optional<Polynomial> difference = Add(a, b, -1);
   if (!difference || difference->terms_.empty()) return false;
@@ -80,7 +82,23 @@ bool Polynomial::NeverEqual(const Polynomial& a, const Polynomial& b) {
       if (name[0] != '.') return false;
     }
   }
-  return true;
+  Monomial common = difference->terms_.begin()->first;
+  for (const auto& [monomial, coefficient] : difference->terms_) {
+    Monomial both;
+    std::set_intersection(common.begin(), common.end(), monomial.begin(), monomial.end(), std::back_inserter(both));
+    common = std::move(both);
+  }
+  const auto constant = difference->terms_.find(common);
+  if (constant == difference->terms_.end() || difference->terms_.size() == 1) return true;
+  int64_t divisor = 0;
+  bool one_sign = true, fresh = false;  // a name beside those that stand in every term: `D*D` is not `D`
+  for (const auto& [monomial, coefficient] : difference->terms_) {
+    one_sign = one_sign && (coefficient < 0) == (constant->second < 0);
+    if (monomial == common) continue;
+    if (coefficient != INT64_MIN) divisor = std::gcd(divisor, coefficient);
+    fresh = fresh || std::any_of(monomial.begin(), monomial.end(), [&](const std::string& name) { return !std::binary_search(common.begin(), common.end(), name); });
+  }
+  return one_sign || !fresh || (divisor > 1 && constant->second % divisor != 0);
 }
 
 std::optional<Polynomial::Normal> Polynomial::Normalized() const {

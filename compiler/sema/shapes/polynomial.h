@@ -13,8 +13,8 @@ class Polynomial {
  public:
   Polynomial() = default;
   explicit Polynomial(int64_t constant);
-  // `generic`: a name that a shape binds. It stands for any size, so that two sizes which differ in
-  // generic names alone are different sizes. Other names (params) may happen to make sizes equal.
+  // `generic`: a name that a shape binds. Two such names stand for two sizes, and one for any size that a number
+  // asks for. Other names (params) may happen to make sizes equal.
   static Polynomial Symbol(const std::string& name, bool generic);
 
   std::optional<int64_t> AsConstant() const;
@@ -24,7 +24,7 @@ class Polynomial {
   static std::optional<Polynomial> Divide(const Polynomial& a, const Polynomial& b);
 
   friend bool operator==(const Polynomial&, const Polynomial&) = default;
-  // True if no values of the params make them equal for every size of the generic names.
+  // True if they are equal for no values of the params and no sizes of the generic names, where two names differ.
   static bool NeverEqual(const Polynomial& a, const Polynomial& b);
 
   // `factor * base + constant`, where the coefficients of `base` have no common divisor and the first is

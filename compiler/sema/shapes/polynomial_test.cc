@@ -31,6 +31,15 @@ TEST_CASE("sizes that are never equal") {
   CHECK_FALSE(Polynomial::NeverEqual(kD, kD));
   CHECK_FALSE(Polynomial::NeverEqual(kD, kHeads));
   CHECK_FALSE(Polynomial::NeverEqual(kHeads, Polynomial(4)));
+  // What a number asks for a name can be; what other names ask for it is not.
+  const auto times = [](const Polynomial& a, const Polynomial& b) { return *Polynomial::Multiply(a, b); };
+  CHECK_FALSE(Polynomial::NeverEqual(kD, Polynomial(48)));
+  CHECK_FALSE(Polynomial::NeverEqual(times(kD, kE), times(kE, Polynomial(48))));
+  CHECK_FALSE(Polynomial::NeverEqual(times(kD, kE), kE));
+  CHECK(Polynomial::NeverEqual(times(kD, kD), kD));
+  CHECK(Polynomial::NeverEqual(times(kD, kE), times(Polynomial(3), times(kD, kE))));
+  CHECK(Polynomial::NeverEqual(times(Polynomial(2), kD), Polynomial(5)));
+  CHECK(Polynomial::NeverEqual(*Polynomial::Add(kD, Polynomial(6)), Polynomial(5)));
 }
 
 }  // namespace

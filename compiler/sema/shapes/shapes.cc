@@ -27,10 +27,11 @@ class ShapeChecker {
   ShapeChecker(const TypedRule& rule, const VariableTable& variables, DiagnosticSink& sink)
       : rule_(rule), variables_(variables), sink_(sink), ops_(variables, sink) {}
 
-  void Check() {
+  bool Check() {
     const std::optional<TensorList> source = Evaluate(rule_.source);
     const std::optional<TensorList> target = Terms(rule_.target);
     if (source && target) Compare(*source, *target);
+    return all_proved_ && ops_.all_proved();
   }
 
  private:
@@ -205,6 +206,12 @@ class ShapeChecker {
     return false;
   }
 
+  // Whether two sizes that should be equal never are. Notes those that may be.
+  bool Differ(const Polynomial& a, const Polynomial& b) {
+    all_proved_ = all_proved_ && a == b;
+    return Polynomial::NeverEqual(a, b);
+  }
+
   void CheckResult(const SymbolicShape& computed, const SymbolicShape& written, Span span) {
     if (!computed || !written) return;
     std::string why;
@@ -214,7 +221,7 @@ class ShapeChecker {
     for (size_t i = 0; why.empty() && i < computed->size(); ++i) {
       const SymbolicDim& a = (*computed)[i];
       const SymbolicDim& b = (*written)[i];
-      if (a && b && BoundOnSource(b) && Polynomial::NeverEqual(*a, *b)) why = fmt::format("axis {} is `{}`, not `{}`", i, a->Text(), b->Text());
+      if (a && b && BoundOnSource(b) && Differ(*a, *b)) why = fmt::format("axis {} is `{}`, not `{}`", i, a->Text(), b->Text());
     }
     if (why.empty()) return;
     sink_.Report(DiagnosticKind::kShapeMismatch, span, fmt::format("the shape that comes out is `{}`, not `{}`", ShapeText(computed), ShapeText(written)))
@@ -227,12 +234,13 @@ class ShapeChecker {
   const VariableTable& variables_;
   DiagnosticSink& sink_;
   OpShapes ops_;
+  bool all_proved_ = true;
 };
 
 }  // namespace
 
-void CheckShapes(const TypedRule& rule, const VariableTable& variables, DiagnosticSink& sink) {
-  ShapeChecker(rule, variables, sink).Check();
+bool CheckShapes(const TypedRule& rule, const VariableTable& variables, DiagnosticSink& sink) {
+  return ShapeChecker(rule, variables, sink).Check();
 }
 
 }  // namespace ckmap

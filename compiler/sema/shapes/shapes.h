@@ -6,7 +6,8 @@
 namespace ckmap {
 
 // Reports where both sides name different numbers of tensors, or where shapes cannot fit whatever
-// the checkpoint holds. What only a checkpoint can tell is left to bind.
-void CheckShapes(const TypedRule& rule, const VariableTable& variables, DiagnosticSink& sink);
+// the checkpoint holds. What only a checkpoint can tell is left to bind. True: the shapes that come out
+// and those that are written are equal as polynomials, whatever the parameters are.
+bool CheckShapes(const TypedRule& rule, const VariableTable& variables, DiagnosticSink& sink);
 
 }  // namespace ckmap

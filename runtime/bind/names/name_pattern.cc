@@ -274,12 +274,20 @@ Result<std::string> Instantiate(const plan::Pattern& pattern, const std::vector<
       CKMAP_CHECK(next_choice < choices.size());
       name += part.alternatives().options(static_cast<int>(choices[next_choice++]));
     } else if (part.has_expr()) {
-      CKMAP_ASSIGN_OR_RETURN(const int64_t value, EvaluateInt(part.expr(), CaptureScope(scope, captures)));
-      if (value < 0) {
-        return Error(ErrorCode::kMismatch,
-                     fmt::format("`{}`: an index of {} stands in a name", pattern.text(), value));
+      CKMAP_ASSIGN_OR_RETURN(const Value value, Evaluate(part.expr(), CaptureScope(scope, captures)));
+      if (const std::string* text = std::get_if<std::string>(&value)) {
+        name += *text;
+        continue;
       }
-      name += fmt::format("{}", value);
+      const int64_t* number = std::get_if<int64_t>(&value);
+      if (number == nullptr) {
+        return Error(ErrorCode::kMismatch, fmt::format("`{}`: {} is neither a number nor a text", pattern.text(), FormatValue(value)));
+      }
+      if (*number < 0) {
+        return Error(ErrorCode::kMismatch,
+                     fmt::format("`{}`: an index of {} stands in a name", pattern.text(), *number));
+      }
+      name += fmt::format("{}", *number);
     } else {
       const std::string& capture = part.has_capture() ? part.capture().name() : part.reference();
       const auto found = captures.find(capture);

@@ -39,6 +39,7 @@ void ReplaceAll(std::string& text, const std::string& from, const std::string& t
 Result<RunRenamer> RunRenamer::Create(const plan::Plan& plan, const Scope& scope, bool of_target, const std::string& from,
                                       const std::string& to, const std::string& out) {
   RunRenamer renamer;
+  renamer.plan_ = &plan;
   renamer.scope_ = &scope;
   renamer.from_separator_ = from;
   renamer.to_separator_ = to;
@@ -95,7 +96,14 @@ Result<std::string> RunRenamer::Apply(std::string_view name, std::vector<const p
       append(segments[i++]);
       continue;
     }
-    CKMAP_ASSIGN_OR_RETURN(std::string text, Instantiate(found->rename->to(), *scope_, captures));
+    Result<std::string> made = Instantiate(found->rename->to(), *scope_, captures);
+    if (!made) {
+      const plan::Location& loc = found->rename->loc();
+      return Error(made.error().code(), fmt::format("the rename at {}:{}, `{} -> {}`, gives no name for `{}`: {}",
+                                                    plan_->files(static_cast<int>(loc.file())).name(), loc.line(), found->rename->from().text(),
+                                                    found->rename->to().text(), name, made.error().message()));
+    }
+    std::string text = *std::move(made);
     if (to_separator_ != out_separator_) ReplaceAll(text, to_separator_, out_separator_);
     if (!text.empty()) append(text);  // a rename to "" takes the run out
     if (used != nullptr) used->push_back(found->rename);

@@ -41,6 +41,7 @@ class RunRenamer {
  private:
   std::vector<Entry> entries_;  // longest first, then most literal
   std::string from_separator_, to_separator_, out_separator_;
+  const plan::Plan* plan_ = nullptr;
   const Scope* scope_ = nullptr;
 };
 

@@ -166,6 +166,33 @@ Result<TensorValue> OpFlip(TensorValue tensor, const OpCall& args, std::string& 
   return WithPieces(std::move(tensor), std::move(value));
 }
 
+Result<TensorValue> OpReorder(TensorValue tensor, const OpCall& args, std::string& text) {
+  CKMAP_ASSIGN_OR_RETURN(const int64_t axis_arg, args.Int("axis", 0));
+  CKMAP_ASSIGN_OR_RETURN(const size_t axis, Axis(axis_arg, tensor.value.shape.size(), tensor));
+  CKMAP_ASSIGN_OR_RETURN(const std::vector<int64_t> blocks, args.IntList("blocks"));
+  text = fmt::format("reorder(axis={}, blocks=[{}])", axis, fmt::join(blocks, ", "));
+  const auto count = static_cast<int64_t>(blocks.size());
+  std::vector<bool> seen(blocks.size(), false);
+  for (const int64_t block : blocks) {
+    if (block < 0 || block >= count || seen[static_cast<size_t>(block)]) {
+      return Wrong(fmt::format("{} needs each number from 0 to {} once", text, count - 1));
+    }
+    seen[static_cast<size_t>(block)] = true;
+  }
+  const int64_t size = tensor.value.shape[axis];
+  if (count == 0 || size % count != 0) {
+    return Wrong(fmt::format("axis {} of {}, of size {}, is not made of {} equal blocks", axis, tensor.name, size, count));
+  }
+  const int64_t step = size / count;
+  std::vector<PieceValue> parts;
+  for (const int64_t block : blocks) {
+    CKMAP_ASSIGN_OR_RETURN(PieceValue part, Slice(tensor.value, axis, block * step, (block + 1) * step));
+    parts.push_back(std::move(part));
+  }
+  Result<PieceValue> value = Concat(parts, axis);
+  return WithPieces(std::move(tensor), std::move(value));
+}
+
 Result<TensorValue> OpRepeat(TensorValue tensor, const OpCall& args, std::string& text) {
   CKMAP_ASSIGN_OR_RETURN(const int64_t axis_arg, args.Int("axis", 0));
   CKMAP_ASSIGN_OR_RETURN(const size_t axis, Axis(axis_arg, tensor.value.shape.size(), tensor));
@@ -264,6 +291,7 @@ MapFunction FindStructuralMap(std::string_view name) {
   if (name == "slice") return OpSlice;
   if (name == "select") return OpSelect;
   if (name == "flip") return OpFlip;
+  if (name == "reorder") return OpReorder;
   if (name == "repeat") return OpRepeat;
   if (name == "pad") return OpPad;
   if (name == "rearrange") return OpRearrange;

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "runtime/bind/values/size_equation.h"
 #include "runtime/ops/op_table.h"
 
 namespace ckmap {
@@ -18,6 +19,7 @@ struct DeferredSize {  // `[3 * D]` whose D may be bound further on
   int64_t actual;
   std::string tensor;
   Shape shape;
+  bool solved = false;  // it has bound a name
 };
 
 std::string DescribeShapePattern(const plan::ShapePattern& pattern, const Scope& scope) {
@@ -76,6 +78,7 @@ class Evaluator {
   }
 
   Node RunOps(const plan::Pipeline& pipeline, Node node) {
+    BindOpenSizes();
     if (!issues_.empty()) return node;
     for (const plan::Op& op : pipeline.ops()) {
       std::string text;
@@ -106,8 +109,11 @@ class Evaluator {
     }
   }
 
+  // Sizes that are expressions: those whose names are known are compared, and one with one open name binds it.
   void CheckDeferred(bool final) {
+    BindOpenSizes();
     for (const DeferredSize& size : deferred_) {
+      if (size.solved) continue;
       const auto value = EvaluateInt(*size.expr, scope_);
       if (!value) {
         if (final) {
@@ -124,6 +130,28 @@ class Evaluator {
       }
     }
     if (final) deferred_.clear();
+  }
+
+  void BindOpenSizes() {
+    for (bool bound = true; bound;) {
+      bound = false;
+      for (DeferredSize& size : deferred_) bound = Solve(size) || bound;
+    }
+  }
+
+  // True: a name was bound.
+  bool Solve(DeferredSize& size) {
+    if (size.solved) return false;
+    const std::optional<SizeEquation> equation = SolveSize(*size.expr, size.actual, scope_);
+    if (!equation) return false;
+    size.solved = true;
+    if (equation->value) {
+      scope_.dims.emplace(equation->name, *equation->value);
+      return true;
+    }
+    Report("CK1203", size.tensor, fmt::format("{} has shape {}: {}", size.tensor, FormatShape(size.shape), equation->why),
+           "correct the size in brackets; a `when` can leave tensors of other sizes to other rules");
+    return false;
   }
 
   void BindShape(const plan::ShapePattern& pattern, const Shape& shape, const std::string& tensor) {
@@ -171,7 +199,7 @@ class Evaluator {
                const Shape& shape, const std::string& tensor) {
     if (dim.any()) return;
     if (dim.has_expr()) {
-      deferred_.push_back({&dim.expr(), actual, tensor, shape});
+      deferred_.push_back({&dim.expr(), actual, tensor, shape, false});
       return;
     }
     const auto [it, added] = scope_.dims.emplace(dim.bind(), actual);
@@ -218,7 +246,7 @@ class Evaluator {
   Node SourceName(const plan::Term& term, const std::vector<size_t>& choices, const Captures& captures) {
     auto name = Instantiate(term.pattern(), choices, scope_, captures);
     if (!name) {
-      Report("CK1216", FirstSourceName(), name.error().message(), "correct the name");
+      NameIssue(name.error().message());
       return {};
     }
     const std::string full = prefix_.source + *name;
@@ -236,8 +264,8 @@ class Evaluator {
     return Node::Leaf(WholeSource(context_.source, index));
   }
 
-  // All values of a gathering capture, in numeric order; they must be 0, 1, … without a hole, or the
-  // range of the rule's `where`.
+  // All values of a gathering capture, in numeric order; they must be 0, 1, … without a hole. With a `where`, those of its
+  // range: others are not of the list.
   std::vector<std::string> GatheredValues(const plan::Term& term, const std::string& name,
                                           const Captures& captures) {
     std::set<std::string> found;
@@ -260,10 +288,9 @@ class Evaluator {
     std::sort(numbers.begin(), numbers.end());
     int64_t begin = 0;
     int64_t end = numbers.empty() ? 0 : numbers.back() + 1;
-    for (const plan::Range& range : rule_.ranges()) {
-      if (range.capture() != name) continue;
-      begin = EvaluateInt(range.begin(), scope_).ok() ? *EvaluateInt(range.begin(), scope_) : 0;
-      end = EvaluateInt(range.end(), scope_).ok() ? *EvaluateInt(range.end(), scope_) : end;
+    if (const std::optional<Range> range = RangeOf(name)) {
+      begin = range->begin;
+      end = range->end;
     }
     ReportGaps(term, name, numbers, begin, end);
     std::vector<std::string> values;
@@ -320,10 +347,14 @@ class Evaluator {
       return AssignName(term, node.tensor, choices, captures, writes);
     }
     const ListLevel& at = levels[level];
-    const size_t size = at.gather.empty() ? at.options.size() : node.items.size();
+    const std::optional<Range> range = at.gather.empty() ? std::nullopt : RangeOf(at.gather);
+    const size_t count = node.is_list ? node.items.size() : 1;
+    if (range && range->size() != count) return CountIssue(at.gather, *range, node);
+    const size_t size = at.gather.empty() ? at.options.size() : count;
+    const int64_t first = range ? range->begin : 0;
     if (!node.is_list && (size == 1 || !at.gather.empty())) {
       if (at.gather.empty()) choices.push_back(0);
-      else captures[at.gather] = "0";
+      else captures[at.gather] = fmt::format("{}", first);
       AssignLevel(term, levels, level + 1, node, choices, captures, writes);
       if (at.gather.empty()) choices.pop_back();
       return;
@@ -331,10 +362,38 @@ class Evaluator {
     if (!node.is_list || node.items.size() != size) return StructureIssue(term, node);
     for (size_t i = 0; i < size; ++i) {
       if (at.gather.empty()) choices.push_back(i);
-      else captures[at.gather] = fmt::format("{}", i);
+      else captures[at.gather] = fmt::format("{}", first + static_cast<int64_t>(i));
       AssignLevel(term, levels, level + 1, node.items[i], choices, captures, writes);
       if (at.gather.empty()) choices.pop_back();
     }
+  }
+
+  struct Range {
+    int64_t begin = 0, end = 0;
+    size_t size() const { return end > begin ? static_cast<size_t>(end - begin) : 0; }
+  };
+
+  // The `where` of a capture, if it has one that can be computed.
+  std::optional<Range> RangeOf(const std::string& capture) const {
+    for (const plan::Range& range : rule_.ranges()) {
+      if (range.capture() != capture) continue;
+      const auto begin = EvaluateInt(range.begin(), scope_), end = EvaluateInt(range.end(), scope_);
+      if (begin && end) return Range{*begin, *end};
+    }
+    return std::nullopt;
+  }
+
+  void CountIssue(const std::string& gather, const Range& range, const Node& node) {
+    Report("CK1210", FirstSourceName(),
+           fmt::format("the left side gives {}, and `{{{}:int...}}` in {}..{} names {}", DescribeStructure(node), gather, range.begin,
+                       range.end, range.size()),
+           fmt::format("give `where {}` as many numbers as the left side gives tensors", gather));
+  }
+
+  void NameIssue(const std::string& why) {
+    const std::string source = FirstSourceName();
+    Report("CK1216", source, source.empty() ? why : fmt::format("the rule gives no name for `{}`: {}", source, why),
+           "correct the name, or leave this tensor out of the rule with a `when`");
   }
 
   void StructureIssue(const plan::Term& term, const Node& node) {
@@ -347,7 +406,7 @@ class Evaluator {
   void AssignName(const plan::Term& term, const TensorValue& tensor, const std::vector<size_t>& choices,
                   const Captures& captures, std::vector<RuleInstance::Write>& writes) {
     auto name = Instantiate(term.pattern(), choices, scope_, captures);
-    if (!name) return Report("CK1216", FirstSourceName(), name.error().message(), "correct the name");
+    if (!name) return NameIssue(name.error().message());
     std::string full = prefix_.target.empty() ? *std::move(name) : prefix_.target + *name;
     if (term.has_shape()) BindShape(term.shape(), tensor.value.shape, full);
     const auto found = context_.target.Find(full);

@@ -34,10 +34,20 @@ struct RuleNames {
   std::map<std::string, const plan::Capture*> declared;  // of the left side
   std::set<std::string> keys;     // captures that tell applications apart
   std::set<std::string> gathers;
+  std::set<std::string> listed;   // gathers of the right side: the list on the left gives their values
 };
+
+void AddTargetGathers(const plan::Pipeline& pipeline, std::set<std::string>& gathers) {
+  ForEachName(pipeline, [&](const plan::Term& term) {
+    for (const plan::Part& part : term.pattern().parts()) {
+      if (part.has_capture() && part.capture().gather()) gathers.insert(part.capture().name());
+    }
+  });
+}
 
 RuleNames NamesOf(const plan::Rule& rule) {
   RuleNames names;
+  AddTargetGathers(rule.target(), names.listed);
   ForEachName(rule.source(), [&](const plan::Term& term) {
     for (const plan::Part& part : term.pattern().parts()) {
       if (!part.has_capture()) continue;
@@ -58,7 +68,7 @@ Issue RuleIssue(const BindContext& context, const plan::Rule& rule, std::string 
 Result<std::vector<Captures>> Enumerate(const plan::Rule& rule, const RuleNames& names, const Scope& scope) {
   std::vector<Captures> all = {{}};
   for (const plan::Range& range : rule.ranges()) {
-    if (names.declared.contains(range.capture())) continue;
+    if (names.declared.contains(range.capture()) || names.listed.contains(range.capture())) continue;
     CKMAP_ASSIGN_OR_RETURN(const int64_t begin, EvaluateInt(range.begin(), scope));
     CKMAP_ASSIGN_OR_RETURN(const int64_t end, EvaluateInt(range.end(), scope));
     if (begin < 0 || end < begin || static_cast<size_t>(end - begin) > kMaxEnumerated / all.size()) {
@@ -117,8 +127,10 @@ void AddMatch(const plan::Rule& rule, const Slot& slot, const Captures& matched,
     (gather ? gathers : key)[name] = text;
   }
   for (const plan::Range& range : rule.ranges()) {
-    const auto value = key.find(range.capture());
-    if (value == key.end()) continue;
+    // What a gather finds outside of its range is not of its list.
+    const bool gathered = gathers.contains(range.capture());
+    const auto value = gathered ? gathers.find(range.capture()) : key.find(range.capture());
+    if (value == (gathered ? gathers : key).end()) continue;
     int64_t number = -1;
     std::from_chars(value->second.data(), value->second.data() + value->second.size(), number);
     const auto begin = EvaluateInt(range.begin(), scope), end = EvaluateInt(range.end(), scope);
