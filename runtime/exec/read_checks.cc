@@ -9,6 +9,7 @@
 namespace ckmap {
 namespace {
 
+constexpr int64_t kSmallRest = 4096;  // bytes that are read besides, rather than waited for
 constexpr size_t kMostParts = 65536;  // of a run; more are not worth their memory
 
 }  // namespace
@@ -112,17 +113,21 @@ void ReadChecks::Join(Run& run, std::map<int64_t, Part>::iterator part) {
   if (part != run.parts.begin()) absorb(std::prev(part));
 }
 
+// All but what nobody may ask for, such as the header of an array inside a member.
 bool ReadChecks::SeenWhole(Run& run) {
   const std::lock_guard lock(run.mutex);
   if (run.scattered) return false;
-  if (run.begin == run.end) return true;
-  if (run.parts.size() != 1) return false;
-  const auto& [begin, part] = *run.parts.begin();
-  return begin == run.begin && part.end == run.end && part.summed;
+  int64_t seen = 0;
+  for (const auto& [begin, part] : run.parts) {
+    if (!part.summed) return false;
+    seen += part.end - begin;
+  }
+  return run.end - run.begin - seen <= kSmallRest;
 }
 
-// The CRC of the whole run; nobody reads any more.
+// The CRC of the whole run. What a thread is summing at this moment is read like what nobody has seen.
 Result<uint32_t> ReadChecks::SumRest(Run& run, int threads) {
+  const std::lock_guard lock(run.mutex);
   if (run.scattered) return FileCrc32(run.fd, run.begin, run.end - run.begin, threads);
   uint32_t crc = 0;
   int64_t at = run.begin;
@@ -131,6 +136,7 @@ Result<uint32_t> ReadChecks::SumRest(Run& run, int threads) {
     at += length;
   };
   for (const auto& [begin, part] : run.parts) {
+    if (!part.summed) continue;
     if (begin > at) {
       CKMAP_ASSIGN_OR_RETURN(const uint32_t gap, FileCrc32(run.fd, at, begin - at, threads));
       add(gap, begin - at);

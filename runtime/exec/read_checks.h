@@ -24,7 +24,8 @@ class ReadChecks {
   void SawStorage(uint32_t storage, int64_t offset, std::span<const std::byte> bytes);
   void SawFile(int fd, int64_t offset, std::span<const std::byte> bytes);
 
-  // Compares the checksum of a storage, if all of the bytes that it covers have been seen. An Error if it is wrong.
+  // Compares the checksum of a storage, if all but a few of the bytes that it covers have been seen; those are read. An Error if
+  // it is wrong.
   Result<void> CheckIfSeen(uint32_t storage);
 
   // Reads what has not been seen, compares all checksums; also those that are not CRC-32s of files' bytes. The Error of the first

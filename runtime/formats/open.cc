@@ -53,31 +53,31 @@ constexpr std::array<Format, 2> kMindSporeFormats = {{
 
 constexpr std::array<Format, 13> kFormats = {{
     {"safetensors", [](const Glance& glance) { return LooksLikeSafetensors(glance.source.file()); },
-     [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenSafetensors(source->path()); }},
+     [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenSafetensors(std::move(*source).TakeFile()); }},
     {"torch zip", [](const Glance& glance) { return LooksLikeTorchZip(glance.head) && !LooksLikeNpz(glance.head) && !LooksLikeKeras(glance.head); },
      [](std::unique_ptr<ByteSource> source, const OpenOptions& options) {
-       return OpenTorchZip(source->path(), options);
+       return OpenTorchZip(std::move(*source).TakeFile(), options);
      }},
     {"torch legacy", [](const Glance& glance) { return LooksLikeTorchLegacy(glance.head); },
      [](std::unique_ptr<ByteSource> source, const OpenOptions& options) {
-       return OpenTorchLegacy(source->path(), options);
+       return OpenTorchLegacy(std::move(*source).TakeFile(), options);
      }},
     {"torch tar", [](const Glance& glance) { return LooksLikeTorchTar(glance.head); },
      [](std::unique_ptr<ByteSource> source, const OpenOptions& options) {
-       return OpenTorchTar(source->path(), options);
+       return OpenTorchTar(std::move(*source).TakeFile(), options);
      }},
     {"pickle", [](const Glance& glance) { return LooksLikePickle(glance.head); },
-     [](std::unique_ptr<ByteSource> source, const OpenOptions& options) { return OpenPickle(source->path(), options); }},
+     [](std::unique_ptr<ByteSource> source, const OpenOptions& options) { return OpenPickle(std::move(*source).TakeFile(), options); }},
     {"npz", [](const Glance& glance) { return LooksLikeNpz(glance.head); },
-     [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenNpz(source->path()); }},
+     [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenNpz(std::move(*source).TakeFile()); }},
     {"npy", [](const Glance& glance) { return LooksLikeNpy(glance.head); },
-     [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenNpy(source->path()); }},
+     [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenNpy(std::move(*source).TakeFile()); }},
     {"GGUF", [](const Glance& glance) { return LooksLikeGguf(glance.head); },
-     [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenGguf(source->path()); }},
+     [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenGguf(std::move(*source).TakeFile()); }},
     {"HDF5", [](const Glance& glance) { return LooksLikeHdf5(glance.head); },
-     [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenHdf5(source->path()); }},
+     [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenHdf5(std::move(*source).TakeFile()); }},
     {"Keras", [](const Glance& glance) { return LooksLikeKeras(glance.head); },
-     [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenKeras(source->path()); }},
+     [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenKeras(std::move(*source).TakeFile()); }},
     {"ONNX", [](const Glance& glance) { return LooksLikeOnnx(glance.source); },
      [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenOnnx(std::move(source)); }},
     kMindSporeFormats[0],
@@ -130,8 +130,7 @@ Opened OpenAs(std::span<const Format> formats, std::unique_ptr<ByteSource> sourc
   return fitting[0]->open(std::move(source), options);
 }
 
-Opened OpenFile(const std::string& path, const OpenOptions& options) {
-  CKMAP_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
+Opened OpenFile(InputFile file, const OpenOptions& options) {
   CKMAP_ASSIGN_OR_RETURN(const auto cipher, DetectCipher(file));
   if (cipher) {
     CKMAP_ASSIGN_OR_RETURN(auto source, OpenDecrypted(std::move(file), options));
@@ -150,40 +149,73 @@ bool IsFolder(const std::string& path) {
   return std::filesystem::is_directory(path, ignored);
 }
 
+// All of a file that is open.
+Result<std::string> ReadText(const InputFile& file) {
+  constexpr int64_t kMaxText = int64_t{256} << 20;
+  if (file.size() > kMaxText) {
+    return Error(ErrorCode::kLimit, fmt::format("{}: {} bytes, the limit is {}", file.path(), file.size(), kMaxText));
+  }
+  std::string text(static_cast<size_t>(file.size()), '\0');
+  CKMAP_RETURN_IF_ERROR(file.ReadAt(0, std::as_writable_bytes(std::span(text))));
+  return text;
+}
+
+Opened OpenFolder(const std::string& path, const OpenOptions& options, const OpenFileFn& open_file) {
+  if (const auto foreign = DescribeForeignFolder(path)) return Bad(path, *foreign);
+  if (LooksLikeTorchDistributed(path)) return OpenTorchDistributed(path, options);
+  if (LooksLikeMsRanks(path)) return OpenMsRanks(path, options.strategy, open_file);
+  if (LooksLikeMfCheckpoint(path)) return OpenMfCheckpoint(path, open_file);
+  return OpenShardFolder(path, open_file);
+}
+
+// Every file is opened once: what was looked at is what is read. `specs`: a spec is taken, too.
+Result<CheckpointOrSpec> OpenOnce(const std::string& path, const OpenOptions& options, bool specs) {
+  const OpenFileFn open_file = [&options](const std::string& name) -> Opened {
+    CKMAP_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(name));
+    return OpenFile(std::move(file), options);
+  };
+  CheckpointOrSpec opened;
+  if (IsFolder(path)) {
+    CKMAP_ASSIGN_OR_RETURN(opened.checkpoint, OpenFolder(path, options, open_file));
+    return opened;
+  }
+  CKMAP_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
+  std::string text;
+  if (MayBeShardIndex(path)) {
+    auto read = ReadText(file);
+    if (read) text = *std::move(read);
+    if (LooksLikeShardIndex(path, text)) {
+      if (!read) return std::move(read).error();
+      CKMAP_ASSIGN_OR_RETURN(opened.checkpoint, OpenShardIndex(path, text, open_file));
+      return opened;
+    }
+  }
+  if (specs) {
+    std::string head(static_cast<size_t>(std::min(file.size(), static_cast<int64_t>(kTorchHeadBytes))), '\0');
+    CKMAP_RETURN_IF_ERROR(file.ReadAt(0, std::as_writable_bytes(std::span(head))));
+    if (LooksLikeSpec(head)) {
+      if (text.empty()) {
+        CKMAP_ASSIGN_OR_RETURN(text, ReadText(file));
+      }
+      auto manifest = ParseSpec(text);
+      if (!manifest) return std::move(manifest).error().Context(path);
+      opened.spec = *std::move(manifest);
+      return opened;
+    }
+  }
+  CKMAP_ASSIGN_OR_RETURN(opened.checkpoint, OpenFile(std::move(file), options));
+  return opened;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Checkpoint>> OpenCheckpoint(const std::string& path, const OpenOptions& options) {
-  const auto open_file = [&options](const std::string& file) { return OpenFile(file, options); };
-  if (IsFolder(path)) {
-    if (const auto foreign = DescribeForeignFolder(path)) return Bad(path, *foreign);
-    if (LooksLikeTorchDistributed(path)) return OpenTorchDistributed(path, options);
-    if (LooksLikeMsRanks(path)) return OpenMsRanks(path, options.strategy, open_file);
-    if (LooksLikeMfCheckpoint(path)) return OpenMfCheckpoint(path, open_file);
-    return OpenShardFolder(path, open_file);
-  }
-  if (LooksLikeShardIndex(path)) return OpenShardIndex(path, open_file);
-  return OpenFile(path, options);
-}
-
-Result<std::optional<Manifest>> ReadSpec(const std::string& path) {
-  if (IsFolder(path) || LooksLikeShardIndex(path)) return std::optional<Manifest>();
-  CKMAP_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
-  const auto source = MakePlainSource(std::move(file));
-  CKMAP_ASSIGN_OR_RETURN(const std::string head, ReadHead(*source));
-  if (!LooksLikeSpec(head)) return std::optional<Manifest>();
-  CKMAP_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
-  auto manifest = ParseSpec(text);
-  if (!manifest) return std::move(manifest).error().Context(path);
-  return std::optional<Manifest>(*std::move(manifest));
+  CKMAP_ASSIGN_OR_RETURN(CheckpointOrSpec opened, OpenOnce(path, options, false));
+  return std::move(opened.checkpoint);
 }
 
 Result<CheckpointOrSpec> OpenCheckpointOrSpec(const std::string& path, const OpenOptions& options) {
-  CheckpointOrSpec opened;
-  CKMAP_ASSIGN_OR_RETURN(opened.spec, ReadSpec(path));
-  if (!opened.spec) {
-    CKMAP_ASSIGN_OR_RETURN(opened.checkpoint, OpenCheckpoint(path, options));
-  }
-  return opened;
+  return OpenOnce(path, options, true);
 }
 
 Result<Manifest> ReadManifest(const std::string& path, const OpenOptions& options) {

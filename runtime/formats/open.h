@@ -14,9 +14,6 @@ namespace ckmap {
 Result<std::unique_ptr<Checkpoint>> OpenCheckpoint(const std::string& path,
                                                    const OpenOptions& options = {});
 
-// The spec (YAML or JSON) that stands in the file; nullopt if it holds something else.
-Result<std::optional<Manifest>> ReadSpec(const std::string& path);
-
 // A checkpoint, or the names and shapes of a spec.
 struct CheckpointOrSpec {
   std::unique_ptr<Checkpoint> checkpoint;  // null for a spec

@@ -33,6 +33,7 @@ class SelectedCheckpoint final : public Checkpoint {
     return whole_->ReadStorage(storage, offset, out);
   }
   Result<void> VerifyStorage(uint32_t storage) const override { return whole_->VerifyStorage(storage); }
+  std::shared_ptr<const ChecksumGroup> checksums(uint32_t storage) const override { return whole_->checksums(storage); }
   bool has_crc() const override { return whole_->has_crc(); }
   Result<void> CheckUnchanged() const override { return whole_->CheckUnchanged(); }
 

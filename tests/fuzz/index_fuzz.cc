@@ -6,7 +6,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string path = ckmap::PutFuzzFile("model.safetensors.index.json", data, size);
-  (void)ckmap::LooksLikeShardIndex(path);
+  (void)ckmap::LooksLikeShardIndex(path, std::string_view(reinterpret_cast<const char*>(data), size));
   const auto open = [](const std::string& file) -> ckmap::Result<std::unique_ptr<ckmap::Checkpoint>> {
     CKMAP_CHECK(file.starts_with(ckmap::FuzzFolder() + "/") && file.find("/../") == std::string::npos);
     return ckmap::Error(ckmap::ErrorCode::kIo, "a stand-in opens nothing");

@@ -361,10 +361,10 @@ bool LooksLikeGguf(std::span<const std::byte> head) {
   return std::string_view(reinterpret_cast<const char*>(head.data()), head.size()).starts_with(kMagic);
 }
 
-Result<std::unique_ptr<Checkpoint>> OpenGguf(const std::string& path) {
+Result<std::unique_ptr<Checkpoint>> OpenGguf(InputFile opened) {
   auto checkpoint = std::make_unique<StoredCheckpoint>("gguf");
-  CKMAP_ASSIGN_OR_RETURN(const InputFile* file, checkpoint->AddFile(path));
-  if (auto read = GgufReader(*file, *checkpoint).Read(); !read) return std::move(read).error().Context(path);
+  const InputFile& file = checkpoint->AddFile(std::move(opened));
+  if (auto read = GgufReader(file, *checkpoint).Read(); !read) return std::move(read).error().Context(file.path());
   return std::unique_ptr<Checkpoint>(std::move(checkpoint));
 }
 

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 
+#include "runtime/base/file.h"
 #include "runtime/base/result.h"
 #include "runtime/formats/checkpoint.h"
 
@@ -18,6 +19,6 @@ namespace ckmap {
 bool LooksLikeGguf(std::span<const std::byte> head);
 
 // kMalformed, kLimit; errors begin with the path.
-Result<std::unique_ptr<Checkpoint>> OpenGguf(const std::string& path);
+Result<std::unique_ptr<Checkpoint>> OpenGguf(InputFile file);
 
 }  // namespace ckmap

@@ -288,11 +288,11 @@ Result<void> ReadPlain(const InputFile& file, Hdf5Checkpoint& checkpoint) {
   return TreeReader(checkpoint.SetFile(file, 0, file.size()), checkpoint).Read();
 }
 
-Result<std::unique_ptr<Checkpoint>> Open(const std::string& path, std::string_view format,
+Result<std::unique_ptr<Checkpoint>> Open(InputFile opened, std::string_view format,
                                          Result<void> (*read)(const InputFile&, Hdf5Checkpoint&)) {
   auto checkpoint = std::make_unique<Hdf5Checkpoint>(format);
-  CKMAP_ASSIGN_OR_RETURN(const InputFile* file, checkpoint->AddFile(path));
-  if (auto status = read(*file, *checkpoint); !status) return std::move(status).error().Context(path);
+  const InputFile& file = checkpoint->AddFile(std::move(opened));
+  if (auto status = read(file, *checkpoint); !status) return std::move(status).error().Context(file.path());
   return std::unique_ptr<Checkpoint>(std::move(checkpoint));
 }
 
@@ -305,8 +305,8 @@ bool LooksLikeKeras(std::span<const std::byte> head) {
   return first == kKerasMetadata || first == kKerasConfig || first == kKerasWeights;
 }
 
-Result<std::unique_ptr<Checkpoint>> OpenHdf5(const std::string& path) { return Open(path, "hdf5", ReadPlain); }
+Result<std::unique_ptr<Checkpoint>> OpenHdf5(InputFile file) { return Open(std::move(file), "hdf5", ReadPlain); }
 
-Result<std::unique_ptr<Checkpoint>> OpenKeras(const std::string& path) { return Open(path, "keras", ReadKeras); }
+Result<std::unique_ptr<Checkpoint>> OpenKeras(InputFile file) { return Open(std::move(file), "keras", ReadKeras); }
 
 }  // namespace ckmap

@@ -14,6 +14,7 @@
 #include <span>
 #include <string>
 
+#include "runtime/base/file.h"
 #include "runtime/base/result.h"
 #include "runtime/formats/checkpoint.h"
 
@@ -24,7 +25,7 @@ bool LooksLikeHdf5(std::span<const std::byte> head);
 bool LooksLikeKeras(std::span<const std::byte> head);
 
 // kMalformed, kLimit; errors begin with the path.
-Result<std::unique_ptr<Checkpoint>> OpenHdf5(const std::string& path);
-Result<std::unique_ptr<Checkpoint>> OpenKeras(const std::string& path);
+Result<std::unique_ptr<Checkpoint>> OpenHdf5(InputFile file);
+Result<std::unique_ptr<Checkpoint>> OpenKeras(InputFile file);
 
 }  // namespace ckmap

@@ -165,11 +165,11 @@ Result<void> ReadSingle(const InputFile& file, StoredCheckpoint& checkpoint) {
   return ArrayReader(checkpoint, std::move(name), FileSource(file, 0, file.size())).Read();
 }
 
-Result<std::unique_ptr<Checkpoint>> Open(const std::string& path, std::string_view format,
+Result<std::unique_ptr<Checkpoint>> Open(InputFile opened, std::string_view format,
                                          Result<void> (*read)(const InputFile&, StoredCheckpoint&)) {
   auto checkpoint = std::make_unique<StoredCheckpoint>(format);
-  CKMAP_ASSIGN_OR_RETURN(const InputFile* file, checkpoint->AddFile(path));
-  if (auto status = read(*file, *checkpoint); !status) return std::move(status).error().Context(path);
+  const InputFile& file = checkpoint->AddFile(std::move(opened));
+  if (auto status = read(file, *checkpoint); !status) return std::move(status).error().Context(file.path());
   return std::unique_ptr<Checkpoint>(std::move(checkpoint));
 }
 
@@ -181,8 +181,8 @@ bool LooksLikeNpz(std::span<const std::byte> head) {
   return FirstZipMember(head).ends_with(kEnding);
 }
 
-Result<std::unique_ptr<Checkpoint>> OpenNpy(const std::string& path) { return Open(path, "npy", ReadSingle); }
+Result<std::unique_ptr<Checkpoint>> OpenNpy(InputFile file) { return Open(std::move(file), "npy", ReadSingle); }
 
-Result<std::unique_ptr<Checkpoint>> OpenNpz(const std::string& path) { return Open(path, "npz", ReadArchive); }
+Result<std::unique_ptr<Checkpoint>> OpenNpz(InputFile file) { return Open(std::move(file), "npz", ReadArchive); }
 
 }  // namespace ckmap

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 
+#include "runtime/base/file.h"
 #include "runtime/base/result.h"
 #include "runtime/formats/checkpoint.h"
 
@@ -21,7 +22,7 @@ bool LooksLikeNpy(std::span<const std::byte> head);
 bool LooksLikeNpz(std::span<const std::byte> head);
 
 // kMalformed, kLimit; errors begin with the path.
-Result<std::unique_ptr<Checkpoint>> OpenNpy(const std::string& path);
-Result<std::unique_ptr<Checkpoint>> OpenNpz(const std::string& path);
+Result<std::unique_ptr<Checkpoint>> OpenNpy(InputFile file);
+Result<std::unique_ptr<Checkpoint>> OpenNpz(InputFile file);
 
 }  // namespace ckmap

@@ -12,6 +12,7 @@
 
 #include "runtime/base/parallel.h"
 #include "runtime/base/file_crc.h"
+#include "runtime/formats/storage/verify_group.h"
 #include "runtime/base/json_strict.h"
 #include "runtime/base/little_endian.h"
 #include "runtime/formats/safetensors/safetensors_header.h"
@@ -97,11 +98,13 @@ class SafetensorsCheckpoint final : public Checkpoint {
   }
 
   Result<void> VerifyStorage(uint32_t /*storage*/) const override {
-    std::call_once(verify_once_, [this] { verified_ = Verify(); });
+    std::call_once(verify_once_, [this] { if (crc_ != nullptr) verified_ = VerifyGroup(*crc_); });
     return verified_;
   }
 
-  bool has_crc() const override { return crc_num_.has_value(); }
+  std::shared_ptr<const ChecksumGroup> checksums(uint32_t /*storage*/) const override { return crc_; }
+
+  bool has_crc() const override { return crc_ != nullptr; }
 
   Result<void> CheckUnchanged() const override { return file_.CheckUnchanged(); }
 
@@ -111,7 +114,7 @@ class SafetensorsCheckpoint final : public Checkpoint {
     if (found == metadata_.end()) return;
     const auto value = ParsePlainUnsigned(found->second);
     if (value && *value <= 0xffffffff) {
-      crc_num_ = static_cast<uint32_t>(*value);
+      ExpectCrc(static_cast<uint32_t>(*value));
     } else {
       warnings_.push_back("metadata `crc_num` is no CRC-32, nothing is checked against it");
     }
@@ -119,41 +122,44 @@ class SafetensorsCheckpoint final : public Checkpoint {
 
   // MindSpore's crc_num: over all tensors in the order of their names, each name and its bytes. A
   // rank-0 integer of value N counts as N zero bytes (that is what Python's bytes() makes of it).
-  Result<void> Verify() const {
-    if (!crc_num_) return {};
+  void ExpectCrc(uint32_t expected) {
     std::vector<size_t> order(manifest_.size());
     std::iota(order.begin(), order.end(), size_t{0});
     std::sort(order.begin(), order.end(),
               [this](size_t a, size_t b) { return manifest_[a].name < manifest_[b].name; });
+    auto group = std::make_shared<ChecksumGroup>();
+    group->path = file_.path();
+    for (const size_t index : order) group->runs.push_back(storage_extents(static_cast<uint32_t>(index))[0]);
+    group->check = [this, expected, order = std::move(order)](std::span<const uint32_t> crcs) { return Compare(expected, order, crcs); };
+    crc_ = std::move(group);
+  }
+
+  Result<void> Compare(uint32_t expected, const std::vector<size_t>& order, std::span<const uint32_t> crcs) const {
     uint32_t crc = 0;
-    for (const size_t index : order) {
-      const TensorInfo& info = manifest_[index];
+    for (size_t i = 0; i < order.size(); ++i) {
+      const TensorInfo& info = manifest_[order[i]];
+      const auto storage = static_cast<uint32_t>(order[i]);
       crc = ExtendCrc32(crc, std::as_bytes(std::span(info.name)));
       if (info.shape.empty() && (IsInteger(info.dtype) || info.dtype == DType::kI4)) {
         std::array<std::byte, 8> raw{};
-        CKMAP_RETURN_IF_ERROR(ReadStorage(static_cast<uint32_t>(index), 0,
-                                          std::span(raw).first(static_cast<size_t>(DTypeSize(info.dtype)))));
+        CKMAP_RETURN_IF_ERROR(ReadStorage(storage, 0, std::span(raw).first(static_cast<size_t>(DTypeSize(info.dtype)))));
         const int64_t value = ReadInteger(info.dtype, raw);
         if (value < 0) return {};  // MindSpore cannot have made this sum: it is not defined here
         crc = ExtendCrc32WithZeros(crc, static_cast<uint64_t>(value));
         continue;
       }
-      const int64_t bytes = storage_bytes(static_cast<uint32_t>(index));
-      auto data = FileCrc32(file_.fd(), data_begin_ + ranges_[index].begin, bytes,
-                            DefaultThreads());
-      if (!data) return std::move(data).error().Context(file_.path());
-      crc = JoinCrc32(crc, *data, bytes);
+      crc = JoinCrc32(crc, crcs[i], storage_bytes(storage));
     }
-    if (crc == *crc_num_) return {};
+    if (crc == expected) return {};
     return Bad(file_.path(),
                fmt::format("the CRC of the tensors is {}, but the metadata say {} (crc_num): the file is damaged",
-                           crc, *crc_num_));
+                           crc, expected));
   }
 
   InputFile file_;
   std::vector<ByteRange> ranges_;
   int64_t data_begin_ = 0;
-  std::optional<uint32_t> crc_num_;
+  std::shared_ptr<const ChecksumGroup> crc_;  // null: the metadata have none
   mutable std::once_flag verify_once_;
   mutable Result<void> verified_;
 };
@@ -169,8 +175,8 @@ bool LooksLikeSafetensors(const InputFile& file) {
          std::string_view("{ \t\r\n").find(first) != std::string_view::npos;
 }
 
-Result<std::unique_ptr<Checkpoint>> OpenSafetensors(const std::string& path) {
-  CKMAP_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
+Result<std::unique_ptr<Checkpoint>> OpenSafetensors(InputFile file) {
+  const std::string path = file.path();
   std::array<std::byte, kPrefix> prefix{};
   if (file.size() < kPrefix) {
     return Bad(path, fmt::format("{} bytes are too few for a safetensors file", file.size()));

@@ -30,6 +30,6 @@ bool LooksLikeSafetensors(const InputFile& file);
 
 // Storage k is the byte range of tensor k. VerifyStorage checks MindSpore's `crc_num` where the
 // metadata has one, over the whole file, once; later calls repeat its answer.
-Result<std::unique_ptr<Checkpoint>> OpenSafetensors(const std::string& path);
+Result<std::unique_ptr<Checkpoint>> OpenSafetensors(InputFile file);
 
 }  // namespace ckmap

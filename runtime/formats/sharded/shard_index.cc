@@ -219,20 +219,24 @@ Result<std::vector<IndexedTensor>> ParseShardIndex(std::string_view json, bool m
   return IndexParser(may_be_flat).Parse(std::string(json));
 }
 
-bool LooksLikeShardIndex(const std::string& path) {
+bool MayBeShardIndex(const std::string& path) { return path.ends_with(".json"); }
+
+bool LooksLikeShardIndex(const std::string& path, std::string_view text) {
   const std::string name = fs::path(path).filename().string();
   if (name == kMindSporeIndex || name.ends_with(".index.json")) return true;
   if (!name.ends_with(".json")) return false;
-  const auto text = ReadTextFile(path);
-  if (!text) return false;
-  const size_t first = text->find_first_not_of(" \t\r\n");
-  return first != std::string::npos && (*text)[first] == '{' && text->find("\"weight_map\"") != std::string::npos;
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  return first != std::string_view::npos && text[first] == '{' && text.find("\"weight_map\"") != std::string_view::npos;
 }
 
 Result<std::unique_ptr<Checkpoint>> OpenShardIndex(const std::string& index_path, const OpenFileFn& open_file) {
+  CKMAP_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(index_path));
+  return OpenShardIndex(index_path, text, open_file);
+}
+
+Result<std::unique_ptr<Checkpoint>> OpenShardIndex(const std::string& index_path, std::string_view text, const OpenFileFn& open_file) {
   const fs::path path(index_path);
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
-  CKMAP_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(index_path));
   const bool mindspore = path.filename() == kMindSporeIndex;
   auto tensors = ParseShardIndex(text, mindspore);
   if (!tensors) return std::move(tensors).error().Context(index_path);

@@ -29,14 +29,18 @@ struct IndexedTensor {
 // folder (absolute, "..", backslashes, control characters), no weight_map.
 Result<std::vector<IndexedTensor>> ParseShardIndex(std::string_view json, bool may_be_flat);
 
-// Whether a file is such an index: JSON with a weight_map, or called param_name_map.json.
-bool LooksLikeShardIndex(const std::string& path);
+// Whether a file of this name may be such an index.
+bool MayBeShardIndex(const std::string& path);
+// Whether it is: by its name, or JSON with a weight_map.
+bool LooksLikeShardIndex(const std::string& path, std::string_view text);
 
 // Opens one file, by content.
 using OpenFileFn = std::function<Result<std::unique_ptr<Checkpoint>>(const std::string& path)>;
 
 // The checkpoint of an index file. The folders on the way to a shard must lie inside the folder of
 // the index; the shard itself may be a link (as in the cache of the Hugging Face hub).
+// `text`: what stands in it.
+Result<std::unique_ptr<Checkpoint>> OpenShardIndex(const std::string& index_path, std::string_view text, const OpenFileFn& open_file);
 Result<std::unique_ptr<Checkpoint>> OpenShardIndex(const std::string& index_path, const OpenFileFn& open_file);
 
 // The checkpoint of a folder: by its one index, or of all its files with the one ending of checkpoints that

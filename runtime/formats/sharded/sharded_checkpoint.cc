@@ -70,6 +70,10 @@ class ShardedCheckpoint final : public Checkpoint {
     const auto [shard, inner] = storages_.at(storage);
     return shards_[shard].checkpoint->VerifyStorage(inner);
   }
+  std::shared_ptr<const ChecksumGroup> checksums(uint32_t storage) const override {
+    const auto [shard, inner] = storages_.at(storage);
+    return shards_[shard].checkpoint->checksums(inner);
+  }
   bool has_crc() const override {
     return std::all_of(shards_.begin(), shards_.end(), [](const Shard& shard) { return shard.checkpoint->has_crc(); });
   }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "runtime/base/file.h"
 #include "runtime/base/result.h"
@@ -20,6 +21,8 @@ class ByteSource {
   ByteSource& operator=(const ByteSource&) = delete;
 
   const InputFile& file() const { return file_; }
+  // The open file of a plain source, which is not used any more.
+  InputFile TakeFile() && { return std::move(file_); }
   const std::string& path() const { return file_.path(); }
 
   virtual int64_t size() const = 0;

@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/parallel.h"
-#include "runtime/base/file_crc.h"
+#include "runtime/formats/storage/verify_group.h"
 
 namespace ckmap {
 
@@ -58,15 +58,18 @@ Result<void> SourceCheckpoint::VerifyStorage(uint32_t /*storage*/) const {
   return verified_;
 }
 
-Result<void> SourceCheckpoint::VerifyCrc() const {
-  if (!crc_) return {};
-  const auto [expected, length] = *crc_;
-  auto crc = FileCrc32(source_->file().fd(), 0, length, DefaultThreads());
-  if (!crc) return std::move(crc).error().Context(source_->path());
-  if (*crc == expected) return {};
-  return Error(ErrorCode::kMalformed,
-               fmt::format("{}: the CRC of the content is {:08x}, but the file's trailer says {:08x}: it is damaged",
-                           source_->path(), *crc, expected));
+void SourceCheckpoint::ExpectCrc(uint32_t expected, int64_t length) {
+  auto group = std::make_shared<ChecksumGroup>();
+  group->path = source_->path();
+  group->runs = {{source_->file().fd(), 0, length}};
+  group->check = [path = source_->path(), expected](std::span<const uint32_t> crcs) -> Result<void> {
+    if (crcs[0] == expected) return {};
+    return Error(ErrorCode::kMalformed, fmt::format("{}: the CRC of the content is {:08x}, but the file's trailer says {:08x}: it is damaged",
+                                                    path, crcs[0], expected));
+  };
+  crc_ = std::move(group);
 }
+
+Result<void> SourceCheckpoint::VerifyCrc() const { return crc_ != nullptr ? VerifyGroup(*crc_) : Result<void>(); }
 
 }  // namespace ckmap

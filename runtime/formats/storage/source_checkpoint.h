@@ -45,7 +45,7 @@ class SourceCheckpoint final : public Checkpoint {
   void AddMetadata(std::string key, std::string value) { metadata_[std::move(key)] = std::move(value); }
 
   // The CRC-32 of the file's first `length` bytes must be `crc`; VerifyStorage checks it.
-  void ExpectCrc(uint32_t crc, int64_t length) { crc_ = {crc, length}; }
+  void ExpectCrc(uint32_t crc, int64_t length);
 
   std::string_view format() const override { return format_; }
   int64_t storage_bytes(uint32_t storage) const override { return storages_.at(storage).bytes; }
@@ -53,7 +53,8 @@ class SourceCheckpoint final : public Checkpoint {
   Result<void> ReadStorage(uint32_t storage, int64_t offset, std::span<std::byte> out) const override;
   // The CRC of the whole file is computed once; later calls repeat its answer.
   Result<void> VerifyStorage(uint32_t storage) const override;
-  bool has_crc() const override { return crc_.has_value(); }
+  std::shared_ptr<const ChecksumGroup> checksums(uint32_t /*storage*/) const override { return crc_; }
+  bool has_crc() const override { return crc_ != nullptr; }
   Result<void> CheckUnchanged() const override { return source_->file().CheckUnchanged(); }
 
  private:
@@ -66,7 +67,7 @@ class SourceCheckpoint final : public Checkpoint {
   std::string_view format_;
   std::unique_ptr<ByteSource> source_;
   std::vector<Storage> storages_;
-  std::optional<std::pair<uint32_t, int64_t>> crc_;
+  std::shared_ptr<const ChecksumGroup> crc_;  // null: the file has none
   mutable std::once_flag verify_once_;
   mutable Result<void> verified_;
 };

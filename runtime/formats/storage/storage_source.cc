@@ -35,6 +35,17 @@ class ZipRecord : public StorageSource {
     return archive_.Read(member_, offset, out);
   }
   Result<void> Verify() const override { return archive_.VerifyCrc(member_); }
+  std::shared_ptr<const ChecksumGroup> checksums() const override {
+    if (info().deflated || info().crc == 0) return nullptr;
+    auto group = std::make_shared<ChecksumGroup>();
+    group->path = file_.path();
+    group->runs = extents();
+    group->check = [this](std::span<const uint32_t> crcs) -> Result<void> {
+      if (Result<void> same = archive_.CompareCrc(member_, crcs[0]); !same) return std::move(same).error().Context(file_.path());
+      return {};
+    };
+    return group;
+  }
 
  private:
   const ZipMember& info() const { return archive_.members()[member_]; }

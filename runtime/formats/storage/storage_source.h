@@ -26,6 +26,8 @@ class StorageSource {
   virtual Result<void> Read(int64_t offset, std::span<std::byte> out) const = 0;
   // Checks what the format promises of the bytes.
   virtual Result<void> Verify() const { return {}; }
+  // As Checkpoint::checksums.
+  virtual std::shared_ptr<const ChecksumGroup> checksums() const { return nullptr; }
 };
 
 // A run of a file. The file must outlive it.

@@ -7,8 +7,12 @@ namespace ckmap {
 
 Result<const InputFile*> StoredCheckpoint::AddFile(const std::string& path) {
   CKMAP_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
+  return &AddFile(std::move(file));
+}
+
+const InputFile& StoredCheckpoint::AddFile(InputFile file) {
   files_.push_back(std::make_unique<InputFile>(std::move(file)));
-  return files_.back().get();
+  return *files_.back();
 }
 
 Result<const ZipArchive*> StoredCheckpoint::AddArchive(const InputFile& file, int64_t begin,

@@ -24,6 +24,7 @@ class StoredCheckpoint : public Checkpoint {
 
   // While it is put together. Files and archives live as long as the checkpoint.
   Result<const InputFile*> AddFile(const std::string& path);
+  const InputFile& AddFile(InputFile file);
   Result<const ZipArchive*> AddArchive(const InputFile& file, int64_t begin, int64_t length,
                                         ZipNames names = ZipNames::kPaths);
   const ByteSource& AddBytes(std::unique_ptr<ByteSource> bytes);
@@ -50,6 +51,7 @@ class StoredCheckpoint : public Checkpoint {
   Result<void> ReadStorage(uint32_t storage, int64_t offset,
                            std::span<std::byte> out) const override;
   Result<void> VerifyStorage(uint32_t storage) const override;
+  std::shared_ptr<const ChecksumGroup> checksums(uint32_t storage) const override { return sources_[storage]->checksums(); }
   Result<void> CheckUnchanged() const override;
 
  private:

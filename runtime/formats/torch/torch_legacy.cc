@@ -144,12 +144,12 @@ bool LooksLikeTorchLegacy(std::span<const std::byte> head) {
                                        text.find(kMagicText) != std::string_view::npos));
 }
 
-Result<std::unique_ptr<Checkpoint>> OpenTorchLegacy(const std::string& path,
+Result<std::unique_ptr<Checkpoint>> OpenTorchLegacy(InputFile opened,
                                                     const OpenOptions& options) {
   auto checkpoint = std::make_unique<TorchCheckpoint>("torch-legacy");
-  CKMAP_ASSIGN_OR_RETURN(const InputFile* file, checkpoint->AddFile(path));
-  if (auto status = ReadLegacy(*file, options, *checkpoint); !status.ok()) {
-    return std::move(status).error().Context(path);
+  const InputFile& file = checkpoint->AddFile(std::move(opened));
+  if (auto status = ReadLegacy(file, options, *checkpoint); !status.ok()) {
+    return std::move(status).error().Context(file.path());
   }
   return std::unique_ptr<Checkpoint>(std::move(checkpoint));
 }

@@ -7,6 +7,7 @@
 #include "runtime/base/file.h"
 #include "runtime/formats/torch/torch.h"
 #include "tests/support/torch_oracle.h"
+#include "tests/support/open_path.h"
 
 namespace ckmap {
 namespace {
@@ -18,7 +19,7 @@ const std::string kHostile = CKMAP_TEST_DATA "/hostile/";
 bool IsTar(const std::string& path) { return path.ends_with("legacy_tar.pt"); }
 
 Result<std::unique_ptr<Checkpoint>> Open(const std::string& path, bool tar) {
-  return tar ? OpenTorchTar(path, {}) : OpenTorchLegacy(path, {});
+  return tar ? OpenPath(OpenTorchTar, path, {}) : OpenPath(OpenTorchLegacy, path, {});
 }
 
 std::array<bool, 3> Looks(const std::string& path) {

@@ -71,12 +71,12 @@ bool LooksLikePickle(std::span<const std::byte> head) {
          kFirst.find(text[2]) != std::string_view::npos && !LooksLikeTorchLegacy(head);
 }
 
-Result<std::unique_ptr<Checkpoint>> OpenPickle(const std::string& path, const OpenOptions& options) {
+Result<std::unique_ptr<Checkpoint>> OpenPickle(InputFile opened, const OpenOptions& options) {
   auto checkpoint = std::make_unique<TorchCheckpoint>("pickle");
   checkpoint->set_framework("");
-  CKMAP_ASSIGN_OR_RETURN(const InputFile* file, checkpoint->AddFile(path));
-  if (auto status = ReadPickle(*file, options, *checkpoint); !status.ok()) {
-    return std::move(status).error().Context(path);
+  const InputFile& file = checkpoint->AddFile(std::move(opened));
+  if (auto status = ReadPickle(file, options, *checkpoint); !status.ok()) {
+    return std::move(status).error().Context(file.path());
   }
   return std::unique_ptr<Checkpoint>(std::move(checkpoint));
 }

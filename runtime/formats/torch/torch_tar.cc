@@ -324,12 +324,12 @@ bool LooksLikeTorchTar(std::span<const std::byte> head) {
   return extended || std::find(kMembers.begin(), kMembers.end(), NameOf(block)) != kMembers.end();
 }
 
-Result<std::unique_ptr<Checkpoint>> OpenTorchTar(const std::string& path,
+Result<std::unique_ptr<Checkpoint>> OpenTorchTar(InputFile opened,
                                                  const OpenOptions& options) {
   auto checkpoint = std::make_unique<TorchCheckpoint>("torch-tar");
-  CKMAP_ASSIGN_OR_RETURN(const InputFile* file, checkpoint->AddFile(path));
-  if (auto status = ReadTar(*file, options, *checkpoint); !status.ok()) {
-    return std::move(status).error().Context(path);
+  const InputFile& file = checkpoint->AddFile(std::move(opened));
+  if (auto status = ReadTar(file, options, *checkpoint); !status.ok()) {
+    return std::move(status).error().Context(file.path());
   }
   return std::unique_ptr<Checkpoint>(std::move(checkpoint));
 }

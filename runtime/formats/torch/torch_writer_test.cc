@@ -10,6 +10,7 @@
 
 #include "runtime/formats/torch/torch.h"
 #include "tests/support/torch_oracle.h"
+#include "tests/support/open_path.h"
 
 namespace ckmap {
 namespace {
@@ -54,7 +55,7 @@ TEST_CASE("what is written is read back the same, all dtypes, scalars and empty 
   REQUIRE(files.ok());
   CHECK(static_cast<int64_t>(fs::file_size(path)) == (*writer)->total_bytes());
 
-  const auto checkpoint = OpenTorchZip(path, {});
+  const auto checkpoint = OpenPath(OpenTorchZip, path, {});
   const std::string failure = checkpoint.ok() ? "" : checkpoint.error().message();
   REQUIRE(failure == "");
   REQUIRE((*checkpoint)->manifest().size() == tensors.size());

@@ -12,17 +12,17 @@ bool LooksLikeTorchZip(std::span<const std::byte> head) {
   return text.starts_with(kMagic);
 }
 
-Result<std::unique_ptr<Checkpoint>> OpenTorchZip(const std::string& path,
+Result<std::unique_ptr<Checkpoint>> OpenTorchZip(InputFile opened,
                                                  const OpenOptions& options) {
   auto checkpoint = std::make_unique<TorchCheckpoint>("torch-zip");
-  CKMAP_ASSIGN_OR_RETURN(const InputFile* file, checkpoint->AddFile(path));
+  const InputFile& file = checkpoint->AddFile(std::move(opened));
   const auto read = [&]() -> Result<void> {
     CKMAP_ASSIGN_OR_RETURN(const TorchArchive archive,
-                           ReadTorchArchive(*file, 0, file->size(), *checkpoint, options));
+                           ReadTorchArchive(file, 0, file.size(), *checkpoint, options));
     if (archive.script) checkpoint->set_format("torch-script");
     return checkpoint->AddPickle(archive.pickle, archive.objects, options);
   };
-  if (auto status = read(); !status.ok()) return std::move(status).error().Context(path);
+  if (auto status = read(); !status.ok()) return std::move(status).error().Context(file.path());
   return std::unique_ptr<Checkpoint>(std::move(checkpoint));
 }
 

@@ -9,6 +9,7 @@
 #include "runtime/formats/torch/torch.h"
 #include "tests/support/torch_oracle.h"
 #include "runtime/formats/zip/zip_archive.h"
+#include "tests/support/open_path.h"
 
 namespace ckmap {
 namespace {
@@ -37,7 +38,7 @@ TEST_CASE("what torch reads from its zip files is what we read") {
     const TorchOracle oracle = ReadTorchOracle(path + ".json");
     if (IsLegacy(path) || !oracle.refuse_scope.empty()) continue;
     CAPTURE(path);
-    const auto checkpoint = OpenTorchZip(path, {});
+    const auto checkpoint = OpenPath(OpenTorchZip, path, {});
     const std::string failure = checkpoint.ok() ? "" : checkpoint.error().message();
     REQUIRE(failure == "");
     CHECK(CompareWithOracle(**checkpoint, oracle) == "");
@@ -53,7 +54,7 @@ TEST_CASE("files that hold no tensors for us are refused whole") {
   for (const std::string& path : FilesWithOracles(kTorch)) {
     if (IsLegacy(path) || ReadTorchOracle(path + ".json").refuse_scope != "file") continue;
     CAPTURE(path);
-    const auto checkpoint = OpenTorchZip(path, {});
+    const auto checkpoint = OpenPath(OpenTorchZip, path, {});
     REQUIRE(!checkpoint.ok());
     CHECK(checkpoint.error().code() == ErrorCode::kMalformed);
   }
@@ -63,7 +64,7 @@ TEST_CASE("entries without elements are listed and say why") {
   for (const std::string& path : FilesWithOracles(kTorch)) {
     if (IsLegacy(path) || ReadTorchOracle(path + ".json").refuse_scope != "entry") continue;
     CAPTURE(path);
-    const auto checkpoint = OpenTorchZip(path, {});
+    const auto checkpoint = OpenPath(OpenTorchZip, path, {});
     REQUIRE(checkpoint.ok());
     REQUIRE((*checkpoint)->manifest().size() > 0);
     for (const TensorInfo& tensor : (*checkpoint)->manifest().tensors())
@@ -76,7 +77,7 @@ TEST_CASE("hostile zip archives and pickles") {
     if (hostile.format != "torch-zip") continue;
     CAPTURE(hostile.file);
     CAPTURE(hostile.why);
-    const auto checkpoint = OpenTorchZip(kHostile + hostile.file, {});
+    const auto checkpoint = OpenPath(OpenTorchZip, kHostile + hostile.file, {});
     const bool verify = hostile.must == "refuse";
     const Result<void> status =
         checkpoint.ok() ? ReadAll(**checkpoint, verify) : Result<void>(checkpoint.error());
@@ -95,28 +96,28 @@ TEST_CASE("hostile zip archives and pickles") {
 }
 
 TEST_CASE("a refused global is named with its byte and nothing else is needed to find it") {
-  const auto checkpoint = OpenTorchZip(kHostile + "pkl_global_os.system.pt", {});
+  const auto checkpoint = OpenPath(OpenTorchZip, kHostile + "pkl_global_os.system.pt", {});
   REQUIRE(!checkpoint.ok());
   CHECK(checkpoint.error().message().find("GLOBAL: refused: \"os.system\"") != std::string::npos);
   CHECK(checkpoint.error().message().find("nothing was executed") != std::string::npos);
-  const auto module = OpenTorchZip(kTorch + "refuse_module.pt", {});
+  const auto module = OpenPath(OpenTorchZip, kTorch + "refuse_module.pt", {});
   CHECK(module.error().message().find("state_dict") != std::string::npos);
 }
 
 TEST_CASE("root picks the dict that holds the tensors") {
   OpenOptions options;
   options.root = "model";
-  const auto model = OpenTorchZip(kTorch + "zip_training.pt", options);
+  const auto model = OpenPath(OpenTorchZip, kTorch + "zip_training.pt", options);
   REQUIRE(model.ok());
   CHECK((*model)->manifest().Find("embed.weight").has_value());
   CHECK(!(*model)->manifest().Find("rng").has_value());
   options.root = "optimizer.state.0";
-  const auto state = OpenTorchZip(kTorch + "zip_training.pt", options);
+  const auto state = OpenPath(OpenTorchZip, kTorch + "zip_training.pt", options);
   REQUIRE(state.ok());
   CHECK((*state)->manifest().size() == 3);
   CHECK((*state)->manifest()[0].name == "step");
   options.root = "net";
-  const auto absent = OpenTorchZip(kTorch + "zip_training.pt", options);
+  const auto absent = OpenPath(OpenTorchZip, kTorch + "zip_training.pt", options);
   REQUIRE(!absent.ok());
   CHECK(absent.error().code() == ErrorCode::kUsage);
   CHECK(absent.error().message().find(
@@ -141,7 +142,7 @@ std::string WithRecord(const std::string& fixture, const std::string& record, co
     copy.seekp(member->data_offset);
     copy << bytes;
   }
-  const auto checkpoint = OpenTorchZip(path, {});
+  const auto checkpoint = OpenPath(OpenTorchZip, path, {});
   const std::string failure = checkpoint.ok() ? "" : checkpoint.error().message();
   fs::remove(path);
   return failure;
@@ -161,7 +162,7 @@ TEST_CASE("torch's own records are read as torch does, and what it does not unde
 }
 
 TEST_CASE("records without a CRC-32 are read, and told of") {
-  const auto checkpoint = OpenTorchZip(kTorch + "zip_no_crc32.pt", {});
+  const auto checkpoint = OpenPath(OpenTorchZip, kTorch + "zip_no_crc32.pt", {});
   REQUIRE(checkpoint.ok());
   REQUIRE((*checkpoint)->warnings().size() == 1);
   CHECK((*checkpoint)->warnings()[0].find("set_crc32_options(False)") != std::string::npos);
@@ -169,13 +170,13 @@ TEST_CASE("records without a CRC-32 are read, and told of") {
 }
 
 TEST_CASE("stored records are runs of the file, deflated ones are not") {
-  const auto stored = OpenTorchZip(kTorch + "zip_default.pt", {});
+  const auto stored = OpenPath(OpenTorchZip, kTorch + "zip_default.pt", {});
   REQUIRE(stored.ok());
   const auto extents = (*stored)->storage_extents(0);
   REQUIRE(extents.size() == 1);
   CHECK(extents[0].length == (*stored)->storage_bytes(0));
   CHECK(extents[0].offset % 64 == 0);
-  const auto deflated = OpenTorchZip(kHostile + "zip_deflated.pt", {});
+  const auto deflated = OpenPath(OpenTorchZip, kHostile + "zip_deflated.pt", {});
   REQUIRE(deflated.ok());
   CHECK((*deflated)->storage_extents(0).empty());
 }

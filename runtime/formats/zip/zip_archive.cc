@@ -24,7 +24,7 @@ uint32_t UpdateCrc(uint32_t crc, std::span<const std::byte> data) {
   return crc32_gzip_refl(crc, reinterpret_cast<const unsigned char*>(data.data()), data.size());
 }
 
-Result<void> CompareCrc(const ZipMember& member, uint32_t found) {
+Result<void> Compare(const ZipMember& member, uint32_t found) {
   // torch writes 0 under set_crc32_options(False) and skip_data(): there is nothing to compare
   // with, which is told when the file is opened.
   if (found == member.crc || member.crc == 0) return {};
@@ -122,6 +122,7 @@ Result<std::string> ZipArchive::ReadWhole(size_t member, int64_t max_bytes) cons
 
 Result<void> ZipArchive::VerifyCrc(size_t member) const {
   const ZipMember& info = members_[member];
+  if (info.crc == 0 && !info.deflated) return {};  // nothing to compare with: see Compare
   std::vector<std::byte> buffer(
       static_cast<size_t>(std::min<int64_t>(info.size, static_cast<int64_t>(kCopyBuffer))));
   uint32_t crc = 0;
@@ -134,11 +135,13 @@ Result<void> ZipArchive::VerifyCrc(size_t member) const {
     crc = UpdateCrc(crc, part);
     offset += static_cast<int64_t>(count);
   } while (offset < info.size);
-  return CompareCrc(info, crc);
+  return Compare(info, crc);
 }
 
+Result<void> ZipArchive::CompareCrc(size_t member, uint32_t found) const { return Compare(members_[member], found); }
+
 Result<void> ZipArchive::CheckCrc(size_t member, std::span<const std::byte> plain) const {
-  return CompareCrc(members_[member], UpdateCrc(0, plain));
+  return Compare(members_[member], UpdateCrc(0, plain));
 }
 
 }  // namespace ckmap

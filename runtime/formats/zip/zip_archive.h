@@ -73,6 +73,9 @@ class ZipArchive {
   // Reads the member and compares its CRC-32 with the directory's.
   Result<void> VerifyCrc(size_t member) const;
 
+  // The same for a CRC-32 that was found.
+  Result<void> CompareCrc(size_t member, uint32_t found) const;
+
   // The same for bytes that were read already: all of the member.
   Result<void> CheckCrc(size_t member, std::span<const std::byte> plain) const;
 
