@@ -121,8 +121,9 @@ std::optional<Constant> EvaluateConstant(const TypedExpr& expr, const VariableTa
     return value != nullptr ? std::optional<Constant>(!*value) : std::nullopt;
   }
   if (expr.text == "abs" && args.size() == 1) {
-    const std::optional<double> number = Number(args[0]);
-    return number && *number < 0 ? Binary("-", Constant(int64_t{0}), args[0]) : args[0];
+    const int64_t* integer = std::get_if<int64_t>(&args[0]);
+    if (integer == nullptr || *integer == INT64_MIN) return std::nullopt;
+    return Constant(*integer < 0 ? -*integer : *integer);
   }
   if (expr.text == "neg" && args.size() == 1) return Binary("-", Constant(int64_t{0}), args[0]);
   if (args.empty()) return std::nullopt;
