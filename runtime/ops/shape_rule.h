@@ -36,6 +36,7 @@ template <typename Size>
 struct Argument {
   Dim<Size> size;                // an integer
   std::optional<double> number;  // of scale and its like
+  std::optional<bool> boolean;
   std::string text;              // a word, a dtype, a text
   std::vector<Argument> items;   // of a list
   std::string written;           // as the rule's text writes it; empty: it was computed

@@ -1,6 +1,7 @@
-// The shape rules of all operations but the computed ones, by name.
+// The shape rules of all operations, by name.
 #pragma once
 
+#include "runtime/ops/shapes_computed.h"
 #include "runtime/ops/shapes_lists.h"
 #include "runtime/ops/shapes_structural.h"
 
@@ -23,9 +24,14 @@ inline constexpr NamedShapeRule<Size> kShapeRules[] = {
     {"cast", SameShape<Size>},           {"scale", SameShape<Size>},            {"add", SameShape<Size>},
     {"neg", SameShape<Size>},            {"bitcast", BitcastShape<Size>},       {"byteswap", SameShape<Size>},
     {"reorder", ReorderShape<Size>},
+    {"matmul", MatmulShape<Size>},       {"lora_merge", LoraMergeShape<Size>},  {"fold_weight_norm", WeightNormShape<Size>},
+    {"dequantize", ScaledShape<Size>},   {"quantize", ScaledShape<Size>},       {"fold_batch_norm", BatchNormShape<Size>},
+    {"sum", SumShape<Size>},             {"subtract", SubtractShape<Size>},     {"multiply", SumShape<Size>},
+    {"mean", MeanShape<Size>},           {"reduce_mean", ReduceMeanShape<Size>}, {"interpolate", InterpolateShape<Size>},
+    {"normalize", NormalizeShape<Size>}, {"exp", SameShape<Size>},              {"log", SameShape<Size>},
 };
 
-// nullptr: there is no such operation, or it is a computed one.
+// nullptr: there is no such operation.
 template <typename Size>
 ShapeRule<Size> FindShapeRule(std::string_view op) {
   for (const NamedShapeRule<Size>& row : kShapeRules<Size>) {

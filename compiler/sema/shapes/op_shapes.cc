@@ -11,6 +11,7 @@ namespace ckmap {
 Argument<Polynomial> OpShapes::ArgumentOf(const TypedExpr& expr) {
   Argument<Polynomial> argument;
   if (expr.kind == TypedExpr::Kind::kText) argument.text = expr.text;
+  if (expr.kind == TypedExpr::Kind::kBool) argument.boolean = expr.boolean;
   if (expr.kind != TypedExpr::Kind::kList) argument.size = Size(expr);
   for (const TypedExpr& item : expr.args) {
     if (expr.kind == TypedExpr::Kind::kList) argument.items.push_back(ArgumentOf(item));
@@ -32,7 +33,9 @@ Shaped<Polynomial> OpShapes::Apply(const TypedOp& op, std::vector<SymbolicShape>
 void OpShapes::Report(const TypedOp& op, const ShapeProblem& problem, const TensorList* list) {
   if (problem.code >= 1200) return;  // the binder knows more, and reports it
   const TypedExpr* argument = op.Find(problem.argument);
-  Span span = problem.other ? op.name_span : argument != nullptr ? argument->span : op.span;
+  const bool of_all = list != nullptr && problem.code == static_cast<int>(DiagnosticKind::kOperandShapes);
+  const bool of_list = list != nullptr && problem.code == static_cast<int>(DiagnosticKind::kOperandCount);
+  Span span = problem.other || of_all || of_list ? op.name_span : argument != nullptr ? argument->span : op.span;
   if (argument != nullptr && problem.item) span = argument->args[*problem.item].span;
   if (argument != nullptr && problem.length > 0) span = InsideText(*argument, problem.at, problem.length);
   auto report = sink_.Report(static_cast<DiagnosticKind>(problem.code), span, problem.message);
@@ -40,6 +43,10 @@ void OpShapes::Report(const TypedOp& op, const ShapeProblem& problem, const Tens
     for (const size_t item : {size_t{0}, *problem.other}) {
       static_cast<void>(std::move(report).With(list->items[item].span, ShapeText(list->items[item].shape)));
     }
+  }
+  if (of_list) static_cast<void>(std::move(report).With(list->span, "this is the list"));
+  for (size_t i = 0; of_all && i < list->items.size(); ++i) {
+    static_cast<void>(std::move(report).With(list->items[i].span, ShapeText(list->items[i].shape)));
   }
   if (!problem.note.empty()) static_cast<void>(std::move(report).Note(problem.note));
   std::move(report).Help(problem.help).Emit();
@@ -62,22 +69,25 @@ bool OpShapes::TooLarge(const TypedOp& op, const SymbolicShape& shape) {
 
 SymbolicShape OpShapes::Map(const TypedOp& op, const SymbolicShape& shape) {
   if (TooLarge(op, shape)) return std::nullopt;
-  SymbolicShape result = op.spec->kind == OpKind::kComputed ? ComputedMap(op, shape) : Apply(op, {shape}, nullptr).tensors[0];
+  SymbolicShape result = Apply(op, {shape}, nullptr).tensors[0];
   return TooLarge(op, result) ? std::nullopt : std::move(result);
 }
 
 TensorList OpShapes::Join(const TypedOp& op, const TensorList& list) {
-  if (op.spec->kind == OpKind::kComputed) return Combine(op, list);
   std::vector<SymbolicShape> tensors;
   for (const TensorList& item : list.items) tensors.push_back(item.shape);
-  return TensorList::Tensor(Apply(op, std::move(tensors), &list).tensors[0], list.span);
+  return ResultOf(Apply(op, std::move(tensors), &list), op.spec->kind == OpKind::kComputed ? op.span : list.span);
+}
+
+TensorList OpShapes::ResultOf(Shaped<Polynomial> shaped, Span span) {
+  std::vector<TensorList> parts;
+  for (SymbolicShape& part : shaped.tensors) parts.push_back(TensorList::Tensor(std::move(part), span));
+  if (!shaped.list) return std::move(parts[0]);
+  return TensorList::List(std::move(parts), shaped.count ? shaped.count->AsConstant() : std::nullopt, span);
 }
 
 TensorList OpShapes::Expand(const TypedOp& op, const TensorList& tensor) {
-  Shaped<Polynomial> shaped = Apply(op, {tensor.shape}, nullptr);
-  std::vector<TensorList> parts;
-  for (SymbolicShape& part : shaped.tensors) parts.push_back(TensorList::Tensor(std::move(part), op.span));
-  return TensorList::List(std::move(parts), shaped.count ? shaped.count->AsConstant() : std::nullopt, op.span);
+  return ResultOf(Apply(op, {tensor.shape}, nullptr), op.span);
 }
 
 }  // namespace ckmap

@@ -30,20 +30,7 @@ class OpShapes {
   Shaped<Polynomial> Apply(const TypedOp& op, std::vector<SymbolicShape> tensors, const TensorList* list);
   Argument<Polynomial> ArgumentOf(const TypedExpr& expr);
   void Report(const TypedOp& op, const ShapeProblem& problem, const TensorList* list);
-
-  // computed_shapes.cc
-  SymbolicShape ComputedMap(const TypedOp& op, const SymbolicShape& shape);
-  TensorList Combine(const TypedOp& op, const TensorList& list);
-  SymbolicShape Matmul(const TypedOp& op, const TensorList& list, SymbolicShape left, const SymbolicShape& right);
-  SymbolicShape LoraMerge(const TypedOp& op, const TensorList& list, SymbolicShape weight, const SymbolicShape& a,
-                          const SymbolicShape& b);
-  SymbolicShape Scaled(const TypedOp& op, const TensorList& list, SymbolicShape weight, const SymbolicShape& scale);
-  TensorList BatchNorm(const TypedOp& op, const TensorList& list, SymbolicShape weight);
-  SymbolicShape Pointwise(const TypedOp& op, const TensorList& list);
-  void OperandProblem(const TypedOp& op, const TensorList& list, std::string message, std::string help);
-  // The axis of an argument, counted from the front; nullopt if unknown or reported.
-  std::optional<size_t> Axis(const TypedOp& op, std::string_view name, size_t rank, const SymbolicShape& shape,
-                             std::optional<int64_t> otherwise = {});
+  static TensorList ResultOf(Shaped<Polynomial> shaped, Span span);
 
   const VariableTable& variables_;
   DiagnosticSink& sink_;
