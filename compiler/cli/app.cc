@@ -27,6 +27,18 @@ void AddCommon(CLI::App& app, CompilerArgs& args) {
   app.add_option("--color", args.color, "Colour: auto, always or never")->check(CLI::IsMember({"auto", "always", "never"}));
 }
 
+// The options with which `ckmap plan` takes a part of a source and of a target.
+void AddFileOptions(CLI::App& command, FileOptions& files) {
+  const auto add = [&command](const std::string& begin, const std::string& what, TargetOptions& part) {
+    command.add_option(begin + "root", part.root, "The dict inside a torch file that is " + what)->type_name("NAME");
+    command.add_flag(begin + "skip-unknown-objects", part.skip_unknown_objects, "Read a torch file for " + what + " around objects of unknown classes");
+    command.add_option(begin + "only", part.selection.only, "Only tensors whose names match are " + what)->type_name("GLOB")->allow_extra_args(false);
+    command.add_option(begin + "drop", part.selection.drop, "Tensors whose names match are no part of " + what)->type_name("GLOB")->allow_extra_args(false);
+  };
+  add("--", "the source", files.source);
+  add("--target-", "the target", files.target);
+}
+
 void AddTestOptions(CLI::App& app, TestArgs& tests) {
   app.add_option("--filter", tests.filter, "Only tests whose name holds this text")->type_name("TEXT");
   CLI::Option* iota = app.add_flag("--iota", tests.iota, "Number all elements of the tests' sources, and move them forth and back: each must come back to its place");
@@ -73,6 +85,8 @@ int Run(CLI::App& app, int argc, char** argv) {
   std::string source, target;
   suggest->add_option("--source", source, "The checkpoint, or a spec")->required()->type_name("PATH");
   suggest->add_option("--target", target, "The network: a checkpoint or a spec")->required()->type_name("PATH");
+  FileOptions files;
+  AddFileOptions(*suggest, files);
   suggest->add_option("-o,--output", args.output, "Where the draft goes; otherwise standard output")->type_name("FILE.ckmap");
   suggest->add_option("-I", args.includes, "Look for packs in this folder too")->type_name("DIR")->allow_extra_args(false);
   CLI::App* explain = app.add_subcommand("explain", "Say what a code of a message means, or which rule a tensor comes from");
@@ -80,6 +94,7 @@ int Run(CLI::App& app, int argc, char** argv) {
   explain->add_option("WHAT", explained.what, "A code, as CK0301; or a plan (or rules, or a pack) and the name of a tensor")->required()->expected(1, 2);
   CLI::Option* explain_source = explain->add_option("--source", explained.source, "Names and shapes of the source: any checkpoint, or a spec")->type_name("PATH");
   explain->add_option("--target", explained.target, "Names and shapes of the target")->type_name("PATH")->needs(explain_source);
+  AddFileOptions(*explain, explained.files);
   AddCommon(*explain, args);
   TestArgs tests;
   CLI::App* test = app.add_subcommand("test", "Run the tests of rules");
@@ -109,7 +124,7 @@ int Run(CLI::App& app, int argc, char** argv) {
   if (test->parsed() || pack_test->parsed()) return TestCommand(args, tests);
   if (language_server->parsed()) return lsp::ServeLanguage(STDIN_FILENO, STDOUT_FILENO, PackPath(args.includes));
   if (doc->parsed()) return DocCommand(args, operations);
-  if (suggest->parsed()) return SuggestCommand(args, source, target);
+  if (suggest->parsed()) return SuggestCommand(args, source, target, files);
   if (explain->parsed()) return ExplainCommand(args, explained);
   if (list->parsed()) return PackListCommand(args);
   if (show->parsed()) return PackShowCommand(args, pack);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "compiler/compiler.h"
+#include "runtime/formats/selection.h"
 
 namespace ckmap {
 
@@ -26,6 +27,12 @@ std::vector<std::string> PackPath(const std::vector<std::string>& includes);
 // A file as it is; a pack's name as the path of its rules. Unknown names are returned unchanged.
 std::string ResolveFile(const std::string& name, const std::vector<std::string>& pack_path);
 
+// Which part of a source and of a target counts, as `ckmap plan` takes it.
+struct FileOptions {
+  TargetOptions source;
+  TargetOptions target;
+};
+
 struct TestArgs {
   std::string filter;  // part of a test's name
   bool all = false;    // the packs on the pack path
@@ -44,11 +51,12 @@ int FormatCommand(const CompilerArgs& args, bool check, bool to_stdout);
 // Pages of packs and files, on stdout or, with -o, one file each in that folder; `ops`: the page of operations.
 int DocCommand(const CompilerArgs& args, bool ops);
 // A first draft of rules from two files that have names and shapes.
-int SuggestCommand(const CompilerArgs& args, const std::string& source, const std::string& target);
+int SuggestCommand(const CompilerArgs& args, const std::string& source, const std::string& target, const FileOptions& files);
 // `what`: a code, or a plan (or rules, or a pack) and the name of a tensor.
 struct ExplainArgs {
   std::vector<std::string> what;
   std::string source, target;  // manifests; empty: none
+  FileOptions files;
 };
 int ExplainCommand(const CompilerArgs& args, const ExplainArgs& explain);
 // args.files: rules, or names of packs.

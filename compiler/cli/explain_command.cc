@@ -118,7 +118,7 @@ int ExplainTensor(const CompilerArgs& args, const ExplainArgs& explain) {
   const Result<Plan> plan = PlanOf(explain.what[0], args, exit);
   if (!plan) return exit != 0 ? exit : PrintError(plan.error());
   if (!explain.source.empty()) {
-    Result<Manifest> source = ReadManifest(explain.source), target = ReadManifest(explain.target);
+    Result<Manifest> source = ReadSource(explain.source, explain.files.source), target = ReadTarget(explain.target, explain.files.target);
     if (!source) return PrintError(source.error());
     if (!target) return PrintError(target.error());
     options.source = *std::move(source);

@@ -8,8 +8,8 @@
 
 namespace ckmap {
 
-int SuggestCommand(const CompilerArgs& args, const std::string& source, const std::string& target) {
-  const Result<Manifest> from = ReadManifest(source), to = ReadManifest(target);
+int SuggestCommand(const CompilerArgs& args, const std::string& source, const std::string& target, const FileOptions& files) {
+  const Result<Manifest> from = ReadSource(source, files.source), to = ReadTarget(target, files.target);
   if (!from) return PrintError(from.error());
   if (!to) return PrintError(to.error());
   const auto name = [](const std::string& path) { return std::filesystem::path(path).filename().string(); };

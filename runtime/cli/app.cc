@@ -81,6 +81,19 @@ void AddSelection(CLI::App& command, Selection& selection) {
   add("--drop", selection.drop, "leave out tensors whose names match (repeatable)");
 }
 
+// What of the target counts: the same choices as of the source.
+void AddTarget(CLI::App& command, TargetOptions& options) {
+  command.add_option("--target-root", options.root,
+                     "the dict inside a torch file that is the target (a.b for b in a)");
+  command.add_flag("--target-skip-unknown-objects", options.skip_unknown_objects,
+                   "read a target of torch around objects of unknown classes");
+  const auto add = [&command](const char* name, std::vector<std::string>& values, const char* help) {
+    command.add_option(name, values, help)->allow_extra_args(false);
+  };
+  add("--target-only", options.selection.only, "only tensors whose names match are the target (repeatable)");
+  add("--target-drop", options.selection.drop, "tensors whose names match are no part of the target (repeatable)");
+}
+
 void AddAll(CLI::App& command, bool& all) {
   command.add_flag("--all", all, "print every line: neither fold nor cut");
 }
@@ -108,6 +121,7 @@ void AddMigration(CLI::App& command, MigrateArgs& args, Common& common) {
       ->type_name("FILE");
   AddSource(command, args.open);
   AddSelection(command, args.open.selection);
+  AddTarget(command, args.target_options);
   command.add_option("-j", args.threads, "threads; 0: one per core")->check(CLI::Range(0, 1024));
   command.add_option("--max-memory", common.max_memory, "memory for buffers, such as 64MiB")
       ->capture_default_str();
@@ -311,6 +325,7 @@ void Program::AddLoadCheck() {
       ->required();
   AddSource(command, load_check_.open);
   AddSelection(command, load_check_.open.selection);
+  AddTarget(command, load_check_.target_options);
   AddAll(command, load_check_.all);
   AddCommon(command, common_);
 }

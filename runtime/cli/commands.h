@@ -30,6 +30,7 @@ struct MigrateArgs {
   std::string plan;  // a .ckplan file, or the name of a pack
   std::string source;
   std::string target;
+  TargetOptions target_options;
   SourceArgs open;
   std::map<std::string, std::string> defines;
   std::string config;  // path of a config.json
@@ -58,6 +59,7 @@ int RunApply(const MigrateArgs& args, const Console& console);
 struct LoadCheckArgs {
   std::string source;
   std::string target;
+  TargetOptions target_options;
   SourceArgs open;
   bool all = false;
   DataFormat format = DataFormat::kText;

@@ -14,7 +14,7 @@ int RunLoadCheck(const LoadCheckArgs& args, const Console& console) {
   const auto source = OpenCheckedSource(args.source, *options);
   if (!source) return console.Fail(source.error());
   console.Warn((*source)->warnings());
-  const auto target = ReadManifest(args.target);
+  const auto target = ReadTarget(args.target, args.target_options);
   if (!target) return console.Fail(target.error());
   const std::vector<LoadVerdict> verdicts = CheckLoad((*source)->manifest(), *target);
 

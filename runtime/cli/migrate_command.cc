@@ -83,7 +83,7 @@ Result<void> MigrateCommand::Prepare() {
   CKMAP_ASSIGN_OR_RETURN(const BindOptions bind, ReadParams({.defines = args_.defines, .config = args_.config, .ranks = args_.ranks,
                                                              .device_map = args_.device_map}));
   CKMAP_ASSIGN_OR_RETURN(MigrationSource source, OpenSource());
-  CKMAP_ASSIGN_OR_RETURN(Manifest target, ReadManifest(args_.target));
+  CKMAP_ASSIGN_OR_RETURN(Manifest target, ReadTarget(args_.target, args_.target_options));
   CKMAP_ASSIGN_OR_RETURN(migration_, PrepareMigration(plan, std::move(source), std::move(target), bind));
   report_ = migration_->report;
   report_.plan_path = args_.plan;

@@ -223,4 +223,28 @@ Result<Manifest> ReadManifest(const std::string& path, const OpenOptions& option
   return opened.spec ? *std::move(opened.spec) : opened.checkpoint->manifest();
 }
 
+namespace {
+
+Result<Manifest> ReadPart(const std::string& path, const TargetOptions& options, const std::string& begin) {
+  OpenOptions open;
+  open.root = options.root;
+  open.skip_unknown_objects = options.skip_unknown_objects;
+  CKMAP_ASSIGN_OR_RETURN(std::optional<Manifest> manifest, ReadSpec(path));
+  if (manifest && !options.root.empty()) {
+    return Error(ErrorCode::kUsage, fmt::format("{}: a spec has no dicts that {}root could name", path, begin));
+  }
+  if (!manifest) {
+    CKMAP_ASSIGN_OR_RETURN(manifest, ReadManifest(path, open));
+  }
+  auto selected = Select(*std::move(manifest), options.selection, begin);
+  if (!selected) return std::move(selected).error().Context(path);
+  return selected;
+}
+
+}  // namespace
+
+Result<Manifest> ReadSource(const std::string& path, const TargetOptions& options) { return ReadPart(path, options, "--"); }
+
+Result<Manifest> ReadTarget(const std::string& path, const TargetOptions& options) { return ReadPart(path, options, "--target-"); }
+
 }  // namespace ckmap

@@ -7,6 +7,7 @@
 
 #include "runtime/base/result.h"
 #include "runtime/formats/checkpoint.h"
+#include "runtime/formats/selection.h"
 
 namespace ckmap {
 
@@ -23,5 +24,9 @@ Result<CheckpointOrSpec> OpenCheckpointOrSpec(const std::string& path, const Ope
 
 // The manifest of anything that has names and shapes: a checkpoint, or a spec (YAML or JSON).
 Result<Manifest> ReadManifest(const std::string& path, const OpenOptions& options = {});
+
+// The same for a part of a file, as the options that begin with "--" (source) or "--target-" choose it.
+Result<Manifest> ReadSource(const std::string& path, const TargetOptions& options);
+Result<Manifest> ReadTarget(const std::string& path, const TargetOptions& options);
 
 }  // namespace ckmap

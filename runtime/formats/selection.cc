@@ -87,13 +87,24 @@ bool Keeps(std::vector<Choice>& choices, std::string_view name) {
   return kept;
 }
 
-Result<void> CheckUsed(const std::vector<Choice>& choices) {
+// "--only" as the caller's options begin.
+std::string OptionName(const Choice& choice, const std::string& begin) { return begin + std::string(choice.option.substr(2)); }
+
+Result<void> CheckUsed(const std::vector<Choice>& choices, const std::string& begin) {
   std::string unused;
   for (const Choice& choice : choices) {
-    if (!choice.used) unused += fmt::format("{}{} {}", unused.empty() ? "" : ", ", choice.option, EscapeText(choice.text));
+    if (!choice.used)
+      unused += fmt::format("{}{} {}", unused.empty() ? "" : ", ", OptionName(choice, begin), EscapeText(choice.text));
   }
   if (unused.empty()) return {};
   return Error(ErrorCode::kMismatch, fmt::format("no tensor has such a name: {}; `ckmap inspect` lists the names", unused));
+}
+
+Result<void> CheckTexts(const std::vector<Choice>& choices, const std::string& begin) {
+  for (const Choice& choice : choices) {
+    if (choice.text.empty()) return Error(ErrorCode::kUsage, fmt::format("{}: must not be empty", OptionName(choice, begin)));
+  }
+  return {};
 }
 
 }  // namespace
@@ -121,9 +132,7 @@ bool GlobMatches(std::string_view glob, std::string_view name) {
 Result<std::unique_ptr<Checkpoint>> Select(std::unique_ptr<Checkpoint> checkpoint, const Selection& selection) {
   if (selection.empty()) return checkpoint;
   std::vector<Choice> choices = ChoicesOf(selection);
-  for (const Choice& choice : choices) {
-    if (choice.text.empty()) return Error(ErrorCode::kUsage, fmt::format("{}: must not be empty", choice.option));
-  }
+  CKMAP_RETURN_IF_ERROR(CheckTexts(choices, "--"));
   std::vector<size_t> kept;
   std::vector<std::string> left_out;
   for (size_t i = 0; i < checkpoint->manifest().size(); ++i) {
@@ -138,7 +147,7 @@ Result<std::unique_ptr<Checkpoint>> Select(std::unique_ptr<Checkpoint> checkpoin
   for (const OtherEntry& other : checkpoint->others()) {
     if (Keeps(choices, other.name)) others.push_back(other);
   }
-  CKMAP_RETURN_IF_ERROR(CheckUsed(choices));
+  CKMAP_RETURN_IF_ERROR(CheckUsed(choices, "--"));
   if (kept.empty()) return Error(ErrorCode::kMismatch, "the choice of names leaves no tensor");
   if (left_out.empty() && others.size() == checkpoint->others().size()) return checkpoint;
   std::string warning = fmt::format("left out, as asked: {} of {}", left_out.size(),
@@ -150,6 +159,23 @@ Result<std::unique_ptr<Checkpoint>> Select(std::unique_ptr<Checkpoint> checkpoin
   if (!left_out.empty()) warning += left_out.size() > kShown ? ", …)" : ")";
   return std::unique_ptr<Checkpoint>(
       std::make_unique<SelectedCheckpoint>(std::move(checkpoint), kept, std::move(others), std::move(warning)));
+}
+
+Result<Manifest> Select(Manifest manifest, const Selection& selection, const std::string& begin) {
+  if (selection.empty()) return manifest;
+  std::vector<Choice> choices = ChoicesOf(selection);
+  CKMAP_RETURN_IF_ERROR(CheckTexts(choices, begin));
+  Manifest kept;
+  kept.framework = manifest.framework;
+  for (const TensorInfo& tensor : manifest.tensors()) {
+    if (Keeps(choices, tensor.name)) kept.Add(tensor);
+  }
+  CKMAP_RETURN_IF_ERROR(CheckUsed(choices, begin));
+  if (kept.size() == 0) return Error(ErrorCode::kMismatch, "the choice of names leaves no tensor");
+  for (size_t i = 0; i < kept.size(); ++i) {
+    if (!kept[i].tied_to.empty() && !kept.Find(kept[i].tied_to)) kept.at(i).tied_to.clear();
+  }
+  return kept;
 }
 
 }  // namespace ckmap

@@ -29,4 +29,15 @@ bool GlobMatches(std::string_view glob, std::string_view name);
 // choice names nothing, kUsage for an empty prefix.
 Result<std::unique_ptr<Checkpoint>> Select(std::unique_ptr<Checkpoint> checkpoint, const Selection& selection);
 
+// The same for names and shapes alone. A tensor that was tied to one that is left out stands for itself. `begin` is how
+// the caller's options begin: "--target-" for --target-only.
+Result<Manifest> Select(Manifest manifest, const Selection& selection, const std::string& begin = "--");
+
+// What of a target's file is the target.
+struct TargetOptions {
+  std::string root = {};  // the dict inside a torch file
+  bool skip_unknown_objects = false;
+  Selection selection = {};
+};
+
 }  // namespace ckmap

@@ -50,6 +50,9 @@ Result<void> SaveMigration(const PreparedMigration& migration, const std::string
   const auto start = std::chrono::steady_clock::now();
   const BoundPlan& bound = *report.bound;
   const Checkpoint& source = *migration.source.checkpoint;
+  if (bound.tensors.empty()) {
+    return Error(ErrorCode::kMismatch, fmt::format("{}: no tensor would be written: the target wants none of {}", path, migration.source.path));
+  }
   std::vector<OutputTensor> tensors = TiedOutputTensors(bound, source, report.warnings);
   request.write.metadata = Metadata(migration, request.format, request.digests);
   CarryTexts(bound, source, request.format, request.write, report.warnings);
