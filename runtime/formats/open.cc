@@ -225,18 +225,24 @@ Result<Manifest> ReadManifest(const std::string& path, const OpenOptions& option
 
 namespace {
 
+// Readers recommend the option of a source. A target's has another name.
+Error WithOptionsOf(const std::string& begin, const Error& error) {
+  constexpr std::string_view kOption = "--skip-unknown-objects";
+  std::string message = error.message();
+  if (const size_t at = message.rfind(kOption); at != std::string::npos) message.replace(at, 2, begin);
+  return Error(error.code(), message);
+}
+
 Result<Manifest> ReadPart(const std::string& path, const TargetOptions& options, const std::string& begin) {
   OpenOptions open;
   open.root = options.root;
   open.skip_unknown_objects = options.skip_unknown_objects;
-  CKMAP_ASSIGN_OR_RETURN(std::optional<Manifest> manifest, ReadSpec(path));
-  if (manifest && !options.root.empty()) {
+  auto opened = OpenCheckpointOrSpec(path, open);
+  if (!opened) return WithOptionsOf(begin, std::move(opened).error());
+  if (opened->spec && !options.root.empty()) {
     return Error(ErrorCode::kUsage, fmt::format("{}: a spec has no dicts that {}root could name", path, begin));
   }
-  if (!manifest) {
-    CKMAP_ASSIGN_OR_RETURN(manifest, ReadManifest(path, open));
-  }
-  auto selected = Select(*std::move(manifest), options.selection, begin);
+  auto selected = Select(opened->spec ? *std::move(opened->spec) : opened->checkpoint->manifest(), options.selection, begin);
   if (!selected) return std::move(selected).error().Context(path);
   return selected;
 }
