@@ -48,7 +48,7 @@ run ckmap inspect "$out/digits.ckpt"
 
 title "5. Check: names, dtypes and shapes against the network, bytes against the report"
 run ckmap load-check "$out/digits.ckpt" --target target.yaml
-run ckmap verify "$out/digits.ckpt" --report "$out/report.json"
+run ckmap verify "$out/digits.ckpt" --report "$out/report.json" --plan "$out/torch2ms.ckplan" --source digits.pth
 
 title "6. What a mistake looks like"
 echo "Without migration the checkpoint does not load:"

@@ -56,6 +56,7 @@ SOURCE: 'source';
 ERROR: 'error';
 ON: 'on';
 OVER: 'over';
+EQUALS: 'equals';
 
 BIARROW: '<->';
 ARROW: '->';

@@ -33,7 +33,7 @@ within: WITHIN left=pattern arrow right=pattern (WHEN condition=expr)?
         open=LBRACE list+=statement* close=RBRACE;
 
 drop: DROP name=pattern list+=dropClause* SEMI;
-dropClause: WHEN condition=expr | BECAUSE reason=STRING;
+dropClause: WHEN condition=expr | EQUALS value=expr | BECAUSE reason=STRING;
 only: ONLY name=pattern SEMI;
 init: INIT name=pattern ASSIGN kind=word values=arguments? (WHEN condition=expr)? SEMI;
 
@@ -95,7 +95,7 @@ expr
 dottedWord: word | DOTTED;
 word
   : IDENT | CKMAP | FROM | TO | WITH | CONFIG | IS | STRICT | ALLOW | MISSING | UNUSED | CAST | MATCH
-  | SUFFIX | SOURCE | ERROR | ON | OVER
+  | SUFFIX | SOURCE | ERROR | ON | OVER | EQUALS
   ;
 keyword
   : MIGRATION | USE | PARAM | LET | NAMES | RENAME | LAYER | MODULE | WITHIN | DROP | ONLY | INIT | TARGET

@@ -25,13 +25,14 @@ Result<void> ReadDefines(const std::vector<std::string>& defines, CompileOptions
   return {};
 }
 
-// The scalar at a dotted path; nullopt: the config does not hold it.
-std::optional<std::string> Lookup(simdjson::dom::element element, std::string_view path) {
+// The scalar at a dotted path, or with `json` whatever stands there; nullopt: the config does not hold it.
+std::optional<std::string> Lookup(simdjson::dom::element element, std::string_view path, bool json) {
   while (!path.empty()) {
     const size_t dot = path.find('.');
     if (element.at_key(path.substr(0, dot)).get(element) != simdjson::SUCCESS) return std::nullopt;
     path.remove_prefix(dot == std::string_view::npos ? path.size() : dot + 1);
   }
+  if (json && !element.is_null()) return simdjson::minify(element);
   if (element.is_string()) return std::string(element.get_string().value_unsafe());
   if (element.is_object() || element.is_array() || element.is_null()) return std::nullopt;
   return simdjson::minify(element);
@@ -46,9 +47,12 @@ Result<void> ReadConfig(const std::string& config, const Plan& plan, CompileOpti
     ThrowIfOutOfMemory(error);
     return Error(ErrorCode::kMalformed, simdjson::error_message(error)).Context(config);
   }
+  if (const std::string key = FindRepeatedKey(root); !key.empty()) {
+    return Error(ErrorCode::kMalformed, fmt::format("{}: the key \"{}\" is given twice: which of its values counts is not said", config, key));
+  }
   for (const plan::Variable& variable : plan.proto().variables()) {
     if (!variable.is_param() || variable.fixed() || variable.config_key().empty()) continue;
-    if (std::optional<std::string> value = Lookup(root, variable.config_key())) options.defines.try_emplace(variable.name(), *std::move(value));
+    if (std::optional<std::string> value = Lookup(root, variable.config_key(), variable.type() == plan::Variable::JSON)) options.defines.try_emplace(variable.name(), *std::move(value));
   }
   return {};
 }

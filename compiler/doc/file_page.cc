@@ -76,7 +76,8 @@ class FileWriter {
   }
   std::vector<std::string> DropRow(const ast::Drop& drop, const std::string& prefix) const {
     const std::string name = Full(prefix, drop.pattern) + (drop.pattern.optional ? "?" : "");
-    return {drop.only ? "all but " + Code(name) : Code(name), Expr(drop.when), Cell(drop.reason.value_or(""))};
+    return {drop.only ? "all but " + Code(name) : Code(name), Expr(drop.when),
+            Joined(drop.equals ? "equals " + Expr(drop.equals) + ", which is compared" : "", Cell(drop.reason.value_or("")))};
   }
 
   void AddLayer(const ast::Layer& layer, const std::string& doc) {

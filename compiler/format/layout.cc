@@ -21,7 +21,7 @@ struct Part {
 
 bool IsArrow(const Word& word) { return word.Is("->") || word.Is("<->"); }
 bool IsClause(const Word& word) {
-  return word.Is("when") || word.Is("where") || word.Is("exactly") || word.Is("because");
+  return word.Is("when") || word.Is("where") || word.Is("exactly") || word.Is("because") || word.Is("equals");
 }
 
 class Layouter {
@@ -169,7 +169,7 @@ class Layouter {
   // Statements whose parts can stand in columns, and the words that start a cell.
   std::string_view ColumnsOf(std::vector<std::string_view>& starts) const {
     const Word& first = words_[0];
-    if (first.Is("drop")) starts = {"when", "because"};
+    if (first.Is("drop")) starts = {"when", "equals", "because"};
     if (first.Is("init")) starts = {"=", "when"};
     if (first.Is("let")) starts = {"="};
     if (first.Is("module")) starts = {"is", "when"};

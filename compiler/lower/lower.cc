@@ -127,7 +127,7 @@ class Lowering {
     switch (variable.type) {
       case ValueType::kFloat: out.set_type(plan::Variable::FLOAT); break;
       case ValueType::kBool: out.set_type(plan::Variable::BOOL); break;
-      case ValueType::kString: out.set_type(plan::Variable::STRING); break;
+      case ValueType::kString: out.set_type(variable.json ? plan::Variable::JSON : plan::Variable::STRING); break;
       default: out.set_type(plan::Variable::INT); break;
     }
     out.set_is_param(variable.is_param);
@@ -241,8 +241,27 @@ class Lowering {
     Pattern(drop.pattern, *out.mutable_pattern());
     if (drop.when) Expr(drop.unit, *drop.when, *out.mutable_when());
     out.set_only(drop.only);
+    if (drop.equals) Equals(*drop.equals, *out.mutable_equals());
     out.set_optional(drop.pattern.optional);
     out.set_reason(drop.reason);
+  }
+
+  void Equals(const TypedEquals& equals, plan::Contents& out) {
+    plan::Contents::Kind kind = plan::Contents::TENSOR;
+    if (equals.kind == "zeros") kind = plan::Contents::ZEROS;
+    if (equals.kind == "ones") kind = plan::Contents::ONES;
+    if (equals.kind == "constant") kind = plan::Contents::CONSTANT;
+    if (equals.kind == "iota") kind = plan::Contents::IOTA;
+    if (equals.kind == "tril") kind = plan::Contents::TRIL;
+    if (equals.kind == "inv_freq") kind = plan::Contents::INV_FREQ;
+    out.set_kind(kind);
+    if (equals.tensor.name) Pattern(*equals.tensor.name, *out.mutable_tensor());
+    for (const auto& [name, value] : equals.args) {
+      plan::Argument& arg = *out.add_args();
+      arg.set_name(name);
+      Expr(unit_, value, *arg.mutable_value());
+    }
+    out.set_text(OneLine(sources_.Text(equals.span)));
   }
 
   void Layer(const TypedLayer& layer, plan::Layer& out) {

@@ -86,7 +86,7 @@ class Completer {
       }
       if (statement.head.empty()) statement.head = text;
       if (symbol && (text == "->" || text == "<->")) statement.arrow = true;
-      if (text == "when" || text == "where" || text == "exactly" || text == "because") statement.clause = text;
+      if (text == "when" || text == "where" || text == "exactly" || text == "because" || text == "equals") statement.clause = text;
     }
     return statement;
   }
@@ -115,6 +115,7 @@ class Completer {
     if (around.head == "cast" || last == "cast") return DTypesAndOverflow(last);
     if (last == ":" && around.head == "param") return Types();
     if (around.head == "init" && last == "=") return Words({"keep", "zeros", "ones", "constant"});
+    if (around.head == "drop" && last == "equals") return Words({"zeros", "ones", "constant", "iota", "tril", "inv_freq"});
     if (around.head == "allow" && last == "allow") return Words({"missing", "unused"});
     if (around.head == "match") return Words({"suffix"});
     const bool expression = around.clause == "when" || around.clause == "where" || around.head == "let" ||
@@ -144,7 +145,7 @@ class Completer {
   }
 
   void Clauses(const Statement& around) {
-    if (around.head == "drop") return Words({"when", "because"});
+    if (around.head == "drop") return Words({"when", "equals", "because"});
     if (around.head == "init" || around.head == "module" || around.head == "within" || around.head == "layer") return Words({"when"});
     if (around.arrow && around.head != "rename") return Words({"when", "where", "exactly"});
   }
@@ -192,7 +193,7 @@ class Completer {
     DTypeNames();
     if (last != "cast" && last != "->") Add("overflow=", Kind::kField);
   }
-  void Types() { Words({"int", "float", "bool", "string"}); }
+  void Types() { Words({"int", "float", "bool", "string", "json"}); }
 
   // Captures, sizes, parameters and functions.
   void Expression() {

@@ -190,11 +190,26 @@ class Walker {
 
   // drop, init, module, …: one pattern and a condition.
   void WalkOne(const ast::Pattern& pattern, const ast::ExprPtr& when, Span span) {
+    InScope([&] { WalkNamed(pattern, when, span); });
+  }
+
+  void WalkNamed(const ast::Pattern& pattern, const ast::ExprPtr& when, Span span) {
+    BindPattern(pattern);
+    WalkPattern(pattern, true);
+    WalkExpr(when);
+    out_.statements.push_back({span, {&pattern}});
+  }
+
+  void WalkDrop(const ast::Drop& drop, Span span) {
     InScope([&] {
-      BindPattern(pattern);
-      WalkPattern(pattern, true);
-      WalkExpr(when);
-      out_.statements.push_back({span, {&pattern}});
+      WalkNamed(drop.pattern, drop.when, span);
+      if (!drop.equals) return;
+      // The words of `equals` are not values; the tensor that it names, and what the words are given, are walked.
+      if (const auto* call = std::get_if<ast::CallExpr>(&drop.equals->kind)) {
+        for (const ast::CallArgument& arg : call->args) WalkExpr(arg.value);
+      } else if (std::holds_alternative<ast::StringLiteral>(drop.equals->kind)) {
+        WalkExpr(drop.equals);
+      }
     });
   }
 
@@ -213,7 +228,7 @@ class Walker {
     std::vector<Outline> children;
     for (const ast::LayerItem& item : layer.items) {
       if (const auto* rule = std::get_if<ast::Rule>(&item.kind)) WalkRule(*rule, item.span, children);
-      if (const auto* drop = std::get_if<ast::Drop>(&item.kind)) WalkOne(drop->pattern, drop->when, item.span);
+      if (const auto* drop = std::get_if<ast::Drop>(&item.kind)) WalkDrop(*drop, item.span);
     }
     entry.children = std::move(children);
   }
@@ -243,7 +258,7 @@ class Walker {
     if (const auto* rule = std::get_if<ast::Rule>(&statement.kind)) return WalkRule(*rule, span, outline);
     if (const auto* within = std::get_if<ast::Within>(&statement.kind)) return WalkWithin(*within, span, outline);
     if (const auto* layer = std::get_if<ast::Layer>(&statement.kind)) return WalkLayer(*layer, span, outline);
-    if (const auto* drop = std::get_if<ast::Drop>(&statement.kind)) return WalkOne(drop->pattern, drop->when, span);
+    if (const auto* drop = std::get_if<ast::Drop>(&statement.kind)) return WalkDrop(*drop, span);
     if (const auto* rename = std::get_if<ast::Rename>(&statement.kind)) {
       for (const ast::RenamePair& pair : rename->pairs) {
         WalkRename(pair);

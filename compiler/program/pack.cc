@@ -170,7 +170,7 @@ class Reader {
 
   void ReadParams(const YAML::Node& node) {
     static const std::vector<std::string> keys = {"type", "default", "doc", "config"};
-    static const std::vector<std::string> types = {"int", "float", "bool", "string"};
+    static const std::vector<std::string> types = {"int", "float", "bool", "string", "json"};
     if (!node.IsMap()) {
       Problem(DiagnosticKind::kPackValue, SpanOf(node), "`params` is not a mapping",
               "write `params: {heads: {type: int}}`");

@@ -31,8 +31,8 @@ std::string FunctionNames() {
 
 ValueType ResultOf(const FunctionSpec& spec, const std::vector<TypedExpr>& args) {
   if (spec.name == "source_has" || spec.name == "target_has") return ValueType::kBool;
+  if (spec.name == "sqrt" || spec.name == "lookup") return ValueType::kFloat;
   if (spec.takes_name) return ValueType::kInt;
-  if (spec.name == "sqrt") return ValueType::kFloat;
   ValueType type = ValueType::kInt;
   for (const TypedExpr& arg : args) type = Wider(type, arg.type);
   return type;
@@ -251,6 +251,9 @@ TypedExpr ExprTyper::TypeCall(const ast::CallExpr& call, Span span) {
     }
     if (spec->takes_name && args.empty()) {
       args.push_back(TypeTensorName(*argument.value, spec->name));
+    } else if (spec->name == "lookup") {
+      args.push_back(args.size() == 1 ? Expect(*argument.value, ValueType::kString, "what is looked into")
+                                      : Expect(*argument.value, ValueType::kFloat, "the value for other names"));
     } else if (spec->takes_name) {
       args.push_back(Expect(*argument.value, ValueType::kInt, "the axis"));
     } else {
@@ -263,8 +266,7 @@ TypedExpr ExprTyper::TypeCall(const ast::CallExpr& call, Span span) {
   return TypedExpr::Call(std::string(spec->name), type, std::move(args), span);
 }
 
-// In a layer a leaf name, bare or quoted; elsewhere a quoted full name.
-TypedExpr ExprTyper::TypeTensorName(const ast::Expr& expr, std::string_view function) {
+TypedExpr ExprTyper::TypeTensorName(const ast::Expr& expr, std::string_view wanted_by) {
   TypedPattern pattern;
   pattern.span = expr.span;
   if (const auto* ref = std::get_if<ast::NameRef>(&expr.kind); ref != nullptr && rule_ != nullptr && rule_->in_layer) {
@@ -275,7 +277,7 @@ TypedExpr ExprTyper::TypeTensorName(const ast::Expr& expr, std::string_view func
   } else if (const auto* literal = std::get_if<ast::StringLiteral>(&expr.kind)) {
     pattern.text = literal->value;
     if (!literal->pattern || literal->pattern->invalid || !literal->pattern->regex.empty()) {
-      return Mistyped(DiagnosticKind::kBadPattern, expr.span, fmt::format("`{}` wants the name of one tensor", function));
+      return Mistyped(DiagnosticKind::kBadPattern, expr.span, fmt::format("`{}` wants the name of one tensor", wanted_by));
     }
     for (const ast::PatternPart& part : literal->pattern->parts) {
       std::optional<TypedPart> typed = TypeNamePart(part);
@@ -284,7 +286,7 @@ TypedExpr ExprTyper::TypeTensorName(const ast::Expr& expr, std::string_view func
     }
   } else {
     return Mistyped(DiagnosticKind::kTypeMismatch, expr.span,
-                    fmt::format("`{}` wants the name of a tensor in quotes", function));
+                    fmt::format("`{}` wants the name of a tensor in quotes", wanted_by));
   }
   TypedExpr typed;
   typed.kind = TypedExpr::Kind::kName;

@@ -23,6 +23,9 @@ class ExprTyper {
   // The same, and a report unless the value is of type `want` (an integer is a number too).
   // `what` names the value in the message: "the condition".
   TypedExpr Expect(const ast::Expr& expr, ValueType want, std::string_view what);
+  // The name of one tensor, with captures of the rule: in a layer a leaf name, bare or quoted; elsewhere a quoted full
+  // name. `wanted_by` names in messages what wants it.
+  TypedExpr TypeTensorName(const ast::Expr& expr, std::string_view wanted_by);
 
  private:
   TypedExpr TypeName(const ast::NameRef& ref, Span span);
@@ -30,7 +33,6 @@ class ExprTyper {
   TypedExpr TypeBinary(const ast::Binary& binary, Span span);
   TypedExpr TypeConditional(const ast::Conditional& conditional, Span span);
   TypedExpr TypeCall(const ast::CallExpr& call, Span span);
-  TypedExpr TypeTensorName(const ast::Expr& expr, std::string_view function);
   std::optional<TypedPart> TypeNamePart(const ast::PatternPart& part);
   bool WantNumber(const TypedExpr& expr, std::string_view op);
   TypedExpr Mistyped(DiagnosticKind kind, Span span, std::string message, std::string help = "");

@@ -352,7 +352,71 @@ TypedDrop RuleBuilder::BuildDrop(const ast::Drop& drop, Span span, const Place& 
     sink_.Report(DiagnosticKind::kBadPattern, drop.pattern.span, "an empty name").Emit();
     typed.valid = false;
   }
+  if (drop.equals && typed.valid) {
+    typed.equals = BuildEquals(drop, place, scope);
+    typed.valid = typed.equals.has_value();
+  }
   return typed;
+}
+
+namespace {
+
+// The contents that `equals` knows by name, each with its one argument, if it has one.
+struct KnownContents {
+  std::string_view word, argument;
+  bool required = false, integer = false;
+};
+constexpr KnownContents kKnownContents[] = {{"zeros", ""},        {"ones", ""}, {"constant", "value", true},
+                                            {"iota", "first", false, true}, {"tril", ""}, {"inv_freq", "theta", true}};
+
+}  // namespace
+
+// A name in quotes, a word, or a word with its argument.
+std::optional<TypedEquals> RuleBuilder::BuildEquals(const ast::Drop& drop, const Place& place, RuleScope& scope) {
+  const ast::Expr& value = *drop.equals;
+  if (std::holds_alternative<ast::Invalid>(value.kind)) return std::nullopt;
+  TypedEquals typed;
+  typed.span = value.span;
+  ExprTyper typer(variables_, place.unit, &scope, sink_);
+  const size_t before = sink_.error_count();
+  if (std::holds_alternative<ast::StringLiteral>(value.kind)) {
+    typed.kind = "tensor";
+    typed.tensor = typer.TypeTensorName(value, "equals");
+    return sink_.error_count() == before ? std::optional(std::move(typed)) : std::nullopt;
+  }
+  const auto* call = std::get_if<ast::CallExpr>(&value.kind);
+  const auto* word = std::get_if<ast::NameRef>(&value.kind);
+  typed.kind = call != nullptr ? call->function.text : word != nullptr ? word->name : "";
+  const auto* known = std::find_if(std::begin(kKnownContents), std::end(kKnownContents),
+                                   [&](const KnownContents& entry) { return entry.word == typed.kind; });
+  const auto problem = [&](Span where, std::string message, std::string help) -> std::optional<TypedEquals> {
+    sink_.Report(DiagnosticKind::kBadEquals, where, std::move(message)).Help(std::move(help)).Emit();
+    return std::nullopt;
+  };
+  if (known == std::end(kKnownContents)) {
+    std::vector<std::string> words;
+    for (const KnownContents& entry : kKnownContents) words.emplace_back(entry.word);
+    const std::string near = DidYouMean(typed.kind, words);
+    return problem(value.span, "this is not what a tensor can be compared with",
+                   !near.empty() ? near : fmt::format("write the name of a source tensor in quotes, or one of {}", ListOf(words)));
+  }
+  const size_t given = call != nullptr ? call->args.size() : 0;
+  const std::string example = fmt::format("write `{}({})`", known->word, known->argument);
+  if (given > (known->argument.empty() ? 0U : 1U)) {
+    return problem(value.span, fmt::format("`{}` takes {}", known->word, known->argument.empty() ? "no argument" : "one argument"), "");
+  }
+  if (given == 0) {
+    if (known->required) return problem(value.span, fmt::format("`{}` lacks its argument", known->word), example);
+    return typed;
+  }
+  const ast::CallArgument& argument = call->args[0];
+  if (!argument.value) return std::nullopt;
+  if (argument.name && argument.name->text != known->argument) {
+    return problem(argument.name->span, fmt::format("`{}` has no such argument", known->word), example);
+  }
+  typed.args.emplace_back(known->argument, typer.Expect(*argument.value, known->integer ? ValueType::kInt : ValueType::kFloat,
+                                                        fmt::format("`{}`", known->argument)));
+  return sink_.error_count() == before ? std::optional(std::move(typed)) : std::nullopt;
 }
 
 std::optional<TypedModuleIs> RuleBuilder::BuildModule(const ast::ModuleIs& module, Span span, const Place& place) {

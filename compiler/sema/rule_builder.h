@@ -38,6 +38,7 @@ class RuleBuilder {
   template <typename Typed>
   std::optional<TypedPattern> BuildStart(const ast::Pattern& name, const ast::ExprPtr& when, Span span, const Place& place, Side side,
                                          RuleScope& scope, Typed& typed);
+  std::optional<TypedEquals> BuildEquals(const ast::Drop& drop, const Place& place, RuleScope& scope);
   void Ranges(const ast::Rule& rule, const Place& place, RuleScope& scope, TypedRule& typed);
   void CollectPipeline(const ast::Pipeline& pipeline, const Place& place, Side side, RuleScope& scope, PatternBuilder& patterns);
   TypedPipeline BuildPipeline(const ast::Pipeline& pipeline, const Place& place, Side side, RuleScope& scope,

@@ -148,12 +148,21 @@ struct TypedRule {
   bool valid = true;              // false: something in it was reported
 };
 
+// What a dropped tensor is said to hold: `kind` is "tensor", or a word of the language (zeros, iota, …).
+struct TypedEquals {
+  std::string kind;
+  TypedExpr tensor;  // kind "tensor": its name
+  std::vector<std::pair<std::string, TypedExpr>> args;
+  Span span;
+};
+
 struct TypedDrop {
   uint32_t unit = 0;
   Span span;
   TypedPattern pattern;
   std::optional<TypedExpr> when;
   bool only = false;
+  std::optional<TypedEquals> equals;
   std::string reason;
   bool valid = true;
 };
@@ -231,6 +240,7 @@ struct TypedVariable {
   uint32_t unit = 0;
   std::string name, qualified, doc;
   ValueType type = ValueType::kUnknown;
+  bool json = false;  // a text that is JSON: `type` is kString
   bool is_param = false;
   std::string config_key;
   std::optional<TypedExpr> value;

@@ -17,7 +17,7 @@ ValueType TypeOf(std::string_view word) {
   if (word == "int") return ValueType::kInt;
   if (word == "float") return ValueType::kFloat;
   if (word == "bool") return ValueType::kBool;
-  if (word == "string") return ValueType::kString;
+  if (word == "string" || word == "json") return ValueType::kString;
   return ValueType::kUnknown;
 }
 
@@ -78,8 +78,9 @@ void VariableTable::Declare(size_t unit, const ast::Statement& statement, Diagno
     variable.name_span = param->name.span;
     variable.is_param = true;
     variable.type = TypeOf(param->type.text);
+    variable.json = param->type.text == "json";
     if (variable.type == ValueType::kUnknown && !param->type.text.empty()) {
-      static const std::vector<std::string> types = {"int", "float", "bool", "string"};
+      static const std::vector<std::string> types = {"int", "float", "bool", "string", "json"};
       sink.Report(DiagnosticKind::kUnknownWord, param->type.span, fmt::format("`{}` is not a type", param->type.text))
           .Help(fmt::format("the types are {}", ListOf(types, "and")))
           .Emit();

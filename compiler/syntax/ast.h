@@ -132,7 +132,8 @@ struct Let { Identifier name; ExprPtr value; };
 struct Names { Identifier from, to; };
 struct RenamePair { Pattern from, to; Span span; };
 struct Rename { std::vector<RenamePair> pairs; bool of_target = false; };
-struct Drop { Pattern pattern; ExprPtr when; std::optional<std::string> reason; bool only = false; };
+// `equals`: null: nothing is said; else a name in quotes, a word (zeros, iota, …) or a call (constant(1)).
+struct Drop { Pattern pattern; ExprPtr when; std::optional<std::string> reason; bool only = false; ExprPtr equals; };
 struct LayerItem { std::variant<Rule, Drop> kind; Span span; std::string doc; };
 struct Layer { Identifier name; ExprPtr when; std::vector<LayerItem> items; };
 struct ModuleIs { Pattern module; Identifier layer; ExprPtr when; };

@@ -284,6 +284,9 @@ class Builder {
       if (clause->condition != nullptr) {
         if (drop.when != nullptr) Repeated(clause, "when");
         drop.when = Expr(clause->condition);
+      } else if (clause->value != nullptr) {
+        if (drop.equals != nullptr) Repeated(clause, "equals");
+        drop.equals = Expr(clause->value);
       } else {
         if (drop.reason) Repeated(clause, "because");
         drop.reason = Unquote(clause->reason);

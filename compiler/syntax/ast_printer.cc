@@ -149,8 +149,8 @@ std::string Print(const ast::Rule& rule) {
 }
 
 std::string Print(const ast::Drop& drop) {
-  return fmt::format("({} {}{}{})", drop.only ? "only" : "drop", Print(drop.pattern),
-                     When(drop.when), drop.reason ? " (because " + Quote(*drop.reason) + ")" : "");
+  return fmt::format("({} {}{}{}{})", drop.only ? "only" : "drop", Print(drop.pattern), When(drop.when),
+                     drop.equals ? " (equals " + Print(drop.equals) + ")" : "", drop.reason ? " (because " + Quote(*drop.reason) + ")" : "");
 }
 
 std::string Print(const ast::Target& target, const std::string& indent) {

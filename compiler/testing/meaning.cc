@@ -23,7 +23,7 @@ std::string MeaningOf(const Result<BindResult>& bound) {
     return out;
   }
   for (const BoundTensor& tensor : bound->plan->tensors) out += fmt::format("{} {}\n", tensor.name, OriginOf(tensor, [](size_t source) { return fmt::format("{}", source); }));
-  for (const DroppedTensor& tensor : bound->plan->dropped) out += "dropped " + tensor.name + "\n";
+  for (const DroppedTensor& tensor : bound->plan->dropped) out += fmt::format("dropped {} {}\n", tensor.name, tensor.equals);
   for (const KeptTensor& tensor : bound->plan->kept) out += "kept " + tensor.name + "\n";
   return out;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -49,6 +50,7 @@ class Runner {
     CheckIssues(bound->issues);
     if (!bound->plan || !test_.errors.empty()) return;
     CheckLeftOut(*bound->plan);
+    KeepChecksOfGivenValues(*bound->plan);
     CheckValues(*bound->plan);
   }
 
@@ -83,12 +85,18 @@ class Runner {
   // What is dropped or kept is so because the test says so.
   void CheckLeftOut(const BoundPlan& bound) {
     std::map<std::string_view, std::string_view> dropped, kept;
-    for (const DroppedTensor& tensor : bound.dropped) dropped[tensor.name] = tensor.rule;
+    std::set<std::string_view> compared;
+    for (const DroppedTensor& tensor : bound.dropped) {
+      dropped[tensor.name] = tensor.rule;
+      if (!tensor.equals.empty()) compared.insert(tensor.name);
+    }
     for (const KeptTensor& tensor : bound.kept) kept[tensor.name] = tensor.rule;
     for (const TestTensor& tensor : test_.source) {
       const auto found = dropped.find(tensor.info.name);
       const bool wanted = tensor.value == TestTensor::Value::kDropped;
       if (wanted == (found != dropped.end())) continue;
+      // Values that are given for a tensor of which a `drop` says what it equals are there to be compared.
+      if (tensor.value == TestTensor::Value::kElements && compared.contains(tensor.info.name)) continue;
       if (wanted) {
         Fail(tensor.info.name, fmt::format("{} is used; it was expected to be dropped", QuoteName(tensor.info.name)));
       } else {
@@ -105,6 +113,17 @@ class Runner {
         Fail(tensor.info.name, fmt::format("{} keeps the network's own value: {}", QuoteName(tensor.info.name), found->second), {"help: where that is meant, write `= kept` behind it"});
       }
     }
+  }
+
+  // Elements that the test does not give are numbered, so nothing can be said of what they are equal to.
+  void KeepChecksOfGivenValues(BoundPlan& bound) const {
+    std::erase_if(bound.checks, [&](const ValueCheck& check) {
+      bool given = true;
+      for (const PiecedTensor* side : {&check.found, &check.expected}) {
+        ForEachSource(*side, [&](size_t source) { given = given && test_.source[source].value == TestTensor::Value::kElements; });
+      }
+      return !given;
+    });
   }
 
   void CheckValues(const BoundPlan& bound) {

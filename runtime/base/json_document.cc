@@ -2,6 +2,10 @@
 
 #include <memory>
 #include <new>
+#include <string_view>
+#include <unordered_set>
+
+#include <fmt/format.h>
 
 namespace ckmap {
 namespace {
@@ -25,6 +29,28 @@ simdjson::error_code BeginJson(simdjson::ondemand::parser& parser, const std::st
   const simdjson::error_code error = parser.iterate(padded.data(), length, padded.size()).get(document);
   ThrowIfOutOfMemory(error);
   return error;
+}
+
+// The depth of documents is limited by simdjson.
+std::string FindRepeatedKey(simdjson::dom::element root) {
+  simdjson::dom::object object;
+  if (root.get(object) == simdjson::SUCCESS) {
+    std::unordered_set<std::string_view> keys;
+    for (const auto& [key, value] : object) {
+      if (!keys.insert(key).second) return std::string(key);
+      if (!value.is_object() && !value.is_array()) continue;
+      if (const std::string below = FindRepeatedKey(value); !below.empty()) return fmt::format("{}.{}", key, below);
+    }
+  }
+  simdjson::dom::array array;
+  if (root.get(array) == simdjson::SUCCESS) {
+    size_t index = 0;
+    for (const simdjson::dom::element value : array) {
+      if (const std::string below = FindRepeatedKey(value); !below.empty()) return fmt::format("{}.{}", index, below);
+      ++index;
+    }
+  }
+  return "";
 }
 
 }  // namespace ckmap

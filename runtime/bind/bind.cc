@@ -13,10 +13,12 @@
 #include "plan.pb.h"
 #include "runtime/bind/explain/candidates.h"
 #include "runtime/bind/rules/layer_binder.h"
+#include "runtime/bind/target/contents.h"
 #include "runtime/bind/target/placement.h"
 #include "runtime/bind/reverse.h"
 #include "runtime/bind/rules/rule_binder.h"
 #include "runtime/bind/target/target_check.h"
+#include "runtime/bind/target/tied.h"
 #include "runtime/bind/rules/unmatched.h"
 
 namespace ckmap {
@@ -31,8 +33,11 @@ int RulePriority(const BindContext& context, const plan::Rule& rule, bool in_lay
 
 struct DropClaim {
   size_t source;
-  int priority;
+  int priority;  // -1: of `only`
   std::string where;
+  const plan::Drop* drop = nullptr;  // null: of `only`
+  NamePrefix prefix = {};            // of the drop's names
+  Captures captures = {};
 };
 
 class Binder {
@@ -63,7 +68,7 @@ class Binder {
     for (RuleInstance& instance : layers.instances) instances_.push_back(std::move(instance));
     for (const LayerDrop& drop : layers.drops) {
       drops_.push_back({drop.source, static_cast<int>(context.Level(drop.layer->loc())) * 4 + 2,
-                        context.Where(drop.drop->loc())});
+                        context.Where(drop.drop->loc()), drop.drop, drop.prefix, {}});
     }
     Overrule();
     CKMAP_RETURN_IF_ERROR(ApplyDrops());
@@ -72,6 +77,7 @@ class Binder {
     if (!proto_.reversed()) CKMAP_RETURN_IF_ERROR(unmatched.Report(issues_));
     TargetCheck check(context, bound_, issues_);
     CKMAP_RETURN_IF_ERROR(check.Run(instances_));
+    CheckTied(bound_);
     if (!proto_.reversed()) CKMAP_RETURN_IF_ERROR(ApplyPlacement(context, placement, bound_, issues_));
     FillReport();
     return Finish();
@@ -128,7 +134,7 @@ class Binder {
                                EvaluateBool(drop.when(), ApplicationScope(*context_, prefix, captures)));
         if (!when) return {};
       }
-      drops_.push_back({tensor, static_cast<int>(context_->Level(drop.loc())) * 4 + 1, context_->Where(drop.loc())});
+      drops_.push_back({tensor, static_cast<int>(context_->Level(drop.loc())) * 4 + 1, context_->Where(drop.loc()), &drop, {}, captures});
       return {};
     };
     if (pattern.literal()) {
@@ -176,13 +182,20 @@ class Binder {
     for (const RuleInstance& instance : instances_) {
       for (const size_t source : instance.sources) used.emplace(source, &instance);
     }
-    std::set<size_t> done;
+    std::unordered_map<size_t, int> decides;  // the priority of the `drop` that holds for a source
+    for (const DropClaim& drop : drops_) {
+      if (drop.drop == nullptr) continue;
+      const auto [at, made] = decides.try_emplace(drop.source, drop.priority);
+      if (!made) at->second = std::min(at->second, drop.priority);
+    }
+    std::unordered_map<size_t, size_t> done;  // index into `bound_.dropped`, or none
+    constexpr size_t kReported = static_cast<size_t>(-1);
     for (const DropClaim& drop : drops_) {
       const auto user = used.find(drop.source);
       const std::string& name = bound_.source[drop.source].name;
       if (user != used.end()) {
         if (Priority(*user->second) < drop.priority || drop.priority < 0) continue;  // overruled
-        if (!done.insert(drop.source).second) continue;
+        if (!done.emplace(drop.source, kReported).second) continue;
         issues_.push_back({"CK1211", IssueSeverity::kError, name,
                            fmt::format("`{}` is dropped and used", name),
                            {fmt::format("dropped at {}", drop.where),
@@ -191,8 +204,14 @@ class Binder {
                            "take one of the two away, or give it a `when`"});
         continue;
       }
-      if (!done.insert(drop.source).second) continue;
-      bound_.dropped.push_back({drop.source, name, drop.where});
+      if (drop.drop != nullptr && drop.priority != decides.at(drop.source)) continue;  // a file that uses this one says otherwise
+      const auto [at, first] = done.try_emplace(drop.source, bound_.dropped.size());
+      if (first) bound_.dropped.push_back({drop.source, name, drop.where, ""});
+      if (drop.drop == nullptr || !drop.drop->has_equals()) continue;
+      // All that is said of it must hold, not only what is said first.
+      bound_.dropped[at->second].rule = drop.where;
+      bound_.dropped[at->second].equals = drop.drop->equals().text();
+      CheckContents(*context_, *drop.drop, drop.source, drop.prefix, drop.captures, bound_.checks, issues_);
     }
     std::sort(bound_.dropped.begin(), bound_.dropped.end(),
               [](const DroppedTensor& a, const DroppedTensor& b) { return a.source < b.source; });
@@ -275,7 +294,10 @@ class Binder {
     }
     for (const plan::Variable& variable : proto_.variables()) {
       if (!variable.is_param()) continue;
-      bound_.params[variable.name()] = FormatValue(variables_.Variable(variable.name()));
+      const Value value = variables_.Variable(variable.name());
+      const auto* text = std::get_if<std::string>(&value);
+      const bool json = variable.type() == plan::Variable::JSON && text != nullptr && !text->empty();
+      bound_.params[variable.name()] = json ? *text : FormatValue(value);
     }
   }
 

@@ -50,7 +50,20 @@ struct BoundTensor : PiecedTensor {
 struct DroppedTensor {
   size_t source = 0;
   std::string name;
-  std::string rule;  // the statement that dropped it, or "allow unused"
+  std::string rule;    // the statement that dropped it, or "allow unused"
+  std::string equals;  // what it is said to hold, as reports show it; empty: nothing is said
+};
+
+// Two tensors that the plan takes to be equal: what is dropped because it equals something else, the padding that is taken
+// off, tensors that the target ties. No tensor that is written shows whether they are, so the executor compares them.
+struct ValueCheck {
+  std::string tensor;  // that `found` belongs to, as messages name it
+  bool of_target = false;  // else it is a tensor of the source
+  PiecedTensor found;      // in the tensor's shape; only what its pieces cover is compared
+  PiecedTensor expected;   // of the same shape and dtype, whole
+  double tolerance = 0;    // 0: bit for bit; else how far a value may be off, as a part of what is expected
+  std::string claim;       // who says so: "the statement at gpt2.ckmap:9 says that it equals `wte`"
+  std::string help;        // what to do if the values are meant
 };
 
 struct KeptTensor {
@@ -89,6 +102,7 @@ struct BoundPlan {
   std::vector<BoundTensor> tensors;  // in the target manifest's order
   std::vector<DroppedTensor> dropped;
   std::vector<KeptTensor> kept;
+  std::vector<ValueCheck> checks;  // must hold, or nothing is written
   std::vector<Issue> notes;  // severity note or warning; errors prevent a BoundPlan
 
   // Of tensors of `tensors`, by index.

@@ -13,7 +13,7 @@
 //   Interpolate            the rows of the plane that the filter reaches
 //   Pointwise, Map         the same range of each operand
 //   Average                all elements that become the range
-//   Normal                 nothing
+//   Normal, Sequence       nothing
 //   Bitcast                the elements whose bytes the range holds
 //
 // Numbers are read as f64, and an integer that f64 would round is an error. All sums run in f64 and in ascending order of the
@@ -109,10 +109,22 @@ struct NormalSpec {
 // The bytes of operand 0, in row-major order, as elements of another dtype.
 struct BitcastSpec {};
 
+// What its index alone says of an element.
+struct SequenceSpec {
+  enum class Kind {
+    kCount,            // first + i
+    kLowerTriangle,    // of matrices [rows, columns]: 1 where the column is not behind the row, else 0
+    kInverseFrequency, // theta ^ (-i / n), of n elements a row
+  } kind = Kind::kCount;
+  double first = 0;  // kCount
+  double theta = 0;  // kInverseFrequency
+  int64_t rows = 1, columns = 1;
+};
+
 struct ComputedNode {
   std::string text;  // "lora_merge(alpha=16, r=8)", for messages
   std::variant<ScaleSpec, ProductSpec, LoraMergeSpec, RowScaleSpec, BatchNormSpec, InterpolateSpec,
-               PointwiseSpec, MapSpec, AverageSpec, NormalSpec, BitcastSpec>
+               PointwiseSpec, MapSpec, AverageSpec, NormalSpec, BitcastSpec, SequenceSpec>
       spec;
   std::vector<PiecedTensor> operands;
   std::vector<std::string> names;  // of the operands, for messages

@@ -56,6 +56,10 @@ struct SpecText {
     const auto& [mean, deviation, seed, stream] = spec;
     return fmt::format("normal {} {} {} {}", mean, deviation, seed, stream);
   }
+  std::string operator()(const SequenceSpec& spec) const {
+    const auto& [kind, first, theta, rows, columns] = spec;
+    return fmt::format("sequence {} {} {} {} {}", static_cast<int>(kind), first, theta, rows, columns);
+  }
 };
 
 std::string OpText(const ElementOp& op) {

@@ -9,6 +9,7 @@
 #include "runtime/bind/computed_node.h"
 #include "runtime/bind/explain/candidates.h"
 #include "runtime/bind/ops/elementwise_ops.h"
+#include "runtime/bind/target/tied.h"
 
 namespace ckmap {
 namespace {
@@ -30,8 +31,8 @@ class TensorReverser {
     }
   }
 
-  // False if the rules do not give the tensor back; `issue` says why.
-  bool Reverse(size_t left, BoundTensor& result, Issue& issue) const {
+  // False if the rules do not give the tensor back; `issue` says why. Copies that are passed over are added to `checks`.
+  bool Reverse(size_t left, BoundTensor& result, std::vector<ValueCheck>& checks, Issue& issue) const {
     const TensorInfo& info = forward_.source[left];
     result.target = left;
     result.name = info.name;
@@ -71,7 +72,7 @@ class TensorReverser {
       result.rule = tensor.rule;
       result.ops = {"reversed"};
     }
-    if (viewed == DType::kAny) return Choose(value, info, result, issue);
+    if (viewed == DType::kAny) return Choose(value, info, info.dtype, result, checks, issue);
     // All bytes, row after row; a rest that fills no element of `viewed` went nowhere.
     const int64_t bytes = NumBytes(info.shape, info.dtype).value_or(0), size = DTypeSize(viewed);
     if (bytes % size != 0) {
@@ -79,7 +80,7 @@ class TensorReverser {
       return false;
     }
     value.shape = {bytes / size};
-    if (!Choose(value, info, result, issue)) return false;
+    if (!Choose(value, info, viewed, result, checks, issue)) return false;
     value = std::move(result.value);
     if (!TakeBack(viewed, info, value, result, issue)) return false;
     result.value = std::move(value);
@@ -146,20 +147,34 @@ class TensorReverser {
     return static_cast<int32_t>(result.inputs.size() - 1);
   }
 
-  // A tensor that went to several places (tied weights) comes back from the first that has it whole.
-  bool Choose(PieceValue& value, const TensorInfo& info, BoundTensor& result, Issue& issue) const {
+  // What one of the inputs gives, as the only one.
+  static PieceValue Alone(const PieceValue& value, size_t input) {
+    PieceValue alone{value.shape, {}};
+    for (Piece piece : value.pieces) {
+      if (piece.input != static_cast<int32_t>(input)) continue;
+      piece.input = 0;
+      alone.pieces.push_back(std::move(piece));
+    }
+    return alone;
+  }
+
+  // A tensor that went to several places (tied weights) comes back from the first that has it whole. The others are to
+  // hold the same.
+  bool Choose(PieceValue& value, const TensorInfo& info, DType dtype, BoundTensor& result, std::vector<ValueCheck>& checks, Issue& issue) const {
     Normalize(value);
     Result<void> tiling = CheckTiling(value);
-    for (size_t input = 0; !tiling && input < result.inputs.size(); ++input) {
-      PieceValue alone{value.shape, {}};
-      for (const Piece& piece : value.pieces) {
-        if (piece.input == static_cast<int32_t>(input)) alone.pieces.push_back(piece);
-      }
+    for (size_t chosen = 0; !tiling && chosen < result.inputs.size(); ++chosen) {
+      PieceValue alone = Alone(value, chosen);
       if (!CheckTiling(alone)) continue;
-      for (Piece& piece : alone.pieces) piece.input = 0;
-      result.inputs = {result.inputs[input]};
+      const PieceValue all = std::move(value);
+      const std::vector<BoundInput> inputs = std::move(result.inputs);
+      result.inputs = {inputs[chosen]};
       value = std::move(alone);
       tiling = {};
+      const PiecedTensor expected{value, dtype, result.inputs, {}};
+      for (size_t other = 0; other < inputs.size(); ++other) {
+        if (other != chosen) CheckCopies(Alone(all, other), inputs[other], inputs[chosen], expected, info, checks);
+      }
       break;
     }
     if (!tiling) {
@@ -170,9 +185,77 @@ class TensorReverser {
     return true;
   }
 
+  // `copies`: what a second right-side tensor gives of the left one.
+  void CheckCopies(PieceValue copies, const BoundInput& from, const BoundInput& chosen, const PiecedTensor& expected,
+                   const TensorInfo& info, std::vector<ValueCheck>& checks) const {
+    const auto check = [&](PieceValue found) {
+      checks.push_back({.tensor = info.name,
+                        .of_target = true,
+                        .found = {std::move(found), expected.dtype, {from}, {}},
+                        .expected = expected,
+                        .tolerance = 0,
+                        .claim = fmt::format("the rules make `{}` and `{}` of one tensor, and `{}` gives the other value",
+                                             forward_.target[from.source].name, forward_.target[chosen.source].name,
+                                             forward_.target[chosen.source].name),
+                        .help = "leave one of the two out of what is converted, if they are meant to differ"});
+    };
+    if (CheckTiling(copies)) return check(std::move(copies));
+    for (Piece& piece : copies.pieces) check({copies.shape, {std::move(piece)}});  // they may overlap
+  }
+
   const BoundPlan& forward_;
   std::vector<std::vector<Reader>> readers_;
 };
+
+// What the way there filled with a constant falls away on the way back: it must be the constant still.
+void CheckPadding(const BoundTensor& tensor, std::vector<ValueCheck>& checks) {
+  ValueCheck check{.tensor = tensor.name,
+                   .of_target = false,
+                   .found = {{tensor.value.shape, {}}, tensor.dtype, {{tensor.target, {}}}, {}},
+                   .expected = {WholeTensor(kFillInput, tensor.value.shape), tensor.dtype, {}, tensor.fill},
+                   .tolerance = 0,
+                   .claim = fmt::format("it is the padding that the rule at {} adds, which falls away when the rule is undone", tensor.rule),
+                   .help = fmt::format("if it is to be lost, write rules for this direction, with `slice` and "
+                                       "target {{ allow unused \"{}\"; }}", tensor.name)};
+  for (Piece piece : tensor.value.pieces) {
+    if (piece.input != kFillInput) continue;
+    piece.input = 0;
+    piece.src_offset = piece.dst_offset;
+    for (PieceAxis& axis : piece.axes) axis.src_stride = axis.dst_stride;
+    check.found.value.pieces.push_back(std::move(piece));
+  }
+  if (!check.found.value.pieces.empty()) checks.push_back(std::move(check));
+}
+
+// Why a tensor that the way there drops can be made again, if it can: the statement says what it holds.
+const ValueCheck* ContentsOf(const BoundPlan& there, const DroppedTensor& dropped) {
+  for (const ValueCheck& check : there.checks) {
+    const bool this_one = !check.of_target && check.found.inputs.size() == 1 && check.found.inputs[0].source == dropped.source;
+    if (this_one && check.tolerance == 0) return &check;
+  }
+  return nullptr;
+}
+
+// False if that tensor cannot be had back either.
+bool MakeAgain(const BoundPlan& there, const TensorReverser& reverser, size_t left, const ValueCheck& contents,
+               const DroppedTensor& dropped, BoundTensor& result) {
+  const TensorInfo& info = there.source[left];
+  const bool copy = !contents.expected.inputs.empty() && contents.expected.inputs[0].node == nullptr;
+  if (copy) {
+    Issue issue;
+    std::vector<ValueCheck> checks;  // stand there already, for the tensor itself
+    if (!reverser.Reverse(contents.expected.inputs[0].source, result, checks, issue)) return false;
+  } else {
+    static_cast<PiecedTensor&>(result) = contents.expected;
+  }
+  result.target = left;
+  result.name = info.name;
+  result.dtype = info.dtype;
+  result.shape = info.shape;
+  result.rule = dropped.rule;
+  result.ops = {fmt::format("equals {}", dropped.equals)};
+  return true;
+}
 
 }  // namespace
 
@@ -194,6 +277,10 @@ BindResult Reverse(BindResult forward) {
   for (size_t left = 0; left < there.source.size(); ++left) {
     const TensorInfo& info = there.source[left];
     if (dropped[left] != nullptr) {
+      if (const ValueCheck* contents = ContentsOf(there, *dropped[left])) {
+        if (MakeAgain(there, reverser, left, *contents, *dropped[left], back.tensors.emplace_back())) continue;
+        back.tensors.pop_back();
+      }
       if (info.optional) {
         back.kept.push_back({info.name, "optional in the target"});
         continue;
@@ -206,7 +293,7 @@ BindResult Reverse(BindResult forward) {
     }
     BoundTensor tensor;
     Issue issue;
-    if (!reverser.Reverse(left, tensor, issue)) {
+    if (!reverser.Reverse(left, tensor, back.checks, issue)) {
       result.issues.push_back(std::move(issue));
       continue;
     }
@@ -215,16 +302,20 @@ BindResult Reverse(BindResult forward) {
   }
   // Tensors of the right side that were initialised, and second copies, have no place on the left.
   for (const BoundTensor& tensor : there.tensors) {
-    if (!used[tensor.target]) back.dropped.push_back({tensor.target, tensor.name, tensor.rule});
+    if (!used[tensor.target]) back.dropped.push_back({tensor.target, tensor.name, tensor.rule, ""});
+  }
+  for (const BoundTensor& tensor : there.tensors) {
+    if (used[tensor.target]) CheckPadding(tensor, back.checks);
   }
   for (const KeptTensor& tensor : there.kept) {
-    if (const auto index = there.target.Find(tensor.name)) back.dropped.push_back({*index, tensor.name, tensor.rule});
+    if (const auto index = there.target.Find(tensor.name)) back.dropped.push_back({*index, tensor.name, tensor.rule, ""});
   }
   for (const Issue& note : there.notes) result.issues.push_back(note);
   if (std::none_of(result.issues.begin(), result.issues.end(),
                    [](const Issue& issue) { return issue.severity == IssueSeverity::kError; })) {
     back.source = there.target;
     back.target = there.source;
+    CheckTied(back);
     back.notes = result.issues;
     result.plan = std::move(back);
   }

@@ -98,6 +98,14 @@ void AddAll(CLI::App& command, bool& all) {
   command.add_flag("--all", all, "print every line: neither fold nor cut");
 }
 
+void AddParams(CLI::App& command, std::string& config, Common& common) {
+  command.add_option("-D", common.defines, "gives a parameter its value: -D heads=32")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false);
+  command.add_option("--config", config,
+                     "the model's config.json, for parameters that come from it");
+}
+
 void AddMigration(CLI::App& command, MigrateArgs& args, Common& common) {
   command
       .add_option("PLAN", args.plan, "a .ckplan file, or an installed pack: NAME or NAME/MIGRATION")
@@ -109,11 +117,7 @@ void AddMigration(CLI::App& command, MigrateArgs& args, Common& common) {
       .add_option("--target", args.target,
                   "names and shapes to reach: a checkpoint or a spec (.yaml)")
       ->required();
-  command.add_option("-D", common.defines, "gives a parameter its value: -D heads=32")
-      ->type_name("NAME=VALUE")
-      ->allow_extra_args(false);
-  command.add_option("--config", args.config,
-                     "the model's config.json, for parameters that come from it");
+  AddParams(command, args.config, common);
   command.add_option("--rank", common.ranks, "write the slice of one rank: --rank tp=1/8 is rank 1 of 8, from 0")
       ->type_name("GROUP=INDEX/COUNT")
       ->allow_extra_args(false);
@@ -165,6 +169,20 @@ Result<void> ReadRank(const std::string& text, std::map<std::string, Rank>& rank
   return {};
 }
 
+// "-D heads=32".
+Result<void> ReadDefines(const Common& common, std::map<std::string, std::string>& defines) {
+  for (const std::string& define : common.defines) {
+    const size_t equals = define.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return Error(ErrorCode::kUsage, fmt::format("-D {}: write -D NAME=VALUE", define));
+    }
+    if (!defines.emplace(define.substr(0, equals), define.substr(equals + 1)).second) {
+      return Error(ErrorCode::kUsage, fmt::format("-D {}: given twice", define.substr(0, equals)));
+    }
+  }
+  return {};
+}
+
 // Turns what was typed into what the commands take.
 Result<void> Complete(const Common& common, MigrateArgs& args) {
   constexpr int64_t kLeastMemory = int64_t{1} << 20;
@@ -176,16 +194,7 @@ Result<void> Complete(const Common& common, MigrateArgs& args) {
   }
   args.fsync = !common.no_fsync;
   for (const std::string& rank : common.ranks) CKMAP_RETURN_IF_ERROR(ReadRank(rank, args.ranks));
-  for (const std::string& define : common.defines) {
-    const size_t equals = define.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return Error(ErrorCode::kUsage, fmt::format("-D {}: write -D NAME=VALUE", define));
-    }
-    if (!args.defines.emplace(define.substr(0, equals), define.substr(equals + 1)).second) {
-      return Error(ErrorCode::kUsage, fmt::format("-D {}: given twice", define.substr(0, equals)));
-    }
-  }
-  return {};
+  return ReadDefines(common, args.defines);
 }
 
 Console MakeConsole(const Common& common) {
@@ -348,10 +357,16 @@ void Program::AddDiff() {
 
 void Program::AddVerify() {
   CLI::App& command = Add("verify", "Checks an output against the receipt that it carries, or the report of its run.",
-                          [this](const Console& console) { return Shut(RunVerify, verify_, console); });
+                          [this](const Console& console) {
+                            if (auto complete = ReadDefines(common_, verify_.defines); !complete) return console.Fail(complete.error());
+                            return Shut(RunVerify, verify_, console);
+                          });
   command.add_option("OUT", verify_.output, "the checkpoint that was written")->required();
   command.add_option("--report", verify_.report, "the JSON report that `apply --report FILE.json` wrote");
   command.add_option("--source", verify_.source, "the checkpoint that it was made from: what was copied is compared with it");
+  command.add_option("--plan", verify_.plan, "the plan that it was made by: all that the receipt says is recomputed from it and the source");
+  command.add_option("--target", verify_.target, "what it was made for, if that is more than OUT");
+  AddParams(command, verify_.config, common_);
   AddSource(command, verify_.open);
   AddCommon(command, common_);
 }

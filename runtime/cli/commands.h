@@ -81,6 +81,10 @@ struct VerifyArgs {
   std::string output;
   std::string report;  // the JSON report of the `apply` that wrote it; empty: the receipt in the output
   std::string source;  // empty: it is not compared
+  std::string plan;    // a .ckplan file, or the name of a pack; empty: what is said of it is not recomputed
+  std::string target;  // that it was written for; empty: the output itself
+  std::string config;  // path of a config.json
+  std::map<std::string, std::string> defines;
   SourceArgs open;
   DataFormat format = DataFormat::kText;
 };

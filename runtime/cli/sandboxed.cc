@@ -56,7 +56,11 @@ CommandPaths PathsOf(const LoadCheckArgs& args) { return {{args.source, args.tar
 
 CommandPaths PathsOf(const DiffArgs& args) { return {{args.a, args.b}, HelpersOf(args.open), {}}; }
 
-CommandPaths PathsOf(const VerifyArgs& args) { return {{args.output, args.source}, HelpersOf(args.open, {args.report}), {}}; }
+CommandPaths PathsOf(const VerifyArgs& args) {
+  CommandPaths paths{{args.output, args.source, args.target}, HelpersOf(args.open, {args.report, args.plan, args.config}), {}};
+  for (std::string& folder : PackFolders()) paths.read.push_back(std::move(folder));
+  return paths;
+}
 
 Result<void> EnterSandboxFor(const CommandPaths& paths, SandboxMode mode) {
   if (mode == SandboxMode::kOff) return {};

@@ -1,5 +1,6 @@
 // `ckmap verify`.
 #include <string>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -12,30 +13,32 @@
 namespace ckmap {
 namespace {
 
-// "55 tensors as written", or as much of it as was seen.
-std::string Summary(const VerifyOutcome& outcome, bool with_source) {
-  const std::string tensors = Plural(outcome.tensors, "tensor");
-  std::string text = outcome.by_digest == outcome.tensors
-                         ? fmt::format("{} as written", tensors)
-                         : fmt::format("{} with the names, dtypes and shapes that were written; the receipt has no digests "
-                                       "(apply --digest)",
-                                       tensors);
-  if (with_source) {
-    text += fmt::format("; {} copied and equal to the source's, {} computed", FormatCount(outcome.by_source),
-                        FormatCount(outcome.tensors - outcome.by_source));
-  }
-  return text + "\n";
-}
-
 Result<VerifyOutcome> Verify(const VerifyArgs& args, const Console& console) {
   VerifyRequest request;
   request.output = args.output;
   request.report = args.report;
   request.source = args.source;
+  request.plan = args.plan;
+  request.target = args.target;
+  request.params.defines = args.defines;
+  request.params.config = args.config;
   CKMAP_ASSIGN_OR_RETURN(request.open, MakeSourceOptions(args.open));
   ProgressBar bar(console, "verifying");
   request.progress = [&bar](int64_t done, int64_t total) { bar.Update(done, total); };
   return VerifyOutput(request);
+}
+
+std::string Summary(const VerifyOutcome& outcome) {
+  std::string text = fmt::format("{} as the receipt says\n", Plural(outcome.tensors, "tensor"));
+  for (const std::string& line : outcome.proved) text += fmt::format("  proved:     {}\n", line);
+  for (const std::string& line : outcome.unproved) text += fmt::format("  not proved: {}\n", line);
+  return text;
+}
+
+void WriteLines(JsonWriter& json, const std::vector<std::string>& lines) {
+  json.BeginArray();
+  for (const std::string& line : lines) json.String(line);
+  json.EndArray();
 }
 
 }  // namespace
@@ -52,13 +55,17 @@ int RunVerify(const VerifyArgs& args, const Console& console) {
     json.Key("tensors").Int(outcome->tensors);
     json.Key("by_digest").Int(outcome->by_digest);
     json.Key("by_source").Int(outcome->by_source);
+    json.Key("recomputed").Int(outcome->recomputed);
+    json.Key("proved");
+    WriteLines(json, ok ? outcome->proved : std::vector<std::string>());
+    json.Key("not_proved");
+    WriteLines(json, outcome->unproved);
     json.Key("issues");
     WriteIssues(json, outcome->issues);
     json.EndObject();
     written = console.Write(std::move(json).Finish());
   } else if (!console.quiet()) {
-    written = console.Write(ok ? Summary(*outcome, !args.source.empty())
-                               : fmt::format("{} differ\n", CountIssues(outcome->issues)));
+    written = console.Write(ok ? Summary(*outcome) : fmt::format("{} differ\n", CountIssues(outcome->issues)));
   }
   return ok ? written : static_cast<int>(ErrorCode::kMismatch);
 }

@@ -170,6 +170,8 @@ TEST_CASE("every kind of node, as it is and turned, in whole and in tiles") {
   nodes.push_back(NodeOf(PointwiseSpec{PointwiseSpec::Kind::kMultiply}, {column, row}, {97, 331}));
   nodes.push_back(NodeOf(AverageSpec{97, 331}, {matrix}, {1, 331}));
   nodes.push_back(NodeOf(NormalSpec{0, 1, 5, "x"}, {}, {97, 331}));
+  nodes.push_back(NodeOf(SequenceSpec{SequenceSpec::Kind::kCount, 3, 0, 1, 331}, {}, {97, 331}));
+  nodes.push_back(NodeOf(SequenceSpec{SequenceSpec::Kind::kLowerTriangle, 0, 0, 61, 83}, {}, {5, 61, 83}));
   for (const DType dtype : {DType::kBF16, DType::kF16, DType::kF8E4M3}) {
     nodes.push_back(NodeOf(RowScaleSpec{Rows::kUnitLength, 331, 0}, {matrix}, {97, 331}, dtype));
     nodes.push_back(

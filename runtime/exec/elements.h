@@ -24,6 +24,7 @@ struct ElementChain {
 
   // Elements are copied as they are.
   bool trivial() const { return !byteswap && !conjugate && !negative && casts.empty(); }
+  friend bool operator==(const ElementChain&, const ElementChain&) = default;
 };
 
 // kMismatch for operations that are not defined.

@@ -15,6 +15,7 @@
 #include "runtime/base/sha256.h"
 #include "runtime/base/text.h"
 #include "runtime/exec/read_checks.h"
+#include "runtime/exec/value_checks.h"
 #include "runtime/exec/worker.h"
 
 namespace ckmap {
@@ -29,6 +30,11 @@ std::vector<uint32_t> StoragesToCheck(const BoundPlan& plan, const Checkpoint& s
   std::set<uint32_t> wanted;
   for (const BoundTensor& tensor : plan.tensors) {
     ForEachSource(tensor, [&](size_t input) { wanted.insert(source.layout(input).storage); });
+  }
+  for (const ValueCheck& check : plan.checks) {
+    for (const PiecedTensor* side : {&check.found, &check.expected}) {
+      ForEachSource(*side, [&](size_t input) { wanted.insert(source.layout(input).storage); });
+    }
   }
   for (size_t i = 0; all && i < source.manifest().size(); ++i) {
     if (source.manifest()[i].unreadable.empty()) wanted.insert(source.layout(i).storage);
@@ -159,6 +165,12 @@ Cost EstimateCost(const BoundPlan& plan, const ExecOptions& options) {
     ForEachPieced(tensor, [&](const PiecedTensor& part) { cost.bytes_read += BytesRead(part, plan.source); });
     depth = std::max(depth, ComputedDepth(tensor));
   }
+  for (const ValueCheck& check : plan.checks) {
+    for (const PiecedTensor* side : {&check.found, &check.expected}) {
+      ForEachPieced(*side, [&](const PiecedTensor& part) { cost.bytes_read += BytesRead(part, plan.source); });
+      depth = std::max(depth, ComputedDepth(*side));
+    }
+  }
   if (cost.operations > kManyOperations) {
     cost.warning = fmt::format("computing takes about {:.1e} operations, of which a core does 1e9 a second; `{}` alone takes {:.1e}. An operand that is computed itself is "
                                "computed again for each tile of the result: write it to a checkpoint first",
@@ -184,10 +196,12 @@ Result<ExecResult> Execute(const BoundPlan& plan, const Checkpoint& source,
   if (options.checks == nullptr) own.emplace(source, StoragesToCheck(plan, source, options.check_all));
   ReadChecks& checks = own ? *own : *options.checks;
   CKMAP_ASSIGN_OR_RETURN(const Schedule schedule, MakeSchedule(plan, source, writer, budget));
-  Progress progress(BytesWanted(plan, writer), options);
+  Progress progress(BytesWanted(plan, writer) + BytesToCheck(plan), options);
   ExecutionContext context{plan, source, writer, schedule, budget, progress, checks, {}, {}};
   context.outcomes.resize(plan.tensors.size());
-  const Result<void> done = ForEachInParallel(budget.threads, schedule.tasks.size(), [&]() -> ItemBody {
+  // First, since what does not hold makes all the rest in vain.
+  Result<void> done = RunValueChecks(plan, source, budget, progress);
+  if (done) done = ForEachInParallel(budget.threads, schedule.tasks.size(), [&]() -> ItemBody {
     return [&, worker = std::make_shared<Worker>(context)](size_t i) { return worker->Run(schedule.tasks[i]); };
   });
   // A value that is refused may be one of a damaged source: then that is what must be reported.

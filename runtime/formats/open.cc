@@ -12,6 +12,7 @@
 #include "runtime/base/file.h"
 #include "runtime/formats/foreign.h"
 #include "runtime/formats/storage/byte_source.h"
+#include "runtime/formats/storage/ties.h"
 #include "runtime/formats/gguf/gguf.h"
 #include "runtime/formats/hdf5/hdf5.h"
 #include "runtime/formats/mindspore/mf_checkpoint.h"
@@ -220,7 +221,7 @@ Result<CheckpointOrSpec> OpenCheckpointOrSpec(const std::string& path, const Ope
 
 Result<Manifest> ReadManifest(const std::string& path, const OpenOptions& options) {
   CKMAP_ASSIGN_OR_RETURN(CheckpointOrSpec opened, OpenCheckpointOrSpec(path, options));
-  return opened.spec ? *std::move(opened.spec) : opened.checkpoint->manifest();
+  return opened.spec ? *std::move(opened.spec) : ManifestWithTies(*opened.checkpoint);
 }
 
 namespace {

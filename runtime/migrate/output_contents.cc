@@ -1,31 +1,18 @@
 #include "runtime/migrate/output_contents.h"
 
 #include <map>
+#include <numeric>
 #include <set>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "runtime/base/text.h"
-#include "runtime/bind/origin.h"
 #include "runtime/exec/executor.h"
 #include "runtime/formats/writer_checks.h"
 
 namespace ckmap {
 namespace {
-
-// A source tensor by what it holds: two that share their bytes are one.
-std::string Stored(const Checkpoint& source, size_t index) {
-  const TensorInfo& info = source.manifest()[index];
-  const TensorLayout& layout = source.layout(index);
-  return fmt::format("{} {} in {} at {} by {} {} {} {}", DTypeName(info.dtype), FormatShape(info.shape), layout.storage,
-                     layout.offset, FormatShape(layout.strides), layout.byteswap, layout.conjugate, layout.negative);
-}
-
-bool SameContent(const BoundTensor& a, const BoundTensor& b, const Checkpoint& source) {
-  const auto stored = [&source](size_t index) { return Stored(source, index); };
-  return OriginOf(a, stored) == OriginOf(b, stored);
-}
 
 // Metadata that say how a file is to be read; another file has its own.
 bool IsTechnical(const std::string& key, const std::string& value) {
@@ -34,26 +21,25 @@ bool IsTechnical(const std::string& key, const std::string& value) {
 
 }  // namespace
 
-std::vector<OutputTensor> TiedOutputTensors(const BoundPlan& bound, const Checkpoint& source,
-                                            std::vector<std::string>& warnings) {
+std::vector<OutputTensor> TiedOutputTensors(const BoundPlan& bound) {
   std::vector<OutputTensor> tensors = OutputTensors(bound);
   std::map<std::string_view, size_t> indices;
   for (size_t i = 0; i < bound.tensors.size(); ++i) indices.emplace(bound.tensors[i].name, i);
-  std::vector<std::string> apart;
+  std::vector<size_t> first(tensors.size());  // an earlier tensor of the same bytes, or itself
+  std::iota(first.begin(), first.end(), size_t{0});
+  const auto root = [&](size_t i) {
+    while (first[i] != i) i = first[i];
+    return i;
+  };
   for (size_t i = 0; i < bound.tensors.size(); ++i) {
-    const BoundTensor& tensor = bound.tensors[i];
-    const std::string& tied = bound.target[tensor.target].tied_to;
-    const auto other = indices.find(tied);
-    if (tied.empty() || other == indices.end() || other->second == i) continue;
-    if (!SameContent(tensor, bound.tensors[other->second], source)) {
-      apart.push_back(tensor.name);
-    } else if (other->second < i) {
-      tensors[i].same_as = tensors[other->second].same_as.value_or(other->second);
-    }
+    const auto other = indices.find(bound.target[bound.tensors[i].target].tied_to);
+    if (other == indices.end() || bound.slices.contains(i) || bound.slices.contains(other->second)) continue;
+    // What the target ties is equal: it is made of the same pieces, or was compared (runtime/bind/target/tied.h).
+    const size_t a = root(i), b = root(other->second);
+    first[std::max(a, b)] = std::min(a, b);
   }
-  if (!apart.empty()) {
-    warnings.push_back(fmt::format("tied in the target, but not the same bytes in the source, so written by themselves: {}",
-                                   NameSome(apart)));
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (root(i) != i) tensors[i].same_as = root(i);
   }
   return tensors;
 }

@@ -9,11 +9,9 @@
 
 namespace ckmap {
 
-// OutputTensors (runtime/exec/executor.h) with the ties of the target. One that the target ties to another shares its bytes if it is
-// proved that they are the same: the same elements of one storage of the source, and the same operations. A warning tells
-// of one that is tied and comes from other bytes.
-std::vector<OutputTensor> TiedOutputTensors(const BoundPlan& bound, const Checkpoint& source,
-                                            std::vector<std::string>& warnings);
+// OutputTensors (runtime/exec/executor.h) with the ties of the target. Those that it ties share their bytes, which are equal:
+// the binder has seen to it (runtime/bind/target/tied.h).
+std::vector<OutputTensor> TiedOutputTensors(const BoundPlan& bound);
 
 // Adds the source's texts (strings of append_dict, metadata) to options.texts or options.metadata, where the output has a
 // place for them. A warning tells what else of the source is no tensor and is left out.

@@ -271,7 +271,7 @@ Result<std::vector<TensorPlace>> Migration::State::Places(std::span<const Destin
   for (size_t i = 0; i < given.size(); ++i) {
     if (!given[i]) wrong(plan().tensors[i].name, fmt::format("`{}` has no destination", EscapeText(plan().tensors[i].name)));
   }
-  const std::vector<OutputTensor> outputs = TiedOutputTensors(plan(), *prepared->source.checkpoint, report.warnings);
+  const std::vector<OutputTensor> outputs = TiedOutputTensors(plan());
   std::vector<size_t> by_address;
   for (size_t i = 0; i < places.size(); ++i) {
     if (!places[i].bytes.empty()) by_address.push_back(i);

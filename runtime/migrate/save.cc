@@ -53,7 +53,7 @@ Result<void> SaveMigration(const PreparedMigration& migration, const std::string
   if (bound.tensors.empty()) {
     return Error(ErrorCode::kMismatch, fmt::format("{}: no tensor would be written: the target wants none of {}", path, migration.source.path));
   }
-  std::vector<OutputTensor> tensors = TiedOutputTensors(bound, source, report.warnings);
+  std::vector<OutputTensor> tensors = TiedOutputTensors(bound);
   request.write.metadata = Metadata(migration, request.format, request.digests);
   CarryTexts(bound, source, request.format, request.write, report.warnings);
   CKMAP_ASSIGN_OR_RETURN(const auto writer, CreateCheckpoint(path, request.format, std::move(tensors), request.write));

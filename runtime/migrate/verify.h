@@ -1,15 +1,15 @@
-// An output against the receipt that it carries, or the report of the run that wrote it.
+// An output against the receipt that it carries, or the report of the run that wrote it; and that against the plan.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <vector>
 
 #include "runtime/base/result.h"
-#include "runtime/bind/issue.h"
 #include "runtime/migrate/open_source.h"
+#include "runtime/migrate/prepare.h"
+#include "runtime/report/verify_receipt.h"
 
 namespace ckmap {
 
@@ -19,19 +19,14 @@ struct VerifyRequest {
   std::string report_json;  // its text instead
   std::string source;       // empty: it is not compared
   SourceOptions open = {};  // of both
+  std::string plan;         // a .ckplan file or the name of a pack: what the receipt says is recomputed. Needs the source; empty: it is not
+  std::string target;       // that the plan was run for; empty: the output itself
+  ParamFiles params = {};   // where it names no config, what it lacks is taken from the receipt
   std::function<void(int64_t done, int64_t total)> progress = nullptr;  // counts tensors
   const std::atomic<bool>* stop = nullptr;                              // becomes true: end with an Error soon
 };
 
-// What was checked, and what could not be.
-struct VerifyOutcome {
-  std::vector<Issue> issues;  // CK1601
-  int64_t tensors = 0;
-  int64_t by_digest = 0;
-  int64_t by_source = 0;
-};
-
-// kUsage if there is neither a receipt nor a report.
+// kUsage if there is neither a receipt nor a report, or a plan without a source.
 Result<VerifyOutcome> VerifyOutput(const VerifyRequest& request);
 
 }  // namespace ckmap

@@ -16,6 +16,9 @@ constexpr FunctionSpec kFunctions[] = {
     {"target_rank", 1, 1, true, "number of axes of a target tensor, -1 if there is none"},
     {"source_size", 2, 2, true, "size of one axis of a source tensor, -1 if there is no such tensor or axis"},
     {"target_size", 2, 2, true, "size of one axis of a target tensor, -1 if there is no such tensor or axis"},
+    {"lookup", 3, 3, true,
+     "the number that a `json` parameter has for a name: that of its first key which, as a regular expression, matches the whole name or its last "
+     "segments; else the third argument"},
     {"min", 1, 16, false, "the least of its arguments"},
     {"max", 1, 16, false, "the greatest of its arguments"},
     {"abs", 1, 1, false, "absolute value"},

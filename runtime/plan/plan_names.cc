@@ -219,4 +219,29 @@ Result<void> PlanNames::NameAndWhen(bool present, const plan::Pattern& pattern, 
   return OptionalExpr(has_when, when, "when", scope);
 }
 
+Result<void> PlanNames::Contents(const plan::Contents& contents, const PlanScope& scope) {
+  const plan::Contents::Kind kind = contents.kind();
+  if (!plan::Contents::Kind_IsValid(kind)) return BadPlan("`equals` says what this version does not know");
+  const bool tensor = kind == plan::Contents::TENSOR;
+  if (tensor != contents.has_tensor()) return BadPlan("`equals` without a name, or with one too many");
+  if (tensor) {
+    if (contents.tensor().parts().empty()) return BadPlan("`equals` with an empty name");
+    for (const plan::Part& part : contents.tensor().parts()) {
+      if (part.has_capture() || part.has_alternatives()) return BadPlan("`equals` names more than one tensor");
+    }
+    CKMAP_RETURN_IF_ERROR(Pattern(contents.tensor(), scope));
+  }
+  const std::string_view wants = kind == plan::Contents::CONSTANT   ? "value"
+                                 : kind == plan::Contents::IOTA     ? "first"
+                                 : kind == plan::Contents::INV_FREQ ? "theta"
+                                                                    : "";
+  if (contents.args_size() > (wants.empty() ? 0 : 1)) return BadPlan("`equals` with an argument too many");
+  if (contents.args().empty()) {
+    return wants.empty() || kind == plan::Contents::IOTA ? Result<void>() : BadPlan("`equals` without its argument");
+  }
+  const plan::Argument& arg = contents.args(0);
+  if (arg.name() != wants || !arg.has_value()) return BadPlan(fmt::format("`equals` has no argument {}", QuoteName(arg.name())));
+  return OptionalExpr(true, arg.value(), arg.name(), scope);
+}
+
 }  // namespace ckmap

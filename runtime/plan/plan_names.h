@@ -18,6 +18,7 @@ namespace ckmap {
 namespace plan {
 class Capture;
 class Call;
+class Contents;
 class Expr;
 class Location;
 class Part;
@@ -65,6 +66,7 @@ class PlanNames {
   // A pattern that stands alone, with the condition that may use its captures.
   Result<void> NameAndWhen(bool present, const plan::Pattern& pattern, bool has_when,
                            const plan::Expr& when);
+  Result<void> Contents(const plan::Contents& contents, const PlanScope& scope);
 
  private:
   Result<void> Call(const plan::Call& call, const PlanScope& scope, int depth);

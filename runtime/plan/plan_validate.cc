@@ -289,7 +289,12 @@ Result<void> Validator::ModuleIs(const plan::ModuleIs& module) {
 
 Result<void> Validator::Drop(const plan::Drop& drop) {
   CKMAP_RETURN_IF_ERROR(names_.Loc(drop.loc()));
-  return names_.NameAndWhen(drop.has_pattern(), drop.pattern(), drop.has_when(), drop.when());
+  CKMAP_RETURN_IF_ERROR(names_.NameAndWhen(drop.has_pattern(), drop.pattern(), drop.has_when(), drop.when()));
+  if (!drop.has_equals()) return {};
+  if (drop.only()) return BadPlan("`only` with `equals`");
+  PlanNameSet captures;
+  CKMAP_RETURN_IF_ERROR(names_.CollectCaptures(drop.pattern(), captures));
+  return names_.Contents(drop.equals(), PlanScope{.captures = &captures});
 }
 
 Result<void> Validator::Init(const plan::Init& init) {

@@ -99,6 +99,14 @@ TEST_CASE("places and names that do not exist are refused") {
   Refuses(RuleWith(kA, kB, "when { capture: \"i\" }"), "capture `i` is not bound");
   Refuses(RuleWith(kA, kB, "when { dim: \"O\" }"), "size `O` is not bound");
   Refuses("drops { pattern { parts { reference: \"i\" } } }", "not bound");
+  const auto equals = [](const std::string& says) { return "drops { pattern { parts { literal: \"n\" } } equals { " + says + " } }"; };
+  Refuses(equals("kind: TENSOR"), "without a name");
+  Refuses(equals("kind: ZEROS tensor { parts { literal: \"m\" } }"), "one too many");
+  Refuses(equals("kind: TENSOR tensor { parts { capture { name: \"i\" } } }"), "more than one");
+  Refuses(equals("kind: CONSTANT"), "without its argument");
+  Refuses(equals("kind: TRIL args { name: \"value\" value { int: 1 } }"), "too many");
+  Refuses(equals("kind: IOTA args { name: \"value\" value { int: 1 } }"), "no argument");
+  Refuses("drops { only: true pattern { parts { literal: \"n\" } } equals { kind: ZEROS } }", "`only`");
   Refuses("asserts { condition { capture: \"i\" } }", "not bound");
 }
 

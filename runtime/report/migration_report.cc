@@ -101,7 +101,11 @@ template <typename Items>
 void WriteNamesAndRules(JsonWriter& json, const Items& items) {
   json.BeginArray().OnLines();
   for (const auto& item : items) {
-    json.BeginObject().Key("name").String(item.name).Key("rule").String(item.rule).EndObject();
+    json.BeginObject().Key("name").String(item.name).Key("rule").String(item.rule);
+    if constexpr (requires { item.equals; }) {
+      if (!item.equals.empty()) json.Key("equals").String(item.equals);
+    }
+    json.EndObject();
   }
   json.EndArray();
 }
@@ -188,21 +192,30 @@ std::string MappingTable(const BoundPlan& bound, const ReportTextOptions& option
   return table.Render();
 }
 
+// "gpt2.ckmap:9, compared with "wte.weight"".
+template <typename Item>
+std::string RuleOf(const Item& item) {
+  if constexpr (requires { item.equals; }) {
+    if (!item.equals.empty()) return fmt::format("{}, compared with {}", item.rule, item.equals);
+  }
+  return item.rule;
+}
+
 // "dropped   bn{1,2}.num_batches_tracked   (torch2ms.ckmap:7)", folded.
 template <typename Items>
 std::string NameList(const std::string& what, const Items& items, const ReportTextOptions& options) {
   if (items.empty()) return "";
   std::vector<FoldRow> rows;
-  for (const auto& item : items) rows.push_back({{item.name}, item.rule});
+  for (const auto& item : items) rows.push_back({{item.name}, RuleOf(item)});
   TextTable table({"", what, "rule"});
   table.AlignRight(0);
   if (options.all) {
-    for (const auto& item : items) table.AddRow({"", EscapeText(item.name), EscapeText(item.rule)});
+    for (const auto& item : items) table.AddRow({"", EscapeText(item.name), EscapeText(RuleOf(item))});
   } else {
     for (const FoldedRow& row : FoldRows(rows)) {
       const size_t count = row.members.size();
       table.AddRow({count > 1 ? fmt::format("{} ×", count) : "", row.names[0],
-                    EscapeText(items[row.members[0]].rule)});
+                    EscapeText(RuleOf(items[row.members[0]]))});
     }
   }
   return "\n" + table.Render();

@@ -192,6 +192,22 @@ struct Meaning {
     for (size_t i = 0; i < count; ++i) out[i] = spec.mean + spec.deviation * stream.Normal(i);
     return out;
   }
+
+  Numbers operator()(const SequenceSpec& spec) const {
+    Numbers out(count);
+    size_t at = 0;
+    while (at < count) {  // a matrix after another, a row after another
+      for (int64_t row = 0; row < spec.rows; ++row) {
+        for (int64_t column = 0; column < spec.columns; ++column, ++at) {
+          const double share = static_cast<double>(column) / static_cast<double>(spec.columns);
+          out[at] = spec.kind == SequenceSpec::Kind::kCount           ? spec.first + static_cast<double>(at)
+                    : spec.kind == SequenceSpec::Kind::kLowerTriangle ? (column > row ? 0 : 1)
+                                                                      : 1 / std::pow(spec.theta, share);
+        }
+      }
+    }
+    return out;
+  }
 };
 
 }  // namespace

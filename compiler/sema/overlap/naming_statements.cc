@@ -51,7 +51,13 @@ class NamingChecker {
     for (const TypedPlace& place : rules_.places) places.push_back({"place", place.unit, place.span, &place.pattern, &place.when, place.device});
     for (const TypedShard& shard : rules_.shards) shards.push_back({"shard", shard.unit, shard.span, &shard.pattern, &shard.when, shard.group});
     for (const TypedDrop& drop : rules_.drops) {
-      if (!drop.only) drops.push_back({"drop", drop.unit, drop.span, &drop.pattern, &drop.when, ""});
+      if (drop.only) continue;
+      std::string says;
+      if (drop.equals) {
+        says = drop.equals->kind + " " + (drop.equals->tensor.name ? drop.equals->tensor.name->text : "");
+        for (const auto& [name, value] : drop.equals->args) says += TextOf(value);
+      }
+      drops.push_back({"drop", drop.unit, drop.span, &drop.pattern, &drop.when, std::move(says)});
     }
     CheckRenames();
     CompareStatements(inits);

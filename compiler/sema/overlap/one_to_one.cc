@@ -25,7 +25,8 @@ class OneToOneChecker {
     if (rule.target.terms.size() == 1) CheckArithmetic(rule, std::get<0>(rule.target.terms[0].kind), "target");
     const TypedPattern* source = rule.source.terms.size() == 1 ? std::get_if<0>(&rule.source.terms[0].kind) : nullptr;
     if (source != nullptr && rule.reversible) CheckArithmetic(rule, *source, "source");
-    if (source == nullptr || rule.target.terms.size() != 1 || !source->regex.empty()) return;
+    if (source == nullptr || rule.target.terms.size() != 1) return;
+    if (!source->regex.empty()) return CheckRegex(rule, *source, std::get<0>(rule.target.terms[0].kind));
     CheckReadings(rule, *source, std::get<0>(rule.target.terms[0].kind));
   }
 
@@ -141,6 +142,51 @@ class OneToOneChecker {
           .Help("bind checks it for the tensors that there are")
           .Emit();
     }
+  }
+
+  // A whole-name regular expression that matches several names with the same captures: they all become one target.
+  void CheckRegex(const TypedRule& rule, const TypedPattern& source, const TypedPattern& target) {
+    if (rule.reversible || work_ > kMaxWork) return;
+    std::string fixed = source.regex;
+    for (const TypedPart& part : target.parts) {
+      std::vector<std::string> names;
+      if (part.kind == TypedPart::Kind::kReference) names.push_back(part.text);
+      if (part.kind == TypedPart::Kind::kExpr) Languages::CapturesOf(part.expr, names);
+      for (const std::string& name : names) fixed = WithoutChoice(fixed, name);
+    }
+    const std::optional<Automaton> automaton = AutomatonOfRegex(fixed);
+    if (!automaton || automaton->size() > kMaxStates) return;
+    const Found first = FindCommonWord(*automaton, *automaton, kMaxStates);
+    if (first.answer != Answer::kYes) return;
+    const Found second = FindWordOutside(*automaton, Automaton::Literal(first.word), kMaxStates);
+    work_ += first.work + second.work;
+    if (second.answer != Answer::kYes) return;
+    sink_.Report(DiagnosticKind::kMayCollide, source.span, fmt::format("`{}` and `{}` both become `{}`", first.word, second.word, target.text))
+        .Help("name what differs, `(?P<part>…)`, and use it on the right; or write the one name that is meant")
+        .Emit();
+  }
+
+  // The regular expression with `{name}`, as text, in place of its group of that name.
+  static std::string WithoutChoice(const std::string& regex, const std::string& name) {
+    const size_t begin = regex.find(fmt::format("(?P<{}>", name));
+    if (begin == std::string::npos) return regex;
+    int depth = 0;
+    bool in_class = false;
+    for (size_t at = begin; at < regex.size(); ++at) {
+      const char c = regex[at];
+      if (c == '\\') {
+        ++at;
+      } else if (in_class) {
+        in_class = c != ']' || regex[at - 1] == '[' || (regex[at - 1] == '^' && regex[at - 2] == '[');
+      } else if (c == '[') {
+        in_class = true;
+      } else if (c == '(') {
+        ++depth;
+      } else if (c == ')' && --depth == 0) {
+        return regex.substr(0, begin) + "\\{" + name + "\\}" + regex.substr(at + 1);
+      }
+    }
+    return regex;
   }
 
   static CaptureTexts TextsOf(const TypedPattern& target, const std::string& word, const std::string& tags) {

@@ -271,7 +271,7 @@ class LayerBinder {
       for (const std::vector<size_t>& choices : AllChoices(drop.pattern())) {
         CKMAP_ASSIGN_OR_RETURN(const std::string name, Instantiate(drop.pattern(), choices, scope, none));
         const auto found = context_.source.Find(prefix.source + name);
-        if (found) bindings.drops.push_back({*found, &drop, &layer});
+        if (found) bindings.drops.push_back({*found, &drop, &layer, prefix});
       }
     }
     return {};

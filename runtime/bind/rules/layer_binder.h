@@ -12,6 +12,7 @@ struct LayerDrop {
   size_t source = 0;
   const plan::Drop* drop = nullptr;
   const plan::Layer* layer = nullptr;
+  NamePrefix prefix;  // of the module
 };
 
 // What stands in front of a module's leaves, on both sides.

@@ -11,6 +11,7 @@
 #include "runtime/base/parallel.h"
 #include "runtime/bind/rules/application.h"
 #include "runtime/bind/rules/repeated_application.h"
+#include "runtime/bind/values/json_lookup.h"
 
 namespace ckmap {
 namespace {
@@ -276,6 +277,11 @@ Result<Value> ApplicationScope::Lookup(const std::string& function, const plan::
   const bool in_target = function.starts_with("target_");
   const Manifest& manifest = in_target ? context_.target : context_.source;
   CKMAP_ASSIGN_OR_RETURN(const std::string text, Instantiate(name, *this, captures_));
+  if (function == "lookup") {
+    const std::string* json = args.empty() ? nullptr : std::get_if<std::string>(&args[0]);
+    if (json == nullptr || args.size() != 2) return Error(ErrorCode::kMismatch, "`lookup` needs a `json` parameter");
+    return LookupByPattern(*json, prefix_.source + text, args[1]);
+  }
   const auto found = manifest.Find((in_target ? prefix_.target : prefix_.source) + text);
   if (function.ends_with("_has")) return Value(found.has_value());
   if (function.ends_with("_rank")) {

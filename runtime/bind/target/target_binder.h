@@ -2,6 +2,7 @@
 // other here, so that parts of a network can be bound at the same time, each by a binder of its own.
 #pragma once
 
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -60,6 +61,7 @@ class TargetBinder {
       RuleVariants variants;
     };
     std::unordered_map<const plan::Rule*, RuleUse> rules;  // that wrote a target
+    std::set<const plan::Init*> inits;                     // that made or kept a target
   };
 
   // All are referred to. What a claim writes is moved out of its application.

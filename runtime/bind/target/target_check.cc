@@ -92,6 +92,8 @@ Result<void> TargetCheck::Run(std::vector<RuleInstance>& instances) {
   ReportUnknownTargets(instances);
   CheckSources();
   CheckUnread();
+  CheckUntouched(instances);
+  if (!context_.plan.reversed()) CKMAP_RETURN_IF_ERROR(NoteIdleInits());
   ReportVariants(context_, variants_, issues_);
   return {};
 }
@@ -121,6 +123,7 @@ Result<void> TargetCheck::BindTargets() {
     append(partial_, part.partial);
     for (const size_t source : part.whole) whole_[source] = true;
     for (const auto& [rule, use] : part.rules) variants_[rule].Add(use.variants);
+    inits_.merge(part.inits);
   }
   return {};
 }
@@ -197,9 +200,9 @@ void TargetCheck::CheckSources() {
   for (const size_t source : unused_sources_) {
     const std::string& name = bound_.source[source].name;
     if (const plan::TargetPolicy* allowed = statements_.Allowed(context_, plan::TargetPolicy::ALLOW_UNUSED, name)) {
-      bound_.dropped.push_back({source, name, context_.Where(allowed->loc())});
+      bound_.dropped.push_back({source, name, context_.Where(allowed->loc()), ""});
     } else if (bound_.source[source].optional) {
-      bound_.dropped.push_back({source, name, "optional in the source"});
+      bound_.dropped.push_back({source, name, "optional in the source", ""});
     } else {
       unused.push_back(source);
     }
@@ -282,6 +285,68 @@ void TargetCheck::CheckUnread() {
     Add("CK1214", info.name, fmt::format("{} of {} are read by no rule", unread, DescribeTensor(info)), {},
         "use them, or: target { allow unused \"…\"; }");
   }
+}
+
+void TargetCheck::CheckUntouched(const std::vector<RuleInstance>& instances) {
+  // What a rule that failed would have read is not known.
+  const bool failed = std::any_of(issues_.begin(), issues_.end(), [](const Issue& issue) { return issue.severity == IssueSeverity::kError; });
+  if (failed) return;
+  std::vector<bool> read = whole_;
+  for (const BoundTensor& tensor : bound_.tensors) {
+    ForEachPieced(tensor, [&](const PiecedTensor& part) {
+      for (const Piece& piece : part.value.pieces) {
+        if (piece.input == kFillInput) continue;
+        const BoundInput& input = part.inputs[static_cast<size_t>(piece.input)];
+        if (input.node == nullptr) read[input.source] = true;
+      }
+    });
+  }
+  for (const RuleInstance& instance : instances) {
+    for (const size_t source : instance.sources) {
+      const TensorInfo& info = bound_.source[source];
+      if (read[source] || NumElements(info.shape).value_or(0) == 0) continue;
+      read[source] = true;  // said once
+      if (statements_.Allowed(context_, plan::TargetPolicy::ALLOW_UNUSED, info.name) != nullptr) continue;
+      Add("CK1214", info.name, fmt::format("no element of {} is read", DescribeTensor(info)), {RuleNote(context_, instance)},
+          "use it, or take it out of the rule and: drop \"…\";");
+    }
+  }
+}
+
+// An `init` makes what nothing else writes. One that names tensors which the source gives is easily taken for one that
+// replaces them.
+Result<void> TargetCheck::NoteIdleInits() {
+  const NamePrefix prefix;
+  for (const plan::Init& init : context_.plan.inits()) {
+    if (init.optional() || context_.Level(init.loc()) != 0) continue;
+    std::vector<const BoundTensor*> written;
+    for (const auto& [statement, pattern] : statements_.inits) {
+      if (statement != &init) continue;
+      for (const BoundTensor& tensor : bound_.tensors) {
+        Captures captures;
+        if (tensor.initialized || !pattern.Match(tensor.name, context_.variables, captures)) continue;
+        if (init.has_when()) {
+          const auto when = EvaluateBool(init.when(), ApplicationScope(context_, prefix, captures));
+          if (!when || !*when) continue;
+        }
+        written.push_back(&tensor);
+      }
+    }
+    if (written.empty()) continue;
+    const std::string more = written.size() > 1 ? fmt::format(" and {} more", written.size() - 1) : "";
+    const bool idle = !inits_.contains(&init);
+    std::string source;
+    ForEachSource(*written[0], [&](size_t from) { source = source.empty() ? bound_.source[from].name : source; });
+    issues_.push_back({"CK1232", IssueSeverity::kWarning, written[0]->name,
+                       fmt::format("`init \"{}\"` {}: `{}`{} {} from the source", init.pattern().text(),
+                                   idle ? "changes nothing" : "does not reach all that it names", written[0]->name, more,
+                                   written.size() > 1 ? "come" : "comes"),
+                       {fmt::format("it stands at {}", context_.Where(init.loc())),
+                        fmt::format("`{}` is made of `{}` ({})", written[0]->name, source, written[0]->rule)},
+                       fmt::format("to have the network's tensor made anew, leave the source's out: drop \"{}\"; if the statement is for what the source "
+                                   "lacks, mark its name: init \"{}\"? = …;", source, init.pattern().text())});
+  }
+  return {};
 }
 
 }  // namespace ckmap

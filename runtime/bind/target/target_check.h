@@ -31,6 +31,10 @@ class TargetCheck {
   void ReportUnused(size_t source, std::vector<std::string> notes);
   void AddUnused(const TensorInfo& info, std::vector<std::string> notes);
   void CheckUnread();
+  // Sources that a rule is given and reads nothing of.
+  void CheckUntouched(const std::vector<RuleInstance>& instances);
+  // `init` statements that name targets which something else writes.
+  Result<void> NoteIdleInits();
   void Add(std::string code, std::string tensor, std::string message, std::vector<std::string> notes, std::string help);
 
   const BindContext& context_;
@@ -45,6 +49,7 @@ class TargetCheck {
   std::vector<size_t> partial_;  // targets that are made of other than one whole source
   size_t explained_missing_ = 0;
   std::unordered_map<const plan::Rule*, RuleVariants> variants_;
+  std::set<const plan::Init*> inits_;  // that made or kept a target
 };
 
 }  // namespace ckmap

@@ -51,6 +51,7 @@ Result<bool> TargetBinder::Initialize(size_t index, BoundTensor& bound) {
       }
       if (!*when) continue;
     }
+    part_.inits.insert(init);
     if (init->kind() == plan::Init::KEEP) {
       part_.kept.push_back({target.name, context_.Where(init->loc())});
       return false;

@@ -7,6 +7,7 @@
 #include <simdjson.h>
 
 #include "runtime/base/json_document.h"
+#include "runtime/bind/values/json_lookup.h"
 
 namespace ckmap {
 namespace {
@@ -18,6 +19,7 @@ std::string_view TypeName(Type::Type type) {
     case Type::FLOAT: return "float";
     case Type::BOOL: return "bool";
     case Type::STRING: return "string";
+    case Type::JSON: return "json";
     default: return "int";
   }
 }
@@ -30,6 +32,11 @@ std::optional<Value> ParseText(const std::string& text, Type::Type type) {
       if (text == "false") return Value(false);
       return std::nullopt;
     case Type::STRING: return Value(text);
+    case Type::JSON: {
+      if (text.empty()) return Value(text);
+      std::optional<std::string> json = CanonicalJson(text);
+      return json ? std::optional<Value>(*std::move(json)) : std::nullopt;
+    }
     case Type::FLOAT: {
       const auto number = ParseReal(text);
       return number ? std::optional<Value>(*number) : std::nullopt;
@@ -52,6 +59,7 @@ std::optional<Value> FromJson(simdjson::dom::element element, Type::Type type) {
       return element.get(boolean) == simdjson::SUCCESS ? std::optional<Value>(boolean) : std::nullopt;
     case Type::STRING:
       return element.get(text) == simdjson::SUCCESS ? std::optional<Value>(std::string(text)) : std::nullopt;
+    case Type::JSON: return Value(std::string(simdjson::minify(element)));
     case Type::FLOAT:
       if (element.get(integer) == simdjson::SUCCESS) {
         const auto exact = ExactDouble(integer);
@@ -165,6 +173,7 @@ class VariableBinder {
   }
 
   static std::string Article(Type::Type type) {
+    if (type == Type::JSON) return "JSON whose keys stand there once";
     return type == Type::INT ? "an int" : fmt::format("a {}", TypeName(type));
   }
 
@@ -234,6 +243,9 @@ Result<BoundVariables> BindVariables(const plan::Plan& plan,
     }
     if (!root.is_object()) {
       return Error(ErrorCode::kMalformed, config_path + ": not a JSON object");
+    }
+    if (const std::string key = FindRepeatedKey(root); !key.empty()) {
+      return Error(ErrorCode::kMalformed, fmt::format("{}: the key \"{}\" is given twice: which of its values counts is not said", config_path, key));
     }
     config = root;
   }

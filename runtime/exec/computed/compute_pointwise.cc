@@ -235,6 +235,30 @@ class NormalEvaluator final : public RangeEvaluator {
   RandomStream random_;
 };
 
+class SequenceEvaluator final : public RangeEvaluator {
+ public:
+  SequenceEvaluator(const SequenceSpec& spec, LoweredNodePtr lowered, Gatherer& gatherer)
+      : RangeEvaluator(std::move(lowered), gatherer), spec_(spec) {}
+
+ private:
+  Result<void> Compute(int64_t begin, int64_t count, double* out) override {
+    for (int64_t i = 0; i < count; ++i) out[i] = Element(begin + i);
+    return {};
+  }
+
+  double Element(int64_t index) const {
+    const int64_t column = index % spec_.columns;
+    switch (spec_.kind) {
+      case SequenceSpec::Kind::kCount: return spec_.first + static_cast<double>(index);
+      case SequenceSpec::Kind::kLowerTriangle: return column <= index / spec_.columns % spec_.rows ? 1 : 0;
+      case SequenceSpec::Kind::kInverseFrequency: break;
+    }
+    return std::pow(spec_.theta, -static_cast<double>(column) / static_cast<double>(spec_.columns));
+  }
+
+  const SequenceSpec& spec_;
+};
+
 }  // namespace
 
 EvaluatorPtr MakeEvaluator(const PointwiseSpec& spec, LoweredNodePtr node, Gatherer& gatherer) {
@@ -251,6 +275,10 @@ EvaluatorPtr MakeEvaluator(const MapSpec& spec, LoweredNodePtr node, Gatherer& g
 
 EvaluatorPtr MakeEvaluator(const NormalSpec& spec, LoweredNodePtr node, Gatherer& gatherer) {
   return std::make_unique<NormalEvaluator>(spec, std::move(node), gatherer);
+}
+
+EvaluatorPtr MakeEvaluator(const SequenceSpec& spec, LoweredNodePtr node, Gatherer& gatherer) {
+  return std::make_unique<SequenceEvaluator>(spec, std::move(node), gatherer);
 }
 
 }  // namespace ckmap

@@ -144,5 +144,6 @@ EvaluatorPtr MakeEvaluator(const MapSpec& spec, LoweredNodePtr node, Gatherer& g
 EvaluatorPtr MakeEvaluator(const NormalSpec& spec, LoweredNodePtr node, Gatherer& gatherer);
 EvaluatorPtr MakeEvaluator(const BitcastSpec& spec, LoweredNodePtr node,
                            Gatherer& gatherer);  // compute_bitcast.cc
+EvaluatorPtr MakeEvaluator(const SequenceSpec& spec, LoweredNodePtr node, Gatherer& gatherer);
 
 }  // namespace ckmap

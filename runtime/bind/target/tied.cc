@@ -1,0 +1,53 @@
+#include "runtime/bind/target/tied.h"
+
+#include <string_view>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include "runtime/bind/computed_node.h"
+#include "runtime/bind/origin.h"
+
+namespace ckmap {
+namespace {
+
+bool SameElements(const PiecedTensor& a, const PiecedTensor& b) {
+  const auto by_index = [](size_t source) { return fmt::format("{}", source); };
+  return OriginOf(a, by_index) == OriginOf(b, by_index);
+}
+
+std::string FromText(const BoundPlan& bound, const BoundTensor& tensor) {
+  std::string sources;
+  ForEachSource(tensor, [&](size_t source) {
+    const std::string name = fmt::format("`{}`", bound.source[source].name);
+    if (sources.size() < 200 && sources.find(name) == std::string::npos) sources += (sources.empty() ? "" : ", ") + name;
+  });
+  return sources.empty() ? tensor.rule : fmt::format("{} ({})", sources, tensor.rule);
+}
+
+}  // namespace
+
+void CheckTied(BoundPlan& bound) {
+  std::unordered_map<std::string_view, size_t> written;
+  for (size_t i = 0; i < bound.tensors.size(); ++i) {
+    if (written.empty() && bound.target[bound.tensors[i].target].tied_to.empty()) continue;  // most targets tie nothing
+    if (written.empty()) {
+      for (size_t k = 0; k < bound.tensors.size(); ++k) written.emplace(bound.tensors[k].name, k);
+    }
+    const BoundTensor& tensor = bound.tensors[i];
+    const auto found = written.find(bound.target[tensor.target].tied_to);
+    if (found == written.end() || found->second == i) continue;
+    const BoundTensor& other = bound.tensors[found->second];
+    if (SameElements(tensor, other) || tensor.dtype != other.dtype || tensor.shape != other.shape) continue;
+    bound.checks.push_back({.tensor = tensor.name,
+                            .of_target = true,
+                            .found = tensor,
+                            .expected = other,
+                            .tolerance = 0,
+                            .claim = fmt::format("the target ties it to `{}`, which comes from {}, while it comes from {}", other.name,
+                                                 FromText(bound, other), FromText(bound, tensor)),
+                            .help = "drop one of the sources, or convert for a target that does not tie them"});
+  }
+}
+
+}  // namespace ckmap
