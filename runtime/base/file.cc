@@ -10,20 +10,15 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/run_files.h"
+
 namespace ckmap {
-namespace {
-
-int64_t ChangeTime(const struct stat& status) {
-  return int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
-}
-
-}  // namespace
 
 Error IoError(std::string_view what, int error_number) {
   return {ErrorCode::kIo, fmt::format("{}: {}", what, std::strerror(error_number))};
 }
 
-Result<InputFile> InputFile::Open(const std::string& path) {
+Result<InputFile> InputFile::Open(const std::string& path, bool enter) {
   InputFile file;
   file.path_ = path;
   // O_NONBLOCK: opening a pipe must not wait for its writer.
@@ -37,10 +32,8 @@ Result<InputFile> InputFile::Open(const std::string& path) {
     return Error(ErrorCode::kMalformed,
                  path + ": not a regular file (a folder, pipe or device cannot be read as one)");
   }
-  file.size_ = status.st_size;
-  file.device_ = status.st_dev;
-  file.inode_ = status.st_ino;
-  file.changed_ns_ = ChangeTime(status);
+  file.stamp_ = StampOf(status);
+  if (enter) CKMAP_RETURN_IF_ERROR(EnterInput(path, file.stamp_));
   return file;
 }
 
@@ -48,10 +41,7 @@ InputFile::InputFile(InputFile&& other) noexcept { *this = std::move(other); }
 
 InputFile& InputFile::operator=(InputFile&& other) noexcept {
   std::swap(fd_, other.fd_);
-  size_ = other.size_;
-  device_ = other.device_;
-  inode_ = other.inode_;
-  changed_ns_ = other.changed_ns_;
+  stamp_ = other.stamp_;
   path_ = std::move(other.path_);
   return *this;
 }
@@ -69,23 +59,36 @@ Result<void> InputFile::ReadAt(int64_t offset, std::span<std::byte> out) const {
 Result<void> InputFile::CheckUnchanged() const {
   struct stat status {};
   if (::fstat(fd_, &status) != 0) return IoError("cannot stat", errno).Context(path_);
-  if (status.st_size != size_ || ChangeTime(status) != changed_ns_) {
-    return Error(ErrorCode::kIo, path_ + ": changed while it was read");
-  }
-  if (::stat(path_.c_str(), &status) == 0 && (status.st_dev != device_ || status.st_ino != inode_)) {
-    return Error(ErrorCode::kIo, path_ + ": was replaced by another file while it was read");
-  }
+  FileStamp now = StampOf(status);
+  const bool has_name = ::stat(path_.c_str(), &status) == 0;
+  if (!has_name) now.changed_ns = stamp_.changed_ns;  // to take a name away, or to move it, is a change of this kind
+  std::string change = ChangeSince(stamp_, now);
+  if (change.empty() && has_name) change = ChangeSince(stamp_, StampOf(status));
+  if (!change.empty()) return Error(ErrorCode::kIo, fmt::format("{}: {}", path_, change));
   return {};
 }
 
-Result<std::string> ReadTextFile(const std::string& path, int64_t max_bytes) {
-  CKMAP_ASSIGN_OR_RETURN(const InputFile file, InputFile::Open(path));
+namespace {
+
+Result<std::string> ReadText(const InputFile& file, int64_t max_bytes) {
   if (file.size() > max_bytes) {
-    return Error(ErrorCode::kLimit, fmt::format("{}: {} bytes, the limit is {}", path, file.size(), max_bytes));
+    return Error(ErrorCode::kLimit, fmt::format("{}: {} bytes, the limit is {}", file.path(), file.size(), max_bytes));
   }
   std::string text(static_cast<size_t>(file.size()), '\0');
   CKMAP_RETURN_IF_ERROR(file.ReadAt(0, std::as_writable_bytes(std::span(text))));
   return text;
+}
+
+}  // namespace
+
+Result<std::string> ReadTextFile(const std::string& path, int64_t max_bytes) {
+  CKMAP_ASSIGN_OR_RETURN(const InputFile file, InputFile::Open(path));
+  return ReadText(file, max_bytes);
+}
+
+Result<std::string> PeekTextFile(const std::string& path, int64_t max_bytes) {
+  CKMAP_ASSIGN_OR_RETURN(const InputFile file, InputFile::Open(path, false));
+  return ReadText(file, max_bytes);
 }
 
 Result<void> ReadAt(int fd, int64_t offset, std::span<std::byte> out) {

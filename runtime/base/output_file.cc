@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdio>
 #include <ctime>
+#include <optional>
 #include <set>
 #include <span>
 #include <utility>
@@ -68,13 +69,21 @@ Error Taken(const std::string& path) {
   return {ErrorCode::kUsage, path + ": exists already; --force replaces it"};
 }
 
-// What may be replaced: a file, or a link, whatever it leads to.
+// What may be replaced: a file, or a link, whatever it leads to, but for a folder: more than one file would go with it.
 Result<void> CheckIsFile(const struct stat& status, const std::string& path) {
-  if (S_ISREG(status.st_mode) || S_ISLNK(status.st_mode)) return {};
+  if (S_ISREG(status.st_mode)) return {};
+  if (S_ISLNK(status.st_mode)) {
+    struct stat end {};
+    if (::stat(path.c_str(), &end) != 0 || !S_ISDIR(end.st_mode)) return {};
+    return Error(ErrorCode::kUsage, path + ": is a link to a folder; a file was to be written there");
+  }
   return Error(ErrorCode::kUsage, path + (S_ISDIR(status.st_mode)
                                               ? ": is a folder; a file was to be written there"
                                               : ": is a device, pipe or socket; a file was to be written there"));
 }
+
+// Of completeness: an index of shards.
+bool IsRecord(const std::string& path) { return path.ends_with(".json"); }
 
 }  // namespace
 
@@ -92,6 +101,7 @@ bool OutputSet::IsNewFolder(std::string_view folder) const {
 Result<void> OutputSet::AddFolder(const std::string& path) {
   std::string folder = path;
   while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
+  CKMAP_RETURN_IF_ERROR(CheckIsNotInput(folder));
   struct stat status {};
   if (::stat(folder.c_str(), &status) == 0) {
     if (S_ISDIR(status.st_mode)) return {};
@@ -102,13 +112,22 @@ Result<void> OutputSet::AddFolder(const std::string& path) {
   return {};
 }
 
-Result<size_t> OutputSet::Add(const std::string& path, int64_t size, bool force) {
+Result<size_t> OutputSet::Add(const std::string& path, int64_t size, bool force, bool in_place) {
+  File file;
+  if (!in_place) {
+    CKMAP_ASSIGN_OR_RETURN(file.claim, OutputClaim::Make(path));
+  }
   struct stat status {};
   if (::lstat(path.c_str(), &status) == 0) {
     CKMAP_RETURN_IF_ERROR(CheckIsFile(status, path));
     if (!force) return Taken(path);
   }
-  File file;
+  return AddOpened(std::move(file), path, size);
+}
+
+Result<size_t> OutputSet::AddScratch(const std::string& path, int64_t size) { return AddOpened({}, path, size); }
+
+Result<size_t> OutputSet::AddOpened(File file, const std::string& path, int64_t size) {
   file.path = path;
   file.size = size;
   Result<void> opened = Open(file);
@@ -125,10 +144,12 @@ Result<void> OutputSet::Open(File& file) {
   std::string folder = FolderOf(file.path);
   if (IsNewFolder(folder)) folder = FolderOf(folder);
   CKMAP_RETURN_IF_ERROR(CheckRoom(folder, file.size));
-  RemoveStale(folder, file.path);
+  if (const std::optional<FolderLock> quiet = FolderLock::Try(folder)) RemoveStale(folder, file.path);
   RegistryLock lock;
   files_.reserve(files_.size() + 1);
   file.fd = OpenUnnamed(folder);
+  // Another run has made the folder since a sandbox was entered, where files are ready in the one above.
+  if (file.fd < 0 && errno == EACCES) file.fd = OpenUnnamed(FolderOf(folder));
   if (file.fd < 0 && UnnamedUnsupported(errno)) {
     for (int attempt = 0; file.fd < 0 && attempt < 100; ++attempt) {
       file.temporary = TemporaryName(folder, file.path, ".partial");
@@ -153,12 +174,18 @@ Result<void> OutputSet::Publish(const PublishOptions& options) {
     const int copy = ::dup(file.fd);
     if (copy < 0 || (::close(copy) != 0 && errno != EINTR)) return IoError("cannot close", errno).Context(file.path);
   }
+  if (options.check_inputs) CKMAP_RETURN_IF_ERROR(CheckInputsUnchanged());
+  std::vector<FolderLock> locks;
+  Result<void> named = TakeLocks(locks);
+  if (named) named = FindRemoved(options.force);
   RegistryLock lock;
-  Result<void> named = GiveNames(options);
+  if (named) named = GiveNames(options);
   if (named) {
-    for (File& file : files_) {
+    for (const File& file : files_) {
       if (!file.replaced.empty()) ::unlink(file.replaced.c_str());
+      if (options.in_place) ForgetInput(file.path);
     }
+    for (const Removed& file : removed_) ::unlink(file.aside.c_str());
   } else {
     Undo();
   }
@@ -166,16 +193,77 @@ Result<void> OutputSet::Publish(const PublishOptions& options) {
   return named;
 }
 
-Result<void> OutputSet::GiveNames(const PublishOptions& options) {
-  CKMAP_RETURN_IF_ERROR(MakeFolders());
-  // Nobody may ever read the old record of completeness with new files.
-  if (options.force && files_.size() > 1) {
-    for (size_t i = files_.size(); i-- > 0;) {
-      CKMAP_RETURN_IF_ERROR(Withdraw(files_[i]));
-      const bool record_or_all = i + 1 == files_.size() || i == 0;
-      if (record_or_all && options.fsync) CKMAP_RETURN_IF_ERROR(Sync());
+// Of the folders where the files will be; those that are to be made are made, with the folders above them locked.
+Result<void> OutputSet::TakeLocks(std::vector<FolderLock>& locks) {
+  std::set<std::string> above, places;
+  for (const std::string& folder : folders_) above.insert(FolderOf(folder));
+  for (const File& file : files_) places.insert(FolderOf(file.path));
+  const auto holds = [&locks](const std::string& folder) {
+    return std::any_of(locks.begin(), locks.end(), [&](const FolderLock& lock) { return lock.Holds(folder); });
+  };
+  const auto take = [&locks](const std::string& folder) -> Result<void> {
+    CKMAP_ASSIGN_OR_RETURN(FolderLock lock, FolderLock::Take(folder));
+    locks.push_back(std::move(lock));
+    return {};
+  };
+  // A folder may go while its lock is waited for: whoever made it took it back.
+  constexpr int kTries = 100;
+  for (int i = 0; i < kTries; ++i) {
+    locks.clear();
+    for (const std::string& folder : above) {
+      if (!holds(folder)) CKMAP_RETURN_IF_ERROR(take(folder));
+    }
+    CKMAP_RETURN_IF_ERROR(MakeFolders());
+    bool lost = false;
+    for (const std::string& folder : places) {
+      if (holds(folder)) continue;
+      CKMAP_RETURN_IF_ERROR(take(folder));
+      lost = lost || (locks.back().locked() && !holds(folder));
+    }
+    if (!lost) break;
+  }
+  for (const File& file : files_) RemoveStale(FolderOf(file.path), file.path);
+  return {};
+}
+
+Result<void> OutputSet::FindRemoved(bool force) {
+  if (find_replaced_) {
+    CKMAP_ASSIGN_OR_RETURN(const std::vector<std::string> paths, find_replaced_());
+    for (const std::string& path : paths) {
+      if (std::any_of(files_.begin(), files_.end(), [&](const File& file) { return file.path == path; })) continue;
+      if (!force) return Taken(path);
+      CKMAP_RETURN_IF_ERROR(CheckIsNotInput(path));
+      removed_.push_back({path, ""});
     }
   }
+  return force ? TakeOverModes() : Result<void>();
+}
+
+Result<void> OutputSet::TakeOverModes() {
+  mode_t common = 0777;
+  std::optional<struct stat> first;
+  const auto look = [&](const std::string& path) {
+    std::optional<struct stat> status(std::in_place);
+    if (::stat(path.c_str(), &*status) != 0 || !S_ISREG(status->st_mode)) return std::optional<struct stat>();
+    common &= status->st_mode;
+    if (!first) first = status;
+    return status;
+  };
+  std::vector<std::optional<struct stat>> before;
+  for (const File& file : files_) before.push_back(look(file.path));
+  for (const Removed& file : removed_) look(file.path);
+  if (!first) return {};
+  for (size_t i = 0; i < files_.size(); ++i) {
+    const struct stat& model = before[i] ? *before[i] : *first;
+    Result<void> taken = TakeOver(files_[i].fd, before[i] ? before[i]->st_mode & 0777 : common, model.st_uid, model.st_gid);
+    if (!taken) return std::move(taken).error().Context(files_[i].path);
+  }
+  return {};
+}
+
+Result<void> OutputSet::GiveNames(const PublishOptions& options) {
+  // Nobody may ever read the old record of completeness with new files, or old shards with the new one.
+  if (options.force && files_.size() + removed_.size() > 1) CKMAP_RETURN_IF_ERROR(WithdrawAll(options.fsync));
   for (size_t i = 0; i < files_.size(); ++i) {
     const bool closes_set = i > 0 && i + 1 == files_.size();
     if (closes_set && options.fsync) CKMAP_RETURN_IF_ERROR(Sync());
@@ -185,11 +273,23 @@ Result<void> OutputSet::GiveNames(const PublishOptions& options) {
   return {};
 }
 
+Result<void> OutputSet::WithdrawAll(bool fsync) {
+  const bool had_record = files_.size() > 1;  // under the name of the last
+  if (had_record) CKMAP_RETURN_IF_ERROR(Withdraw(files_.back().path, files_.back().replaced));
+  if (fsync && had_record) CKMAP_RETURN_IF_ERROR(Sync());
+  for (Removed& file : removed_) {
+    CKMAP_RETURN_IF_ERROR(Withdraw(file.path, file.aside));
+    if (fsync && IsRecord(file.path)) CKMAP_RETURN_IF_ERROR(Sync());
+  }
+  for (size_t i = files_.size() - (had_record ? 1 : 0); i-- > 0;) CKMAP_RETURN_IF_ERROR(Withdraw(files_[i].path, files_[i].replaced));
+  return fsync ? Sync() : Result<void>();
+}
+
 Result<void> OutputSet::MakeFolders() {
   made_.reserve(folders_.size());
-  for (std::string& folder : folders_) {
+  for (const std::string& folder : folders_) {
     if (::mkdir(folder.c_str(), 0777) == 0) {
-      made_.push_back(std::move(folder));
+      if (std::find(made_.begin(), made_.end(), folder) == made_.end()) made_.push_back(folder);
     } else if (errno != EEXIST) {
       return IoError("cannot make the folder", errno).Context(folder);
     }
@@ -197,15 +297,14 @@ Result<void> OutputSet::MakeFolders() {
   return {};
 }
 
-Result<void> OutputSet::Withdraw(File& file) {
+Result<void> OutputSet::Withdraw(const std::string& path, std::string& replaced) {
   struct stat status {};
-  if (::lstat(file.path.c_str(), &status) != 0) return {};
-  CKMAP_RETURN_IF_ERROR(CheckIsFile(status, file.path));
-  std::string aside = TemporaryName(FolderOf(file.path), file.path, ".replaced");
-  if (std::rename(file.path.c_str(), aside.c_str()) != 0) {
-    return IoError("cannot replace the file", errno).Context(file.path);
-  }
-  file.replaced = std::move(aside);
+  if (::lstat(path.c_str(), &status) != 0) return {};
+  CKMAP_RETURN_IF_ERROR(CheckIsFile(status, path));
+  // Under a name that the next run knows by those that it makes.
+  std::string aside = TemporaryName(FolderOf(path), files_.back().path, ".replaced");
+  if (std::rename(path.c_str(), aside.c_str()) != 0) return IoError("cannot replace the file", errno).Context(path);
+  replaced = std::move(aside);
   return {};
 }
 
@@ -251,9 +350,16 @@ void OutputSet::Undo() {
     if (file.published && file.replaced.empty()) ::unlink(file.path.c_str());
     if (!file.temporary.empty()) ::unlink(file.temporary.c_str());
   }
+  const auto put_back = [this](bool records) {
+    for (const Removed& file : removed_) {
+      if (!file.aside.empty() && IsRecord(file.path) == records) std::rename(file.aside.c_str(), file.path.c_str());
+    }
+  };
+  put_back(false);
   for (const File& file : files_) {
     if (!file.replaced.empty()) std::rename(file.replaced.c_str(), file.path.c_str());
   }
+  put_back(true);
   for (const std::string& folder : made_) ::rmdir(folder.c_str());
 }
 
@@ -264,13 +370,14 @@ void OutputSet::ForgetAll() {
     if (!file.registered.empty()) known.erase(std::find(known.begin(), known.end(), file.registered));
   }
   files_.clear();
+  removed_.clear();
   folders_.clear();
   made_.clear();
 }
 
 Result<void> WriteWholeFile(const std::string& path, std::string_view text, const PublishOptions& options) {
   OutputSet set;
-  CKMAP_ASSIGN_OR_RETURN(const size_t file, set.Add(path, static_cast<int64_t>(text.size()), options.force));
+  CKMAP_ASSIGN_OR_RETURN(const size_t file, set.Add(path, static_cast<int64_t>(text.size()), options.force, options.in_place));
   if (Result<void> written = WriteAt(set.fd(file), 0, std::as_bytes(std::span(text))); !written) {
     return std::move(written).error().Context(path);
   }

@@ -11,6 +11,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "runtime/base/file.h"
 #include "runtime/base/output_names.h"
@@ -134,6 +135,127 @@ TEST_CASE("a replaced set is never a mixture: what was there goes first, its ind
     CHECK(Get(folder / "index") == "old index");
   }
   CHECK(folder.entries() == 3);
+}
+
+mode_t ModeOf(const std::string& path) {
+  struct stat status {};
+  REQUIRE(::stat(path.c_str(), &status) == 0);
+  return status.st_mode & 0777;
+}
+
+TEST_CASE("what replaces a file has its mode, and new files of a set are no more open than what the set replaces") {
+  TempFolder folder;
+  for (const char* name : {"a", "old1", "old2"}) Put(folder / name, "old");
+  fs::permissions(folder / "a", fs::perms(0600));
+  fs::permissions(folder / "old1", fs::perms(0640));
+  REQUIRE(WriteWholeFile(folder / "a", "new", {.force = true}).ok());
+  CHECK(ModeOf(folder / "a") == 0600);
+  OutputSet set;
+  AddText(set, folder / "old1", "1", true);
+  AddText(set, folder / "new", "2", true);
+  set.ReplaceAlso([&]() -> Result<std::vector<std::string>> { return std::vector<std::string>{folder / "old2"}; });
+  REQUIRE(set.Publish({.force = true}).ok());
+  CHECK(ModeOf(folder / "old1") == 0640);
+  CHECK(ModeOf(folder / "new") == 0640);
+  CHECK_FALSE(fs::exists(folder / "old2"));
+  CHECK(folder.entries() == 3);
+}
+
+TEST_CASE("what belongs to a replaced set goes with it, and comes back if the new one cannot be") {
+  TempFolder folder;
+  for (const char* name : {"s1", "s2", "s3", "index.json"}) Put(folder / name, "old");
+  const auto replace = [&](OutputSet& set) {
+    set.ReplaceAlso([&]() -> Result<std::vector<std::string>> {
+      return std::vector<std::string>{folder / "index.json", folder / "s1", folder / "s2", folder / "s3"};
+    });
+  };
+  OutputSet set;
+  AddText(set, folder / "s1", "new", true);
+  replace(set);
+  SUBCASE("") {
+    REQUIRE(set.Publish({.force = true}).ok());
+    CHECK(Get(folder / "s1") == "new");
+    CHECK(folder.entries() == 1);
+  }
+  SUBCASE("not without force") {
+    fs::remove(folder / "s1");
+    const auto refused = set.Publish({});
+    REQUIRE_FALSE(refused.ok());
+    CHECK(refused.error().code() == ErrorCode::kUsage);
+    CHECK(Get(folder / "index.json") == "old");
+    CHECK(folder.entries() == 3);
+  }
+  SUBCASE("a later file has no place") {
+    AddText(set, folder / "x", "new", true);
+    fs::create_directory(folder / "x");
+    REQUIRE_FALSE(set.Publish({.force = true}).ok());
+    for (const char* name : {"s1", "s2", "s3", "index.json"}) CHECK(Get(folder / name) == "old");
+    CHECK(folder.entries() == 5);
+  }
+}
+
+TEST_CASE("sets that are published at once are there one after the other") {
+  constexpr int kRounds = 40;
+  for (int round = 0; round < kRounds; ++round) {
+    TempFolder folder;
+    const bool force = round % 2 == 0;
+    if (round % 4 == 0) Put(folder / "s1", "old");
+    const auto publish = [&](const std::string& content, int files, bool& done) {
+      OutputSet set;
+      bool ok = set.AddFolder(folder / "new").ok();
+      for (int i = 0; ok && i < files; ++i) {
+        const auto file = set.Add(folder / ("new/s" + std::to_string(i)), 1, force);
+        ok = file.ok() && WriteAt(set.fd(*file), 0, std::as_bytes(std::span(content))).ok();
+      }
+      set.ReplaceAlso([&]() -> Result<std::vector<std::string>> {
+        std::vector<std::string> there;
+        for (int i = 0; i < 5; ++i) {
+          if (fs::exists(folder / ("new/s" + std::to_string(i)))) there.push_back(folder / ("new/s" + std::to_string(i)));
+        }
+        return there;
+      });
+      done = ok && set.Publish({.force = force, .fsync = false}).ok();
+    };
+    bool first = false, second = false;
+    std::thread other([&] { publish("a", 3, first); });
+    publish("b", 5, second);
+    other.join();
+    REQUIRE((first || second));
+    const std::string content = Get(folder / "new/s0");
+    CHECK((content == "a" || content == "b"));
+    CHECK((content == "a" ? first : second));
+    size_t files = 0;
+    for (const auto& entry : fs::directory_iterator(folder / "new")) {
+      CHECK(Get(entry.path().string()) == content);
+      ++files;
+    }
+    CHECK(files == (content == "a" ? 3 : 5));
+  }
+}
+
+TEST_CASE("a link to a folder is not replaced") {
+  TempFolder folder;
+  fs::create_directory(folder / "model");
+  fs::create_directory_symlink("model", folder / "link");
+  OutputSet set;
+  const auto refused = set.Add(folder / "link", 1, true);
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().message().find("is a link to a folder") != std::string::npos);
+}
+
+TEST_CASE("files opened beforehand are used in their folder, and leave nothing") {
+  TempFolder folder;
+  fs::create_directory(folder / "other");
+  if (!ReserveUnnamed(folder.path(), 2)) {
+    MESSAGE("no unnamed files here: not tested");
+    return;
+  }
+  REQUIRE(WriteWholeFile(folder / "other/a", "1", {}).ok());
+  REQUIRE(WriteWholeFile(folder / "a", "2", {}).ok());
+  REQUIRE(WriteWholeFile(folder / "b", "3", {}).ok());
+  REQUIRE(WriteWholeFile(folder / "c", "4", {}).ok());
+  CHECK(Get(folder / "a") + Get(folder / "b") + Get(folder / "c") + Get(folder / "other/a") == "2341");
+  CHECK(folder.entries() == 4);
 }
 
 TEST_CASE("a new folder is made when the set is published") {

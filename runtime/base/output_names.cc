@@ -9,11 +9,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <ctime>
 #include <memory>
+#include <mutex>
 #include <random>
 #include <string_view>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -34,10 +38,23 @@ int Retry(const Call& call) {
   return result;
 }
 
+std::string_view NameOf(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+
 // ".NAME.ckmap-", where the name may be as long as the file system allows and the temporary one must fit too.
 std::string TemporaryStem(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return fmt::format(".{}.ckmap-", path.substr(slash == std::string::npos ? 0 : slash + 1, 180));
+  return fmt::format(".{}.ckmap-", NameOf(path).substr(0, 180));
+}
+
+// Whether a name is that of a temporary file for `path`, or for another shard, or the index, of its checkpoint.
+bool IsTemporaryFor(std::string_view name, std::string_view path) {
+  if (!name.ends_with(kPartial) && !name.ends_with(kReplaced)) return false;
+  if (name.find(".ckmap-") == std::string_view::npos || !name.starts_with('.')) return false;
+  std::string_view stem = NameOf(path).substr(0, 180);
+  if (stem.empty()) return true;
+  if (const size_t dot = std::min(stem.find(".safetensors"), stem.rfind('.')); dot != 0) stem = stem.substr(0, dot);
+  if (const size_t count = stem.rfind("-of-"); count != std::string_view::npos) stem = stem.substr(0, stem.rfind('-', count - 1));
+  name.remove_prefix(1);
+  return name.size() > stem.size() && name.starts_with(stem) && (name[stem.size()] == '.' || name[stem.size()] == '-');
 }
 
 int RenameWith(const std::string& from, const std::string& to, unsigned flags) {
@@ -73,16 +90,57 @@ std::string TemporaryName(const std::string& folder, const std::string& path, co
 void RemoveStale(const std::string& folder, const std::string& path) {
   const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(folder.c_str()), ::closedir);
   if (listing == nullptr) return;
-  const std::string stem = TemporaryStem(path);
   while (const dirent* entry = ::readdir(listing.get())) {
-    const std::string_view name = entry->d_name;
-    if (name.starts_with(stem) && (name.ends_with(kPartial) || name.ends_with(kReplaced))) {
-      RemoveIfUnlocked(::dirfd(listing.get()), entry->d_name);
-    }
+    if (IsTemporaryFor(entry->d_name, path)) RemoveIfUnlocked(::dirfd(listing.get()), entry->d_name);
   }
 }
 
-int OpenUnnamed(const std::string& folder) {
+std::optional<FolderLock> FolderLock::Try(const std::string& folder) {
+  const int fd = Retry([&] { return ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
+  FolderLock lock(fd);
+  if (fd >= 0 && Retry([&] { return ::flock(fd, LOCK_EX | LOCK_NB); }) != 0 && errno == EWOULDBLOCK) return std::nullopt;
+  return lock;
+}
+
+Result<FolderLock> FolderLock::Take(const std::string& folder) {
+  constexpr int kTries = 24'000;
+  for (int i = 0; i < kTries; ++i) {
+    if (std::optional<FolderLock> lock = Try(folder)) return *std::move(lock);
+    const timespec pause{0, 5'000'000};
+    ::nanosleep(&pause, nullptr);
+  }
+  return Error(ErrorCode::kIo, folder + ": another run has been giving names in this folder for two minutes; try again when it has ended");
+}
+
+FolderLock::~FolderLock() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+bool FolderLock::Holds(const std::string& folder) const {
+  struct stat mine {}, now {};
+  return locked() && ::fstat(fd_, &mine) == 0 && ::stat(folder.c_str(), &now) == 0 && mine.st_dev == now.st_dev && mine.st_ino == now.st_ino;
+}
+
+namespace {
+
+struct Reserved {
+  uint64_t device = 0;
+  uint64_t folder = 0;
+  int fd = -1;
+};
+
+// Filled before there is a second thread.
+struct Reserve {
+  std::mutex mutex;
+  std::vector<Reserved> files;
+};
+
+Reserve& GlobalReserve() {
+  static Reserve* reserve = new Reserve;
+  return *reserve;
+}
+
+int OpenNewUnnamed(const std::string& folder) {
   // LinkUnnamed may need it; without /proc it is a matter of the kernel's age.
   if (::access("/proc/self/fd", X_OK) != 0) {
     errno = ENOTSUP;
@@ -92,6 +150,37 @@ int OpenUnnamed(const std::string& folder) {
   // For the instant in which it has a temporary name; a file system without locks does without.
   if (fd >= 0) (void)::flock(fd, LOCK_EX | LOCK_NB);
   return fd;
+}
+
+}  // namespace
+
+bool ReserveUnnamed(const std::string& folder, size_t count) {
+  struct stat status {};
+  if (::stat(folder.c_str(), &status) != 0) return false;
+  Reserve& reserve = GlobalReserve();
+  const std::lock_guard lock(reserve.mutex);
+  for (size_t i = 0; i < count; ++i) {
+    reserve.files.reserve(reserve.files.size() + 1);
+    const int fd = OpenNewUnnamed(folder);
+    if (fd < 0) return false;
+    reserve.files.push_back({status.st_dev, status.st_ino, fd});
+  }
+  return true;
+}
+
+int OpenUnnamed(const std::string& folder) {
+  Reserve& reserve = GlobalReserve();
+  const std::lock_guard lock(reserve.mutex);
+  struct stat status {};
+  if (!reserve.files.empty() && ::stat(folder.c_str(), &status) == 0) {
+    for (auto file = reserve.files.begin(); file != reserve.files.end(); ++file) {
+      if (file->device != status.st_dev || file->folder != status.st_ino) continue;
+      const int fd = file->fd;
+      reserve.files.erase(file);
+      return fd;
+    }
+  }
+  return OpenNewUnnamed(folder);
 }
 
 bool UnnamedUnsupported(int error) {
@@ -136,6 +225,17 @@ Result<void> ReserveRoom(int fd, int64_t size) {
   }
   if (Retry([&] { return ::ftruncate(fd, size); }) == 0) return {};
   return IoError(fmt::format("cannot make it {} bytes long", size), errno);
+}
+
+Result<void> TakeOver(int fd, mode_t mode, uid_t owner, gid_t group) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return IoError("cannot stat", errno);
+  if (status.st_uid != owner || status.st_gid != group) {
+    // Only root gives files away; anybody may give them to a group of their own.
+    if (::fchown(fd, owner, group) != 0 && status.st_gid != group && ::fchown(fd, static_cast<uid_t>(-1), group) != 0) mode &= ~mode_t{070};
+  }
+  if ((status.st_mode & 0777) == mode || Retry([&] { return ::fchmod(fd, mode); }) == 0) return {};
+  return IoError("cannot give the file the mode of the one that it replaces", errno);
 }
 
 int LinkUnnamed(int fd, const std::string& to) {

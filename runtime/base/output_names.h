@@ -1,8 +1,12 @@
 // How a file comes by its name, on whatever file system: what OutputSet is made of.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "runtime/base/result.h"
 
@@ -14,12 +18,41 @@ std::string FolderOf(const std::string& path);
 // ".NAME.ckmap-<pid>-<random><ending>" in `folder`, for the NAME of `path`.
 std::string TemporaryName(const std::string& folder, const std::string& path, const char* ending);
 
-// Removes what sets that were killed have left for `path`: files of such names that no process has locked.
-// What cannot be removed stays.
+// Removes what sets that were killed have left for `path` and the files that belong to it (the shards and the index of
+// a name; with a path that ends in `/`, of all that a set made there): files of such names that no process has locked. What cannot be removed stays. Whoever gives names in the folder
+// must not do so meanwhile: call it with the folder locked.
 void RemoveStale(const std::string& folder, const std::string& path);
 
-// A file without a name in `folder`, -1 (and errno) where there is no such thing.
+// A folder in which nobody else gives names while this lives (flock on the folder: it ends with the process, however that
+// ends). File systems that cannot lock do without.
+class FolderLock {
+ public:
+  // Waits for others, but not forever: kIo after two minutes.
+  static Result<FolderLock> Take(const std::string& folder);
+  // nullopt if another has it.
+  static std::optional<FolderLock> Try(const std::string& folder);
+
+  FolderLock(FolderLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  FolderLock& operator=(FolderLock&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~FolderLock();
+
+  bool locked() const { return fd_ >= 0; }
+  // Whether `folder` is still the folder that was locked.
+  bool Holds(const std::string& folder) const;
+
+ private:
+  explicit FolderLock(int fd) : fd_(fd) {}
+  int fd_ = -1;
+};
+
+// A file without a name in `folder`, -1 (and errno) where there is no such thing. One of those that were reserved, if
+// there are any.
 int OpenUnnamed(const std::string& folder);
+// Opens `count` of them for later, for a process that will not be allowed to open any. False where there is no such thing.
+bool ReserveUnnamed(const std::string& folder, size_t count);
 // A file of this new name, locked; -1 and errno.
 int OpenNamed(const std::string& name);
 // Whether the errno of OpenUnnamed says that this file system cannot.
@@ -29,6 +62,9 @@ bool UnnamedUnsupported(int error);
 Result<void> CheckRoom(const std::string& folder, int64_t size);
 // Reserves the blocks, so that a full disk shows before the work; file systems that cannot get the length alone.
 Result<void> ReserveRoom(int fd, int64_t size);
+
+// The file gets mode, owner and group of one that it replaces, the latter two as far as this process may give them.
+Result<void> TakeOver(int fd, mode_t mode, uid_t owner, gid_t group);
 
 // Each gives 0, or -1 and errno; EEXIST where `to` is taken.
 int LinkUnnamed(int fd, const std::string& to);
