@@ -8,6 +8,7 @@
 #include "runtime/formats/gguf/gguf_writer.h"
 #include "runtime/formats/mindspore/ms_ckpt_writer.h"
 #include "runtime/formats/numpy/npz_writer.h"
+#include "runtime/formats/older_checkpoint.h"
 #include "runtime/formats/safetensors/safetensors_writer.h"
 #include "runtime/formats/torch/torch_writer.h"
 
@@ -39,10 +40,20 @@ Result<std::unique_ptr<CheckpointWriter>> CreateCheckpoint(const std::string& pa
   if (options.cipher && format != OutputFormat::kMindSporeCkpt) {
     return Error(ErrorCode::kUsage, path + ": only a MindSpore .ckpt can be encrypted; MindSpore refuses a key for other formats");
   }
-  for (const Format& known : kFormats) {
-    if (known.format == format) return known.create(path, std::move(tensors), options);
+  const bool shards = format == OutputFormat::kSafetensors && options.max_shard_size > 0;
+  const std::string file = shards ? ShardedName(path) : path;
+  const bool whole_folder = file != path;
+  WriteOptions with = options;
+  if (whole_folder) {
+    // Among other weights in the folder, an index says which are those of the output.
+    CKMAP_ASSIGN_OR_RETURN(const OlderCheckpoint older, FindOlderCheckpoint(file, whole_folder));
+    with.index = !older.left.empty();
   }
-  CKMAP_CHECK(false);
+  const auto known = std::find_if(kFormats.begin(), kFormats.end(), [format](const Format& f) { return f.format == format; });
+  CKMAP_CHECK(known != kFormats.end());
+  CKMAP_ASSIGN_OR_RETURN(std::unique_ptr<CheckpointWriter> writer, known->create(path, std::move(tensors), with));
+  CKMAP_RETURN_IF_ERROR(ReplaceOlderCheckpoint(file, whole_folder, options.force, *writer));
+  return writer;
 }
 
 std::string OutputFormatNames() {

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/run_files.h"
 #include "runtime/formats/foreign.h"
 #include "runtime/formats/storage/byte_source.h"
 #include "runtime/formats/storage/ties.h"
@@ -163,6 +164,7 @@ Result<std::string> ReadText(const InputFile& file) {
 
 Opened OpenFolder(const std::string& path, const OpenOptions& options, const OpenFileFn& open_file) {
   if (const auto foreign = DescribeForeignFolder(path)) return Bad(path, *foreign);
+  EnterInputFolder(path);
   if (LooksLikeTorchDistributed(path)) return OpenTorchDistributed(path, options);
   if (LooksLikeMsRanks(path)) return OpenMsRanks(path, options.strategy, open_file);
   if (LooksLikeMfCheckpoint(path)) return OpenMfCheckpoint(path, open_file);

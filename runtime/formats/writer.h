@@ -12,8 +12,10 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "runtime/base/output_file.h"
 #include "runtime/base/result.h"
 #include "runtime/formats/checkpoint.h"
 
@@ -43,6 +45,7 @@ struct WriteOptions {
   SecretKey key = {};
   bool force = false;  // replace what is there
   bool fsync = true;
+  bool index = false;  // with shards: an index even where one file suffices
 };
 
 // One file of a commit, for the report.
@@ -87,11 +90,16 @@ class CheckpointWriter {
   // Facts about the output that a person should know and that stop nothing (one line each), such
   // as dtypes that MindSpore's own reader refuses.
   const std::vector<std::string>& warnings() const { return warnings_; }
+  void Warn(std::string fact) { warnings_.push_back(std::move(fact)); }
+
+  // The files to come.
+  OutputSet& files() { return set_; }
 
  protected:
   CheckpointWriter() = default;
 
   std::vector<std::string> warnings_;
+  OutputSet set_;
 };
 
 }  // namespace ckmap

@@ -96,7 +96,6 @@ class GgufWriter final : public CheckpointWriter {
   std::string header_;
   std::vector<int64_t> offsets_;
   size_t file_ = 0;
-  OutputSet set_;
 };
 
 }  // namespace

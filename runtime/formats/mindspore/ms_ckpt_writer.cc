@@ -262,7 +262,6 @@ class CkptWriter final : public CheckpointWriter {
   std::unordered_map<size_t, std::string> map_prefixes_;  // of tensors that are parts of map parameters
   std::vector<int64_t> offsets_;  // where each tensor begins, with what stands before it
   int64_t total_bytes_ = 0;       // before encryption
-  OutputSet set_;
   OutputSet scratch_;  // never published: gone with the writer, however that ends
 };
 
@@ -375,7 +374,7 @@ Result<void> CkptWriter::Create() {
   CKMAP_ASSIGN_OR_RETURN(const int64_t message_bytes, LayOut());
   total_bytes_ = message_bytes + (options_.crc ? kTrailerBytes : 0);
   CKMAP_RETURN_IF_ERROR(set_.Add(path_, total_bytes(), options_.force));
-  if (options_.cipher) CKMAP_RETURN_IF_ERROR(scratch_.Add(path_, total_bytes_, options_.force));
+  if (options_.cipher) CKMAP_RETURN_IF_ERROR(scratch_.AddScratch(path_, total_bytes_));
   return WritePrefixes();
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -21,6 +20,7 @@ namespace {
 
 constexpr int64_t kMaxHeader = 100'000'000;  // readers refuse more
 constexpr int64_t kMaxSize = (int64_t{1} << 48) - 1;
+constexpr std::string_view kEnding = ".safetensors";
 constexpr std::string_view kLongestCrc = "4294967295";
 
 struct FormatDType {
@@ -182,7 +182,6 @@ class SafetensorsWriter final : public CheckpointWriter {
   std::string index_path_;  // empty: no index
   bool stale_header_ = false;
   int64_t total_bytes_ = 0;
-  OutputSet set_;
 };
 
 // Greedy, in the order given, as transformers does it: a shard is closed when the next tensor would
@@ -223,14 +222,10 @@ Result<void> SafetensorsWriter::NameShards(const std::string& path) {
     shards_.front().path = path;
     return {};
   }
-  std::string stem = path;
-  if (stem.ends_with(".safetensors")) {
-    stem.resize(stem.size() - std::strlen(".safetensors"));
-  } else {
-    CKMAP_RETURN_IF_ERROR(set_.AddFolder(path));
-    if (!stem.ends_with('/')) stem += '/';
-    stem += "model";
-  }
+  std::string stem = ShardedName(path);
+  if (stem != path) CKMAP_RETURN_IF_ERROR(set_.AddFolder(path));
+  stem.resize(stem.size() - kEnding.size());
+  if (options_.index || shards_.size() > 1) index_path_ = stem + ".safetensors.index.json";
   if (shards_.size() == 1) {
     shards_.front().path = stem + ".safetensors";
     return {};
@@ -238,7 +233,6 @@ Result<void> SafetensorsWriter::NameShards(const std::string& path) {
   for (size_t i = 0; i < shards_.size(); ++i) {
     shards_[i].path = fmt::format("{}-{:05}-of-{:05}.safetensors", stem, i + 1, shards_.size());
   }
-  index_path_ = stem + ".safetensors.index.json";
   return {};
 }
 
@@ -399,6 +393,11 @@ Result<std::vector<WrittenFile>> SafetensorsWriter::Commit() {
 }
 
 }  // namespace
+
+std::string ShardedName(const std::string& path) {
+  if (path.ends_with(kEnding)) return path;
+  return path + (path.ends_with('/') ? "" : "/") + "model.safetensors";
+}
 
 Result<std::unique_ptr<CheckpointWriter>> CreateSafetensors(const std::string& path,
                                                             std::vector<OutputTensor> tensors,

@@ -15,6 +15,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/folder.h"
+#include "runtime/base/run_files.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/storage/contained_path.h"
 #include "runtime/base/json_strict.h"
@@ -28,8 +29,6 @@ namespace {
 namespace fs = std::filesystem;
 namespace ondemand = simdjson::ondemand;
 
-constexpr std::string_view kMindSporeIndex = "param_name_map.json";
-constexpr std::string_view kMindSporeExtra = "hyper_param.safetensors";
 constexpr std::array<std::string_view, 12> kEndings = {".safetensors", ".ckpt", ".bin", ".pt", ".pth", ".mindir",
                                                     ".npz", ".npy", ".gguf", ".onnx", ".h5", ".keras"};
 constexpr size_t kMaxShards = 10'000;
@@ -215,6 +214,10 @@ Result<std::vector<Shard>> OpenAll(const fs::path& folder, const std::vector<std
 
 }  // namespace
 
+bool IsWeightsName(std::string_view name) {
+  return std::any_of(kEndings.begin(), kEndings.end(), [&](std::string_view ending) { return name.ends_with(ending); });
+}
+
 Result<std::vector<IndexedTensor>> ParseShardIndex(std::string_view json, bool may_be_flat) {
   return IndexParser(may_be_flat).Parse(std::string(json));
 }
@@ -237,6 +240,7 @@ Result<std::unique_ptr<Checkpoint>> OpenShardIndex(const std::string& index_path
 Result<std::unique_ptr<Checkpoint>> OpenShardIndex(const std::string& index_path, std::string_view text, const OpenFileFn& open_file) {
   const fs::path path(index_path);
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  EnterInputFolder(folder.string());
   const bool mindspore = path.filename() == kMindSporeIndex;
   auto tensors = ParseShardIndex(text, mindspore);
   if (!tensors) return std::move(tensors).error().Context(index_path);

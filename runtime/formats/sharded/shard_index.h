@@ -20,6 +20,13 @@
 
 namespace ckmap {
 
+// MindSpore's index, and the file that is in no index and read with it.
+inline constexpr std::string_view kMindSporeIndex = "param_name_map.json";
+inline constexpr std::string_view kMindSporeExtra = "hyper_param.safetensors";
+
+// Whether a file of a folder is taken for weights, by its ending.
+bool IsWeightsName(std::string_view name);
+
 struct IndexedTensor {
   std::string name;
   std::string file;  // relative to the folder of the index, '/' between parts

@@ -51,7 +51,6 @@ class ZipFileWriter final : public CheckpointWriter {
   std::vector<int64_t> bytes_;  // of each tensor
   std::string receipt_;
   size_t file_ = 0;
-  OutputSet set_;
 };
 
 }  // namespace ckmap
