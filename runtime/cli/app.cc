@@ -6,6 +6,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/out_of_memory.h"
+#include "runtime/base/run_files.h"
 #include "runtime/base/text.h"
 #include "runtime/cli/commands.h"
 #include "runtime/cli/sandboxed.h"
@@ -238,8 +240,13 @@ class Program {
   template <typename Args>
   int Shut(int (*run)(const Args&, const Console&), Args& args, const Console& console) const {
     args.format = Format();
-    if (auto entered = EnterSandboxFor(PathsOf(args), Sandbox()); !entered) return console.Fail(entered.error());
-    return run(args, console);
+    if (auto entered = EnterSandboxFor(PathsOf(args), Sandbox(), console); !entered) return console.Fail(entered.error());
+    const int code = run(args, console);
+    // What was said holds for files that were the same all the time. An output has been checked before it got its name.
+    if constexpr (!std::is_same_v<Args, MigrateArgs>) {
+      if (auto same = CheckInputsUnchanged(); !same) return console.Fail(same.error());
+    }
+    return code;
   }
   SandboxMode Sandbox() const {
     return common_.sandbox == "off" ? SandboxMode::kOff
@@ -404,6 +411,7 @@ int Program::Run(int argc, const char* const* argv) {
 int RunCkmap(int argc, const char* const* argv) {
   IgnoreWriteSignals();
   LoadUnwinder();
+  const RunFiles run;
   try {
     return Program().Run(argc, argv);
   } catch (const std::bad_alloc&) {

@@ -1,5 +1,7 @@
 #include "runtime/cli/sandboxed.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -9,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/output_names.h"
+#include "runtime/base/text.h"
 #include "runtime/sandbox/sandbox.h"
 #include "runtime/plan/plan_io.h"
 
@@ -28,11 +31,29 @@ bool IsFolder(const std::string& path) {
   return fs::is_directory(path, ignored);
 }
 
-// The folder in which `path` will be made; that of a folder which is there already is itself.
-void AddWritten(std::string path, std::vector<std::string>& folders) {
-  while (path.size() > 1 && path.back() == '/') path.pop_back();
-  if (IsFolder(path)) folders.push_back(path);
-  folders.push_back(FolderOf(path));
+// Bytes of the files of a checkpoint, roughly.
+uint64_t BytesOf(const std::string& path) {
+  std::error_code error;
+  const std::string whole = NamesNeighbours(path) ? FolderOf(path) : path;
+  if (!IsFolder(whole)) return fs::file_size(whole, error);
+  uint64_t bytes = 0;
+  for (fs::recursive_directory_iterator entry(whole, error), end; !error && entry != end; entry.increment(error)) {
+    std::error_code not_a_file;
+    const uint64_t size = entry->file_size(not_a_file);
+    if (!not_a_file) bytes += size;
+  }
+  return bytes;
+}
+
+// How many files an output may need at once. Dtypes may become wider, and compressed bytes are fewer than they hold.
+size_t FilesOf(const MigrateArgs& args) {
+  constexpr uint64_t kGrowth = 16;
+  constexpr uint64_t kMost = 4096;
+  if (args.max_shard_size <= 0) return args.encrypt.empty() ? 1 : 2;
+  const uint64_t shards = kGrowth + kGrowth * (BytesOf(args.source) / static_cast<uint64_t>(args.max_shard_size));
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return static_cast<size_t>(std::min(shards, kMost));
+  return static_cast<size_t>(std::min({shards, kMost, uint64_t{limit.rlim_cur} / 2}));
 }
 
 // Beside the source itself, what it takes to open it.
@@ -47,7 +68,12 @@ std::vector<std::string> HelpersOf(const SourceArgs& open, std::vector<std::stri
 CommandPaths PathsOf(const InspectArgs& args) { return {{args.path}, HelpersOf(args.open), {}}; }
 
 CommandPaths PathsOf(const MigrateArgs& args) {
-  CommandPaths paths{{args.source, args.target}, HelpersOf(args.open, {args.plan, args.config, args.device_map, args.output_key.file}), {args.output, args.report}};
+  CommandPaths paths{{args.source, args.target}, HelpersOf(args.open, {args.plan, args.config, args.device_map, args.output_key.file}), {}};
+  if (!args.output.empty()) {
+    const bool folder = args.max_shard_size > 0 && !args.output.ends_with(".safetensors");
+    paths.outputs.push_back({args.output, folder, args.force, FilesOf(args)});
+  }
+  if (!args.report.empty()) paths.outputs.push_back({args.report, false, args.force, 1});
   for (std::string& folder : PackFolders()) paths.read.push_back(std::move(folder));
   return paths;
 }
@@ -62,7 +88,7 @@ CommandPaths PathsOf(const VerifyArgs& args) {
   return paths;
 }
 
-Result<void> EnterSandboxFor(const CommandPaths& paths, SandboxMode mode) {
+Result<void> EnterSandboxFor(const CommandPaths& paths, SandboxMode mode, const Console& console) {
   if (mode == SandboxMode::kOff) return {};
   SandboxRules rules;
   for (const std::string& path : paths.checkpoints) {
@@ -73,11 +99,17 @@ Result<void> EnterSandboxFor(const CommandPaths& paths, SandboxMode mode) {
   for (const std::string& path : paths.read) {
     if (!path.empty()) rules.read.push_back(path);
   }
-  for (const std::string& path : paths.written) {
-    if (!path.empty()) AddWritten(path, rules.write);
-  }
+  rules.outputs = paths.outputs;
   const SandboxState state = EnterSandbox(rules);
-  if (mode == SandboxMode::kOn || state.missing.empty()) return {};
+  for (const std::string& folder : state.open_folders) {
+    console.Say(fmt::format("note: the sandbox lets this process change all files in `{}`: its file system has no files without names\n",
+                            EscapeText(folder)));
+  }
+  if (state.missing.empty()) return {};
+  if (mode == SandboxMode::kOn) {
+    console.Say(fmt::format("note: the sandbox is not complete: {}\n", state.missing));
+    return {};
+  }
   return Error(ErrorCode::kIo, fmt::format("--sandbox=require: {}", state.missing));
 }
 

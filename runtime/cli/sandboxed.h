@@ -6,6 +6,7 @@
 
 #include "runtime/base/result.h"
 #include "runtime/cli/commands.h"
+#include "runtime/sandbox/sandbox.h"
 
 namespace ckmap {
 
@@ -19,7 +20,7 @@ enum class SandboxMode {
 struct CommandPaths {
   std::vector<std::string> checkpoints;  // files, folders, indexes
   std::vector<std::string> read;         // other files
-  std::vector<std::string> written;      // files or folders to be made
+  std::vector<SandboxOutput> outputs;
 };
 
 CommandPaths PathsOf(const InspectArgs& args);
@@ -28,7 +29,7 @@ CommandPaths PathsOf(const LoadCheckArgs& args);
 CommandPaths PathsOf(const DiffArgs& args);
 CommandPaths PathsOf(const VerifyArgs& args);
 
-// From here on, and for good. kIo if `mode` demands what the kernel has not.
-Result<void> EnterSandboxFor(const CommandPaths& paths, SandboxMode mode);
+// From here on, and for good. Says on the console what the kernel has not; kIo if `mode` demands it.
+Result<void> EnterSandboxFor(const CommandPaths& paths, SandboxMode mode, const Console& console);
 
 }  // namespace ckmap

@@ -14,8 +14,12 @@
 #include <cstring>
 #include <ctime>
 #include <memory>
+#include <optional>
+#include <string_view>
 
 #include <fmt/format.h>
+
+#include "runtime/base/output_names.h"
 
 namespace ckmap {
 namespace {
@@ -99,12 +103,49 @@ class Landlock {
     for (const char* path : {"/etc/ssl/openssl.cnf", "/usr/lib/ssl/openssl.cnf", "/etc/pki/tls/openssl.cnf"}) {
       Allow(path, kRead);
     }
-    for (const std::string& path : rules.write) Allow(path, kWrite);
+    for (const SandboxOutput& output : rules.outputs) AllowOutput(output);
     if (::syscall(kRestrictSelf, ruleset.get(), 0) != 0) return fmt::format("Landlock: {}", std::strerror(errno));
     return "";
   }
 
+  // Folders where all had to be allowed.
+  std::vector<std::string> open_folders() const { return open_folders_; }
+
  private:
+  void AllowOutput(const SandboxOutput& output) {
+    struct stat status {};
+    const bool is_there = ::stat(output.path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+    const bool makes_folder = output.folder && !is_there;
+    std::string path = output.path;
+    while (path.size() > 1 && path.back() == '/') path.pop_back();
+    const std::string folder = is_there ? path : FolderOf(path);
+    if (::stat(folder.c_str(), &status) != 0) return;
+    if (const std::optional<FolderLock> quiet = FolderLock::Try(folder)) {
+      RemoveStale(folder, output.folder ? folder + "/" : path);
+    }
+    uint64_t rights = kReadFolder | kMakeFile;
+    if (output.replaces || output.folder || output.files > 1) rights |= kRemoveFile;
+    if (output.replaces) rights |= kMakeLink;
+    if (makes_folder) rights |= kMakeFolder | kRemoveFolder | kMoveAcross;
+    if (!ReserveUnnamed(folder, output.files) && UnnamedUnsupported(errno)) {
+      open_folders_.push_back(folder);
+      rights = kWrite;
+    }
+    Allow(folder, rights);
+    AllowIndexes(folder);  // they say which files belong to an older checkpoint
+  }
+
+  void AllowIndexes(const std::string& folder) {
+    const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(folder.c_str()), ::closedir);
+    if (listing == nullptr) return;
+    for (size_t seen = 0; seen < kMaxLinks; ++seen) {
+      const dirent* entry = ::readdir(listing.get());
+      if (entry == nullptr) return;
+      const std::string_view name = entry->d_name;
+      if (name.ends_with(".index.json") || name == "param_name_map.json") Allow(folder + "/" + entry->d_name, kReadFile);
+    }
+  }
+
   void Allow(const std::string& path, uint64_t rights) {
     const FileDescriptor fd(::open(path.c_str(), O_PATH | O_CLOEXEC));
     struct stat status {};
@@ -133,6 +174,7 @@ class Landlock {
   }
 
   int ruleset_ = -1;
+  std::vector<std::string> open_folders_;
   uint64_t handled_ = 0;
 };
 
@@ -162,9 +204,11 @@ SandboxState EnterSandbox(const SandboxRules& rules) {
     state.missing = fmt::format("no_new_privs: {}", std::strerror(errno));
     return state;
   }
-  state.missing = Landlock().Apply(rules);
+  Landlock landlock;
+  state.missing = landlock.Apply(rules);
+  state.open_folders = landlock.open_folders();
   state.files = state.missing.empty();
-  const std::string calls = LimitSystemCalls();
+  const std::string calls = LimitSystemCalls(rules.memory_files);
   state.calls = calls.empty();
   if (!calls.empty()) state.missing += (state.missing.empty() ? "" : "; ") + calls;
   return state;

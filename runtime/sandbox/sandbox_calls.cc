@@ -42,7 +42,7 @@ constexpr int kAllowed[] = {
     SYS_pwritev2, SYS_statx, SYS_statfs, SYS_fstatfs, SYS_getdents64, SYS_readlinkat, SYS_faccessat, SYS_getcwd,
     SYS_fcntl, SYS_flock, SYS_dup, SYS_dup3, SYS_fadvise64, SYS_readahead, SYS_copy_file_range, SYS_sendfile,
     SYS_fallocate, SYS_ftruncate, SYS_fsync, SYS_fdatasync, SYS_sync_file_range, SYS_mkdirat, SYS_unlinkat,
-    SYS_linkat, SYS_renameat2, SYS_umask, SYS_mincore, SYS_msync,
+    SYS_linkat, SYS_renameat2, SYS_fchmod, SYS_fchown, SYS_umask, SYS_mincore, SYS_msync,
 #ifdef SYS_newfstatat
     SYS_newfstatat,
 #endif
@@ -80,7 +80,7 @@ constexpr int kFatal[] = {
     SYS_connect, SYS_bind, SYS_listen, SYS_accept, SYS_accept4, SYS_sendto, SYS_sendmsg, SYS_sendmmsg, SYS_bpf,
     SYS_perf_event_open, SYS_keyctl, SYS_add_key, SYS_request_key, SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot,
     SYS_unshare, SYS_setns, SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_kexec_load, SYS_reboot,
-    SYS_open_by_handle_at, SYS_userfaultfd, SYS_memfd_create, SYS_setuid, SYS_setgid,
+    SYS_open_by_handle_at, SYS_userfaultfd, SYS_setuid, SYS_setgid,
 #ifdef SYS_io_uring_setup
     SYS_io_uring_setup,
 #endif
@@ -154,13 +154,14 @@ class Filter {
 
 }  // namespace
 
-std::string LimitSystemCalls() {
+std::string LimitSystemCalls(bool memory_files) {
   if (kArchitecture == 0) return "no list of system calls for this architecture";
   constexpr uint32_t kDenied = SECCOMP_RET_ERRNO | EPERM;
   const auto self = static_cast<uint32_t>(::getpid());
   Filter filter;
   for (const int call : kAllowed) filter.Answer(call, SECCOMP_RET_ALLOW);
   for (const int call : kFatal) filter.Answer(call, SECCOMP_RET_KILL_PROCESS);
+  filter.Answer(SYS_memfd_create, memory_files ? SECCOMP_RET_ALLOW : SECCOMP_RET_KILL_PROCESS);
   // Memory is never executable: what a file smuggles in cannot be run.
   filter.IfBits(SYS_mmap, kArgument2, PROT_EXEC, kDenied, SECCOMP_RET_ALLOW);
   filter.IfBits(SYS_mprotect, kArgument2, PROT_EXEC, kDenied, SECCOMP_RET_ALLOW);

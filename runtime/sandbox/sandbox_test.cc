@@ -35,7 +35,8 @@ struct Places {
     for (const char* name : {"in", "out", "secret"}) fs::create_directory(folder / name);
     for (const char* name : {"in/a", "secret/b", "secret/c"}) std::ofstream(folder / name) << name;
     fs::create_symlink("../secret/b", folder / "in/link");
-    rules = {{folder / "in"}, {folder / "out"}};
+    std::ofstream(folder / "out/old") << "old";
+    rules = {{folder / "in"}, {{folder / "out/a", false, true, 3}, {folder / "out/new", true, true, 2}}};
   }
 };
 
@@ -44,7 +45,7 @@ int StatusInside(const Places& places, const std::function<int(const Places&)>& 
   const pid_t child = ::fork();
   if (child == 0) {
     const SandboxState state = EnterSandbox(places.rules);
-    ::_exit(state.files && state.calls ? body(places) : kNoSandbox);
+    ::_exit(state.files && state.calls && state.open_folders.empty() ? body(places) : kNoSandbox);
   }
   int status = 0;
   REQUIRE(::waitpid(child, &status, 0) == child);
@@ -90,6 +91,9 @@ TEST_CASE("inside, files are made beside the output and nowhere else") {
     const std::string out = inside.folder / "out/";
     if (!WriteWholeFile(out + "a", "one", {})) return 1;
     if (!WriteWholeFile(out + "a", "two", {.force = true})) return 2;
+    // What lies there can be neither read nor overwritten.
+    if (Opens(out + "old", O_RDONLY) || Opens(out + "old", O_WRONLY) || ::truncate((out + "old").c_str(), 0) == 0) return 8;
+    if (Opens(out + "other", O_WRONLY | O_CREAT)) return 9;
     OutputSet set;
     if (!set.AddFolder(out + "new") || !set.Add(out + "new/x", 1, false) || !set.Add(out + "new/y", 1, false)) return 3;
     if (!set.Publish({})) return 4;
@@ -101,6 +105,35 @@ TEST_CASE("inside, files are made beside the output and nowhere else") {
   CHECK(status == 0);
   CHECK(fs::exists(places.folder / "out/a"));
   CHECK(fs::exists(places.folder / "out/new/y"));
+}
+
+TEST_CASE("inside, an output that replaces nothing cannot remove a file") {
+  if (Unavailable()) return;
+  Places places;
+  places.rules.outputs = {{places.folder / "out/a", false, false, 1}};
+  const int status = StatusInside(places, [](const Places& inside) {
+    const std::string out = inside.folder / "out/";
+    if (::unlink((out + "old").c_str()) == 0) return 1;
+    if (::rename((out + "old").c_str(), (out + "b").c_str()) == 0) return 2;
+    if (::mkdir((out + "c").c_str(), 0700) == 0) return 3;
+    if (!WriteWholeFile(out + "a", "one", {})) return 4;
+    return 0;
+  });
+  CHECK(status == 0);
+  CHECK(fs::exists(places.folder / "out/old"));
+  CHECK(fs::exists(places.folder / "out/a"));
+}
+
+TEST_CASE("inside, a replaced file keeps its mode") {
+  if (Unavailable()) return;
+  const Places places;
+  std::ofstream(places.folder / "out/a") << "old";
+  fs::permissions(places.folder / "out/a", fs::perms(0600));
+  const int status = StatusInside(places, [](const Places& inside) {
+    return WriteWholeFile(inside.folder / "out/a", "new", {.force = true}) ? 0 : 1;
+  });
+  CHECK(status == 0);
+  CHECK(fs::status(places.folder / "out/a").permissions() == fs::perms(0600));
 }
 
 TEST_CASE("inside, threads, times and terminals work") {
@@ -129,6 +162,7 @@ TEST_CASE("inside, programs, processes and the network end the process") {
   CHECK(killed_by([] { return static_cast<int>(::fork()); }) == SIGSYS);
   CHECK(killed_by([] { return ::socket(AF_INET, SOCK_STREAM, 0); }) == SIGSYS);
   CHECK(killed_by([] { return ::socket(AF_UNIX, SOCK_DGRAM, 0); }) == SIGSYS);
+  CHECK(killed_by([] { return ::memfd_create("x", 0); }) == SIGSYS);
   CHECK(killed_by([] {
           std::thread([] { ::execl("/bin/true", "true", nullptr); }).join();
           return 0;
