@@ -5,14 +5,17 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <new>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "compiler/cli/commands.h"
+#include "compiler/cli/sandboxed.h"
 #include "compiler/lsp/server.h"
 #include "runtime/base/out_of_memory.h"
+#include "runtime/base/run_files.h"
 
 namespace ckmap {
 namespace {
@@ -48,6 +51,19 @@ void AddTestOptions(CLI::App& app, TestArgs& tests) {
   app.add_flag("--mutate", tests.mutate, "Change each rule in small ways, and tell which changes no test notices");
   app.add_option("--manifests", tests.manifests, "With --mutate: a folder with NAME.source.json and NAME.target.json of the networks that a pack is verified on")->type_name("DIR");
   app.add_option("--min-score", tests.min_score, "With --mutate: exit with 1 if a score is below this many percent")->type_name("PERCENT")->check(CLI::Range(0.0, 100.0));
+}
+
+void AddSandbox(CLI::App& app, CompilerArgs& args) {
+  app.add_option("--sandbox", args.sandbox, "Give up all rights that the command does not need: on, off, or require (fail where the kernel has no sandbox)")
+      ->check(CLI::IsMember({"on", "off", "require"}));
+  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) AddSandbox(*command, args);
+}
+
+// Without links, as far as there is such a file.
+std::string RealPath(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path real = std::filesystem::canonical(path, error);
+  return error ? path : real.string();
 }
 
 int Run(CLI::App& app, int argc, char** argv) {
@@ -114,15 +130,31 @@ int Run(CLI::App& app, int argc, char** argv) {
   AddTestOptions(*pack_test, tests);
   AddCommon(*pack_test, args);
 
+  AddSandbox(app, args);
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsageExit;
   }
+  CompilerPaths paths{.rules = args.files, .checkpoints = {source, target, explained.source, explained.target, tests.source, tests.target},
+                      .read = {args.config, tests.manifests}};
+  if (!tests.against.empty()) paths.rules.push_back(tests.against);
+  if (!explained.what.empty()) paths.rules.push_back(explained.what[0]);
+  if (!file.empty()) paths.rules.push_back(file);
+  if (format->parsed() && !only_check && !to_stdout) {
+    for (const std::string& path : args.files) paths.outputs.push_back({RealPath(path), false, true, 1});
+  } else if (!file.empty() || !args.output.empty()) {
+    paths.outputs.push_back({args.output.empty() ? DefaultOutput(file) : args.output, doc->parsed(), true, doc->parsed() ? args.files.size() + 1 : 1});
+  }
+  paths.reads_all = language_server->parsed();
+  paths.memory_files = test->parsed() || pack_test->parsed();
+  if (Result<void> entered = EnterCompilerSandbox(paths, PackPath(args.includes), args.sandbox); !entered) return PrintError(entered.error());
+  if (language_server->parsed()) return lsp::ServeLanguage(STDIN_FILENO, STDOUT_FILENO, PackPath(args.includes));
+  const RunFiles run;  // an editor changes the files of the language server all the time
   if (check->parsed()) return CheckCommand(args);
   if (format->parsed()) return FormatCommand(args, only_check, to_stdout);
   if (test->parsed() || pack_test->parsed()) return TestCommand(args, tests);
-  if (language_server->parsed()) return lsp::ServeLanguage(STDIN_FILENO, STDOUT_FILENO, PackPath(args.includes));
   if (doc->parsed()) return DocCommand(args, operations);
   if (suggest->parsed()) return SuggestCommand(args, source, target, files);
   if (explain->parsed()) return ExplainCommand(args, explained);

@@ -18,11 +18,15 @@ struct CompilerArgs {
   bool reverse = false;
   std::string format = "text";
   std::string color = "auto";
+  std::string sandbox = "on";
 };
 
 // -I, then $CKMAP_PACKS, then the packs of the source tree (for a program in its build folder), then
 // those installed beside the program.
 std::vector<std::string> PackPath(const std::vector<std::string>& includes);
+
+// Where the plan of a file goes without -o.
+std::string DefaultOutput(const std::string& file);
 
 // A file as it is; a pack's name as the path of its rules. Unknown names are returned unchanged.
 std::string ResolveFile(const std::string& name, const std::vector<std::string>& pack_path);
@@ -77,5 +81,7 @@ int PrintError(const Error& error);
 
 // Complete or absent: a temporary file in the same folder, fsync, rename.
 Result<void> WriteAtomically(const std::string& path, std::string_view data);
+// The same for a file of a folder, which is made if nothing is there.
+Result<void> WriteInFolder(const std::string& folder, const std::string& path, std::string_view data);
 
 }  // namespace ckmap

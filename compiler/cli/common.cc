@@ -1,5 +1,7 @@
 #include <cstdlib>
 #include <filesystem>
+#include <span>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -7,6 +9,7 @@
 #include "compiler/diag/render_json.h"
 #include "compiler/diag/render_text.h"
 #include "compiler/program/loader.h"
+#include "runtime/base/file.h"
 #include "runtime/base/output_file.h"
 
 namespace ckmap {
@@ -75,6 +78,14 @@ int PrintError(const Error& error) {
 
 Result<void> WriteAtomically(const std::string& path, std::string_view data) {
   return WriteWholeFile(path, data, {.force = true, .fsync = true});
+}
+
+Result<void> WriteInFolder(const std::string& folder, const std::string& path, std::string_view data) {
+  OutputSet set;
+  CKMAP_RETURN_IF_ERROR(set.AddFolder(folder));
+  CKMAP_ASSIGN_OR_RETURN(const size_t file, set.Add(path, static_cast<int64_t>(data.size()), true));
+  if (Result<void> written = WriteAt(set.fd(file), 0, std::as_bytes(std::span(data))); !written) return std::move(written).error().Context(path);
+  return set.Publish({.force = true, .fsync = true});
 }
 
 }  // namespace ckmap

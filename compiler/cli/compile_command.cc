@@ -86,11 +86,6 @@ Result<CompileResult> CompileFile(const std::string& file, const CompilerArgs& a
   return Compile(path, options);
 }
 
-std::string DefaultOutput(const std::string& file) {
-  if (file.ends_with(".ckmap")) return fs::path(file).replace_extension(".ckplan").string();
-  return fs::path(file).filename().string() + ".ckplan";
-}
-
 // `--reverse -o x.ckmap`: the reversed migration as text.
 int ReverseTextCommand(const CompilerArgs& args) {
   CompileOptions options;
@@ -106,6 +101,11 @@ int ReverseTextCommand(const CompilerArgs& args) {
 }
 
 }  // namespace
+
+std::string DefaultOutput(const std::string& file) {
+  if (file.ends_with(".ckmap")) return fs::path(file).replace_extension(".ckplan").string();
+  return fs::path(file).filename().string() + ".ckplan";
+}
 
 int CompileCommand(const CompilerArgs& args) {
   if (args.reverse && args.output.ends_with(".ckmap")) return ReverseTextCommand(args);

@@ -20,9 +20,7 @@ int DocCommand(const CompilerArgs& args, bool ops) {
     std::string file = name;
     std::replace(file.begin(), file.end(), '/', '_');
     const std::string path = (std::filesystem::path(args.output) / (file + ".md")).string();
-    std::error_code error;
-    std::filesystem::create_directories(args.output, error);
-    if (Result<void> written = WriteAtomically(path, page); !written) return PrintError(written.error());
+    if (Result<void> written = WriteInFolder(args.output, path, page); !written) return PrintError(written.error());
     fmt::print(stderr, "{}\n", path);
     return 0;
   };

@@ -7,6 +7,8 @@
 #include "compiler/cli/commands.h"
 #include "compiler/format/format.h"
 #include "runtime/base/file.h"
+#include "runtime/base/output_file.h"
+#include "runtime/base/run_files.h"
 
 namespace ckmap {
 namespace {
@@ -18,14 +20,13 @@ Result<std::string> ReadInput(const std::string& path) {
   return std::string(std::istreambuf_iterator<char>(std::cin), {});
 }
 
-// Through a link to the file that it names, which keeps its mode.
+// Through a link to the file that it names. Nothing is replaced that somebody else has changed since it was read.
 Result<void> Replace(const std::string& path, std::string_view text) {
   std::error_code error;
   const std::filesystem::path file = std::filesystem::canonical(path, error);
   if (error) return IoError("cannot find", error.value()).Context(path);
-  const std::filesystem::perms mode = std::filesystem::status(file, error).permissions();
-  CKMAP_RETURN_IF_ERROR(WriteAtomically(file.string(), text));
-  std::filesystem::permissions(file, mode, error);
+  CKMAP_RETURN_IF_ERROR(WriteWholeFile(file.string(), text, {.force = true, .fsync = true, .in_place = true}));
+  ForgetInput(path);
   return {};
 }
 

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "runtime/base/file.h"
+#include "runtime/base/file_stamp.h"
 #include "runtime/formats/open.h"
 
 namespace ckmap::lsp {
@@ -42,7 +43,7 @@ NamedManifest ManifestCache::Read(const std::string& path) {
   if (path.empty()) return {};
   struct stat info{};
   if (stat(path.c_str(), &info) != 0) return {path, nullptr, "there is no such file"};
-  const int64_t stamp = int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+  const int64_t stamp = StampOf(info).changed_ns;  // the time of modification may have been put back
   Entry& entry = entries_[path];
   if (entry.stamp == stamp && entry.read.path == path) return entry.read;
   Result<Manifest> manifest = ReadManifest(path);

@@ -10,6 +10,7 @@
 #include "compiler/syntax/parser.h"
 #include "runtime/base/file.h"
 #include "runtime/base/folder.h"
+#include "runtime/formats/storage/contained_path.h"
 
 namespace ckmap {
 namespace {
@@ -43,6 +44,26 @@ bool Exists(const std::string& path, const LoadOptions& options) {
   if (InMemory(Normal(path), options) != nullptr) return true;
   std::error_code error;
   return fs::is_regular_file(path, error);
+}
+
+// Whether a file that a pack names, relative to the folder of the pack, lies in it: `..` and links do not lead out.
+bool IsInPack(const std::string& folder, const std::string& file) {
+  if (!ContainedPathProblem(file).empty()) return false;
+  const std::string place = folder.empty() ? "." : folder;
+  std::error_code error;
+  return !fs::exists(place, error) || FileStaysInside(place, file);  // a pack may be in memory alone
+}
+
+// Takes files that lie elsewhere out of a pack, with a report: a pack reads nothing but itself.
+void KeepInside(const std::string& folder, Pack& pack, DiagnosticSink& sink) {
+  const auto leads_out = [&](const std::string& file, Span span) {
+    if (IsInPack(folder, file)) return false;
+    sink.Report(DiagnosticKind::kPackFile, span, fmt::format("`{}` is not in the folder of the pack: it leads out of it", file)).Emit();
+    pack.valid = false;
+    return true;
+  };
+  if (!pack.library.empty() && leads_out(pack.library, pack.library_span)) pack.library.clear();
+  std::erase_if(pack.migrations, [&](const PackMigration& migration) { return leads_out(migration.file, migration.span); });
 }
 
 class Loader {
@@ -81,6 +102,7 @@ class Loader {
     if (!library && std::none_of(pack.migrations.begin(), pack.migrations.end(), lists)) return;
     unit.pack = pack.name;
     unit.pack_version = pack.version;
+    unit.pack_folder = folder;
     unit.name = pack.name + "/" + unit.name;
   }
 
@@ -91,6 +113,7 @@ class Loader {
     const FileId file = sources_.Add(yaml, text ? *text : "");
     if (text) {
       found->second = ReadPack(sources_, file, sink_);
+      KeepInside(fs::path(yaml).parent_path().string(), found->second, sink_);
       CheckPackFiles(fs::path(yaml).parent_path().string(), found->second);
     } else {
       sink_.Report(DiagnosticKind::kFileNotRead, Span{file, 0, 0}, text.error().message()).Emit();
@@ -151,6 +174,11 @@ class Loader {
     unit.scope = fs::path(path).stem().string();
     unit.pack = program_.units[user].pack;
     unit.pack_version = program_.units[user].pack_version;
+    unit.pack_folder = program_.units[user].pack_folder;
+    if (!unit.pack.empty() && !IsInPack(unit.pack_folder, fs::path(path).lexically_relative(fs::path(unit.pack_folder)).string())) {
+      sink_.Report(DiagnosticKind::kFileNotRead, use.target.span, fmt::format("`{}` leads out of the folder of the pack `{}`", use.target.text, unit.pack)).Emit();
+      return std::nullopt;
+    }
     if (!unit.pack.empty()) unit.name = unit.pack + "/" + fs::path(path).filename().string();
     return LoadUnit(std::move(unit), use.target.span);
   }
@@ -198,6 +226,7 @@ class Loader {
     unit.scope = name;
     unit.pack = pack.name;
     unit.pack_version = pack.version;
+    unit.pack_folder = folder;
     return LoadUnit(std::move(unit), use.target.span);
   }
 
@@ -360,7 +389,9 @@ FoundPack FindPack(const std::string& name, const LoadOptions& options, SourceMa
     if (!Exists(yaml, options)) continue;
     const Result<std::string> text = ReadText(yaml, options);
     const FileId file = sources.Add(yaml, text ? *text : "");
-    return {Joined(root, name), ReadPack(sources, file, sink)};
+    FoundPack found{Joined(root, name), ReadPack(sources, file, sink)};
+    KeepInside(found.folder, found.pack, sink);
+    return found;
   }
   return {};
 }

@@ -32,6 +32,7 @@ struct Unit {
   std::string scope;         // prefix of its variables: "" for the compiled file, "llama"
   std::string pack;          // empty outside packs
   std::string pack_version;
+  std::string pack_folder;   // what the unit uses by path lies in it
   uint32_t level = 0;        // 0: the compiled file; more than the level of all that use it
   std::vector<UseEdge> uses;
 };
