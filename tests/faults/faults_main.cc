@@ -44,8 +44,15 @@ int Main(int argc, char** argv) {
   if (kind == "kill-random") return for_all([&](const Scenario& s) { return KillAtRandom(s, or_else(125), kSeed); });
   if (kind == "memory") return for_all([&](const Scenario& s) { return AllocationFaults(s, CKMAP_SHIM, or_else(1)); });
   if (kind == "power") return for_all([&](const Scenario& s) { return PowerLoss(s, or_else(50), kSeed); });
+  if (kind == "pairs") {
+    const TempFolder folder;
+    if (!PrepareInputs(programs, CKMAP_SOURCE_DIR, folder.path())) return 2;
+    const Tally tally = ConcurrentRuns(programs, folder.path(), or_else(500), kSeed);
+    std::printf("%s\n", tally.Line().c_str());
+    return tally.wrong.empty() ? 0 : 1;
+  }
   if (kind == "disk") return for_all([&](const Scenario& s) { return FullDisk(s); });
-  std::fprintf(stderr, "usage: faults calls|kill|kill-random|memory|power|disk [STEP or COUNT [PROGRAMS [NAME]]]\n");
+  std::fprintf(stderr, "usage: faults calls|kill|kill-random|memory|power|disk|pairs [STEP or COUNT [PROGRAMS [NAME]]]\n");
   return 2;
 }
 

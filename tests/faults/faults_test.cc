@@ -44,5 +44,14 @@ TEST_CASE("memory that runs out, and disks that are full, are errors") {
   if (::geteuid() == 0) Check(*fixture.scenarios[0], FullDisk(*fixture.scenarios[0]), 10);
 }
 
+TEST_CASE("of two runs at once into one output, one is there whole") {
+  const TempFolder folder;
+  REQUIRE(PrepareInputs(CKMAP_PROGRAMS, CKMAP_SOURCE_DIR, folder.path()));
+  const Tally tally = ConcurrentRuns(CKMAP_PROGRAMS, folder.path(), 24, 1);
+  INFO(tally.Line());
+  CHECK(tally.wrong.empty());
+  CHECK(tally.runs == 48);
+}
+
 }  // namespace
 }  // namespace ckmap::faults

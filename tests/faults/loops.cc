@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -200,6 +201,82 @@ Tally FullDisk(const Scenario& scenario) {
     if (code > 0 && code != 4) tally.Wrong(options, "exit code " + std::to_string(code));
     if (std::string what = scenario.Judge(code < 0 ? SIGABRT : code << 8); !what.empty()) tally.Wrong(options, what);
     ::umount(out.c_str());
+  }
+  return tally;
+}
+
+namespace {
+
+// One way into the output, and what it leaves there.
+struct Writer {
+  std::vector<std::string> command;
+  Files output;
+};
+
+pid_t Start(const std::vector<std::string>& command, const std::string& log, std::chrono::microseconds delay) {
+  std::vector<char*> argv;
+  for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  const pid_t child = ::fork();
+  if (child != 0) return child;
+  if (!RedirectOutput(log)) ::_exit(126);
+  std::this_thread::sleep_for(delay);
+  ::execv(argv[0], argv.data());
+  ::_exit(127);
+}
+
+}  // namespace
+
+Tally ConcurrentRuns(const std::string& programs, const std::string& base, size_t count, uint64_t seed) {
+  Tally tally;
+  const std::string out = base + "/out";
+  std::vector<Writer> writers;
+  for (const char* source : {"a.safetensors", "other.safetensors"}) {
+    for (const char* size : {"64KiB", "100KiB", "64MiB"}) {
+      std::vector<std::string> command = {programs + "/ckmap", "apply", base + "/in/same.ckplan", base + "/in/" + source, "--target",
+                                          base + "/in/a.safetensors", "-q", "-j1", "--to", "safetensors", "--max-shard-size", size, "-o",
+                                          out + "/set"};
+      fs::remove_all(out);
+      fs::create_directory(out);
+      if (Run(command, base + "/log") != 0) {
+        tally.Wrong(source, "does not run alone");
+        return tally;
+      }
+      writers.push_back({std::move(command), ReadFolder(out)});
+    }
+  }
+  std::mt19937_64 random(seed);
+  constexpr int kLongestDelay = 3000;
+  for (size_t i = 0; i < count; ++i) {
+    const std::string where = "pair " + std::to_string(i);
+    fs::remove_all(out);
+    fs::create_directory(out);
+    const bool older = random() % 2 == 0;
+    const bool force = older || random() % 2 == 0;
+    if (older) Run(writers[random() % writers.size()].command, base + "/log");
+    std::array<const Writer*, 2> pair = {&writers[random() % 3], &writers[3 + random() % 3]};
+    std::array<pid_t, 2> children{};
+    for (size_t k = 0; k < 2; ++k) {
+      std::vector<std::string> command = pair[k]->command;
+      if (force) command.emplace_back("--force");
+      children[k] = Start(command, base + "/log" + std::to_string(k), std::chrono::microseconds(random() % kLongestDelay));
+    }
+    bool done = false;
+    for (size_t k = 0; k < 2; ++k) {
+      int status = 0;
+      ::waitpid(children[k], &status, 0);
+      tally.Add(status);
+      const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+      if (code != 0 && code != 2 && code != 4) tally.Wrong(where, "exit code " + std::to_string(code));
+      done = done || code == 0;
+    }
+    if (!done) tally.Wrong(where, "neither run succeeds");
+    const Files found = ReadFolder(out);
+    if (found != pair[0]->output && found != pair[1]->output) {
+      std::string names;
+      for (const auto& [name, content] : found) names += " " + name;
+      tally.Wrong(where, "the output is that of neither run:" + names);
+    }
   }
   return tally;
 }

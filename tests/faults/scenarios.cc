@@ -101,8 +101,8 @@ Scenario::Scenario(Description description, const std::string& programs, const s
     : description_(std::move(description)), programs_(programs), folder_(base + "/" + description_.name) {
   fs::create_directories(folder_ + "/out");
   fs::copy(base + "/in", folder_ + "/in", fs::copy_options::recursive);
-  const auto make = [&](const std::string& source) {
-    std::vector<std::string> words = command();
+  const auto make = [&](const std::string& source, const std::vector<std::string>& options) {
+    std::vector<std::string> words = CommandWith(options);
     if (description_.replaces) words[3] = source;
     if (Run(words, log()) != 0) {
       std::fprintf(stderr, "%s does not run without faults:\n%s", name().c_str(), ReadFile(log() + ".err").c_str());
@@ -112,24 +112,25 @@ Scenario::Scenario(Description description, const std::string& programs, const s
   const std::string source = folder_ + "/in/" + description_.source;
   inputs_ = ReadFolder(folder_ + "/in");
   if (description_.replaces) {
-    make(folder_ + "/in/other.safetensors");
+    make(folder_ + "/in/other.safetensors", description_.older.empty() ? description_.options : description_.older);
     before_ = ReadFolder(folder_ + "/out");
   }
-  make(source);
+  make(source, description_.options);
   complete_ = ReadFolder(folder_ + "/out");
   printed_ = ReadFile(log());
   stamps_ = Stamps(folder_ + "/in");
   Reset();
 }
 
-std::vector<std::string> Scenario::command() const {
+std::vector<std::string> Scenario::command() const { return CommandWith(description_.options); }
+
+std::vector<std::string> Scenario::CommandWith(const std::vector<std::string>& options) const {
   std::vector<std::string> words = {programs_ + "/ckmap", description_.command, folder_ + "/in/same.ckplan",
                                     folder_ + "/in/" + description_.source};
   if (description_.command == "inspect") return {words[0], "inspect", words[3], "--digest"};
   if (description_.command == "compile") return {programs_ + "/ckmapc", words[3], "-o", folder_ + "/out/" + description_.output};
   words.insert(words.end(), {"--target", folder_ + "/in/a.safetensors", "-q"});
   if (description_.command == "apply") words.insert(words.end(), {"-o", folder_ + "/out/" + description_.output});
-  const auto& options = description_.options;
   if (std::find(options.begin(), options.end(), "-j2") == options.end()) words.emplace_back("-j1");
   for (std::string option : options) {
     for (size_t at = 0; (at = option.find("@", at)) != std::string::npos;) option.replace(at, 1, folder_);
@@ -245,6 +246,7 @@ std::vector<std::unique_ptr<Scenario>> AllScenarios(const std::string& programs,
   const std::vector<std::string> shards = {"--to", "safetensors", "--max-shard-size", "64KiB"};
   std::vector<std::string> forced_shards = shards;
   forced_shards.emplace_back("--force");
+  const std::vector<std::string> one_file = {"--to", "safetensors", "--max-shard-size", "64MiB", "--force"};
   std::vector<Description> descriptions = {
       {"safetensors_to_ckpt_crc", "a.safetensors", {"--crc"}, "x.ckpt"},
       {"ckpt_to_safetensors_report", "a.ckpt", {"--report", "@/out/report.json"}, "x.safetensors"},
@@ -252,6 +254,8 @@ std::vector<std::unique_ptr<Scenario>> AllScenarios(const std::string& programs,
       {"shards_to_torch", "shards", {}, "x.pth"},
       {"torch_to_ckpt_forced", "a.pth", {"--force"}, "x.ckpt", true},
       {"safetensors_to_shards_forced", "a.safetensors", forced_shards, "set", true},
+      {"one_file_replaces_shards", "a.safetensors", one_file, "set", true, "apply", shards},
+      {"shards_replace_one_file", "a.safetensors", forced_shards, "set", true, "apply", one_file},
       {"safetensors_to_torch_no_fsync", "a.safetensors", {"--no-fsync"}, "x.pt"},
       {"ckpt_to_safetensors_two_threads", "a.ckpt", {"--crc", "-j2"}, "x.safetensors"},
       {"encrypted_ckpt_to_npz", "e.ckpt", {"--key-file", "@/in/key"}, "x.npz"},

@@ -23,6 +23,7 @@ class Scenario {
     std::string output;                // a path in `out/`
     bool replaces = false;             // an older output is there, of other values
     std::string command = "apply";     // or plan, inspect, compile
+    std::vector<std::string> older = {};  // the options that made the older output, if they are not these
   };
 
   // `base` is a folder that PrepareInputs has filled.
@@ -53,6 +54,8 @@ class Scenario {
   std::string JudgeNames(const Files& out) const;
 
  private:
+  std::vector<std::string> CommandWith(const std::vector<std::string>& options) const;
+
   Description description_;
   std::string programs_;
   std::string folder_;
