@@ -23,6 +23,7 @@ ASSERT: 'assert';
 PLACE: 'place';
 SHARD: 'shard';
 TEST: 'test';
+DECIDE: 'decide';
 OVERRIDE: 'override';
 WHEN: 'when';
 WHERE: 'where';
@@ -57,6 +58,7 @@ ERROR: 'error';
 ON: 'on';
 OVER: 'over';
 EQUALS: 'equals';
+FOR: 'for';
 
 BIARROW: '<->';
 ARROW: '->';

@@ -9,7 +9,7 @@ file: list+=statement* EOF;
 
 statement
   : edition | migration | use | param | let | names | rename | layer | moduleIs | within
-  | drop | only | init | target | assertion | place | shard | test | mapping
+  | drop | only | init | target | assertion | place | shard | decide | test | mapping
   ;
 
 edition: CKMAP value=INT SEMI;
@@ -49,6 +49,8 @@ strictWord: word | NAMES;
 assertion: ASSERT condition=expr message=STRING? SEMI;
 place: PLACE name=pattern ON device=STRING (WHEN condition=expr)? SEMI;
 shard: SHARD name=pattern option=word ASSIGN axis=expr OVER group=word (WHEN condition=expr)? SEMI;
+
+decide: DECIDE question=STRING (kind=(FOR | MISSING | UNUSED) list+=pattern (COMMA list+=pattern)*)? SEMI;
 
 test: TEST name=STRING (WITH values=arguments)? open=LBRACE list+=testItem* close=RBRACE;
 testItem: side=testSide | kind=ERROR code=word name=pattern? SEMI;
@@ -95,10 +97,10 @@ expr
 dottedWord: word | DOTTED;
 word
   : IDENT | CKMAP | FROM | TO | WITH | CONFIG | IS | STRICT | ALLOW | MISSING | UNUSED | CAST | MATCH
-  | SUFFIX | SOURCE | ERROR | ON | OVER | EQUALS
+  | SUFFIX | SOURCE | ERROR | ON | OVER | EQUALS | FOR
   ;
 keyword
   : MIGRATION | USE | PARAM | LET | NAMES | RENAME | LAYER | MODULE | WITHIN | DROP | ONLY | INIT | TARGET
-  | ASSERT | PLACE | SHARD | TEST | OVERRIDE | WHEN | WHERE | IN | EXACTLY | BECAUSE | IF | THEN | ELSE
+  | ASSERT | PLACE | SHARD | DECIDE | TEST | OVERRIDE | WHEN | WHERE | IN | EXACTLY | BECAUSE | IF | THEN | ELSE
   | AND | OR | NOT | TRUE | FALSE
   ;

@@ -55,7 +55,13 @@ int FormatCommand(const CompilerArgs& args, bool check, bool to_stdout);
 // Pages of packs and files, on stdout or, with -o, one file each in that folder; `ops`: the page of operations.
 int DocCommand(const CompilerArgs& args, bool ops);
 // A first draft of rules from two files that have names and shapes.
-int SuggestCommand(const CompilerArgs& args, const std::string& source, const std::string& target, const FileOptions& files);
+struct SuggestArgs {
+  std::string source, target;
+  bool values = false;    // both are checkpoints: compare their elements, too
+  bool no_packs = false;  // always a draft
+  FileOptions files;
+};
+int SuggestCommand(const CompilerArgs& args, const SuggestArgs& suggest);
 // `what`: a code, or a plan (or rules, or a pack) and the name of a tensor.
 struct ExplainArgs {
   std::vector<std::string> what;

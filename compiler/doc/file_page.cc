@@ -27,6 +27,7 @@ class FileWriter {
     out += Section("Without a source", Table({"target", "starts as", "when", ""}, inits_));
     out += Section("Placed and cut", Table({"target", "", ""}, placed_));
     out += Section("Let through", Table({"what"}, policies_));
+    out += Section("Not decided yet", Table({"what"}, decisions_));
     out += Section("Must hold", Table({"condition", "why"}, asserts_));
     out += Section("Tests", Table({"test", ""}, tests_));
     return out;
@@ -133,6 +134,8 @@ class FileWriter {
       placed_.push_back({Code(place->pattern.text), "on " + Code(place->device.text), Cell(statement.doc)});
     } else if (const auto* shard = std::get_if<ast::Shard>(&statement.kind)) {
       placed_.push_back({Code(shard->pattern.text), fmt::format("axis {} over {}", Expr(shard->axis), Code(shard->over.text)), Cell(statement.doc)});
+    } else if (std::holds_alternative<ast::Decide>(statement.kind)) {
+      decisions_.push_back({Code(Source(statement.span))});
     } else if (const auto* target = std::get_if<ast::Target>(&statement.kind)) {
       for (const ast::TargetItem& item : target->items) policies_.push_back({Code(Source(item.span))});
     } else if (const auto* check = std::get_if<ast::Assert>(&statement.kind)) {
@@ -146,7 +149,7 @@ class FileWriter {
   const SourceMap& sources_;
   size_t level_;
   std::string intro_;
-  Rows renames_, rules_, modules_, drops_, inits_, placed_, policies_, asserts_, tests_;
+  Rows renames_, rules_, modules_, drops_, inits_, placed_, policies_, decisions_, asserts_, tests_;
   std::vector<std::pair<std::string, std::string>> layers_;
 };
 

@@ -300,8 +300,12 @@ class Lowering {
       case TypedPolicy::Kind::kAllowUnused: out.set_kind(plan::TargetPolicy::ALLOW_UNUSED); break;
       case TypedPolicy::Kind::kCast: out.set_kind(plan::TargetPolicy::CAST); break;
       case TypedPolicy::Kind::kMatchSuffix: out.set_kind(plan::TargetPolicy::MATCH_SUFFIX); break;
+      case TypedPolicy::Kind::kDecide: out.set_kind(plan::TargetPolicy::DECIDE); break;
+      case TypedPolicy::Kind::kDecideMissing: out.set_kind(plan::TargetPolicy::DECIDE_MISSING); break;
+      case TypedPolicy::Kind::kDecideUnused: out.set_kind(plan::TargetPolicy::DECIDE_UNUSED); break;
     }
     if (policy.pattern) Pattern(*policy.pattern, *out.mutable_pattern());
+    out.set_question(policy.question);
     out.set_cast_from(policy.cast_from);
     out.set_cast_to(policy.cast_to);
     if (policy.kind == TypedPolicy::Kind::kCast) out.set_overflow(policy.overflow.empty() ? "error" : policy.overflow);

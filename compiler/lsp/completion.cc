@@ -117,6 +117,7 @@ class Completer {
     if (around.head == "init" && last == "=") return Words({"keep", "zeros", "ones", "constant"});
     if (around.head == "drop" && last == "equals") return Words({"zeros", "ones", "constant", "iota", "tril", "inv_freq"});
     if (around.head == "allow" && last == "allow") return Words({"missing", "unused"});
+    if (around.head == "decide" && !LastIsSymbol() && last.ends_with('"')) return Words({"for", "missing", "unused"});
     if (around.head == "match") return Words({"suffix"});
     const bool expression = around.clause == "when" || around.clause == "where" || around.head == "let" ||
                             around.head == "assert" || last == "=" || last == "[" || !OpenCall().empty();
@@ -269,7 +270,7 @@ class Completer {
     before_.pop_back();
     const Statement around = Around();
     out_.replaced.begin = token.span.begin + 1;
-    Names(around.arrow || around.head == "init" || around.head == "place" || around.head == "shard");
+    Names(around.arrow || around.head == "init" || around.head == "place" || around.head == "shard" || around.head == "decide");
   }
 
   const Analysis& analysis_;

@@ -275,6 +275,8 @@ class Walker {
     } else if (const auto* shard = std::get_if<ast::Shard>(&statement.kind)) {
       WalkOne(shard->pattern, shard->when, span);
       WalkExpr(shard->axis);
+    } else if (const auto* decide = std::get_if<ast::Decide>(&statement.kind)) {
+      for (const ast::Pattern& pattern : decide->patterns) WalkOne(pattern, nullptr, span);
     } else if (const auto* check = std::get_if<ast::Assert>(&statement.kind)) {
       WalkExpr(check->condition);
     } else {

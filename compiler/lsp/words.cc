@@ -32,6 +32,7 @@ constexpr WordDoc kWordDocs[] = {
     {"assert", "assert CONDITION [\"message\"];", "Must hold, or nothing runs.", "assert ${1:condition} \"${2:message}\";", true},
     {"place", "place PATTERN on \"DEVICE\";", "The device of a target tensor, for loaders that place tensors.", "place \"${1:**}\" on \"${2:GPU:0}\";", false},
     {"shard", "shard PATTERN axis=N over GROUP;", "How a target tensor is cut over ranks.", "shard \"${1:**}\" axis=${2:0} over ${3:tp};", false},
+    {"decide", "decide \"QUESTION\" [for|missing|unused PATTERN, …];", "What is still open. The dry run goes on; nothing is converted until the statement is taken out.", "decide \"${1:question}\" for \"${2:**}\";", false},
     {"test", "test \"NAME\" { … }", "An example that `ckmapc test` runs.", "", false},
     {"override", "override SOURCE -> TARGET;", "In front of a rule: it wins over the other rules of its file.", "override ", true},
     {"allow", "allow missing|unused PATTERN;", "In `target`: `missing` keeps the network's own values, `unused` leaves source tensors out.", "", false},

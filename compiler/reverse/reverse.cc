@@ -152,6 +152,8 @@ class FileTurner {
       out += fmt::format("drop {}?{} because \"the way there made it, from nothing\";\n", text_.Source(init->pattern, turns, bound), When(init->when));
     } else if (const auto* target = std::get_if<ast::Target>(&statement.kind)) {
       Target(*target, out);
+    } else if (const auto* decide = std::get_if<ast::Decide>(&statement.kind)) {
+      Decide(*decide, out);
     } else if (const auto* assertion = std::get_if<ast::Assert>(&statement.kind)) {
       if (assertion->condition) out += "assert " + text_.Expression(*assertion->condition, {}) + Raw({span.file, assertion->condition->span.end, span.end}) + "\n";
     } else if (const auto* drop = std::get_if<ast::Drop>(&statement.kind)) {
@@ -260,6 +262,17 @@ class FileTurner {
     const bool wins = rule_levels_.size() > 1 && program_.units[unit_].level == *rule_levels_.begin();
     if (rule_levels_.size() > 2) Refuse(span, "rules of three packs that overrule each other cannot be written into one text");
     out += TurnRule(rule, span, context, variables_, wins, unread_, text_, sources_, refusals_);
+  }
+
+  // What is open stays open. Names of the target are the source's now, which `for` does not speak of.
+  void Decide(const ast::Decide& decide, std::string& out) {
+    out += "decide " + Raw(decide.question.span);
+    const bool turned = decide.kind == ast::Decide::Kind::kMissing || decide.kind == ast::Decide::Kind::kUnused;
+    for (size_t i = 0; turned && i < decide.patterns.size(); ++i) {
+      out += i > 0 ? ", " : decide.kind == ast::Decide::Kind::kMissing ? " unused " : " missing ";
+      out += Raw(decide.patterns[i].span);
+    }
+    out += ";\n";
   }
 
   void Target(const ast::Target& target, std::string& out) {

@@ -220,13 +220,14 @@ struct TypedShard {
 };
 
 struct TypedPolicy {
-  enum class Kind : uint8_t { kAllowMissing, kAllowUnused, kCast, kMatchSuffix };
+  enum class Kind : uint8_t { kAllowMissing, kAllowUnused, kCast, kMatchSuffix, kDecide, kDecideMissing, kDecideUnused };
   uint32_t unit = 0;
   Span span;
   Kind kind = Kind::kAllowMissing;
   std::optional<TypedPattern> pattern;
   std::string cast_from, cast_to;  // dtype names; empty: any
   std::string overflow;
+  std::string question;  // of kDecide…
 };
 
 struct TypedAssert {

@@ -243,6 +243,8 @@ class Analyzer {
       if (auto typed = builder_.BuildInit(*init, statement.span, place)) rules_.inits.push_back(*std::move(typed));
     } else if (const auto* target = std::get_if<ast::Target>(&statement.kind)) {
       for (const ast::TargetItem& item : target->items) AddPolicy(item, place);
+    } else if (const auto* decide = std::get_if<ast::Decide>(&statement.kind)) {
+      AddDecision(*decide, statement.span, place);
     } else if (const auto* assertion = std::get_if<ast::Assert>(&statement.kind)) {
       AddAssert(*assertion, statement.span, place);
     } else if (const auto* test = std::get_if<ast::TestBlock>(&statement.kind)) {
@@ -378,11 +380,33 @@ class Analyzer {
     rules_.policies.push_back(std::move(typed));
   }
 
+  // One policy for each name.
+  void AddDecision(const ast::Decide& decide, Span span, const Place& place) {
+    TypedPolicy typed;
+    typed.unit = static_cast<uint32_t>(place.unit);
+    typed.span = span;
+    typed.kind = decide.kind == ast::Decide::Kind::kMissing  ? TypedPolicy::Kind::kDecideMissing
+                 : decide.kind == ast::Decide::Kind::kUnused ? TypedPolicy::Kind::kDecideUnused
+                                                             : TypedPolicy::Kind::kDecide;
+    typed.question = decide.question.text;
+    if (decide.patterns.empty()) rules_.policies.push_back(typed);
+    for (const ast::Pattern& pattern : decide.patterns) {
+      RuleScope scope;
+      TypedPolicy& one = rules_.policies.emplace_back(typed);
+      one.pattern = builder_.BuildName(pattern, place, typed.kind == TypedPolicy::Kind::kDecideUnused ? Side::kSource : Side::kTarget, scope);
+      if (!one.pattern) rules_.policies.pop_back();
+    }
+  }
+
+  static bool IsDecision(const TypedPolicy& policy) {
+    return policy.kind == TypedPolicy::Kind::kDecide || policy.kind == TypedPolicy::Kind::kDecideMissing || policy.kind == TypedPolicy::Kind::kDecideUnused;
+  }
+
   // `strict` takes back what the files that this one uses let through; in one file it contradicts it.
   void ApplyStrict() {
     for (const auto& [unit, word] : strict_) {
       const auto loosens = [&word = word](const TypedPolicy& policy) {
-        return (word.text == "dtypes") == (policy.kind == TypedPolicy::Kind::kCast) && word.text != "shapes";
+        return !IsDecision(policy) && (word.text == "dtypes") == (policy.kind == TypedPolicy::Kind::kCast) && word.text != "shapes";
       };
       for (const TypedPolicy& policy : rules_.policies) {
         if (policy.unit != unit || !loosens(policy)) continue;

@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "compiler/suggest/lines.h"
+#include "compiler/suggest/match.h"
 #include "compiler/suggest/network.h"
+#include "compiler/suggest/values.h"
 
 namespace ckmap::suggest {
 
@@ -20,6 +22,7 @@ enum class JoinNames {
   kAny,
 };
 std::vector<Join> FindJoins(const Manifest& source, const std::vector<bool>& source_used, const Manifest& target,
-                            const std::vector<bool>& target_used, JoinNames names);
+                            const std::vector<bool>& target_used, const Containers& containers, JoinNames names,
+                            const Values* values = nullptr);
 
 }  // namespace ckmap::suggest

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <set>
 
 #include <fmt/format.h>
@@ -13,6 +14,7 @@ namespace {
 
 constexpr std::array<std::string_view, 6> kNames = {"n", "i", "j", "k", "l", "m"};
 constexpr int64_t kMaxFactor = 8;
+constexpr size_t kMaxExceptions = 100;  // values of which one may be the exception
 
 // A number on the right: factor * left[a] + left[b] + shift, or a constant.
 struct Term {
@@ -79,6 +81,7 @@ std::vector<std::string> Filled(std::string_view form, const std::vector<std::st
   std::vector<std::string> segments = Segments(form);
   size_t next = 0;
   for (std::string& segment : segments) {
+    segment = Escaped(segment);
     if (segment.ends_with('#') && next < holes.size()) {
       segment.pop_back();
       segment += holes[next++];
@@ -125,33 +128,25 @@ class Folder {
     }
     if (best == pairs_[members[0]].first.size()) return Each(members);
     split.insert(best);
-    std::vector<int64_t> values;
-    for (const size_t m : members) values.push_back(pairs_[m].first[best]);
-    std::sort(values.begin(), values.end());
-    values.erase(std::unique(values.begin(), values.end()), values.end());
+    std::map<int64_t, std::vector<size_t>> by_value;
+    for (const size_t m : members) by_value[pairs_[m].first[best]].push_back(m);
     // Exceptions first: what does not fit with the largest part that does.
-    if (Exceptions(members, best, values, split)) return;
-    for (const int64_t value : values) Run(With(members, best, value), split);
+    if (by_value.size() <= kMaxExceptions && Exceptions(members, best, by_value, split)) return;
+    for (const auto& [value, some] : by_value) Run(some, split);
   }
 
   std::vector<NamePair> result;
   std::vector<std::vector<size_t>> parts;  // the members of each
 
  private:
-  std::vector<size_t> With(const std::vector<size_t>& all, size_t position, int64_t value) const {
-    std::vector<size_t> some;
-    std::copy_if(all.begin(), all.end(), std::back_inserter(some), [&](size_t m) { return pairs_[m].first[position] == value; });
-    return some;
-  }
-
   // One value apart, as a first block that is shorter than the others.
-  bool Exceptions(const std::vector<size_t>& all, size_t position, const std::vector<int64_t>& values, const std::set<size_t>& split) {
-    for (const int64_t value : values) {
+  bool Exceptions(const std::vector<size_t>& all, size_t position, const std::map<int64_t, std::vector<size_t>>& by_value, const std::set<size_t>& split) {
+    for (const auto& [value, some] : by_value) {
       std::vector<size_t> rest;
-      std::copy_if(all.begin(), all.end(), std::back_inserter(rest), [&](size_t m) { return pairs_[m].first[position] != value; });
+      std::copy_if(all.begin(), all.end(), std::back_inserter(rest), [&, value = value](size_t m) { return pairs_[m].first[position] != value; });
       if (rest.size() < 2 || !FitAll(pairs_, rest)) continue;
       Run(rest, split);
-      Run(With(all, position, value), split);
+      Run(some, split);
       return true;
     }
     return false;
@@ -194,6 +189,15 @@ std::set<char> Captures(const std::vector<std::string>& segments) {
 }
 
 }  // namespace
+
+std::string Escaped(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    out += c;
+    if (c == '{' || c == '}') out += c;
+  }
+  return out;
+}
 
 std::vector<std::string> Segments(std::string_view form) {
   std::vector<std::string> segments;

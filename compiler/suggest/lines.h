@@ -7,15 +7,16 @@
 #include <utility>
 #include <vector>
 
-namespace ckmap::suggest {
+#include "compiler/suggest/network.h"
 
-using Index = std::vector<int64_t>;
+namespace ckmap::suggest {
 
 // A line of the draft.
 struct Line {
   std::string text;
   bool certain = true;
-  std::vector<std::string> alternatives;  // for the comment above it
+  std::vector<std::string> alternatives;  // for the question above it
+  bool joins = false;                     // of several tensors one, or of one several
 };
 
 // Two names segment by segment, with captures: {"blocks", "{n:int}"} and {"layers", "{n + 1}"}.
@@ -41,5 +42,8 @@ NamePair Core(const NamePair& pair);
 std::optional<std::string> Written(const std::vector<std::string>& segments);
 
 std::vector<std::string> Segments(std::string_view form);
+
+// Text as it stands in a pattern: braces are doubled.
+std::string Escaped(std::string_view text);
 
 }  // namespace ckmap::suggest

@@ -4,59 +4,39 @@
 #include <map>
 #include <set>
 #include <tuple>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include "compiler/suggest/align.h"
+#include "compiler/suggest/fit.h"
+#include "compiler/suggest/words.h"
 
 namespace ckmap::suggest {
 namespace {
 
-constexpr double kMargin = 0.08;      // by which a pair must be better than its rivals to be sure
-constexpr double kTurned = 0.3;       // against a matrix that would have to be transposed
-constexpr size_t kMaxAlternatives = 4;
-constexpr size_t kMaxAligned = 2000;  // modules that are aligned one by one
-
-Shape WithoutOnes(const Shape& shape) {
-  Shape out;
-  std::copy_if(shape.begin(), shape.end(), std::back_inserter(out), [](int64_t size) { return size != 1; });
-  return out;
-}
-
-// Whether two modules can be the same one: the same kinds of tensors, in shapes that fit.
-// `lacking`: the target may lack some of the source's tensors.
-bool Fits(const Network& source, const Module& a, const Network& target, const Module& b, bool lacking = false) {
-  size_t shared = 0;
-  for (const auto& [kind, leaf] : a.leaves) {
-    if (kind == "count") continue;
-    const auto found = b.leaves.find(kind);
-    if (found == b.leaves.end() && lacking) continue;
-    if (found == b.leaves.end()) return false;
-    if (LayoutOf(source.Tensor(leaf).shape, target.Tensor(found->second).shape) == Layout::kDifferent) return false;
-    ++shared;
-  }
-  const size_t wanted = b.leaves.size() - b.leaves.count("count");
-  return shared > 0 && shared == wanted;
-}
-
-bool Transposed(const Network& source, const Module& a, const Network& target, const Module& b) {
-  const auto left = a.leaves.find("w"), right = b.leaves.find("w");
-  return left != a.leaves.end() && right != b.leaves.end() &&
-         LayoutOf(source.Tensor(left->second).shape, target.Tensor(right->second).shape) == Layout::kTransposed;
-}
-
-bool Square(const Network& network, const Module& module) {
-  const auto weight = module.leaves.find("w");
-  if (weight == module.leaves.end()) return false;
-  const Shape& shape = network.Tensor(weight->second).shape;
-  return shape.size() == 2 && shape[0] == shape[1];
-}
+constexpr double kMargin = 0.08;        // by which a pair must be better than its rivals to be sure by its words
+constexpr double kTurned = 0.3;         // against a matrix that would have to be transposed
+constexpr double kOtherDepth = 0.3;     // against names with more or fewer numbers
+constexpr double kAgreement = 0.2;      // for each role that both names have
+constexpr double kContainer = 0.4;      // for blocks that are each other's, and against blocks that are not
+constexpr size_t kMaxAlternatives = 8;
+constexpr size_t kMaxPairs = 1600;      // of groups of one content that are compared pair by pair
+constexpr size_t kMaxAllPairs = 400'000;
 
 class Matcher {
  public:
-  Matcher(const Network& source, const Network& target)
-      : source_(source), target_(target), source_done_(source.modules.size(), false), target_done_(target.modules.size(), false) {}
+  Matcher(const Network& source, size_t first_source, const Network& target, size_t first_target, Containers& containers)
+      : source_(source), target_(target), containers_(containers), source_done_(source.modules.size(), false), target_done_(target.modules.size(), false) {
+    for (size_t i = 0; i < first_source; ++i) source_done_[i] = true;
+    for (size_t i = 0; i < first_target; ++i) target_done_[i] = true;
+  }
 
   std::vector<Match> Run() {
+    MatchValues();
     MatchEqualNames();
     MatchGroups();
-    AlignRest();
+    for (Match& match : AlignModules(source_, source_done_, target_, target_done_)) Take(std::move(match));
     DoubtSquares();
     return std::move(matches_);
   }
@@ -68,16 +48,46 @@ class Matcher {
   }
   bool FitsModules(size_t a, size_t b) const { return Fits(source_, source_.modules[a], target_, target_.modules[b]); }
 
+  // Modules whose values occur once on each side.
+  void MatchValues() {
+    if (source_.prints == nullptr || target_.prints == nullptr) return;
+    const auto by_content = [](const Network& network, const std::vector<bool>& done) {
+      std::unordered_map<std::string, std::vector<size_t>> modules;
+      for (size_t m = 0; m < network.modules.size(); ++m) {
+        if (!done[m] && HasValues(network, network.modules[m])) modules[ContentOf(network, network.modules[m])].push_back(m);
+      }
+      return modules;
+    };
+    const auto left = by_content(source_, source_done_), right = by_content(target_, target_done_);
+    std::map<std::pair<std::string, std::string>, Match> by_form;
+    for (const auto& [content, sources] : left) {
+      const auto found = right.find(content);
+      if (found == right.end() || sources.size() > 1 || found->second.size() > 1 || !FitsModules(sources[0], found->second[0])) continue;
+      by_form[{source_.modules[sources[0]].form, target_.modules[found->second[0]].form}].modules.emplace_back(sources[0], found->second[0]);
+    }
+    for (auto& [forms, match] : by_form) {
+      std::sort(match.modules.begin(), match.modules.end());
+      Vote(forms.first, forms.second, 10);
+      Take(std::move(match));
+    }
+  }
+
   // Modules of one name in both are the same, if they can be.
   void MatchEqualNames() {
-    std::map<std::string, size_t> by_path;
-    for (size_t b = 0; b < target_.modules.size(); ++b) by_path[target_.modules[b].path] = b;
+    std::unordered_map<std::string, size_t> by_path;
+    for (size_t b = 0; b < target_.modules.size(); ++b) {
+      if (!target_done_[b]) by_path[target_.modules[b].path] = b;
+    }
     std::map<std::string, Match> by_form;
     for (size_t a = 0; a < source_.modules.size(); ++a) {
+      if (source_done_[a]) continue;
       const auto found = by_path.find(source_.modules[a].path);
       if (found != by_path.end() && Fits(source_, source_.modules[a], target_, target_.modules[found->second], true)) by_form[source_.modules[a].form].modules.emplace_back(a, found->second);
     }
-    for (auto& [form, match] : by_form) Take(std::move(match));
+    for (auto& [form, match] : by_form) {
+      Vote(form, form);
+      Take(std::move(match));
+    }
   }
 
   // ---- whole groups ------------------------------------------------------------------------------------
@@ -85,59 +95,124 @@ class Matcher {
   struct Open {
     size_t group = 0;
     std::vector<size_t> modules;  // those that are not matched
+    std::string form, content;
+    Roles roles;
+    bool state = false;  // an optimizer's
   };
-  std::vector<Open> OpenGroups(const Network& network, const std::vector<bool>& done) const {
+  static std::vector<Open> OpenGroups(const Network& network, const std::vector<bool>& done) {
     std::vector<Open> open;
     for (size_t g = 0; g < network.groups.size(); ++g) {
-      Open entry{g, {}};
+      Open entry{g, {}, network.groups[g].form, "", {}, false};
       for (const size_t module : network.groups[g].modules) {
         if (!done[module]) entry.modules.push_back(module);
       }
-      if (!entry.modules.empty()) open.push_back(std::move(entry));
+      if (entry.modules.empty()) continue;
+      entry.content = fmt::format("{} {}", entry.modules.size(), ContentOf(network, network.modules[entry.modules[0]]));
+      entry.roles = RolesOf(entry.form);
+      entry.state = IsOptimizerState(network.modules[entry.modules[0]].path);
+      open.push_back(std::move(entry));
     }
     return open;
   }
   bool FitsGroups(const Open& a, const Open& b) const {
-    if (a.modules.size() != b.modules.size()) return false;
+    if (a.modules.size() != b.modules.size() || a.state != b.state) return false;
     for (size_t i = 0; i < a.modules.size(); ++i) {
       if (!FitsModules(a.modules[i], b.modules[i])) return false;
     }
-    return true;
+    // Forms with unlike numbers of indices are an irregular network's: they are aligned one by one.
+    return !Irregular(a, b);
   }
 
   struct Candidate {
     double score = 0;
     size_t a = 0, b = 0;  // indices of open groups
+    bool contradicts = false;
   };
 
-  void MatchGroups() {
-    const std::vector<Open> left = OpenGroups(source_, source_done_), right = OpenGroups(target_, target_done_);
-    std::vector<Candidate> candidates;
-    for (size_t a = 0; a < left.size(); ++a) {
-      for (size_t b = 0; b < right.size(); ++b) {
-        if (!FitsGroups(left[a], right[b])) continue;
-        const bool same_depth = source_.modules[left[a].modules[0]].index.size() == target_.modules[right[b].modules[0]].index.size();
-        const bool turned = Transposed(source_, source_.modules[left[a].modules[0]], target_, target_.modules[right[b].modules[0]]);
-        candidates.push_back({Similarity(source_.groups[left[a].group].form, target_.groups[right[b].group].form) + (same_depth ? 0.0 : -0.3) - (turned ? kTurned : 0.0), a, b});
+  // Pairs of groups that fit. Only groups of one content do, so that random names cost no more than others.
+  void FindCandidates() {
+    std::unordered_map<std::string, std::vector<size_t>> by_content;
+    for (size_t b = 0; b < right_.size(); ++b) by_content[right_[b].content].push_back(b);
+    std::unordered_map<std::string, size_t> sources;
+    for (const Open& open : left_) ++sources[open.content];
+    size_t pairs = 0;
+    for (size_t a = 0; a < left_.size(); ++a) {
+      const auto found = by_content.find(left_[a].content);
+      if (found == by_content.end()) continue;
+      if (found->second.size() * sources[left_[a].content] > kMaxPairs || pairs > kMaxAllPairs) continue;
+      pairs += found->second.size();
+      for (const size_t b : found->second) {
+        if (FitsGroups(left_[a], right_[b])) all_.push_back({Names(left_[a], right_[b]), a, b, Contradict(left_[a].roles, right_[b].roles)});
       }
     }
-    // Forms with unlike numbers of indices are an irregular network's: they are aligned one by one.
-    candidates.erase(std::remove_if(candidates.begin(), candidates.end(),
-                                    [&](const Candidate& c) { return Irregular(left[c.a], right[c.b]); }),
-                     candidates.end());
-    std::vector<Candidate> all = candidates;
-    std::stable_sort(candidates.begin(), candidates.end(), [](const Candidate& x, const Candidate& y) {
-      return std::make_tuple(-x.score, x.a, x.b) < std::make_tuple(-y.score, y.a, y.b);
-    });
-    std::set<size_t> used_left, used_right;
+    by_left_.resize(left_.size());
+    by_right_.resize(right_.size());
+    for (size_t c = 0; c < all_.size(); ++c) {
+      by_left_[all_[c].a].push_back(c);
+      by_right_[all_[c].b].push_back(c);
+    }
+  }
+
+  double Names(const Open& a, const Open& b) const {
+    const Module &left = source_.modules[a.modules[0]], &right = target_.modules[b.modules[0]];
+    double score = Similarity(a.form, b.form) + kAgreement * Agreements(a.roles, b.roles);
+    if (left.index.size() != right.index.size()) score -= kOtherDepth;
+    if (Transposed(source_, left, target_, right)) score -= kTurned;
+    return score;
+  }
+
+  // The best pairs first, no group twice. Names that contradict each other are no pair.
+  std::vector<Candidate> Choose() {
+    std::vector<Candidate> sorted;
+    for (const Candidate& candidate : all_) {
+      if (candidate.contradicts) continue;
+      sorted.push_back(candidate);
+      const std::string from = ContainerOf(left_[candidate.a].form), to = ContainerOf(right_[candidate.b].form);
+      const auto found = containers_.find(from);
+      if (from.empty() || found == containers_.end()) continue;
+      sorted.back().score += found->second == to ? kContainer : -kContainer;
+    }
+    // Of pairs that are equally good the one that keeps the order of the modules.
+    std::stable_sort(sorted.begin(), sorted.end(), [](const Candidate& x, const Candidate& y) { return std::make_tuple(-x.score, x.a, x.b) < std::make_tuple(-y.score, y.a, y.b); });
+    std::vector<bool> used_left(left_.size(), false), used_right(right_.size(), false);
     std::vector<Candidate> chosen;
-    for (const Candidate& candidate : candidates) {
-      if (used_left.contains(candidate.a) || used_right.contains(candidate.b)) continue;
-      used_left.insert(candidate.a);
-      used_right.insert(candidate.b);
+    for (const Candidate& candidate : sorted) {
+      if (used_left[candidate.a] || used_right[candidate.b]) continue;
+      used_left[candidate.a] = used_right[candidate.b] = true;
       chosen.push_back(candidate);
     }
-    for (const Candidate& candidate : chosen) TakeGroups(left[candidate.a], right[candidate.b], candidate, all, chosen, right);
+    return chosen;
+  }
+
+  void Vote(const std::string& from, const std::string& to, int weight = 1) {
+    const std::string left = ContainerOf(from), right = ContainerOf(to);
+    if (!left.empty() && !right.empty()) votes_[left][right] += weight;
+  }
+  // Blocks are each other's if most of their modules say so, those above all that have no rival.
+  void CountVotes(const std::vector<Candidate>& chosen) {
+    for (const Candidate& pair : chosen) {
+      const bool only = by_left_[pair.a].size() == 1 && by_right_[pair.b].size() == 1;
+      Vote(left_[pair.a].form, right_[pair.b].form, only ? 10 : 1 + 2 * Agreements(left_[pair.a].roles, right_[pair.b].roles));
+    }
+    std::vector<std::tuple<int, std::string, std::string>> pairs;
+    for (const auto& [from, votes] : votes_) {
+      for (const auto& [to, count] : votes) pairs.emplace_back(-count, from, to);
+    }
+    std::sort(pairs.begin(), pairs.end());
+    std::set<std::string> taken;
+    for (const auto& [count, from, to] : pairs) {
+      if (!containers_.contains(from) && taken.insert(to).second) containers_[from] = to;
+    }
+  }
+
+  void MatchGroups() {
+    left_ = OpenGroups(source_, source_done_);
+    right_ = OpenGroups(target_, target_done_);
+    FindCandidates();
+    CountVotes(Choose());
+    const std::vector<Candidate> chosen = Choose();
+    const std::vector<bool> sure = FindSure(chosen);
+    for (size_t i = 0; i < chosen.size(); ++i) TakeGroups(chosen[i], sure[i]);
   }
 
   bool Irregular(const Open& a, const Open& b) const {
@@ -155,31 +230,71 @@ class Matcher {
     return false;
   }
 
-  void TakeGroups(const Open& a, const Open& b, const Candidate& own, const std::vector<Candidate>& all,
-                  const std::vector<Candidate>& chosen, const std::vector<Open>& right) {
+  // ---- how sure it is ------------------------------------------------------------------------------------
+
+  // A pair is sure if every rival is excluded: its names contradict each other, or it is surely another's.
+  std::vector<bool> FindSure(const std::vector<Candidate>& chosen) const {
+    std::vector<bool> sure(chosen.size(), false), left(left_.size(), false), right(right_.size(), false);
+    std::vector<size_t> source_of(right_.size(), left_.size());
+    for (const Candidate& pair : chosen) source_of[pair.b] = pair.a;
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (size_t i = 0; i < chosen.size(); ++i) {
+        const Candidate& own = chosen[i];
+        if (sure[i] || own.contradicts || !Telling(own)) continue;
+        const auto excluded = [&](size_t c) {
+          const Candidate& rival = all_[c];
+          return (rival.a == own.a && rival.b == own.b) || rival.contradicts || (rival.a == own.a ? right[rival.b] : left[rival.a]);
+        };
+        const bool alone = std::all_of(by_left_[own.a].begin(), by_left_[own.a].end(), excluded) && std::all_of(by_right_[own.b].begin(), by_right_[own.b].end(), excluded);
+        if (!alone && !(SameLastWords(left_[own.a].form, right_[own.b].form) && Best(own) && !Crossed(own, source_of))) continue;
+        sure[i] = left[own.a] = right[own.b] = changed = true;
+      }
+    }
+    return sure;
+  }
+
+  // One size with no word in common says little.
+  bool Telling(const Candidate& pair) const {
+    const Module& module = source_.modules[left_[pair.a].modules[0]];
+    if (Similarity(left_[pair.a].form, right_[pair.b].form) > 0 || module.leaves.size() > 2) return true;
+    return std::any_of(module.leaves.begin(), module.leaves.end(), [&](const auto& leaf) { return WithoutOnes(source_.Tensor(leaf.second).shape).size() > 1; });
+  }
+
+  bool Best(const Candidate& own) const {
+    double best = 0, score = 0;
+    for (const auto* list : {&by_left_[own.a], &by_right_[own.b]}) {
+      for (const size_t c : *list) {
+        if (all_[c].a == own.a && all_[c].b == own.b) score = all_[c].score;
+        else best = std::max(best, all_[c].score);
+      }
+    }
+    return score >= best + kMargin;
+  }
+
+  // A rival pair that keeps the order of the two networks where this one does not speaks against it. `source_of`: of each
+  // group of the target, the chosen one of the source.
+  bool Crossed(const Candidate& own, const std::vector<size_t>& source_of) const {
+    std::set<size_t> lefts;
+    for (const size_t c : by_right_[own.b]) lefts.insert(all_[c].a);
+    return std::any_of(by_left_[own.a].begin(), by_left_[own.a].end(), [&](size_t c) {
+      const size_t b = all_[c].b, a = source_of[b];
+      return b != own.b && a != left_.size() && lefts.contains(a) && (a < own.a) != (b < own.b);
+    });
+  }
+
+  void TakeGroups(const Candidate& own, bool sure) {
+    const Open &a = left_[own.a], &b = right_[own.b];
     Match match;
     for (size_t i = 0; i < a.modules.size(); ++i) match.modules.emplace_back(a.modules[i], b.modules[i]);
-    // Rivals: other partners of either side that would fit.
+    match.certain = sure;
     std::vector<Candidate> rivals;
-    double best = 0;
-    for (const Candidate& other : all) {
-      if ((other.a == own.a) == (other.b == own.b)) continue;
-      best = std::max(best, other.score);
-      if (other.a == own.a) rivals.push_back(other);
+    for (const size_t c : by_left_[own.a]) {
+      if (all_[c].b != own.b) rivals.push_back(all_[c]);
     }
-    // A rival pair that keeps the order of the two networks where this one does not speaks against it too.
-    const bool crossed = std::any_of(chosen.begin(), chosen.end(), [&](const Candidate& other) {
-      const bool rival = std::any_of(all.begin(), all.end(), [&](const Candidate& c) { return c.a == own.a && c.b == other.b; }) &&
-                         std::any_of(all.begin(), all.end(), [&](const Candidate& c) { return c.a == other.a && c.b == own.b; });
-      return rival && (other.a < own.a) != (other.b < own.b);
-    });
-    const bool rivalry = best > 0 || !rivals.empty();
-    const bool named = SharePart(source_.groups[a.group].form, target_.groups[b.group].form);
-    const bool same_words = SameLastWords(source_.groups[a.group].form, target_.groups[b.group].form);
-    match.certain = !rivalry || named || (same_words && own.score >= best + kMargin && !crossed);
-    std::stable_sort(rivals.begin(), rivals.end(), [](const Candidate& x, const Candidate& y) { return x.score > y.score; });
+    std::stable_sort(rivals.begin(), rivals.end(), [](const Candidate& x, const Candidate& y) { return std::make_tuple(x.contradicts, -x.score) < std::make_tuple(y.contradicts, -y.score); });
     for (const Candidate& rival : rivals) {
-      if (match.alternatives.size() < kMaxAlternatives) match.alternatives.push_back(target_.groups[right[rival.b].group].form);
+      if (match.alternatives.size() < kMaxAlternatives) match.alternatives.push_back(right_[rival.b].form);
     }
     Take(std::move(match));
   }
@@ -194,86 +309,9 @@ class Matcher {
     return words(a) == words(b);
   }
 
-  // Whether both names end in the same word for one part among others of its shape.
-  static bool SharePart(std::string_view a, std::string_view b) {
-    static const std::set<std::string> kParts = {"q", "k", "v", "out", "gate", "up", "down"};
-    const auto parts = [](std::string_view form) {
-      std::set<std::string> found;
-      for (const std::string& word : WordsOf(form.substr(form.rfind('.') + 1))) {
-        if (kParts.contains(word)) found.insert(word);
-      }
-      return found;
-    };
-    const auto left = parts(a);
-    return left.size() == 1 && left == parts(b);
-  }
-
-  // ---- one by one --------------------------------------------------------------------------------------
-
-  // Irregular networks keep the order of their modules: the longest common sequence of modules that fit.
-  void AlignRest() {
-    const std::vector<size_t> left = Rest(source_done_), right = Rest(target_done_);
-    if (left.empty() || right.empty() || left.size() > kMaxAligned || right.size() > kMaxAligned) return;
-    const size_t width = right.size() + 1;
-    std::vector<float> best((left.size() + 1) * width, 0);
-    std::map<std::pair<std::string, std::string>, float> alike;
-    const auto gain = [&](size_t i, size_t k) {
-      if (!FitsModules(left[i], right[k])) return -1.0F;
-      const auto key = std::make_pair(source_.modules[left[i]].form, target_.modules[right[k]].form);
-      const auto [found, fresh] = alike.try_emplace(key, 0.0F);
-      if (fresh) found->second = 1.0F + 0.3F * static_cast<float>(Similarity(key.first, key.second));
-      return found->second;
-    };
-    for (size_t i = left.size(); i-- > 0;) {
-      for (size_t k = right.size(); k-- > 0;) {
-        const float skip = std::max(best[(i + 1) * width + k], best[i * width + k + 1]);
-        const float both = gain(i, k);
-        best[i * width + k] = both < 0 ? skip : std::max(skip, both + best[(i + 1) * width + k + 1]);
-      }
-    }
-    std::map<std::pair<std::string, std::string>, Match> by_form;
-    size_t taken = 0;
-    for (size_t i = 0, k = 0; i < left.size() && k < right.size();) {
-      const float both = gain(i, k);
-      if (both >= 0 && best[i * width + k] == both + best[(i + 1) * width + k + 1]) {
-        by_form[{source_.modules[left[i]].form, target_.modules[right[k]].form}].modules.emplace_back(left[i], right[k]);
-        ++i;
-        ++k;
-        ++taken;
-      } else if (best[i * width + k] == best[(i + 1) * width + k]) {
-        ++i;
-      } else {
-        ++k;
-      }
-    }
-    // Two sequences that fit whole, and are long, are the same network; parts of them may be chance.
-    const bool whole = taken == left.size() && taken == right.size();
-    const bool only = whole && OnlyFit(left, right);
-    for (auto& [forms, match] : by_form) {
-      match.certain = whole && (taken >= 8 || Similarity(forms.first, forms.second) > 0.5 || only);
-      if (!match.certain) match.alternatives.push_back("(the order of the modules alone says so)");
-      Take(std::move(match));
-    }
-  }
-  // Whether each module of one side fits exactly one of the other: then shapes alone prove the pairs.
-  bool OnlyFit(const std::vector<size_t>& left, const std::vector<size_t>& right) const {
-    size_t pairs = 0;
-    for (const size_t a : left) {
-      for (const size_t b : right) pairs += FitsModules(a, b) ? 1 : 0;
-    }
-    return pairs == left.size();
-  }
-
-  static std::vector<size_t> Rest(const std::vector<bool>& done) {
-    std::vector<size_t> rest;
-    for (size_t i = 0; i < done.size(); ++i) {
-      if (!done[i]) rest.push_back(i);
-    }
-    return rest;
-  }
-
   // Where some matrices are transposed, a square one may be too, and no shape tells.
   void DoubtSquares() {
+    if (source_.prints != nullptr) return;  // values tell
     const bool any = std::any_of(matches_.begin(), matches_.end(), [&](const Match& match) {
       const auto [a, b] = match.modules[0];
       return Transposed(source_, source_.modules[a], target_, target_.modules[b]);
@@ -283,28 +321,30 @@ class Matcher {
       const auto [a, b] = match.modules[0];
       if (!Square(source_, source_.modules[a])) continue;
       match.certain = false;
-      match.alternatives.insert(match.alternatives.begin(), "(the same, with | transpose(): it is square, and others of this network are transposed)");
+      match.alternatives.insert(match.alternatives.begin(), "the same, with | transpose(): it is square, and others of this network are transposed");
     }
   }
 
   const Network& source_;
   const Network& target_;
+  Containers& containers_;
+  std::map<std::string, std::map<std::string, int>> votes_;
   std::vector<bool> source_done_, target_done_;
+  std::vector<Open> left_, right_;
+  std::vector<Candidate> all_;                            // that fit
+  std::vector<std::vector<size_t>> by_left_, by_right_;  // of all_
   std::vector<Match> matches_;
 };
 
 }  // namespace
 
-Layout LayoutOf(const Shape& source, const Shape& target) {
-  const auto same = [](const Shape& a, const Shape& b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](int64_t x, int64_t y) { return x == y || y == -1; });
-  };
-  if (same(source, target)) return Layout::kSame;
-  if (same(WithoutOnes(source), WithoutOnes(target))) return Layout::kSqueezed;
-  if (source.size() == 2 && same({source[1], source[0]}, target)) return Layout::kTransposed;
-  return Layout::kDifferent;
+std::string ContainerOf(const std::string& form) {
+  const size_t hole = form.rfind('#');
+  return hole == std::string::npos ? "" : form.substr(0, hole + 1);
 }
 
-std::vector<Match> MatchModules(const Network& source, const Network& target) { return Matcher(source, target).Run(); }
+std::vector<Match> MatchModules(const Network& source, size_t first_source, const Network& target, size_t first_target, Containers& containers) {
+  return Matcher(source, first_source, target, first_target, containers).Run();
+}
 
 }  // namespace ckmap::suggest

@@ -1,7 +1,7 @@
 #include "compiler/suggest/network.h"
 
 #include <algorithm>
-#include <cctype>
+#include <array>
 #include <charconv>
 #include <set>
 
@@ -48,6 +48,10 @@ class Reader {
     FindSeries();
     for (Module& module : network_.modules) Form(module);
     MakeGroups();
+    if (FixSequences()) {
+      network_.groups.clear();
+      MakeGroups();
+    }
   }
   Network Take() { return std::move(network_); }
 
@@ -72,8 +76,13 @@ class Reader {
       }
     }
     for (const auto& [stem, numbers] : seen) {
-      if (numbers.size() >= kSeries) series_.insert(stem);
+      if (numbers.size() >= (IsRepeated(stem) ? 2 : kSeries)) series_.insert(stem);
     }
+  }
+  // Stems that are repeated in every network: two of them are a series.
+  static bool IsRepeated(const std::string& stem) {
+    constexpr std::array<std::string_view, 8> kRepeated = {"layer_", "layers_", "block_", "blocks_", "expert_", "resblock_", "cell_", "encoder_layer_"};
+    return std::any_of(kRepeated.begin(), kRepeated.end(), [&](std::string_view end) { return stem.ends_with(end); });
   }
   static size_t DigitsAt(const std::string& segment) {
     size_t at = segment.size();
@@ -111,78 +120,80 @@ class Reader {
     }
   }
 
+  // What a module holds, as text: "b[64] w[64, 16]".
+  std::string Signature(const Module& module) const {
+    std::string text;
+    for (const auto& [kind, leaf] : module.leaves) text += kind + FormatShape(network_.Tensor(leaf).shape);
+    return text;
+  }
+
+  // The numbers of a sequence that is the same in every layer, `mlp.0` and `mlp.2`, are names and not indices: each has one
+  // content in all layers, and the contents differ.
+  bool FixSequences() {
+    bool fixed = false;
+    for (const Group& group : network_.groups) {
+      const size_t holes = network_.modules[group.modules[0]].index.size();
+      if (holes < 2 || group.modules.size() < 4) continue;
+      std::map<int64_t, std::set<std::string>> contents;
+      std::map<int64_t, std::set<Index>> outer;
+      for (const size_t m : group.modules) {
+        const Module& module = network_.modules[m];
+        contents[module.index.back()].insert(Signature(module));
+        outer[module.index.back()].insert(Index(module.index.begin(), module.index.end() - 1));
+      }
+      std::set<std::string> all;
+      bool constant = contents.size() >= 2 && outer.begin()->second.size() >= 2;
+      for (const auto& [value, signatures] : contents) {
+        constant = constant && signatures.size() == 1 && outer[value] == outer.begin()->second;
+        all.insert(*signatures.begin());
+      }
+      if (!constant || all.size() < 2) continue;
+      for (const size_t m : group.modules) FixLast(network_.modules[m]);
+      fixed = true;
+    }
+    return fixed;
+  }
+  static void FixLast(Module& module) {
+    const size_t hole = module.form.rfind('#');
+    module.form.replace(hole, 1, std::to_string(module.index.back()));
+    module.index.pop_back();
+  }
+
   Network network_;
   std::map<std::string, size_t> by_path_;
   std::set<std::string> series_;
 };
 
-// Words that mean the same, and words that say nothing.
-std::string Meaning(const std::string& word) {
-  static const std::map<std::string, std::string, std::less<>> kMeanings = {
-      {"layernorm", "norm"}, {"ln", "norm"},       {"rmsnorm", "norm"},    {"bn", "norm"},          {"attn", "attention"},
-      {"embeddings", "embedding"}, {"embed", "embedding"}, {"embeddings", "embedding"}, {"emb", "embedding"}, {"tok", "token"},
-      {"tokens", "token"},   {"word", "token"},    {"query", "q"},         {"key", "k"},            {"value", "v"},
-      {"wq", "q"},           {"wk", "k"},          {"wv", "v"},            {"wo", "out"},           {"o", "out"},
-      {"output", "out"},     {"ffn", "mlp"},       {"fc", "linear"},       {"dense", "linear"},     {"classifier", "head"},
-      {"proj", "projection"}, {"pos", "position"}, {"positional", "position"}, {"downsample", "down"}, {"sample", ""},
-      {"cls", "class"},      {"blocks", "layer"},  {"layers", "layer"},    {"block", "layer"},      {"resblocks", "layer"},
-      {"h", "layer"},        {"model", ""},        {"self", ""},           {"module", ""},          {"gamma", ""},
-      {"router", "gate"},    {"final", ""},        {"features", "feature"},
-  };
-  const auto found = kMeanings.find(word);
-  return found == kMeanings.end() ? word : found->second;
-}
-
-// "c_attnProj1" → c, attn, proj, 1.
-std::vector<std::string> Pieces(std::string_view segment) {
-  std::vector<std::string> words(1);
-  for (size_t i = 0; i < segment.size(); ++i) {
-    const auto c = static_cast<unsigned char>(segment[i]);
-    const bool upper = std::isupper(c) != 0 && i > 0 && std::islower(static_cast<unsigned char>(segment[i - 1])) != 0;
-    const bool digit = IsDigit(segment[i]) && i > 0 && !IsDigit(segment[i - 1]);
-    if (segment[i] == '_' || segment[i] == '-' || segment[i] == '#') {
-      words.emplace_back();
-      continue;
-    }
-    if (upper || digit) words.emplace_back();
-    words.back() += static_cast<char>(std::tolower(c));
-  }
-  return words;
-}
-
 }  // namespace
 
-Network ReadNetwork(const Manifest& manifest, const std::vector<bool>& skipped) { return Reader(manifest, skipped).Take(); }
-
-std::vector<std::string> WordsOf(std::string_view form) {
-  std::vector<std::string> words;
-  for (const std::string& segment : Split(form, '.')) {
-    for (const std::string& piece : Pieces(segment)) {
-      const std::string word = Meaning(piece);
-      if (!word.empty()) words.push_back(word);
-    }
-  }
-  return words;
+Network ReadNetwork(const Manifest& manifest, const std::vector<bool>& skipped, const std::vector<Fingerprint>* prints) {
+  Network network = Reader(manifest, skipped).Take();
+  network.prints = prints;
+  return network;
 }
 
-double Similarity(std::string_view a, std::string_view b) {
-  if (a == b) return 1.0;
-  const std::vector<std::string> left = WordsOf(a), right = WordsOf(b);
-  const auto weight = [](size_t from_end) { return from_end < 2 ? 3.0 : from_end < 4 ? 1.5 : 1.0; };
-  double common = 0, total = 0;
-  std::vector<bool> taken(right.size(), false);
-  for (size_t i = left.size(); i-- > 0;) {
-    const double own = weight(left.size() - 1 - i);
-    total += own;
-    for (size_t k = right.size(); k-- > 0;) {
-      if (taken[k] || right[k] != left[i]) continue;
-      taken[k] = true;
-      common += own + weight(right.size() - 1 - k);
-      break;
+void AddTensors(Network& network, const std::vector<bool>& used) {
+  std::map<std::string, size_t> by_form;
+  for (size_t i = 0; i < used.size(); ++i) {
+    if (used[i]) continue;
+    Module module;
+    module.path = (*network.manifest)[i].name;
+    for (const std::string& segment : Split(module.path, '.')) {
+      if (!module.form.empty()) module.form += '.';
+      module.form += IsIndex(segment) ? "#" : segment;
+      if (IsIndex(segment)) module.index.push_back(std::stoll(segment));
     }
+    module.leaves["w"] = {"", i};
+    // No form is that of a group of modules: those have tensors beneath them.
+    const auto [found, fresh] = by_form.try_emplace(module.form, network.groups.size());
+    if (fresh) network.groups.push_back({module.form, {}});
+    network.groups[found->second].modules.push_back(network.modules.size());
+    network.modules.push_back(std::move(module));
   }
-  for (size_t k = 0; k < right.size(); ++k) total += weight(right.size() - 1 - k);
-  return total > 0 ? 0.99 * common / total : 0;
+  for (const auto& [form, group] : by_form) {
+    std::stable_sort(network.groups[group].modules.begin(), network.groups[group].modules.end(),
+                     [&](size_t a, size_t b) { return network.modules[a].index < network.modules[b].index; });
+  }
 }
 
 }  // namespace ckmap::suggest

@@ -10,6 +10,8 @@
 
 namespace ckmap::suggest {
 
+using Index = std::vector<int64_t>;
+
 struct Leaf {
   std::string raw;  // "gamma"; empty: the module is the tensor
   size_t tensor = 0;
@@ -19,7 +21,7 @@ struct Leaf {
 struct Module {
   std::string path;
   std::string form;            // its path with # for numbers
-  std::vector<int64_t> index;  // those numbers
+  Index index;                 // those numbers
   std::map<std::string, Leaf> leaves;
 };
 
@@ -29,8 +31,12 @@ struct Group {
   std::vector<size_t> modules;
 };
 
+struct Fingerprint;
+
 struct Network {
   const Manifest* manifest = nullptr;
+  // Of each tensor, if both checkpoints are there. With them, values say what is which.
+  const std::vector<Fingerprint>* prints = nullptr;
   std::vector<Module> modules;  // in the manifest's order
   std::vector<Group> groups;    // in the order of their first modules
 
@@ -38,11 +44,9 @@ struct Network {
 };
 
 // `skipped`: tensors that are left out.
-Network ReadNetwork(const Manifest& manifest, const std::vector<bool>& skipped);
+Network ReadNetwork(const Manifest& manifest, const std::vector<bool>& skipped, const std::vector<Fingerprint>* prints = nullptr);
 
-// Words of a form, as the field uses them: "self_attn.q_proj" and "attention.wq" both hold {attention, q}.
-std::vector<std::string> WordsOf(std::string_view form);
-// 0 to 1: how alike two forms are, the last segments counting most.
-double Similarity(std::string_view a, std::string_view b);
+// Adds each tensor that is not used as a module of its own, in groups of their own.
+void AddTensors(Network& network, const std::vector<bool>& used);
 
 }  // namespace ckmap::suggest

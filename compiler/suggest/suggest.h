@@ -1,33 +1,43 @@
-// `ckmapc suggest`: a first draft of rules from two manifests. What names and shapes prove is a line; what they leave
-// open is a line under `# TODO decide:` with what else would fit.
+// `ckmapc suggest`: a first draft of rules from two manifests. What names and shapes prove is a line. What they leave
+// open is a line with a `decide` statement, which says what else would fit; such a draft binds and does not apply.
 //
 // 1. network.h     names become modules, with forms in which indices are holes: `layers.#.attn.q`
-// 2. match.h       which module of the source is which of the target, and how sure that is
+// 2. match.h       which module of the source is which of the target, and how sure that is (align.h: of irregular networks)
 // 3. join.h        what is left over and adds up: three matrices that are one, experts that are stacked
-// 4. write.h       renames and rules, indices folded into captures
-// 5. suggest.cc    compiles and binds the draft, and writes a rule by name for what the renames did not reach
+// 4. draft.h       renames and rules, indices folded into captures (lines.h), until the text compiles and binds
+// 5. packs.h       a pack that binds completely, where the draft leaves something open
+// With both checkpoints, values.h says which tensors hold the same elements, and in which order.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
 #include "runtime/base/result.h"
+#include "runtime/formats/checkpoint.h"
 #include "runtime/tensor/manifest.h"
 
 namespace ckmap {
 
 struct SuggestOptions {
-  std::vector<std::string> pack_path;  // where `std` is looked for
-  std::string source_name, target_name;  // as the draft's comment names them
+  std::vector<std::string> pack_path = {};      // where `std` and the packs are looked for
+  std::string source_name = {}, target_name = {};  // as the draft's comment names them
+  bool packs = true;                            // try those, too
+  std::map<std::string, std::string> defines = {};  // parameters of packs
+  std::string config_json = {}, config_path = {};
+  // Both, to settle by their values what shapes leave open. Every tensor is read. Else nullptr.
+  const Checkpoint* source = nullptr;
+  const Checkpoint* target = nullptr;
 };
 
 struct Suggestion {
-  std::string text;  // formatted; it always compiles
+  std::string text;  // formatted; it always compiles, and binds to the two files
   int64_t targets = 0;
   std::vector<std::string> certain, open;  // target tensors that the draft writes, by how sure that is
+  size_t decisions = 0;                    // statements `decide` in it
 };
 
-// An Error only if the draft does not compile, which is our bug.
+// An Error only if a file cannot be read, or for a fault of ours.
 Result<Suggestion> Suggest(const Manifest& source, const Manifest& target, const SuggestOptions& options);
 
 }  // namespace ckmap

@@ -152,6 +152,13 @@ struct TargetItem {
 struct Target { std::vector<TargetItem> items; };
 struct Assert { ExprPtr condition; std::optional<std::string> message; };
 struct Place { Pattern pattern; Identifier device; ExprPtr when; };
+// What is not decided yet: `decide "norm1 or norm2" for "a.**", "b.**";`
+struct Decide {
+  enum class Kind { kPlain, kFor, kMissing, kUnused };
+  Identifier question;
+  Kind kind = Kind::kPlain;
+  std::vector<Pattern> patterns;  // of target tensors, of kUnused: of source tensors; none if kPlain
+};
 struct Shard { Pattern pattern; ExprPtr axis; Identifier over; ExprPtr when; };
 struct TestTensor {
   Pattern name;
@@ -172,7 +179,7 @@ struct TestBlock {
 
 struct Statement {
   std::variant<Invalid, Migration, Use, Param, Let, Names, Rename, Layer, ModuleIs, Within, Rule, Drop, Init, Target,
-               Assert, Place, Shard, TestBlock>
+               Assert, Place, Shard, Decide, TestBlock>
       kind;
   Span span;
   std::string doc;  // the /// lines above, without the slashes

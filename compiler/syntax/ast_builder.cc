@@ -412,6 +412,16 @@ class Builder {
     return {Pattern(context->name), Expr(context->axis), Name(context->group), Optional(context->condition)};
   }
 
+  ast::Decide Decide(P::DecideContext* context) {
+    ast::Decide decide;
+    decide.question = UnquotedName(context->question);
+    if (context->kind == nullptr) return decide;
+    const size_t kind = context->kind->getType();
+    decide.kind = kind == L::FOR ? ast::Decide::Kind::kFor : kind == L::MISSING ? ast::Decide::Kind::kMissing : ast::Decide::Kind::kUnused;
+    for (auto* pattern : context->list) decide.patterns.push_back(Pattern(pattern));
+    return decide;
+  }
+
   ast::TestTensor TestTensor(P::TestTensorContext* context) {
     ast::TestTensor tensor;
     tensor.name = Pattern(context->name);
@@ -481,6 +491,7 @@ class Builder {
     }
     if (auto* x = c->place()) return ast::Place{Pattern(x->name), UnquotedName(x->device), Optional(x->condition)};
     if (auto* x = c->shard()) return Shard(x);
+    if (auto* x = c->decide()) return Decide(x);
     if (auto* x = c->test()) return Test(x);
     return ast::Invalid{};
   }

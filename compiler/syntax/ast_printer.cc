@@ -256,6 +256,12 @@ class StatementPrinter {
   std::string operator()(const ast::Shard& s) const {
     return fmt::format("(shard {} {} {}{})", Print(s.pattern), Print(s.axis), s.over.text, When(s.when));
   }
+  std::string operator()(const ast::Decide& s) const {
+    constexpr const char* kKinds[] = {"", " for", " missing", " unused"};
+    std::string out = fmt::format("(decide {}{}", Quote(s.question.text), kKinds[static_cast<size_t>(s.kind)]);
+    for (const ast::Pattern& pattern : s.patterns) out += " " + Print(pattern);
+    return out + ")";
+  }
   std::string operator()(const ast::TestBlock& s) const {
     std::string out = fmt::format("(test {}{}", Quote(s.name.text), s.with.empty() ? "" : " (with" + Print(s.with) + ")");
     for (const auto* sides : {&s.source, &s.target}) {

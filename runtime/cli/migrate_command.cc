@@ -8,6 +8,7 @@
 #include "runtime/base/output_file.h"
 #include "runtime/base/run_files.h"
 #include "runtime/base/text.h"
+#include "runtime/bind/target/decisions.h"
 #include "runtime/cli/commands.h"
 #include "runtime/cli/signals.h"
 #include "runtime/formats/mindspore/ms_cipher.h"
@@ -90,6 +91,7 @@ Result<void> MigrateCommand::Prepare() {
   report_ = migration_->report;
   report_.plan_path = args_.plan;
   report_.target_path = args_.target;
+  if (!args_.output.empty() && RefuseOpenDecisions(report_.issues)) report_.bound.reset();
   if (report_.bound) {
     report_.cost = EstimateCost(*report_.bound, Execution());
     if (!report_.cost.warning.empty()) report_.warnings.push_back(report_.cost.warning);

@@ -245,7 +245,7 @@ Result<Manifest> ReadPart(const std::string& path, const TargetOptions& options,
   if (opened->spec && !options.root.empty()) {
     return Error(ErrorCode::kUsage, fmt::format("{}: a spec has no dicts that {}root could name", path, begin));
   }
-  auto selected = Select(opened->spec ? *std::move(opened->spec) : opened->checkpoint->manifest(), options.selection, begin);
+  auto selected = Select(opened->spec ? *std::move(opened->spec) : ManifestWithTies(*opened->checkpoint), options.selection, begin);
   if (!selected) return std::move(selected).error().Context(path);
   return selected;
 }

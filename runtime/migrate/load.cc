@@ -13,6 +13,7 @@
 
 #include "runtime/base/text.h"
 #include "runtime/bind/computed_node.h"
+#include "runtime/bind/target/decisions.h"
 #include "runtime/exec/read_checks.h"
 #include "runtime/exec/tensor_reader.h"
 
@@ -239,6 +240,7 @@ void TensorLoader::Stop() {
 
 Result<std::unique_ptr<TensorLoader>> TensorLoader::Start(std::shared_ptr<const PreparedMigration> migration, LoadRequest request,
                                                           std::shared_ptr<MappedFiles> maps) {
+  CKMAP_RETURN_IF_ERROR(CheckDecided(migration->report.issues));
   std::unique_ptr<TensorLoader> loader(
       new TensorLoader(std::make_unique<State>(std::move(migration), std::move(request), std::move(maps))));
   State& state = *loader->state_;
@@ -283,6 +285,7 @@ Result<std::optional<LoadedTensor>> TensorLoader::Next() {
 
 Result<ExecResult> LoadInto(const PreparedMigration& migration, std::span<const TensorPlace> places, const ExecOptions& options,
                             std::vector<bool>& complete) {
+  CKMAP_RETURN_IF_ERROR(CheckDecided(migration.report.issues));
   const BoundPlan& bound = *migration.report.bound;
   CKMAP_CHECK(places.size() == bound.tensors.size());
   for (size_t i = 0; i < places.size(); ++i) CKMAP_CHECK(static_cast<int64_t>(places[i].bytes.size()) == BytesOf(bound.tensors[i]));

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/text.h"
+#include "runtime/bind/target/decisions.h"
 #include "runtime/formats/create.h"
 #include "runtime/migrate/output_contents.h"
 
@@ -47,6 +48,7 @@ Result<OutputFormat> FindOutputFormat(const std::string& path, const std::string
 }
 
 Result<void> SaveMigration(const PreparedMigration& migration, const std::string& path, SaveRequest request, MigrationReport& report) {
+  CKMAP_RETURN_IF_ERROR(CheckDecided(report.issues));
   const auto start = std::chrono::steady_clock::now();
   const BoundPlan& bound = *report.bound;
   const Checkpoint& source = *migration.source.checkpoint;

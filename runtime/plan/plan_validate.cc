@@ -321,6 +321,8 @@ Result<void> Validator::Policy(const plan::TargetPolicy& policy) {
   const bool allows = policy.kind() == plan::TargetPolicy::ALLOW_MISSING ||
                       policy.kind() == plan::TargetPolicy::ALLOW_UNUSED;
   if (allows && !policy.has_pattern()) return BadPlan("`allow` without a name");
+  const bool decides = policy.kind() == plan::TargetPolicy::DECIDE_MISSING || policy.kind() == plan::TargetPolicy::DECIDE_UNUSED;
+  if (decides && !policy.has_pattern()) return BadPlan("`decide` without a name");
   if (policy.kind() == plan::TargetPolicy::CAST) {
     for (const std::string* dtype : {&policy.cast_from(), &policy.cast_to()}) {
       const bool may_be_any = dtype == &policy.cast_from();

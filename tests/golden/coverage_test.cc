@@ -58,7 +58,7 @@ TEST_CASE("every statement has a case") {
       {"let", "let \\w"},          {"names", "names \""},          {"rename", "rename \\S"},   {"layer", "layer \\w"},
       {"moduleIs", "module \\S"},  {"within", "within \\S"},       {"drop", "drop \\S"},       {"only", "only \\S"},
       {"init", "init \\S"},        {"target", "target \\{"},       {"assertion", "assert \\S"}, {"place", "place \\S"},
-      {"shard", "shard \\S"},      {"test", "test \""},            {"mapping", "<->"}};
+      {"shard", "shard \\S"},      {"decide", "decide \""},      {"test", "test \""},            {"mapping", "<->"}};
   const std::string grammar = ReadText(std::string(CKMAP_SOURCE_DIR) + "/grammar/CkmapParser.g4");
   std::smatch rule;
   REQUIRE(std::regex_search(grammar, rule, std::regex("\nstatement\\s*:([^;]*);")));

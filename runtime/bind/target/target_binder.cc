@@ -30,7 +30,7 @@ Result<TargetStatements> TargetStatements::Read(const BindContext& context) {
   for (const plan::TargetPolicy& policy : context.plan.policies()) {
     Policy entry{&policy, {}};
     if (policy.has_pattern()) {
-      const bool source_side = policy.kind() == plan::TargetPolicy::ALLOW_UNUSED;
+      const bool source_side = policy.kind() == plan::TargetPolicy::ALLOW_UNUSED || policy.kind() == plan::TargetPolicy::DECIDE_UNUSED;
       for (const std::vector<size_t>& choices : AllChoices(policy.pattern())) {
         CKMAP_ASSIGN_OR_RETURN(
             CompiledName pattern,
@@ -63,7 +63,9 @@ Result<TargetStatements> TargetStatements::Read(const BindContext& context) {
 
 const plan::TargetPolicy* TargetStatements::Allowed(const BindContext& context, plan::TargetPolicy::Kind kind, const std::string& name) const {
   for (const Policy& entry : policies) {
-    if (entry.policy->kind() == kind && Matches(entry.patterns, name, context.variables)) return entry.policy;
+    const bool decides = (kind == plan::TargetPolicy::ALLOW_MISSING && entry.policy->kind() == plan::TargetPolicy::DECIDE_MISSING) ||
+                         (kind == plan::TargetPolicy::ALLOW_UNUSED && entry.policy->kind() == plan::TargetPolicy::DECIDE_UNUSED);
+    if ((entry.policy->kind() == kind || decides) && Matches(entry.patterns, name, context.variables)) return entry.policy;
   }
   return nullptr;
 }

@@ -9,6 +9,7 @@
 
 #include "runtime/base/parallel.h"
 #include "runtime/bind/explain/candidates.h"
+#include "runtime/bind/target/decisions.h"
 #include "runtime/bind/computed_node.h"
 #include "runtime/bind/rules/layer_binder.h"
 
@@ -94,6 +95,7 @@ Result<void> TargetCheck::Run(std::vector<RuleInstance>& instances) {
   CheckUnread();
   CheckUntouched(instances);
   if (!context_.plan.reversed()) CKMAP_RETURN_IF_ERROR(NoteIdleInits());
+  ReportDecisions(context_, statements_, bound_, issues_);
   ReportVariants(context_, variants_, issues_);
   return {};
 }

@@ -1,0 +1,299 @@
+#include "compiler/suggest/values.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <numeric>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "runtime/base/parallel.h"
+#include "runtime/report/element_reader.h"
+
+namespace ckmap::suggest {
+namespace {
+
+constexpr int64_t kBlock = int64_t{1} << 18;         // elements that are read at once
+constexpr int64_t kMaxCompared = int64_t{1} << 28;   // elements of a tensor that is held as a whole
+constexpr size_t kMaxAxes = 5;                       // of tensors whose axes are permuted
+
+uint64_t Mix(uint64_t x) {
+  x ^= x >> 33;
+  x *= 0xff51afd7ed558ccdULL;
+  x ^= x >> 33;
+  x *= 0xc4ceb9fe1a85ec53ULL;
+  return x ^ (x >> 33);
+}
+
+// To the nearest number with so many bits of mantissa; exponents are left alone.
+float Rounded(double value, DType type) {
+  const auto number = static_cast<float>(value);
+  if (type == DType::kF32 || !std::isfinite(number)) return number;
+  const int dropped = type == DType::kBF16 ? 16 : 13;
+  auto bits = std::bit_cast<uint32_t>(number);
+  const uint32_t half = (1U << (dropped - 1)) - 1 + ((bits >> dropped) & 1U);
+  bits = (bits + half) >> dropped << dropped;
+  return std::bit_cast<float>(bits);
+}
+
+uint32_t BitsOf(float value) { return value == 0 ? 0 : std::bit_cast<uint32_t>(value); }
+
+int64_t Count(const Shape& shape) { return NumElements(shape).value_or(-1); }
+
+// Steps through the elements of an array whose axes are permuted, and compares them with another in row-major order.
+bool IsPermuted(const std::vector<float>& from, const Shape& shape, const std::vector<size_t>& order, const std::vector<float>& to) {
+  std::vector<int64_t> strides(shape.size(), 1);
+  for (size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
+  std::vector<int64_t> index(order.size(), 0);
+  int64_t at = 0;
+  for (const float expected : to) {
+    if (BitsOf(from[static_cast<size_t>(at)]) != BitsOf(expected)) return false;
+    for (size_t k = order.size(); k-- > 0;) {
+      at += strides[order[k]];
+      if (++index[k] < shape[order[k]]) break;
+      at -= strides[order[k]] * shape[order[k]];
+      index[k] = 0;
+    }
+  }
+  return true;
+}
+
+std::string Sizes(const Shape& shape) { return fmt::format("{}", fmt::join(shape, ", ")); }
+
+Shape Permuted(const Shape& shape, const std::vector<size_t>& order) {
+  Shape out;
+  for (const size_t axis : order) out.push_back(shape[axis]);
+  return out;
+}
+
+std::string PermuteText(const std::vector<size_t>& order) {
+  if (order == std::vector<size_t>{1, 0}) return "| transpose()";
+  return fmt::format("| permute({})", fmt::join(order, ", "));
+}
+
+std::vector<int64_t> Divisors(int64_t n) {
+  std::vector<int64_t> all;
+  for (int64_t d = 2; d <= n; ++d) {
+    if (n % d == 0) all.push_back(d);
+  }
+  return all;
+}
+
+// An axis of n = x · y · z indices of which y and z change places: heads whose halves alternate, gates that alternate.
+std::string SplitAxis(const std::vector<float>& from, const Shape& shape, const std::vector<float>& to, const Shape& wanted) {
+  for (size_t axis = 0; axis < shape.size(); ++axis) {
+    if (shape[axis] > 65536) continue;
+    std::vector<int64_t> outers = Divisors(shape[axis]);
+    outers.insert(outers.begin(), 1);
+    for (const int64_t x : outers) {
+      for (const int64_t y : Divisors(shape[axis] / x)) {
+        const int64_t z = shape[axis] / x / y;
+        if (z < 2) continue;
+        Shape split(shape.begin(), shape.begin() + static_cast<std::ptrdiff_t>(axis));
+        const size_t at = split.size();
+        split.insert(split.end(), {x, y, z});
+        split.insert(split.end(), shape.begin() + static_cast<std::ptrdiff_t>(axis) + 1, shape.end());
+        std::vector<size_t> order(split.size());
+        std::iota(order.begin(), order.end(), size_t{0});
+        std::swap(order[at + 1], order[at + 2]);
+        if (!IsPermuted(from, split, order, to)) continue;
+        return fmt::format("| reshape({}) | permute({}) | reshape({})", Sizes(split), fmt::join(order, ", "), Sizes(wanted));
+      }
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Values>> Values::Read(const Checkpoint& source, const Checkpoint& target) {
+  std::unique_ptr<Values> values(new Values(source, target));
+  for (const TensorInfo& tensor : target.manifest().tensors()) {
+    if (tensor.dtype == DType::kBF16) values->rounding_ = DType::kBF16;
+    if (tensor.dtype == DType::kF16 && values->rounding_ == DType::kF32) values->rounding_ = DType::kF16;
+  }
+  CKMAP_ASSIGN_OR_RETURN(values->source_, values->ReadAll(source));
+  CKMAP_ASSIGN_OR_RETURN(values->target_, values->ReadAll(target));
+  return values;
+}
+
+Result<std::vector<Fingerprint>> Values::ReadAll(const Checkpoint& checkpoint) const {
+  std::vector<Fingerprint> all(checkpoint.manifest().size());
+  const auto read = [&](size_t tensor) -> Result<void> {
+    const TensorInfo& info = checkpoint.manifest()[tensor];
+    if (!info.unreadable.empty() || !IsNumber(info.dtype)) return {};
+    ElementReader reader(checkpoint, tensor);
+    Fingerprint& print = all[tensor];
+    std::vector<std::byte> bytes;
+    std::vector<double> numbers;
+    std::optional<uint32_t> first;
+    print.constant = true;
+    for (int64_t begin = 0; begin < reader.elements(); begin += kBlock) {
+      CKMAP_RETURN_IF_ERROR(reader.Read(begin, std::min(kBlock, reader.elements() - begin), bytes));
+      ToNumbers(info.dtype, bytes, numbers);
+      for (const double number : numbers) {
+        const uint32_t bits = BitsOf(Rounded(number, rounding_));
+        if (!first) first = bits;
+        print.constant = print.constant && bits == *first;
+        const uint64_t mixed = Mix(bits + 0x9e3779b97f4a7c15ULL);
+        print.unordered += mixed;
+        print.ordered = Mix(print.ordered * 31 + mixed);
+      }
+    }
+    print.known = true;
+    return {};
+  };
+  CKMAP_RETURN_IF_ERROR(ForEachInParallel(DefaultThreads(), all.size(), [&]() -> ItemBody { return read; }));
+  return all;
+}
+
+std::optional<std::vector<float>> Values::Elements(const Checkpoint& checkpoint, size_t tensor) const {
+  const TensorInfo& info = checkpoint.manifest()[tensor];
+  if (!info.unreadable.empty() || !IsNumber(info.dtype) || Count(info.shape) < 0 || Count(info.shape) > kMaxCompared) return std::nullopt;
+  ElementReader reader(checkpoint, tensor);
+  std::vector<std::byte> bytes;
+  std::vector<double> numbers;
+  std::vector<float> elements;
+  elements.reserve(static_cast<size_t>(reader.elements()));
+  for (int64_t begin = 0; begin < reader.elements(); begin += kBlock) {
+    if (!reader.Read(begin, std::min(kBlock, reader.elements() - begin), bytes)) return std::nullopt;
+    ToNumbers(info.dtype, bytes, numbers);
+    for (const double number : numbers) elements.push_back(Rounded(number, rounding_));
+  }
+  return elements;
+}
+
+std::optional<bool> Values::Makes(const BoundPlan& plan, const BoundTensor& tensor) const {
+  const auto target = target_checkpoint_.manifest().Find(tensor.name);
+  if (!target || !target_[*target].known || Count(tensor.shape) < 0 || Count(tensor.shape) > kMaxCompared) return std::nullopt;
+  std::vector<size_t> sources;
+  for (const BoundInput& input : tensor.inputs) {
+    const bool casts = std::all_of(input.casts.begin(), input.casts.end(), [](const ElementOp& op) { return op.kind == ElementOp::Kind::kCast; });
+    if (input.node != nullptr || !casts || input.view != DType::kAny) return std::nullopt;
+    const auto source = source_checkpoint_.manifest().Find(plan.source[input.source].name);
+    if (!source || !source_[*source].known) return std::nullopt;
+    sources.push_back(*source);
+  }
+  const int64_t count = Count(tensor.shape);
+  if (sources.size() == 1 && tensor.value.pieces.size() == 1) {
+    const Piece& piece = tensor.value.pieces[0];
+    const bool whole = piece.input == 0 && piece.src_offset == 0 && piece.dst_offset == 0 &&
+                       (piece.axes.empty() ? count == 1 : piece.axes.size() == 1 && piece.axes[0].src_stride == 1 && piece.axes[0].size == count);
+    if (whole && Count(source_checkpoint_.manifest()[sources[0]].shape) == count) return source_[sources[0]].ordered == target_[*target].ordered;
+  }
+  const auto wanted = Elements(target_checkpoint_, *target);
+  std::vector<std::vector<float>> inputs;
+  for (const size_t source : sources) {
+    auto elements = Elements(source_checkpoint_, source);
+    if (!elements) return std::nullopt;
+    inputs.push_back(*std::move(elements));
+  }
+  if (!wanted) return std::nullopt;
+  for (const Piece& piece : tensor.value.pieces) {
+    if (piece.input == kFillInput) return std::nullopt;
+    const std::vector<float>& from = inputs[static_cast<size_t>(piece.input)];
+    int64_t left = piece.src_offset, right = piece.dst_offset, rest = 1;
+    std::vector<int64_t> index(piece.axes.size(), 0);
+    for (const PieceAxis& axis : piece.axes) rest *= axis.size;
+    for (; rest > 0; --rest) {
+      if (BitsOf(from[static_cast<size_t>(left)]) != BitsOf((*wanted)[static_cast<size_t>(right)])) return false;
+      for (size_t k = piece.axes.size(); k-- > 0;) {
+        const PieceAxis& axis = piece.axes[k];
+        left += axis.src_stride;
+        right += axis.dst_stride;
+        if (++index[k] < axis.size) break;
+        left -= axis.src_stride * axis.size;
+        right -= axis.dst_stride * axis.size;
+        index[k] = 0;
+      }
+    }
+  }
+  return true;
+}
+
+std::optional<std::string> Values::Operations(size_t source, size_t target) const {
+  const Fingerprint &a = source_[source], &b = target_[target];
+  const Shape &from = source_checkpoint_.manifest()[source].shape, &to = target_checkpoint_.manifest()[target].shape;
+  if (!a.known || !b.known || Count(from) != Count(to) || a.unordered != b.unordered) return std::nullopt;
+  const auto reshaped = [&](const std::string& operations, const Shape& made) {
+    return made == to ? operations : fmt::format("{}{}| reshape({})", operations, operations.empty() ? "" : " ", Sizes(to));
+  };
+  if (a.ordered == b.ordered) return reshaped("", from);
+  if (from.size() > kMaxAxes) return std::nullopt;
+  const auto left = Elements(source_checkpoint_, source), right = Elements(target_checkpoint_, target);
+  if (!left || !right) return std::nullopt;
+  std::vector<size_t> order(from.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  while (std::next_permutation(order.begin(), order.end())) {
+    if (IsPermuted(*left, from, order, *right)) return reshaped(PermuteText(order), Permuted(from, order));
+  }
+  const std::string split = SplitAxis(*left, from, *right, to);
+  return split.empty() ? std::nullopt : std::optional(split);
+}
+
+std::optional<Values::Joined> Values::Join(const std::vector<size_t>& parts, bool of_source, size_t whole) const {
+  const Checkpoint &some = of_source ? source_checkpoint_ : target_checkpoint_, &one = of_source ? target_checkpoint_ : source_checkpoint_;
+  const auto all = Elements(one, whole);
+  if (!all || parts.size() < 2) return std::nullopt;
+  const Shape& shape = one.manifest()[whole].shape;
+  std::vector<std::vector<float>> elements;
+  for (const size_t part : parts) {
+    auto read = Elements(some, part);
+    if (!read || some.manifest()[part].shape.size() != shape.size()) return std::nullopt;
+    elements.push_back(*std::move(read));
+  }
+  std::vector<size_t> order(parts.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  // Parts along an axis, in blocks that alternate: of `groups` blocks each part has one.
+  const auto makes = [&](size_t axis, int64_t groups) {
+    int64_t outer = 1, inner = 1;
+    for (size_t k = 0; k < shape.size(); ++k) (k < axis ? outer : inner) *= k == axis ? 1 : shape[k];
+    size_t at = 0;
+    for (int64_t o = 0; o < outer; ++o) {
+      for (int64_t g = 0; g < groups; ++g) {
+        for (const size_t p : order) {
+          const int64_t run = some.manifest()[parts[p]].shape[axis] / groups * inner;
+          const auto begin = static_cast<size_t>((o * groups + g) * run);
+          for (size_t i = 0; i < static_cast<size_t>(run); ++i, ++at) {
+            if (BitsOf(elements[p][begin + i]) != BitsOf((*all)[at])) return false;
+          }
+        }
+      }
+    }
+    return at == all->size();
+  };
+  for (size_t axis = 0; axis < shape.size(); ++axis) {
+    int64_t sum = 0, common = 0;
+    bool fits = true;
+    for (const size_t part : parts) {
+      Shape piece = some.manifest()[part].shape;
+      sum += piece[axis];
+      common = std::gcd(common, piece[axis]);
+      piece[axis] = shape[axis];
+      fits = fits && piece == shape;
+    }
+    if (!fits || sum != shape[axis] || common < 1) continue;
+    std::vector<int64_t> groups = Divisors(common);
+    groups.insert(groups.begin(), 1);
+    std::sort(order.begin(), order.end());
+    size_t orders = 0;
+    do {
+      for (const int64_t count : groups) {
+        if (!makes(axis, count)) continue;
+        if (count == 1) return Joined{order, fmt::format("| {}(axis={})", of_source ? "concat" : "split", axis)};
+        Shape split = shape;
+        split[axis] = -1;
+        split.insert(split.begin() + static_cast<std::ptrdiff_t>(axis), count);
+        if (of_source) return Joined{order, fmt::format("| reshape({}) | concat(axis={}) | reshape({})", Sizes(split), axis + 1, Sizes(shape))};
+        const Shape& part = some.manifest()[parts[0]].shape;
+        const bool equal = std::all_of(parts.begin(), parts.end(), [&](size_t p) { return some.manifest()[p].shape == part; });
+        if (equal) return Joined{order, fmt::format("| deinterleave(axis={}, parts={}, block={})", axis, parts.size(), part[axis] / count)};
+        return std::nullopt;
+      }
+    } while (std::next_permutation(order.begin(), order.end()) && ++orders < 720);
+  }
+  return std::nullopt;
+}
+
+}  // namespace ckmap::suggest
