@@ -9,7 +9,8 @@
 #include <fmt/ranges.h>
 
 #include "runtime/base/parallel.h"
-#include "runtime/report/element_reader.h"
+#include "runtime/exec/tensor_reader.h"
+#include "runtime/report/numbers.h"
 
 namespace ckmap::suggest {
 namespace {
@@ -123,14 +124,16 @@ Result<std::vector<Fingerprint>> Values::ReadAll(const Checkpoint& checkpoint) c
   const auto read = [&](size_t tensor) -> Result<void> {
     const TensorInfo& info = checkpoint.manifest()[tensor];
     if (!info.unreadable.empty() || !IsNumber(info.dtype)) return {};
-    ElementReader reader(checkpoint, tensor);
+    CKMAP_ASSIGN_OR_RETURN(const auto reader, TensorReader::Make(checkpoint, tensor));
     Fingerprint& print = all[tensor];
     std::vector<std::byte> bytes;
     std::vector<double> numbers;
     std::optional<uint32_t> first;
     print.constant = true;
-    for (int64_t begin = 0; begin < reader.elements(); begin += kBlock) {
-      CKMAP_RETURN_IF_ERROR(reader.Read(begin, std::min(kBlock, reader.elements() - begin), bytes));
+    const int64_t block = kBlock * reader->element();
+    for (int64_t begin = 0; begin < reader->bytes(); begin += block) {
+      bytes.resize(static_cast<size_t>(std::min(block, reader->bytes() - begin)));
+      CKMAP_RETURN_IF_ERROR(reader->Read(begin, bytes));
       ToNumbers(info.dtype, bytes, numbers);
       for (const double number : numbers) {
         const uint32_t bits = BitsOf(Rounded(number, rounding_));
@@ -151,13 +154,17 @@ Result<std::vector<Fingerprint>> Values::ReadAll(const Checkpoint& checkpoint) c
 std::optional<std::vector<float>> Values::Elements(const Checkpoint& checkpoint, size_t tensor) const {
   const TensorInfo& info = checkpoint.manifest()[tensor];
   if (!info.unreadable.empty() || !IsNumber(info.dtype) || Count(info.shape) < 0 || Count(info.shape) > kMaxCompared) return std::nullopt;
-  ElementReader reader(checkpoint, tensor);
+  const auto made = TensorReader::Make(checkpoint, tensor);
+  if (!made) return std::nullopt;
+  TensorReader& reader = **made;
   std::vector<std::byte> bytes;
   std::vector<double> numbers;
   std::vector<float> elements;
-  elements.reserve(static_cast<size_t>(reader.elements()));
-  for (int64_t begin = 0; begin < reader.elements(); begin += kBlock) {
-    if (!reader.Read(begin, std::min(kBlock, reader.elements() - begin), bytes)) return std::nullopt;
+  elements.reserve(static_cast<size_t>(Count(info.shape)));
+  const int64_t block = kBlock * reader.element();
+  for (int64_t begin = 0; begin < reader.bytes(); begin += block) {
+    bytes.resize(static_cast<size_t>(std::min(block, reader.bytes() - begin)));
+    if (!reader.Read(begin, bytes)) return std::nullopt;
     ToNumbers(info.dtype, bytes, numbers);
     for (const double number : numbers) elements.push_back(Rounded(number, rounding_));
   }
