@@ -79,6 +79,7 @@ class Draft {
   std::string Rests(const Outcome& outcome) const;
   std::vector<std::string> NamesOf(const Manifest& manifest, const std::vector<size_t>& tensors) const;
   std::set<size_t> OpenTargets(const Outcome& outcome) const;
+  std::set<size_t> Rivalled(const Outcome& outcome) const;
   std::set<size_t> FoldedMeans(const Outcome& outcome) const;
 
   const Manifest& source_;

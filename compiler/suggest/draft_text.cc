@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include "compiler/suggest/draft.h"
+#include "compiler/suggest/fit.h"
+#include "compiler/suggest/words.h"
 #include "runtime/base/text.h"
 
 namespace ckmap::suggest {
@@ -90,9 +92,12 @@ std::set<size_t> Draft::OpenTargets(const Outcome& outcome) const {
     if (!item.removed && !item.line.certain) open.insert(item.targets.begin(), item.targets.end());
   }
   open.merge(FoldedMeans(outcome));
+  open.merge(Rivalled(outcome));
   for (const size_t target : outcome.wrong) open.insert(target);
   if (values_ != nullptr) {
-    for (const size_t target : outcome.proved) open.erase(target);
+    for (const size_t target : outcome.proved) {
+      if (!values_->Targets()[target].constant) open.erase(target);  // values that are all equal tell nothing apart
+    }
   }
   // What a line does beside what it was written for.
   for (const auto& [target, source] : outcome.from) {
@@ -101,6 +106,39 @@ std::set<size_t> Draft::OpenTargets(const Outcome& outcome) const {
     if (!meant && !outcome.proved.contains(target) && source_[source].name != target_[target].name) open.insert(target);
   }
   return open;
+}
+
+// Targets for which something that is left over would fit as well: a tensor of the source that nothing uses, or one of the
+// target that nothing writes.
+std::set<size_t> Draft::Rivalled(const Outcome& outcome) const {
+  const auto sizes = [](const TensorInfo& tensor) {
+    Shape shape = WithoutOnes(tensor.shape);
+    std::sort(shape.begin(), shape.end());
+    return FormatShape(shape);
+  };
+  const auto by_sizes = [&](const Manifest& manifest, const std::vector<size_t>& tensors) {
+    std::map<std::string, std::vector<size_t>> all;
+    for (const size_t tensor : tensors) {
+      if (!IsOptimizerState(manifest[tensor].name)) all[sizes(manifest[tensor])].push_back(tensor);
+    }
+    return all;
+  };
+  const auto sources = by_sizes(source_, outcome.unused), targets = by_sizes(target_, outcome.missing);
+  // Too many of one size are compared by size alone.
+  const auto any_fits = [&](const std::map<std::string, std::vector<size_t>>& left_over, const Manifest& manifest, const std::string& size, const std::string& name) {
+    const auto found = left_over.find(size);
+    if (found == left_over.end()) return false;
+    if (found->second.size() > kMaxNames) return true;
+    const Roles roles = RolesOf(name);
+    return std::any_of(found->second.begin(), found->second.end(), [&](size_t other) { return !Contradict(roles, RolesOf(manifest[other].name)); });
+  };
+  std::set<size_t> rivalled;
+  for (const auto& [target, source] : outcome.from) {
+    if (source_[source].name == target_[target].name) continue;
+    const std::string size = sizes(target_[target]);
+    if (any_fits(sources, source_, size, target_[target].name) || any_fits(targets, target_, size, source_[source].name)) rivalled.insert(target);
+  }
+  return rivalled;
 }
 
 // Means of norms behind a layer whose bias nothing uses: it may have been folded into them.
@@ -198,11 +236,12 @@ std::string Draft::Text(const Outcome* decided, std::vector<std::pair<size_t, It
   }
   if (decided != nullptr) add(Decisions(*decided));
   bool joins = true;
+  const std::set<size_t> open = decided != nullptr ? OpenTargets(*decided) : std::set<size_t>();
   for (Item& item : rules_) {
     if (item.removed) continue;
     if (joins || item.line.joins || !item.line.certain) add("\n");
     joins = item.line.joins;
-    if (decided != nullptr && !item.line.certain) add(Decide(Question(item.line), "for", NamesOf(target_, item.targets)));
+    if (decided != nullptr && std::any_of(item.targets.begin(), item.targets.end(), [&](size_t t) { return open.contains(t); })) add(Decide(Question(item.line), "for", NamesOf(target_, item.targets)));
     add_item(item, "");
   }
   if (casts_ && !nothing_) add(Casts(decided != nullptr));

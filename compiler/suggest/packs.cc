@@ -17,6 +17,7 @@ namespace ckmap::suggest {
 namespace {
 
 constexpr const char* kFile = "suggested.ckmap";
+constexpr size_t kMinWords = 2;  // of a pack's names, on each side
 
 // The elements that each target is made of, as text.
 std::map<std::string, std::string> Contents(const BoundPlan& plan) {
@@ -135,7 +136,7 @@ class Search {
       count_terms(count_terms, rule.source(), source_words_, left);
       count_terms(count_terms, rule.target(), target_words_, right);
     }
-    return left > 0 && right > 0;
+    return left >= kMinWords && right >= kMinWords;
   }
 
   // Whether another value of a parameter that nobody gave would bind as well, and differently.
