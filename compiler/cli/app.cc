@@ -140,7 +140,7 @@ int Run(CLI::App& app, int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsageExit;
   }
-  CompilerPaths paths{.rules = args.files, .checkpoints = {source, target, explained.source, explained.target, tests.source, tests.target},
+  CompilerPaths paths{.rules = args.files, .checkpoints = {suggested.source, suggested.target, explained.source, explained.target, tests.source, tests.target},
                       .read = {args.config, tests.manifests}};
   if (!tests.against.empty()) paths.rules.push_back(tests.against);
   if (!explained.what.empty()) paths.rules.push_back(explained.what[0]);
