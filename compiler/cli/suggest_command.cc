@@ -33,6 +33,9 @@ Result<Inputs> ReadInputs(const SuggestArgs& suggest) {
   if (!suggest.values) return inputs;
   CKMAP_ASSIGN_OR_RETURN(inputs.source_file, OpenElements(suggest.source, suggest.files.source));
   CKMAP_ASSIGN_OR_RETURN(inputs.target_file, OpenElements(suggest.target, suggest.files.target));
+  if (inputs.source.size() != inputs.source_file->manifest().size() || inputs.target.size() != inputs.target_file->manifest().size()) {
+    return Error(ErrorCode::kUsage, "--values compares whole checkpoints: leave out --only, --drop, --target-only and --target-drop");
+  }
   return inputs;
 }
 
