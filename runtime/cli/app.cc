@@ -131,7 +131,7 @@ void AddMigration(CLI::App& command, MigrateArgs& args, Common& common) {
   command.add_option("-j", args.threads, "threads; 0: one per core")->check(CLI::Range(0, 1024));
   command.add_option("--max-memory", common.max_memory, "memory for buffers, such as 64MiB")
       ->capture_default_str();
-  command.add_option("--report", args.report, "also write the report to FILE.json or FILE.html");
+  command.add_option("--report", args.reports, "also write the report to FILE.json or FILE.html (repeatable)")->allow_extra_args(false);
   command.add_flag("--force", args.force, "replace outputs that exist");
   AddAll(command, args.all);
   AddCommon(command, common);

@@ -38,7 +38,7 @@ struct MigrateArgs {
   std::string device_map;             // path
   int threads = 0;
   int64_t max_memory = int64_t{64} << 20;
-  std::string report;  // path, ends in .json or .html
+  std::vector<std::string> reports;  // paths, each ends in .json or .html
   bool all = false;
   bool force = false;
   DataFormat format = DataFormat::kText;

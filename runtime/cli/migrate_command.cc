@@ -2,6 +2,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -41,7 +42,7 @@ class MigrateCommand {
   Result<OutputFormat> Format() const { return FindOutputFormat(args_.output, args_.to, "--to"); }
   Result<void> FindOutputKey(const SecretKey& source_key);
   ExecOptions Execution() const;
-  Result<void> WriteReport();
+  Result<void> WriteReports();
   void ReportOutcome() const;
 
   const MigrateArgs& args_;
@@ -49,7 +50,7 @@ class MigrateCommand {
   SecretKey output_key_;
   std::optional<PreparedMigration> migration_;
   MigrationReport report_;
-  OutputClaim report_claim_;  // until it is written
+  std::vector<OutputClaim> report_claims_;  // until they are written
 };
 
 bool EndsIn(const std::string& path, std::string_view ending) {
@@ -57,16 +58,15 @@ bool EndsIn(const std::string& path, std::string_view ending) {
 }
 
 Result<void> MigrateCommand::CheckArguments() {
-  if (!args_.report.empty()) {
-    if (!EndsIn(args_.report, ".json") && !EndsIn(args_.report, ".html")) {
-      return Error(ErrorCode::kUsage,
-                   fmt::format("--report {}: the name must end in .json or .html", args_.report));
+  for (const std::string& report : args_.reports) {
+    if (!EndsIn(report, ".json") && !EndsIn(report, ".html")) {
+      return Error(ErrorCode::kUsage, fmt::format("--report {}: the name must end in .json or .html", report));
     }
-    if (!args_.force && PathExists(args_.report)) {
-      return Error(ErrorCode::kUsage,
-                   fmt::format("--report {}: exists already; --force replaces it", args_.report));
+    if (!args_.force && PathExists(report)) {
+      return Error(ErrorCode::kUsage, fmt::format("--report {}: exists already; --force replaces it", report));
     }
-    CKMAP_ASSIGN_OR_RETURN(report_claim_, OutputClaim::Make(args_.report));
+    CKMAP_ASSIGN_OR_RETURN(OutputClaim claim, OutputClaim::Make(report));
+    report_claims_.push_back(std::move(claim));
   }
   if (args_.output.empty()) return {};
   if (auto format = Format(); !format) return std::move(format).error();
@@ -120,7 +120,7 @@ ExecOptions MigrateCommand::Execution() const {
   ExecOptions options;
   options.threads = args_.threads;
   options.max_memory = args_.max_memory;
-  options.digest = args_.digest || args_.format == DataFormat::kJson || !args_.report.empty();
+  options.digest = args_.digest || args_.format == DataFormat::kJson || !args_.reports.empty();
   return options;
 }
 
@@ -158,12 +158,13 @@ Result<void> MigrateCommand::Run(const SignalGuard& signals) {
   return SaveMigration(*migration_, args_.output, std::move(request), report_);
 }
 
-Result<void> MigrateCommand::WriteReport() {
-  if (args_.report.empty()) return {};
-  report_claim_ = {};
-  return WriteWholeFile(args_.report,
-                        EndsIn(args_.report, ".html") ? ReportHtml(report_) : ReportJson(report_),
-                        {.force = args_.force, .fsync = args_.fsync, .check_inputs = false});
+Result<void> MigrateCommand::WriteReports() {
+  report_claims_.clear();
+  for (const std::string& report : args_.reports) {
+    CKMAP_RETURN_IF_ERROR(WriteWholeFile(report, EndsIn(report, ".html") ? ReportHtml(report_) : ReportJson(report_),
+                                         {.force = args_.force, .fsync = args_.fsync, .check_inputs = false}));
+  }
+  return {};
 }
 
 void MigrateCommand::ReportOutcome() const {
@@ -198,7 +199,7 @@ int MigrateCommand::Finish(const Result<void>& result) {
   } else {
     ReportOutcome();
     if (!report_.ok()) exit_code = static_cast<int>(ErrorCode::kMismatch);
-    if (Result<void> written = WriteReport(); !written) exit_code = console_.Fail(written.error());
+    if (Result<void> written = WriteReports(); !written) exit_code = console_.Fail(written.error());
   }
   if (args_.format == DataFormat::kJson) {
     const int written = console_.Write(ReportJson(report_));

@@ -73,7 +73,7 @@ CommandPaths PathsOf(const MigrateArgs& args) {
     const bool folder = args.max_shard_size > 0 && !args.output.ends_with(".safetensors");
     paths.outputs.push_back({args.output, folder, args.force, FilesOf(args)});
   }
-  if (!args.report.empty()) paths.outputs.push_back({args.report, false, args.force, 1});
+  for (const std::string& report : args.reports) paths.outputs.push_back({report, false, args.force, 1});
   for (std::string& folder : PackFolders()) paths.read.push_back(std::move(folder));
   return paths;
 }
