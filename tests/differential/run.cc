@@ -91,8 +91,7 @@ RunResult Migrate(const Plan& plan, const std::string& source_path, const Manife
       if (issue.severity == IssueSeverity::kError) return {"", issue.code + " " + issue.message};
     }
   }
-  std::vector<std::string> warnings;
-  std::vector<OutputTensor> tensors = TiedOutputTensors(*bound->plan, **source, warnings);
+  std::vector<OutputTensor> tensors = TiedOutputTensors(*bound->plan);
   WriteOptions write;
   write.fsync = false;
   write.force = true;

@@ -37,7 +37,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
   for (const auto open : {ckmap::OpenTorchZip, ckmap::OpenTorchLegacy, ckmap::OpenTorchTar}) {
-    const auto checkpoint = open(path, {});
+    auto file = ckmap::InputFile::Open(path);
+    if (!file) return 0;
+    const auto checkpoint = open(*std::move(file), {});
     if (checkpoint.ok()) ckmap::ReadStorages(**checkpoint);
   }
   return 0;

@@ -15,6 +15,7 @@
 #include "runtime/base/file.h"
 #include "runtime/bind/bind.h"
 #include "runtime/exec/executor.h"
+#include "runtime/exec/tensor_reader.h"
 #include "runtime/formats/open.h"
 #include "runtime/formats/create.h"
 #include "tests/support/temp_folder.h"
