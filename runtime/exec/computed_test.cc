@@ -80,6 +80,7 @@ PiecedTensor NodeOf(decltype(ComputedNode::spec) spec, std::vector<PiecedTensor>
   node.overflow = Overflow::kSaturate;
   for (const PiecedTensor& operand : operands)
     node.depth = std::max(node.depth, ComputedDepth(operand) + 1);
+  node.names.assign(operands.size(), "operand");
   node.operands = std::move(operands);
   PiecedTensor result;
   result.dtype = dtype;

@@ -71,7 +71,7 @@ TEST_CASE("pieces are what the operations mean, element by element") {
       RC_ASSERT(CheckTiling(run.tensors[i].value).ok());
     }
   }));
-  ReportSteps(18);
+  ReportSteps(19);
 }
 
 TEST_CASE("backwards, pieces bring every element back") {
@@ -109,7 +109,7 @@ TEST_CASE("backwards, pieces bring every element back") {
     });
     for (int64_t i = 0; i < count; ++i) RC_ASSERT(found.at[static_cast<size_t>(i)] == i);
   }));
-  ReportSteps(15);
+  ReportSteps(16);
 }
 
 }  // namespace

@@ -59,7 +59,7 @@ TEST_CASE("regular expressions mean what RE2 says they mean") {
 }
 
 TEST_CASE("what is not regular is refused") {
-  for (const char* expression : {"\\bword", "(?i)abc", "a$b", "[[:alpha:]]", "a{1000}", "(", "[a", "\\x41"}) {
+  for (const char* expression : {"\\bword", "a$b", "[[:alpha:]]", "a{1000}", "(", "[a", "\\x41"}) {
     CHECK_MESSAGE(!AutomatonOfRegex(expression), expression);
   }
 }
