@@ -30,7 +30,7 @@ bool IsUnterminated(size_t type) {
   return type == CkmapLexer::UNTERMINATED_STRING || type == CkmapLexer::UNTERMINATED_REGEX;
 }
 bool IsWord(size_t type) {
-  return type == CkmapLexer::IDENT || (type >= CkmapLexer::CKMAP && type <= CkmapLexer::OVER);
+  return type == CkmapLexer::IDENT || (type >= CkmapLexer::CKMAP && type <= CkmapLexer::FOR);
 }
 
 // Where reading goes on after a mistake inside.

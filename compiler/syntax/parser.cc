@@ -319,7 +319,7 @@ ast::File ParseBounded(const SourceFile& file, FileId id, DiagnosticSink& sink) 
 
 TokenKind KindOf(size_t type) {
   if (type >= CkmapLexer::MIGRATION && type <= CkmapLexer::FALSE) return TokenKind::kKeyword;
-  if (type >= CkmapLexer::CKMAP && type <= CkmapLexer::OVER) return TokenKind::kWord;
+  if (type >= CkmapLexer::CKMAP && type <= CkmapLexer::FOR) return TokenKind::kWord;
   switch (type) {
     case CkmapLexer::IDENT:
     case CkmapLexer::UNDERSCORE: return TokenKind::kWord;
@@ -386,7 +386,7 @@ LanguageWords Words() {
   ByteStream input("", 0);
   CkmapLexer lexer(&input);
   LanguageWords words;
-  for (size_t type = CkmapLexer::MIGRATION; type <= CkmapLexer::OVER; ++type) {
+  for (size_t type = CkmapLexer::MIGRATION; type <= CkmapLexer::FOR; ++type) {
     const std::string literal = lexer.getVocabulary().getLiteralName(type);
     (type <= CkmapLexer::FALSE ? words.reserved : words.special)
         .push_back(literal.substr(1, literal.size() - 2));

@@ -148,11 +148,13 @@ class OneToOneChecker {
   void CheckRegex(const TypedRule& rule, const TypedPattern& source, const TypedPattern& target) {
     if (rule.reversible || work_ > kMaxWork) return;
     std::string fixed = source.regex;
+    std::set<std::string> used;
     for (const TypedPart& part : target.parts) {
       std::vector<std::string> names;
       if (part.kind == TypedPart::Kind::kReference) names.push_back(part.text);
       if (part.kind == TypedPart::Kind::kExpr) Languages::CapturesOf(part.expr, names);
       for (const std::string& name : names) fixed = WithoutChoice(fixed, name);
+      used.insert(names.begin(), names.end());
     }
     const std::optional<Automaton> automaton = AutomatonOfRegex(fixed);
     if (!automaton || automaton->size() > kMaxStates) return;
@@ -161,6 +163,11 @@ class OneToOneChecker {
     const Found second = FindWordOutside(*automaton, Automaton::Literal(first.word), kMaxStates);
     work_ += first.work + second.work;
     if (second.answer != Answer::kYes) return;
+    // Names that take different alternatives have different captures.
+    for (const std::string& name : used) {
+      const std::string text = fmt::format("{{{}}}", name);
+      if (first.word.find(text) == std::string::npos || second.word.find(text) == std::string::npos) return;
+    }
     sink_.Report(DiagnosticKind::kMayCollide, source.span, fmt::format("`{}` and `{}` both become `{}`", first.word, second.word, target.text))
         .Help("name what differs, `(?P<part>…)`, and use it on the right; or write the one name that is meant")
         .Emit();
