@@ -411,8 +411,8 @@ int Program::Run(int argc, const char* const* argv) {
 int RunCkmap(int argc, const char* const* argv) {
   IgnoreWriteSignals();
   LoadUnwinder();
-  const RunFiles run;
   try {
+    const RunFiles run;
     return Program().Run(argc, argv);
   } catch (const std::bad_alloc&) {
     return OutOfMemory("error: out of memory\n");
