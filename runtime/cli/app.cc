@@ -240,6 +240,11 @@ class Program {
   template <typename Args>
   int Shut(int (*run)(const Args&, const Console&), Args& args, const Console& console) const {
     args.format = Format();
+    // From the first output that is opened on, a signal ends the run in order.
+    std::optional<SignalGuard> signals;
+    if constexpr (std::is_same_v<Args, MigrateArgs>) {
+      if (run == RunApply) signals.emplace();
+    }
     if (auto entered = EnterSandboxFor(PathsOf(args), Sandbox(), console); !entered) return console.Fail(entered.error());
     const int code = run(args, console);
     // What was said holds for files that were the same all the time. An output has been checked before it got its name.

@@ -17,6 +17,7 @@ constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP};
 std::atomic<bool> stop_flag{false};
 std::atomic<int> signal_number{0};
 std::array<struct sigaction, kSignals.size()> previous;
+int guards = 0;  // of the main thread: the outermost one counts
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
 
 // The first one asks for an orderly end. Whoever sends a second one does not want to wait for it, or for a
@@ -33,6 +34,7 @@ void OnSignal(int number) {
 }  // namespace
 
 SignalGuard::SignalGuard() {
+  if (guards++ > 0) return;
   stop_flag.store(false);
   signal_number.store(0);
   for (size_t i = 0; i < kSignals.size(); ++i) {
@@ -46,6 +48,7 @@ SignalGuard::SignalGuard() {
 }
 
 SignalGuard::~SignalGuard() {
+  if (--guards > 0) return;
   for (size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &previous[i], nullptr);
 }
 

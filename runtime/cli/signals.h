@@ -7,6 +7,7 @@ namespace ckmap {
 
 // While one lives, the first of these signals sets a flag instead of ending the program, and a second one ends it
 // at once, with nothing left behind. One at a time.
+// Guards may be nested: the outermost one decides.
 class SignalGuard {
  public:
   SignalGuard();
