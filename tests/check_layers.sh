@@ -22,6 +22,8 @@ find runtime compiler -name '*.h' -o -name '*.cc' | grep -v '_test\.cc$' | LC_AL
     rooms("compiler", "source diag explain syntax format program sema reverse lower")
     rank["compiler"] = ++steps                # compiler/compiler.h: from text to a plan
     rooms("compiler", "testing suggest,doc lsp cli")
+    rank["runtime/python"] = rank["runtime/cli"]      # over the public headers alone
+    rank["compiler/python"] = rank["compiler/cli"]
     # The public headers, for other projects.
     rank["runtime/include"] = rank["compiler/include"] = 0
     # The two interfaces that every format stands behind.

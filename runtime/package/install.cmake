@@ -15,3 +15,10 @@ configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/ckmapConfig.cmake.in ${P
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/ckmapConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/ckmapConfig.cmake ${PROJECT_BINARY_DIR}/ckmapConfigVersion.cmake
   DESTINATION ${ckmap_package})
+
+if(CKMAP_PYTHON)  # what the wheel carries beside the modules
+  install(TARGETS ckmap ckmapc RUNTIME DESTINATION ckmap/bin COMPONENT python)
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/rules/ DESTINATION ckmap/packs COMPONENT python FILES_MATCHING PATTERN "*.ckmap" PATTERN "pack.yaml")
+  install(DIRECTORY ${PROJECT_BINARY_DIR}/share/ckmap/packs/ DESTINATION ckmap/packs COMPONENT python FILES_MATCHING PATTERN "*.ckplan")
+  set_target_properties(ckmap ckmapc PROPERTIES INSTALL_RPATH "$ORIGIN/..")
+endif()

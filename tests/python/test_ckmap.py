@@ -1,0 +1,203 @@
+"""The Python package, without a framework: arrays, rules, migrations, errors."""
+
+import asyncio
+import doctest
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ckmap
+
+RULES = "ckmap 1;\nmigration t from pytorch to mindspore;\nrename fc -> dense;\nconv.w [O, I] | transpose() -> conv.w [I, O] exactly \"turned\";\n"
+
+
+def save_npz(path, **arrays):
+    np.savez(path, **{name.replace("__", "."): array for name, array in arrays.items()})
+    return path
+
+
+@pytest.fixture
+def source(tmp_path):
+    return save_npz(tmp_path / "s.npz", fc__weight=np.arange(6, dtype=np.float32).reshape(2, 3), conv__w=np.arange(8, dtype=np.float16).reshape(2, 4))
+
+
+@pytest.fixture
+def target():
+    return ckmap.Spec.of([ckmap.TensorInfo("dense.weight", "f32", (2, 3)), ckmap.TensorInfo("conv.w", "f16", (4, 2))], "mindspore")
+
+
+def test_import_imports_no_framework():
+    code = "import sys, ckmap; assert not {'torch', 'mindspore', 'ckmap._compiler'} & set(sys.modules), sorted(sys.modules)"
+    subprocess.run([sys.executable, "-X", "dev", "-W", "error", "-c", code], check=True)
+
+
+def test_open_gives_arrays(source):
+    checkpoint = ckmap.open(source)
+    assert list(checkpoint) == ["fc.weight", "conv.w"]
+    assert checkpoint.format == "npz"
+    array = checkpoint["fc.weight"]
+    assert array.dtype == np.float32 and not array.flags.writeable
+    np.testing.assert_array_equal(array, np.arange(6).reshape(2, 3))
+    del checkpoint
+    np.testing.assert_array_equal(array, np.arange(6).reshape(2, 3))  # the array keeps the file open
+    with pytest.raises(KeyError):
+        ckmap.open(source)["nothing"]
+    assert "fc.weight" in ckmap.open(source)._repr_html_()
+
+
+def test_migrate_proves_and_saves(source, target, tmp_path):
+    migration = ckmap.migrate(source, RULES, target)
+    assert "dense.weight" in migration.table
+    assert [t.name for t in migration.targets] == ["dense.weight", "conv.w"]
+    assert migration.targets[1].ops == ["transpose()"] or migration.targets[1].ops
+    report = migration.save(tmp_path / "out.ckpt", digest=True)
+    assert report.tensors == ["dense.weight", "conv.w"] and len(report.digests) == 2
+    assert (tmp_path / "out.ckpt").stat().st_size == list(report.files.values())[0]
+    made = dict(migration.tensors())
+    np.testing.assert_array_equal(made["conv.w"], np.arange(8, dtype=np.float16).reshape(2, 4).T)
+    assert ckmap.diff(tmp_path / "out.ckpt", tmp_path / "out.ckpt") == []
+    (tmp_path / "r.json").write_text(report.json)
+    assert ckmap.verify(tmp_path / "out.ckpt", report=tmp_path / "r.json").ok
+
+    async def collect():
+        return [name async for name, _ in migration]
+
+    assert asyncio.run(collect()) == ["dense.weight", "conv.w"]
+
+
+def test_streams_may_be_left(source, target):
+    for name, array in ckmap.migrate(source, RULES, target):
+        assert name == "dense.weight"
+        break
+
+
+def test_a_misfit_lists_everything(source):
+    target = ckmap.Spec.of([ckmap.TensorInfo("dense.weight", "f32", (2, 4)), ckmap.TensorInfo("other", "f32", (1,))])
+    with pytest.raises(ckmap.MisfitError) as caught:
+        ckmap.migrate(source, RULES, target)
+    assert caught.value.code == 1
+    assert {issue.code for issue in caught.value.issues} >= {"CK1201", "CK1203"}
+    assert isinstance(caught.value, ValueError)
+    assert "dense.weight" in str(caught.value)
+
+
+def test_rules_with_mistakes():
+    with pytest.raises(ckmap.CompileError) as caught:
+        ckmap.compile("ckmap 1;\nmigration t from a to b;\n\"a\" | transpos() -> \"b\";\n")
+    [issue] = caught.value.issues
+    assert (issue.code, issue.line) == ("CK0314", 3)
+
+
+def test_files_that_are_not_there_or_broken(tmp_path):
+    with pytest.raises(OSError) as caught:
+        ckmap.open(tmp_path / "nothing.pth")
+    assert caught.value.code == 4
+    (tmp_path / "broken.npz").write_bytes(b"PK\3\4 not an archive")
+    with pytest.raises(ckmap.MalformedError) as caught:
+        ckmap.open(tmp_path / "broken.npz")
+    assert caught.value.code == 3
+
+
+def test_nothing_is_written_over_without_force(source, target, tmp_path):
+    out = tmp_path / "out.npz"
+    out.write_bytes(b"precious")
+    with pytest.raises(ckmap.Error):
+        ckmap.migrate(source, RULES, target).save(out)
+    assert out.read_bytes() == b"precious"
+
+
+def test_progress_and_its_exceptions(tmp_path):
+    big = save_npz(tmp_path / "big.npz", w=np.zeros((4096, 4096), np.float32))
+    migration = ckmap.migrate(big, "ckmap 1;\nmigration t from a to b;\nw | transpose() -> w;\n", ckmap.Spec.of([ckmap.TensorInfo("w", "f32", (4096, 4096))]))
+    seen = []
+    migration.save(tmp_path / "ok.npz", progress=lambda done, total: seen.append((done, total)))
+    assert all(total == 4096 * 4096 * 4 for _, total in seen)
+
+    def stop(done, total):
+        raise RuntimeError("enough")
+
+    for attempt in range(20):  # a run may end before its first report
+        try:
+            migration.save(tmp_path / f"stopped{attempt}.npz", progress=stop)
+        except RuntimeError as error:
+            assert str(error) == "enough"
+            assert not (tmp_path / f"stopped{attempt}.npz").exists()
+
+
+def test_keyboard_interrupt_stops_a_run(tmp_path):
+    code = f"""
+import ckmap, numpy as np, os, signal, threading
+np.savez({str(tmp_path / 'm.npz')!r}, a=np.ones((1500, 1500), np.float32))
+rules = 'ckmap 1;\\nmigration t from a to b;\\n' + '(((a, a | matmul()), a | matmul()), a | matmul()), a | matmul() -> a;'
+m = ckmap.migrate({str(tmp_path / 'm.npz')!r}, rules, ckmap.Spec.of([ckmap.TensorInfo('a', 'f32', (1500, 1500))]))
+threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+try:
+    m.save({str(tmp_path / 'o.npz')!r})
+    print('finished')
+except KeyboardInterrupt:
+    print('interrupted', os.path.exists({str(tmp_path / 'o.npz')!r}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "interrupted False", done
+
+
+def test_threads_and_fork(source, target):
+    wrong = []
+
+    def run():
+        for _ in range(20):
+            made = dict(ckmap.migrate(source, RULES, target).tensors())
+            if made["conv.w"][3, 1] != 7:
+                wrong.append(1)
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if len(dict(ckmap.migrate(source, RULES, target).tensors())) == 2 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_memory_stays_flat(source, target):
+    import resource
+
+    def run(times):
+        for _ in range(times):
+            dict(ckmap.migrate(source, RULES, target).tensors())
+
+    run(50)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run(300)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # KiB
+
+
+def test_doctests():
+    from ckmap import _core
+
+    failed, ran = doctest.testmod(_core)
+    assert ran >= 2 and failed == 0
+
+
+def test_the_page_does_what_it_says(tmp_path, monkeypatch):
+    import re
+    import shutil
+
+    root = Path(__file__).resolve().parents[2]
+    for file in (root / "examples" / "quickstart").iterdir():
+        if file.is_file():
+            shutil.copy(file, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (root / "runtime/python/README.md").read_text(), re.S)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
