@@ -50,6 +50,7 @@ Result<TorchTensor> MakeTorchTensor(const TorchStorageRef& ref, DType dtype, con
     return Bad(fmt::format("{} strides for {} dims", strides.size(), sizes.size()));
   const auto numel = NumElements(sizes);
   if (!numel) return Bad(fmt::format("the shape [{}] is none", fmt::join(sizes, ", ")));
+  if (*numel == 0 && !NumBytes(sizes, dtype)) return Bad(fmt::format("the shape [{}] is too large", fmt::join(sizes, ", ")));
   if (offset < 0 ||
       std::any_of(strides.begin(), strides.end(), [](int64_t stride) { return stride < 0; })) {
     return Bad(fmt::format("offset {} with strides [{}]: none may be negative", offset,
@@ -71,7 +72,8 @@ Result<TorchTensor> MakeTorchTensor(const TorchStorageRef& ref, DType dtype, con
     if (sizes[axis] > 1) tensor.layout.strides[axis] = strides[axis];
     last += Wide{std::max<int64_t>(sizes[axis] - 1, 0)} * strides[axis];
   }
-  if (*numel == 0) {
+  if (*numel == 0) {  // no stride is taken, and they may be any numbers
+    tensor.layout.strides = RowMajorStrides(sizes);
     for (int64_t& stride : tensor.layout.strides) stride *= element;
     return tensor;
   }
