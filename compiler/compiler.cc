@@ -4,8 +4,8 @@
 
 #include "compiler/format/format.h"
 #include "compiler/lower/lower.h"
-#include "compiler/reverse/reverse.h"
 #include "compiler/program/loader.h"
+#include "compiler/reverse/reverse.h"
 #include "compiler/sema/sema.h"
 #include "compiler/source/own_stack.h"
 #include "plan.pb.h"
@@ -67,8 +67,10 @@ ReversedText ReverseToText(const std::string& path, const CompileOptions& option
       if (compiled.plan) break;
       if (Info(diagnostic.kind).severity != Severity::kError) continue;
       const auto place = compiled.sources.file(diagnostic.primary.file).Locate(diagnostic.primary.begin);
-      sink.Report(DiagnosticKind::kNotReversible, Span{program.units[0].file, 0, 0}, "the text from right to left is no valid file")
-          .Note(fmt::format("line {} of it: {}: {}", place.line, compiled.sources.file(diagnostic.primary.file).Line(place.line), diagnostic.message))
+      sink.Report(DiagnosticKind::kNotReversible, Span{program.units[0].file, 0, 0},
+                  "the text from right to left is no valid file")
+          .Note(fmt::format("line {} of it: {}: {}", place.line,
+                            compiled.sources.file(diagnostic.primary.file).Line(place.line), diagnostic.message))
           .Emit();
     }
   }

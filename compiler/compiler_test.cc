@@ -28,9 +28,11 @@ TEST_CASE("the same text gives the same bytes, wherever it lies") {
 
 TEST_CASE("tests leave no trace in a plan") {
   const std::string rules = "ckmap 1;\nrename fc -> dense;";
-  const std::string test = "\n\n/// Says nothing.\n///   More of it.\ntest \"t\" { source { fc.w [2]; } target { dense.w [2]; } }";
+  const std::string test =
+      "\n\n/// Says nothing.\n///   More of it.\ntest \"t\" { source { fc.w [2]; } target { dense.w [2]; } }";
   CompileOptions options;
-  options.memory_files = {{"main.ckmap", rules + "\n"}, {"x/main.ckmap", rules + test + "\n/// Nor this.\ntest \"u\" { source { } target { } }\n"},
+  options.memory_files = {{"main.ckmap", rules + "\n"},
+                          {"x/main.ckmap", rules + test + "\n/// Nor this.\ntest \"u\" { source { } target { } }\n"},
                           {"y/main.ckmap", rules + "\n# changed\n"}};
   const CompileResult first = Compile("main.ckmap", options), second = Compile("x/main.ckmap", options);
   REQUIRE(first.plan.has_value());
@@ -73,7 +75,8 @@ TEST_CASE("gathers are captures on both sides") {
 TEST_CASE("within is a prefix, with the separator of its side") {
   const plan::Plan plan = PlanOf(
       "names \"/\" -> \".\";\nparam on: bool = true;\n"
-      "within \"enc/{i}\" <-> \"layers.{i}\" when on { within \"\" <-> \"x\" { \"w\" <-> \"v\" when i != \"0\"; drop \"t\"; init \"u\" = keep; } }");
+      "within \"enc/{i}\" <-> \"layers.{i}\" when on { within \"\" <-> \"x\" { \"w\" <-> \"v\" when i != \"0\"; drop "
+      "\"t\"; init \"u\" = keep; } }");
   const plan::Rule& rule = plan.rules(0);
   CHECK(rule.source().terms(0).pattern().text() == "enc/{i}/w");
   CHECK(rule.target().terms(0).pattern().text() == "layers.{i}.x.v");
@@ -83,7 +86,8 @@ TEST_CASE("within is a prefix, with the separator of its side") {
 }
 
 TEST_CASE("arguments get their names") {
-  const plan::Rule rule = PlanOf("\"a\" | permute(1, 0) | reshape(-1, 4) | cast(f16, overflow=saturate) -> \"b\";").rules(0);
+  const plan::Rule rule =
+      PlanOf("\"a\" | permute(1, 0) | reshape(-1, 4) | cast(f16, overflow=saturate) -> \"b\";").rules(0);
   CHECK(rule.source().ops(0).args(0).name() == "axes");
   CHECK(rule.source().ops(0).args(0).value().list().items_size() == 2);
   CHECK(rule.source().ops(1).args(0).value().list().items(0).int_() == -1);
@@ -109,8 +113,10 @@ TEST_CASE("text of a rule stands on one line") {
 }
 
 TEST_CASE("variables stand after those that they use, and carry their file's name") {
-  const plan::Plan plan = PlanOf({{"main.ckmap", "ckmap 1;\nuse \"lib.ckmap\" with (heads=n * 2);\nlet n = m + 1;\nparam m: int from config \"a.b\";\n"},
-                                  {"lib.ckmap", "ckmap 1;\nlet half = heads / 2;\nparam heads: int = 4;\nassert half > 0;\n"}});
+  const plan::Plan plan =
+      PlanOf({{"main.ckmap",
+               "ckmap 1;\nuse \"lib.ckmap\" with (heads=n * 2);\nlet n = m + 1;\nparam m: int from config \"a.b\";\n"},
+              {"lib.ckmap", "ckmap 1;\nlet half = heads / 2;\nparam heads: int = 4;\nassert half > 0;\n"}});
   std::vector<std::string> names;
   for (const plan::Variable& variable : plan.variables()) names.push_back(variable.name());
   CHECK(names == std::vector<std::string>{"m", "n", "lib.heads", "lib.half"});
@@ -122,12 +128,13 @@ TEST_CASE("variables stand after those that they use, and carry their file's nam
 TEST_CASE("packs: names, versions, levels") {
   CompileOptions options;
   options.pack_path = {"packs"};
-  const plan::Plan plan = PlanOf({{"main.ckmap", "ckmap 1;\nuse b;\nuse a >= 1.2;\nmodule \"n\" is norm;\n"},
-                                  {"packs/a/pack.yaml", "name: a\nversion: 1.2.0\nedition: 1\nlibrary: a.ckmap\n"},
-                                  {"packs/a/a.ckmap", "ckmap 1;\nlayer norm { weight <-> gamma; }\n"},
-                                  {"packs/b/pack.yaml", "name: b\nversion: 1.0\nedition: 1\nmigrations:\n  - file: m.ckmap\n"},
-                                  {"packs/b/m.ckmap", "ckmap 1;\nuse a;\n"}},
-                                 options);
+  const plan::Plan plan =
+      PlanOf({{"main.ckmap", "ckmap 1;\nuse b;\nuse a >= 1.2;\nmodule \"n\" is norm;\n"},
+              {"packs/a/pack.yaml", "name: a\nversion: 1.2.0\nedition: 1\nlibrary: a.ckmap\n"},
+              {"packs/a/a.ckmap", "ckmap 1;\nlayer norm { weight <-> gamma; }\n"},
+              {"packs/b/pack.yaml", "name: b\nversion: 1.0\nedition: 1\nmigrations:\n  - file: m.ckmap\n"},
+              {"packs/b/m.ckmap", "ckmap 1;\nuse a;\n"}},
+             options);
   REQUIRE(plan.files_size() == 3);
   CHECK(plan.files(1).name() == "b/m.ckmap");
   CHECK(plan.files(1).level() == 1);
@@ -158,8 +165,9 @@ TEST_CASE("reverse marks the plan, and refuses rules of one direction") {
 
 TEST_CASE("everything that is wrong is said at once, in order") {
   CompileOptions options;
-  options.memory_files = {{"main.ckmap", "ckmap 1;\nuse \"b.ckmap\";\n\"a\" | foo -> \"b.{x}\";\nmodule \"m\" is none;\n"},
-                          {"b.ckmap", "ckmap 1;\nlet x = y;\n"}};
+  options.memory_files = {
+      {"main.ckmap", "ckmap 1;\nuse \"b.ckmap\";\n\"a\" | foo -> \"b.{x}\";\nmodule \"m\" is none;\n"},
+      {"b.ckmap", "ckmap 1;\nlet x = y;\n"}};
   const CompileResult result = Compile("main.ckmap", options);
   REQUIRE(result.diagnostics.size() == 4);
   CHECK(result.diagnostics[0].kind == DiagnosticKind::kUnknownOp);

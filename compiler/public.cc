@@ -13,9 +13,15 @@ Issue ToPublic(const Diagnostic& diagnostic, const SourceMap& sources) {
   const SourceFile& file = sources.file(diagnostic.primary.file);
   const LineColumn place = file.Locate(diagnostic.primary.begin);
   const bool error = Info(diagnostic.kind).severity == ckmap::Severity::kError;
-  return {.code = FormatCode(diagnostic.kind), .severity = error ? Severity::kError : Severity::kWarning, .tensor = "",
-          .message = diagnostic.message, .notes = diagnostic.notes, .help = diagnostic.help, .file = file.name(),
-          .line = static_cast<int>(place.line), .column = static_cast<int>(place.column)};
+  return {.code = FormatCode(diagnostic.kind),
+          .severity = error ? Severity::kError : Severity::kWarning,
+          .tensor = "",
+          .message = diagnostic.message,
+          .notes = diagnostic.notes,
+          .help = diagnostic.help,
+          .file = file.name(),
+          .line = static_cast<int>(place.line),
+          .column = static_cast<int>(place.column)};
 }
 
 Result<Plan> Compile(const std::string& path, const CompileOptions& options, std::map<std::string, std::string> files) {

@@ -20,7 +20,8 @@ using Element = std::pair<size_t, int64_t>;  // source tensor, offset
 std::vector<Element> Elements(const BoundTensor& tensor) {
   std::vector<Element> elements(static_cast<size_t>(NumElements(tensor.shape).value()), Element{SIZE_MAX, -1});
   for (const Piece& piece : tensor.value.pieces) {
-    const size_t source = piece.input == kFillInput ? SIZE_MAX - 1 : tensor.inputs[static_cast<size_t>(piece.input)].source;
+    const size_t source =
+        piece.input == kFillInput ? SIZE_MAX - 1 : tensor.inputs[static_cast<size_t>(piece.input)].source;
     for (int64_t index = 0; index < piece.elements(); ++index) {
       int64_t rest = index, from = piece.src_offset, to = piece.dst_offset;
       for (size_t axis = piece.axes.size(); axis-- > 0;) {
@@ -79,18 +80,25 @@ size_t CompareSlice(const BoundTensor& whole, const BoundTensor& slice, const st
       if (slice.inputs[input].source == own[i].first) read[input] = true;
     }
   }
-  for (size_t input = 0; input < read.size(); ++input) CHECK_MESSAGE(read[input], whole.name, ": an input that no element comes from");
+  for (size_t input = 0; input < read.size(); ++input)
+    CHECK_MESSAGE(read[input], whole.name, ": an input that no element comes from");
   return own.size();
 }
 
 TEST_CASE("all ranks together are the whole") {
   const std::vector<Example> examples = {
-      {"shard \"{q,k,v}\" axis=0 over tp; shard \"o\" axis=1 over tp; \"qkv\" | split(axis=0) | transpose() -> \"{q,k,v}\"; \"w\" -> \"o\";",
-       {{"qkv", {12, 8}}, {"w", {3, 8}}, {"n", {5}}}, {{"q", {8, 4}}, {"k", {8, 4}}, {"v", {8, 4}}, {"o", {3, 8}}, {"n", {5}}}},
-      {"shard \"e\" axis=0 over ep; shard \"e\" axis=2 over tp; \"e.{i:int...}.{a,b}\" | concat(axis=0) | stack(axis=0) | permute(0, 2, 1) -> \"e\";",
-       {{"e.0.a", {2, 3}}, {"e.0.b", {4, 3}}, {"e.1.a", {2, 3}}, {"e.1.b", {4, 3}}}, {{"e", {2, 3, 6}}}},
-      {"shard \"w\" axis=-1 over tp; shard \"z\" axis=0 over tp; init \"z\" = ones; \"a\", \"b\" | concat(axis=1) | reshape(2, 3, 4) | permute(2, 0, 1) | reshape(8, 3) | transpose() -> \"w\";",
-       {{"a", {3, 4}}, {"b", {3, 4}}}, {{"w", {3, 8}}, {"z", {4}}}}};
+      {"shard \"{q,k,v}\" axis=0 over tp; shard \"o\" axis=1 over tp; \"qkv\" | split(axis=0) | transpose() -> "
+       "\"{q,k,v}\"; \"w\" -> \"o\";",
+       {{"qkv", {12, 8}}, {"w", {3, 8}}, {"n", {5}}},
+       {{"q", {8, 4}}, {"k", {8, 4}}, {"v", {8, 4}}, {"o", {3, 8}}, {"n", {5}}}},
+      {"shard \"e\" axis=0 over ep; shard \"e\" axis=2 over tp; \"e.{i:int...}.{a,b}\" | concat(axis=0) | "
+       "stack(axis=0) | permute(0, 2, 1) -> \"e\";",
+       {{"e.0.a", {2, 3}}, {"e.0.b", {4, 3}}, {"e.1.a", {2, 3}}, {"e.1.b", {4, 3}}},
+       {{"e", {2, 3, 6}}}},
+      {"shard \"w\" axis=-1 over tp; shard \"z\" axis=0 over tp; init \"z\" = ones; \"a\", \"b\" | concat(axis=1) | "
+       "reshape(2, 3, 4) | permute(2, 0, 1) | reshape(8, 3) | transpose() -> \"w\";",
+       {{"a", {3, 4}}, {"b", {3, 4}}},
+       {{"w", {3, 8}}, {"z", {4}}}}};
   size_t compared = 0;
   for (const Example& example : examples) {
     CompileOptions options;
@@ -110,14 +118,16 @@ TEST_CASE("all ranks together are the whole") {
           REQUIRE(part.tensors.size() == whole.tensors.size());
           for (size_t i = 0; i < part.tensors.size(); ++i) {
             const auto cuts = part.slices.find(i);
-            const size_t count = CompareSlice(whole.tensors[i], part.tensors[i], cuts == part.slices.end() ? std::vector<TensorSlice>() : cuts->second);
+            const size_t count = CompareSlice(whole.tensors[i], part.tensors[i],
+                                              cuts == part.slices.end() ? std::vector<TensorSlice>() : cuts->second);
             if (cuts != part.slices.end()) elements[whole.tensors[i].name] += count;
             compared += count;
           }
         }
       }
       for (const auto& [name, count] : elements) {
-        const auto tensor = std::find_if(whole.tensors.begin(), whole.tensors.end(), [&name = name](const BoundTensor& t) { return t.name == name; });
+        const auto tensor = std::find_if(whole.tensors.begin(), whole.tensors.end(),
+                                         [&name = name](const BoundTensor& t) { return t.name == name; });
         CHECK_MESSAGE(count == static_cast<size_t>(NumElements(tensor->shape).value()), name);
       }
     }

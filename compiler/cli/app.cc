@@ -8,8 +8,8 @@
 #include <filesystem>
 #include <new>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "compiler/cli/commands.h"
 #include "compiler/cli/sandboxed.h"
@@ -23,20 +23,31 @@ namespace {
 constexpr int kUsageExit = static_cast<int>(ErrorCode::kUsage);
 
 void AddCommon(CLI::App& app, CompilerArgs& args) {
-  app.add_option("-I", args.includes, "Look for packs in this folder too (may be repeated)")->type_name("DIR")->allow_extra_args(false);
-  app.add_option("-D", args.defines, "Fix a parameter: name=value (may be repeated)")->type_name("NAME=VALUE")->allow_extra_args(false);
+  app.add_option("-I", args.includes, "Look for packs in this folder too (may be repeated)")
+      ->type_name("DIR")
+      ->allow_extra_args(false);
+  app.add_option("-D", args.defines, "Fix a parameter: name=value (may be repeated)")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false);
   app.add_option("--config", args.config, "Fix the parameters that this config.json holds")->type_name("FILE");
-  app.add_option("--format", args.format, "How mistakes are printed: text or json")->check(CLI::IsMember({"text", "json"}));
-  app.add_option("--color", args.color, "Colour: auto, always or never")->check(CLI::IsMember({"auto", "always", "never"}));
+  app.add_option("--format", args.format, "How mistakes are printed: text or json")
+      ->check(CLI::IsMember({"text", "json"}));
+  app.add_option("--color", args.color, "Colour: auto, always or never")
+      ->check(CLI::IsMember({"auto", "always", "never"}));
 }
 
 // The options with which `ckmap plan` takes a part of a source and of a target.
 void AddFileOptions(CLI::App& command, FileOptions& files) {
   const auto add = [&command](const std::string& begin, const std::string& what, TargetOptions& part) {
     command.add_option(begin + "root", part.root, "The dict inside a torch file that is " + what)->type_name("NAME");
-    command.add_flag(begin + "skip-unknown-objects", part.skip_unknown_objects, "Read a torch file for " + what + " around objects of unknown classes");
-    command.add_option(begin + "only", part.selection.only, "Only tensors whose names match are " + what)->type_name("GLOB")->allow_extra_args(false);
-    command.add_option(begin + "drop", part.selection.drop, "Tensors whose names match are no part of " + what)->type_name("GLOB")->allow_extra_args(false);
+    command.add_flag(begin + "skip-unknown-objects", part.skip_unknown_objects,
+                     "Read a torch file for " + what + " around objects of unknown classes");
+    command.add_option(begin + "only", part.selection.only, "Only tensors whose names match are " + what)
+        ->type_name("GLOB")
+        ->allow_extra_args(false);
+    command.add_option(begin + "drop", part.selection.drop, "Tensors whose names match are no part of " + what)
+        ->type_name("GLOB")
+        ->allow_extra_args(false);
   };
   add("--", "the source", files.source);
   add("--target-", "the target", files.target);
@@ -44,17 +55,33 @@ void AddFileOptions(CLI::App& command, FileOptions& files) {
 
 void AddTestOptions(CLI::App& app, TestArgs& tests) {
   app.add_option("--filter", tests.filter, "Only tests whose name holds this text")->type_name("TEXT");
-  CLI::Option* iota = app.add_flag("--iota", tests.iota, "Number all elements of the tests' sources, and move them forth and back: each must come back to its place");
-  app.add_option("--against", tests.against, "With --iota: compare with what these other rules make instead")->type_name("FILE|PACK")->needs(iota);
-  CLI::Option* source = app.add_option("--source", tests.source, "With --iota: a manifest to take instead of the tests' sources")->type_name("FILE")->needs(iota);
-  app.add_option("--target", tests.target, "With --iota: a manifest to take instead of the tests' targets")->type_name("FILE")->needs(source);
+  CLI::Option* iota = app.add_flag(
+      "--iota", tests.iota,
+      "Number all elements of the tests' sources, and move them forth and back: each must come back to its place");
+  app.add_option("--against", tests.against, "With --iota: compare with what these other rules make instead")
+      ->type_name("FILE|PACK")
+      ->needs(iota);
+  CLI::Option* source =
+      app.add_option("--source", tests.source, "With --iota: a manifest to take instead of the tests' sources")
+          ->type_name("FILE")
+          ->needs(iota);
+  app.add_option("--target", tests.target, "With --iota: a manifest to take instead of the tests' targets")
+      ->type_name("FILE")
+      ->needs(source);
   app.add_flag("--mutate", tests.mutate, "Change each rule in small ways, and tell which changes no test notices");
-  app.add_option("--manifests", tests.manifests, "With --mutate: a folder with NAME.source.json and NAME.target.json of the networks that a pack is verified on")->type_name("DIR");
-  app.add_option("--min-score", tests.min_score, "With --mutate: exit with 1 if a score is below this many percent")->type_name("PERCENT")->check(CLI::Range(0.0, 100.0));
+  app.add_option("--manifests", tests.manifests,
+                 "With --mutate: a folder with NAME.source.json and NAME.target.json of the networks that a pack is "
+                 "verified on")
+      ->type_name("DIR");
+  app.add_option("--min-score", tests.min_score, "With --mutate: exit with 1 if a score is below this many percent")
+      ->type_name("PERCENT")
+      ->check(CLI::Range(0.0, 100.0));
 }
 
 void AddSandbox(CLI::App& app, CompilerArgs& args) {
-  app.add_option("--sandbox", args.sandbox, "Give up all rights that the command does not need: on, off, or require (fail where the kernel has no sandbox)")
+  app.add_option("--sandbox", args.sandbox,
+                 "Give up all rights that the command does not need: on, off, or require (fail where the kernel has no "
+                 "sandbox)")
       ->check(CLI::IsMember({"on", "off", "require"}));
   for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) AddSandbox(*command, args);
 }
@@ -72,8 +99,10 @@ int Run(CLI::App& app, int argc, char** argv) {
   app.set_version_flag("--version", "ckmapc " CKMAP_VERSION);
   app.require_subcommand(0, 1);
   app.add_option("FILE", file, "Rules (.ckmap), or the name of a pack");
-  app.add_option("-o,--output", args.output, "Where the plan goes; otherwise beside FILE, ending in .ckplan")->type_name("FILE.ckplan");
-  app.add_flag("--reverse", args.reverse, "Compile the migration from right to left; with -o FILE.ckmap, write it as rules");
+  app.add_option("-o,--output", args.output, "Where the plan goes; otherwise beside FILE, ending in .ckplan")
+      ->type_name("FILE.ckplan");
+  app.add_flag("--reverse", args.reverse,
+               "Compile the migration from right to left; with -o FILE.ckmap, write it as rules");
   AddCommon(app, args);
   app.footer("Exit codes: 0 done, 1 the rules are wrong, 2 usage, 3 malformed input, 4 I/O, 5 a limit.");
 
@@ -84,11 +113,16 @@ int Run(CLI::App& app, int argc, char** argv) {
   CLI::App* format = app.add_subcommand("fmt", "Lay out rules in the one way; comments and groups of lines stay");
   bool only_check = false, to_stdout = false;
   format->add_option("FILE", args.files, "Rules to change in place; - is standard input")->required();
-  format->add_flag("--check", only_check, "Change nothing: name the files that would change, exit code 1 if there are any");
+  format->add_flag("--check", only_check,
+                   "Change nothing: name the files that would change, exit code 1 if there are any");
   format->add_flag("--stdout", to_stdout, "Print the result instead of changing the file");
-  format->add_option("--color", args.color, "Colour: auto, always or never")->check(CLI::IsMember({"auto", "always", "never"}));
-  CLI::App* language_server = app.add_subcommand("lsp", "Serve an editor: the language server protocol on standard input and output");
-  language_server->add_option("-I", args.includes, "Look for packs in this folder too")->type_name("DIR")->allow_extra_args(false);
+  format->add_option("--color", args.color, "Colour: auto, always or never")
+      ->check(CLI::IsMember({"auto", "always", "never"}));
+  CLI::App* language_server =
+      app.add_subcommand("lsp", "Serve an editor: the language server protocol on standard input and output");
+  language_server->add_option("-I", args.includes, "Look for packs in this folder too")
+      ->type_name("DIR")
+      ->allow_extra_args(false);
   bool stdio = true;  // editors say so; there is no other way
   language_server->add_flag("--stdio", stdio)->group("");
   CLI::App* doc = app.add_subcommand("doc", "Describe packs, files of rules or the operations in Markdown");
@@ -97,22 +131,41 @@ int Run(CLI::App& app, int argc, char** argv) {
   doc->add_flag("--ops", operations, "The operations, from the table that the compiler itself reads");
   doc->add_option("-o,--output", args.output, "Write a file for each into this folder")->type_name("DIR");
   doc->add_option("-I", args.includes, "Look for packs in this folder too")->type_name("DIR")->allow_extra_args(false);
-  CLI::App* suggest = app.add_subcommand("suggest", "Write a first draft of rules from two files that have names and shapes");
+  CLI::App* suggest =
+      app.add_subcommand("suggest", "Write a first draft of rules from two files that have names and shapes");
   SuggestArgs suggested;
   suggest->add_option("--source", suggested.source, "The checkpoint, or a spec")->required()->type_name("PATH");
-  suggest->add_option("--target", suggested.target, "The network: a checkpoint or a spec")->required()->type_name("PATH");
+  suggest->add_option("--target", suggested.target, "The network: a checkpoint or a spec")
+      ->required()
+      ->type_name("PATH");
   AddFileOptions(*suggest, suggested.files);
-  suggest->add_option("-o,--output", args.output, "Where the draft goes; otherwise standard output")->type_name("FILE.ckmap");
-  suggest->add_option("-I", args.includes, "Look for packs in this folder too")->type_name("DIR")->allow_extra_args(false);
-  suggest->add_flag("--values", suggested.values, "Both are checkpoints of one model: compare their elements, too, which settles what shapes leave open");
+  suggest->add_option("-o,--output", args.output, "Where the draft goes; otherwise standard output")
+      ->type_name("FILE.ckmap");
+  suggest->add_option("-I", args.includes, "Look for packs in this folder too")
+      ->type_name("DIR")
+      ->allow_extra_args(false);
+  suggest->add_flag(
+      "--values", suggested.values,
+      "Both are checkpoints of one model: compare their elements, too, which settles what shapes leave open");
   suggest->add_flag("--no-packs", suggested.no_packs, "Write a draft even where a pack takes the one to the other");
-  suggest->add_option("-D", args.defines, "A parameter of packs: name=value (may be repeated)")->type_name("NAME=VALUE")->allow_extra_args(false);
+  suggest->add_option("-D", args.defines, "A parameter of packs: name=value (may be repeated)")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false);
   suggest->add_option("--config", args.config, "A config.json that holds the parameters of packs")->type_name("FILE");
-  CLI::App* explain = app.add_subcommand("explain", "Say what a code of a message means, or which rule a tensor comes from");
+  CLI::App* explain =
+      app.add_subcommand("explain", "Say what a code of a message means, or which rule a tensor comes from");
   ExplainArgs explained;
-  explain->add_option("WHAT", explained.what, "A code, as CK0301; or a plan (or rules, or a pack) and the name of a tensor")->required()->expected(1, 2);
-  CLI::Option* explain_source = explain->add_option("--source", explained.source, "Names and shapes of the source: any checkpoint, or a spec")->type_name("PATH");
-  explain->add_option("--target", explained.target, "Names and shapes of the target")->type_name("PATH")->needs(explain_source);
+  explain
+      ->add_option("WHAT", explained.what,
+                   "A code, as CK0301; or a plan (or rules, or a pack) and the name of a tensor")
+      ->required()
+      ->expected(1, 2);
+  CLI::Option* explain_source =
+      explain->add_option("--source", explained.source, "Names and shapes of the source: any checkpoint, or a spec")
+          ->type_name("PATH");
+  explain->add_option("--target", explained.target, "Names and shapes of the target")
+      ->type_name("PATH")
+      ->needs(explain_source);
   AddFileOptions(*explain, explained.files);
   AddCommon(*explain, args);
   TestArgs tests;
@@ -140,7 +193,9 @@ int Run(CLI::App& app, int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsageExit;
   }
-  CompilerPaths paths{.rules = args.files, .checkpoints = {suggested.source, suggested.target, explained.source, explained.target, tests.source, tests.target},
+  CompilerPaths paths{.rules = args.files,
+                      .checkpoints = {suggested.source, suggested.target, explained.source, explained.target,
+                                      tests.source, tests.target},
                       .read = {args.config, tests.manifests}};
   if (!tests.against.empty()) paths.rules.push_back(tests.against);
   if (!explained.what.empty()) paths.rules.push_back(explained.what[0]);
@@ -148,11 +203,13 @@ int Run(CLI::App& app, int argc, char** argv) {
   if (format->parsed() && !only_check && !to_stdout) {
     for (const std::string& path : args.files) paths.outputs.push_back({RealPath(path), false, true, 1});
   } else if (!file.empty() || !args.output.empty()) {
-    paths.outputs.push_back({args.output.empty() ? DefaultOutput(file) : args.output, doc->parsed(), true, doc->parsed() ? args.files.size() + 1 : 1});
+    paths.outputs.push_back({args.output.empty() ? DefaultOutput(file) : args.output, doc->parsed(), true,
+                             doc->parsed() ? args.files.size() + 1 : 1});
   }
   paths.reads_all = language_server->parsed();
   paths.memory_files = test->parsed() || pack_test->parsed();
-  if (Result<void> entered = EnterCompilerSandbox(paths, PackPath(args.includes), args.sandbox); !entered) return PrintError(entered.error());
+  if (Result<void> entered = EnterCompilerSandbox(paths, PackPath(args.includes), args.sandbox); !entered)
+    return PrintError(entered.error());
   if (language_server->parsed()) return lsp::ServeLanguage(STDIN_FILENO, STDOUT_FILENO, PackPath(args.includes));
   const RunFiles run;  // an editor changes the files of the language server all the time
   if (check->parsed()) return CheckCommand(args);

@@ -27,7 +27,8 @@ bool UseColor(const std::string& color, int fd) {
 
 std::vector<std::string> PackPath(const std::vector<std::string>& includes) {
   std::vector<std::string> path = includes;
-  if (const char* variable = std::getenv("CKMAP_PACKS"); variable != nullptr && *variable != '\0') path.emplace_back(variable);
+  if (const char* variable = std::getenv("CKMAP_PACKS"); variable != nullptr && *variable != '\0')
+    path.emplace_back(variable);
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
   if (error) return path;
@@ -48,7 +49,8 @@ std::string ResolveFile(const std::string& name, const std::vector<std::string>&
   const std::string wanted = slash == std::string::npos ? "" : name.substr(slash + 1);
   std::string file = wanted.empty() ? found.pack.library : "";
   for (const PackMigration& migration : found.pack.migrations) {
-    if (migration.name == wanted || (wanted.empty() && file.empty() && found.pack.migrations.size() == 1)) file = migration.file;
+    if (migration.name == wanted || (wanted.empty() && file.empty() && found.pack.migrations.size() == 1))
+      file = migration.file;
   }
   return file.empty() ? name : (fs::path(found.folder) / file).string();
 }
@@ -84,7 +86,8 @@ Result<void> WriteInFolder(const std::string& folder, const std::string& path, s
   OutputSet set;
   CKMAP_RETURN_IF_ERROR(set.AddFolder(folder));
   CKMAP_ASSIGN_OR_RETURN(const size_t file, set.Add(path, static_cast<int64_t>(data.size()), true));
-  if (Result<void> written = WriteAt(set.fd(file), 0, std::as_bytes(std::span(data))); !written) return std::move(written).error().Context(path);
+  if (Result<void> written = WriteAt(set.fd(file), 0, std::as_bytes(std::span(data))); !written)
+    return std::move(written).error().Context(path);
   return set.Publish({.force = true, .fsync = true});
 }
 

@@ -48,11 +48,13 @@ Result<void> ReadConfig(const std::string& config, const Plan& plan, CompileOpti
     return Error(ErrorCode::kMalformed, simdjson::error_message(error)).Context(config);
   }
   if (const std::string key = FindRepeatedKey(root); !key.empty()) {
-    return Error(ErrorCode::kMalformed, fmt::format("{}: the key \"{}\" is given twice: which of its values counts is not said", config, key));
+    return Error(ErrorCode::kMalformed,
+                 fmt::format("{}: the key \"{}\" is given twice: which of its values counts is not said", config, key));
   }
   for (const plan::Variable& variable : plan.proto().variables()) {
     if (!variable.is_param() || variable.fixed() || variable.config_key().empty()) continue;
-    if (std::optional<std::string> value = Lookup(root, variable.config_key(), variable.type() == plan::Variable::JSON)) options.defines.try_emplace(variable.name(), *std::move(value));
+    if (std::optional<std::string> value = Lookup(root, variable.config_key(), variable.type() == plan::Variable::JSON))
+      options.defines.try_emplace(variable.name(), *std::move(value));
   }
   return {};
 }
@@ -65,7 +67,9 @@ Result<void> CheckDefines(const CompileOptions& options, const Plan& plan) {
   for (const auto& [name, value] : options.defines) {
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
     std::string help = DidYouMean(name, known);
-    if (help.empty()) help = known.empty() ? "the rules have no parameters" : fmt::format("the parameters are {}", ListOf(known, "and"));
+    if (help.empty())
+      help =
+          known.empty() ? "the rules have no parameters" : fmt::format("the parameters are {}", ListOf(known, "and"));
     return Error(ErrorCode::kUsage, fmt::format("-D {}={}: there is no parameter `{}`: {}", name, value, name, help));
   }
   return {};
@@ -114,10 +118,12 @@ int CompileCommand(const CompilerArgs& args) {
   PrintDiagnostics(*result, args);
   if (!result->plan) return ExitCode(*result);
   const std::string output = args.output.empty() ? DefaultOutput(args.files[0]) : args.output;
-  if (Result<void> written = WriteAtomically(output, SerializePlan(result->plan->proto())); !written) return PrintError(written.error());
+  if (Result<void> written = WriteAtomically(output, SerializePlan(result->plan->proto())); !written)
+    return PrintError(written.error());
   const plan::Plan& plan = result->plan->proto();
-  fmt::print(stderr, "{}: {} rule{}, {} layer{}, {} rename{}\n", output, plan.rules_size(), plan.rules_size() == 1 ? "" : "s",
-             plan.layers_size(), plan.layers_size() == 1 ? "" : "s", plan.renames_size(), plan.renames_size() == 1 ? "" : "s");
+  fmt::print(stderr, "{}: {} rule{}, {} layer{}, {} rename{}\n", output, plan.rules_size(),
+             plan.rules_size() == 1 ? "" : "s", plan.layers_size(), plan.layers_size() == 1 ? "" : "s",
+             plan.renames_size(), plan.renames_size() == 1 ? "" : "s");
   return 0;
 }
 

@@ -27,7 +27,8 @@ int DocCommand(const CompilerArgs& args, bool ops) {
   int exit = ops ? put("operations", OperationsPage()) : 0;
   for (const std::string& name : names) {
     const Result<std::string> page = RulesPage(name, options);
-    exit = std::max(exit, page ? put(std::filesystem::path(name).replace_extension("").string(), *page) : PrintError(page.error()));
+    exit = std::max(
+        exit, page ? put(std::filesystem::path(name).replace_extension("").string(), *page) : PrintError(page.error()));
   }
   return exit;
 }

@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
 #include "compiler/cli/commands.h"
-#include "compiler/explain/explain.h"
 #include "compiler/diag/did_you_mean.h"
+#include "compiler/explain/explain.h"
 #include "runtime/base/file.h"
 #include "runtime/base/json_writer.h"
 #include "runtime/base/text.h"
@@ -20,7 +20,8 @@ int ExplainCode(const std::string& code) {
   std::vector<std::string> known;
   for (const Explanation& explanation : Explanations()) known.push_back(explanation.code);
   const std::string nearest = DidYouMean(code, known);
-  return PrintError(Error(ErrorCode::kUsage, fmt::format("there is no code `{}`{}{}", code, nearest.empty() ? "" : "; ", nearest)));
+  return PrintError(
+      Error(ErrorCode::kUsage, fmt::format("there is no code `{}`{}{}", code, nearest.empty() ? "" : "; ", nearest)));
 }
 
 // ---- a tensor --------------------------------------------------------------------------------------
@@ -31,7 +32,8 @@ void RenderEntry(const StoryEntry& entry, std::string& out) {
   if (!entry.text.empty()) out += ": " + EscapeText(entry.text);
   out += "\n";
   std::string captures, ops;
-  for (const auto& [name, value] : entry.captures) captures += fmt::format("{}{} = {}", captures.empty() ? "" : ", ", name, EscapeText(value));
+  for (const auto& [name, value] : entry.captures)
+    captures += fmt::format("{}{} = {}", captures.empty() ? "" : ", ", name, EscapeText(value));
   for (const std::string& op : entry.ops) ops += (ops.empty() ? "" : " | ") + op;
   const auto line = [&](std::string_view label, const std::string& text) {
     if (!text.empty()) out += fmt::format("    {:<11} {}\n", label, text);
@@ -101,11 +103,13 @@ Result<Plan> PlanOf(const std::string& what, const CompilerArgs& args, int& exit
 }
 
 int ExplainTensor(const CompilerArgs& args, const ExplainArgs& explain) {
-  if (explain.source.empty() != explain.target.empty()) return PrintError(Error(ErrorCode::kUsage, "--source and --target go together"));
+  if (explain.source.empty() != explain.target.empty())
+    return PrintError(Error(ErrorCode::kUsage, "--source and --target go together"));
   StoryOptions options;
   for (const std::string& define : args.defines) {
     const size_t equals = define.find('=');
-    if (equals == std::string::npos || equals == 0) return PrintError(Error(ErrorCode::kUsage, fmt::format("-D {}: write name=value", define)));
+    if (equals == std::string::npos || equals == 0)
+      return PrintError(Error(ErrorCode::kUsage, fmt::format("-D {}: write name=value", define)));
     options.bind.defines[define.substr(0, equals)] = define.substr(equals + 1);
   }
   if (!args.config.empty()) {
@@ -118,7 +122,8 @@ int ExplainTensor(const CompilerArgs& args, const ExplainArgs& explain) {
   const Result<Plan> plan = PlanOf(explain.what[0], args, exit);
   if (!plan) return exit != 0 ? exit : PrintError(plan.error());
   if (!explain.source.empty()) {
-    Result<Manifest> source = ReadSource(explain.source, explain.files.source), target = ReadTarget(explain.target, explain.files.target);
+    Result<Manifest> source = ReadSource(explain.source, explain.files.source),
+                     target = ReadTarget(explain.target, explain.files.target);
     if (!source) return PrintError(source.error());
     if (!target) return PrintError(target.error());
     options.source = *std::move(source);

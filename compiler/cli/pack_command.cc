@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include "compiler/cli/commands.h"
-#include "compiler/program/loader.h"
 #include "compiler/diag/did_you_mean.h"
+#include "compiler/program/loader.h"
 
 namespace ckmap {
 namespace {
@@ -38,7 +38,8 @@ int PackShowCommand(const CompilerArgs& args, const std::string& name) {
   const FoundPack found = FindPack(name, options, result.sources, sink);
   if (found.folder.empty()) {
     const std::string nearest = DidYouMean(name, ListPacks(options));
-    return PrintError(Error(ErrorCode::kUsage, fmt::format("there is no pack `{}` on the pack path{}{}", name, nearest.empty() ? "" : "; ", nearest)));
+    return PrintError(Error(ErrorCode::kUsage, fmt::format("there is no pack `{}` on the pack path{}{}", name,
+                                                           nearest.empty() ? "" : "; ", nearest)));
   }
   result.diagnostics = sink.Sorted();
   PrintDiagnostics(result, args);

@@ -64,7 +64,8 @@ void AddCheckpoint(const std::string& path, std::set<std::string>& read) {
 
 }  // namespace
 
-Result<void> EnterCompilerSandbox(const CompilerPaths& paths, const std::vector<std::string>& pack_path, const std::string& mode) {
+Result<void> EnterCompilerSandbox(const CompilerPaths& paths, const std::vector<std::string>& pack_path,
+                                  const std::string& mode) {
   if (mode == "off") return {};
   std::set<std::string> read(pack_path.begin(), pack_path.end());
   for (const std::string& path : paths.rules) AddRules(path, read);
@@ -79,8 +80,10 @@ Result<void> EnterCompilerSandbox(const CompilerPaths& paths, const std::vector<
   rules.memory_files = paths.memory_files;
   const SandboxState state = EnterSandbox(rules);
   for (const std::string& folder : state.open_folders) {
-    fmt::print(stderr, "note: the sandbox lets this process change all files in `{}`: its file system has no files without names\n",
-               EscapeText(folder));
+    fmt::print(
+        stderr,
+        "note: the sandbox lets this process change all files in `{}`: its file system has no files without names\n",
+        EscapeText(folder));
   }
   if (state.missing.empty()) return {};
   if (mode == "require") return Error(ErrorCode::kIo, fmt::format("--sandbox=require: {}", state.missing));

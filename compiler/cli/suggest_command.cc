@@ -33,8 +33,10 @@ Result<Inputs> ReadInputs(const SuggestArgs& suggest) {
   if (!suggest.values) return inputs;
   CKMAP_ASSIGN_OR_RETURN(inputs.source_file, OpenElements(suggest.source, suggest.files.source));
   CKMAP_ASSIGN_OR_RETURN(inputs.target_file, OpenElements(suggest.target, suggest.files.target));
-  if (inputs.source.size() != inputs.source_file->manifest().size() || inputs.target.size() != inputs.target_file->manifest().size()) {
-    return Error(ErrorCode::kUsage, "--values compares whole checkpoints: leave out --only, --drop, --target-only and --target-drop");
+  if (inputs.source.size() != inputs.source_file->manifest().size() ||
+      inputs.target.size() != inputs.target_file->manifest().size()) {
+    return Error(ErrorCode::kUsage,
+                 "--values compares whole checkpoints: leave out --only, --drop, --target-only and --target-drop");
   }
   return inputs;
 }
@@ -54,7 +56,8 @@ int SuggestCommand(const CompilerArgs& args, const SuggestArgs& suggest) {
   options.target = inputs->target_file.get();
   for (const std::string& define : args.defines) {
     const size_t equals = define.find('=');
-    if (equals == std::string::npos || equals == 0) return PrintError(Error(ErrorCode::kUsage, fmt::format("-D {}: write name=value", define)));
+    if (equals == std::string::npos || equals == 0)
+      return PrintError(Error(ErrorCode::kUsage, fmt::format("-D {}: write name=value", define)));
     options.defines[define.substr(0, equals)] = define.substr(equals + 1);
   }
   if (!args.config.empty()) {
@@ -65,8 +68,10 @@ int SuggestCommand(const CompilerArgs& args, const SuggestArgs& suggest) {
   }
   const Result<Suggestion> suggestion = Suggest(inputs->source, inputs->target, options);
   if (!suggestion) return PrintError(suggestion.error());
-  fmt::print(stderr, "{} of {} targets, {} of them for sure; {}\n", suggestion->certain.size() + suggestion->open.size(), suggestion->targets,
-             suggestion->certain.size(), suggestion->decisions == 0 ? "nothing is left to decide" : Plural(static_cast<int64_t>(suggestion->decisions), "decision") + " to make");
+  fmt::print(stderr, "{} of {} targets, {} of them for sure; {}\n",
+             suggestion->certain.size() + suggestion->open.size(), suggestion->targets, suggestion->certain.size(),
+             suggestion->decisions == 0 ? "nothing is left to decide"
+                                        : Plural(static_cast<int64_t>(suggestion->decisions), "decision") + " to make");
   if (args.output.empty()) {
     fmt::print("{}", suggestion->text);
     return 0;

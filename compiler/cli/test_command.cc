@@ -19,7 +19,8 @@ Result<BindOptions> OptionsOf(const CompilerArgs& args) {
   BindOptions options;
   for (const std::string& define : args.defines) {
     const size_t equals = define.find('=');
-    if (equals == std::string::npos || equals == 0) return Error(ErrorCode::kUsage, fmt::format("-D {}: write name=value", define));
+    if (equals == std::string::npos || equals == 0)
+      return Error(ErrorCode::kUsage, fmt::format("-D {}: write name=value", define));
     options.defines[define.substr(0, equals)] = define.substr(equals + 1);
   }
   if (args.config.empty()) return options;
@@ -55,14 +56,17 @@ int RunTests(const CompilerArgs& args, const TestArgs& tests, const std::vector<
     untested = true;
   }
   if (exit != 0) return exit;
-  if (count == 0 && !tests.filter.empty()) fmt::print(stderr, "ckmapc: error: no tests whose name holds `{}`\n", tests.filter);
+  if (count == 0 && !tests.filter.empty())
+    fmt::print(stderr, "ckmapc: error: no tests whose name holds `{}`\n", tests.filter);
   if (count == 0) return static_cast<int>(ErrorCode::kMismatch);
-  fmt::print("{}", args.format == "json" ? RenderTestsJson(files) : RenderTests(files, {UseColor(args.color, STDOUT_FILENO)}));
+  fmt::print(
+      "{}", args.format == "json" ? RenderTestsJson(files) : RenderTests(files, {UseColor(args.color, STDOUT_FILENO)}));
   return untested || CountFailed(files) > 0 ? static_cast<int>(ErrorCode::kMismatch) : 0;
 }
 
 int Iota(const CompilerArgs& args, const TestArgs& tests, const std::vector<Suite>& suites) {
-  if (tests.source.empty() != tests.target.empty()) return PrintError(Error(ErrorCode::kUsage, "--source and --target go together"));
+  if (tests.source.empty() != tests.target.empty())
+    return PrintError(Error(ErrorCode::kUsage, "--source and --target go together"));
   Result<BindOptions> options = OptionsOf(args);
   if (!options) return PrintError(options.error());
   const IotaOptions iota{PackPath(args.includes), *std::move(options), tests.against, tests.source, tests.target};
@@ -72,7 +76,8 @@ int Iota(const CompilerArgs& args, const TestArgs& tests, const std::vector<Suit
     if (!result) return PrintError(result.error());
     files.insert(files.end(), result->begin(), result->end());
   }
-  fmt::print("{}", args.format == "json" ? RenderTestsJson(files) : RenderTests(files, {UseColor(args.color, STDOUT_FILENO)}));
+  fmt::print(
+      "{}", args.format == "json" ? RenderTestsJson(files) : RenderTests(files, {UseColor(args.color, STDOUT_FILENO)}));
   return CountFailed(files) > 0 ? static_cast<int>(ErrorCode::kMismatch) : 0;
 }
 
@@ -96,7 +101,8 @@ int Mutate(const CompilerArgs& args, const TestArgs& tests, const std::vector<Su
     low = low || result->score() < tests.min_score;
     results.push_back(*std::move(result));
   }
-  fmt::print("{}", args.format == "json" ? RenderMutationsJson(results) : RenderMutations(results, {UseColor(args.color, STDOUT_FILENO)}));
+  fmt::print("{}", args.format == "json" ? RenderMutationsJson(results)
+                                         : RenderMutations(results, {UseColor(args.color, STDOUT_FILENO)}));
   return low ? static_cast<int>(ErrorCode::kMismatch) : 0;
 }
 

@@ -16,8 +16,7 @@ constexpr DiagnosticInfo kInfos[] = {
 };
 
 auto Position(const Diagnostic& d) {
-  return std::tuple(d.primary.file.index, d.primary.begin, d.primary.end,
-                    static_cast<uint16_t>(d.kind));
+  return std::tuple(d.primary.file.index, d.primary.begin, d.primary.end, static_cast<uint16_t>(d.kind));
 }
 
 bool SameFinding(const Diagnostic& a, const Diagnostic& b) {
@@ -40,12 +39,9 @@ std::vector<DiagnosticKind> AllDiagnosticKinds() {
   return kinds;
 }
 
-std::string FormatCode(DiagnosticKind kind) {
-  return fmt::format("CK{:04}", static_cast<uint16_t>(kind));
-}
+std::string FormatCode(DiagnosticKind kind) { return fmt::format("CK{:04}", static_cast<uint16_t>(kind)); }
 
-DiagnosticSink::Builder DiagnosticSink::Report(DiagnosticKind kind, Span primary,
-                                               std::string message) {
+DiagnosticSink::Builder DiagnosticSink::Report(DiagnosticKind kind, Span primary, std::string message) {
   Diagnostic diagnostic;
   diagnostic.kind = kind;
   diagnostic.primary = primary;
@@ -60,9 +56,8 @@ void DiagnosticSink::Add(Diagnostic diagnostic) {
 
 std::vector<Diagnostic> DiagnosticSink::Sorted() const {
   std::vector<Diagnostic> sorted = diagnostics_;
-  std::stable_sort(sorted.begin(), sorted.end(), [](const Diagnostic& a, const Diagnostic& b) {
-    return Position(a) < Position(b);
-  });
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const Diagnostic& a, const Diagnostic& b) { return Position(a) < Position(b); });
   sorted.erase(std::unique(sorted.begin(), sorted.end(), SameFinding), sorted.end());
   return sorted;
 }

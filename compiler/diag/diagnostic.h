@@ -19,7 +19,7 @@ enum class DiagnosticKind : uint16_t {
 
 struct DiagnosticInfo {
   uint16_t code;
-  std::string_view name;     // "kUnknownName"
+  std::string_view name;  // "kUnknownName"
   Severity severity;
   std::string_view summary;  // "name is not defined"
 };
@@ -59,13 +59,27 @@ class DiagnosticSink {
  public:
   class [[nodiscard]] Builder {
    public:
-    Builder(DiagnosticSink& sink, Diagnostic diagnostic)
-        : sink_(sink), diagnostic_(std::move(diagnostic)) {}
-    Builder&& Here(std::string text) && { diagnostic_.primary_label = std::move(text); return std::move(*this); }
-    Builder&& With(Span span, std::string text) && { diagnostic_.labels.push_back({span, std::move(text)}); return std::move(*this); }
-    Builder&& Note(std::string text) && { diagnostic_.notes.push_back(std::move(text)); return std::move(*this); }
-    Builder&& Help(std::string text) && { diagnostic_.help = std::move(text); return std::move(*this); }
-    Builder&& Suggest(Fix fix) && { diagnostic_.fixes.push_back(std::move(fix)); return std::move(*this); }
+    Builder(DiagnosticSink& sink, Diagnostic diagnostic) : sink_(sink), diagnostic_(std::move(diagnostic)) {}
+    Builder&& Here(std::string text) && {
+      diagnostic_.primary_label = std::move(text);
+      return std::move(*this);
+    }
+    Builder&& With(Span span, std::string text) && {
+      diagnostic_.labels.push_back({span, std::move(text)});
+      return std::move(*this);
+    }
+    Builder&& Note(std::string text) && {
+      diagnostic_.notes.push_back(std::move(text));
+      return std::move(*this);
+    }
+    Builder&& Help(std::string text) && {
+      diagnostic_.help = std::move(text);
+      return std::move(*this);
+    }
+    Builder&& Suggest(Fix fix) && {
+      diagnostic_.fixes.push_back(std::move(fix));
+      return std::move(*this);
+    }
     void Emit() && { sink_.Add(std::move(diagnostic_)); }
 
    private:

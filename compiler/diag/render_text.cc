@@ -39,9 +39,7 @@ class Painter {
   bool color_;
 };
 
-std::string_view SeverityWord(Severity severity) {
-  return severity == Severity::kError ? "error" : "warning";
-}
+std::string_view SeverityWord(Severity severity) { return severity == Severity::kError ? "error" : "warning"; }
 
 uint32_t LastLine(const SourceFile& file, const Span& span) {
   const uint32_t last = span.end > span.begin ? span.end - 1 : span.begin;
@@ -53,8 +51,7 @@ uint32_t LineEnd(const SourceFile& file, uint32_t line) {
 }
 
 // A span on several lines is marked where it starts and where it ends; its text stands at the end.
-void AddMarks(const SourceFile& file, Span span, std::string text, bool primary,
-              std::vector<Mark>& marks) {
+void AddMarks(const SourceFile& file, Span span, std::string text, bool primary, std::vector<Mark>& marks) {
   const auto size = static_cast<uint32_t>(file.text().size());
   span.begin = std::min(span.begin, size);
   span.end = std::clamp(span.end, span.begin, size);
@@ -65,13 +62,12 @@ void AddMarks(const SourceFile& file, Span span, std::string text, bool primary,
     marks.push_back({first, span.begin, end, primary, std::move(text)});
     return;
   }
-  marks.push_back({first, span.begin, std::max(span.begin, LineEnd(file, first)), primary,
-                   primary ? "from here …" : ""});
+  marks.push_back(
+      {first, span.begin, std::max(span.begin, LineEnd(file, first)), primary, primary ? "from here …" : ""});
   const uint32_t last_begin = file.line_begin(last);
   const auto indent = file.Line(last).find_first_not_of(" \t");
   const uint32_t begin =
-      std::min(last_begin + static_cast<uint32_t>(indent == std::string_view::npos ? 0 : indent),
-               span.end);
+      std::min(last_begin + static_cast<uint32_t>(indent == std::string_view::npos ? 0 : indent), span.end);
   marks.push_back({last, begin, std::min(span.end, LineEnd(file, last)), primary,
                    text.empty() && primary ? "… to here" : std::move(text)});
 }
@@ -146,7 +142,8 @@ class Snippet {
     for (size_t i = 0; i < marks.size();) {
       const uint32_t line = marks[i].line;
       if (previous != 0 && line > previous + 2) out += painter_.Frame("...") + "\n";
-      if (previous != 0 && line == previous + 2) Source(line - 1, LineView(file, line - 1, file.line_begin(line - 1)), out);
+      if (previous != 0 && line == previous + 2)
+        Source(line - 1, LineView(file, line - 1, file.line_begin(line - 1)), out);
       const LineView view(file, line, marks[i].begin);
       Source(line, view, out);
       for (; i < marks.size() && marks[i].line == line; ++i) Underline(view, marks[i], out);
@@ -182,10 +179,8 @@ std::string Place(const SourceFile& file, uint32_t offset) {
 }
 
 // Notes may have lines of their own; those below the first are indented to its text.
-void AppendNote(std::string_view word, std::string_view text, const Painter& painter,
-                size_t gutter, std::string& out) {
-  out += std::string(gutter + 1, ' ') + painter.Frame("=") + " " +
-         painter.Bold(fmt::format("{}:", word)) + " ";
+void AppendNote(std::string_view word, std::string_view text, const Painter& painter, size_t gutter, std::string& out) {
+  out += std::string(gutter + 1, ' ') + painter.Frame("=") + " " + painter.Bold(fmt::format("{}:", word)) + " ";
   size_t begin = 0;
   while (true) {
     const size_t end = std::min(text.find('\n', begin), text.size());
@@ -213,15 +208,14 @@ LineColumn CharacterPosition(const SourceFile& file, uint32_t offset) {
   return at;
 }
 
-std::string RenderText(const Diagnostic& diagnostic, const SourceMap& sources,
-                       const RenderOptions& options) {
+std::string RenderText(const Diagnostic& diagnostic, const SourceMap& sources, const RenderOptions& options) {
   const Painter painter(options.color);
   const Severity severity = Info(diagnostic.kind).severity;
   const SourceFile& file = sources.file(diagnostic.primary.file);
-  std::string out = painter.Bold(Place(file, diagnostic.primary.begin)) + ": " +
-                    painter.Severe(severity, fmt::format("{}[{}]", SeverityWord(severity),
-                                                         FormatCode(diagnostic.kind))) +
-                    ": " + painter.Bold(EscapeText(diagnostic.message)) + "\n";
+  std::string out =
+      painter.Bold(Place(file, diagnostic.primary.begin)) + ": " +
+      painter.Severe(severity, fmt::format("{}[{}]", SeverityWord(severity), FormatCode(diagnostic.kind))) + ": " +
+      painter.Bold(EscapeText(diagnostic.message)) + "\n";
 
   // Files in the order in which they are first named, the culprit's own first.
   std::vector<FileId> files{diagnostic.primary.file};
@@ -234,8 +228,7 @@ std::string RenderText(const Diagnostic& diagnostic, const SourceMap& sources,
   AddMarks(file, diagnostic.primary, diagnostic.primary_label, true, marks[0]);
   for (const Label& label : diagnostic.labels) {
     const auto index = std::find(files.begin(), files.end(), label.span.file) - files.begin();
-    AddMarks(sources.file(label.span.file), label.span, label.text, false,
-             marks[static_cast<size_t>(index)]);
+    AddMarks(sources.file(label.span.file), label.span, label.text, false, marks[static_cast<size_t>(index)]);
   }
   uint32_t largest = 1;
   for (const auto& group : marks) {
@@ -247,8 +240,7 @@ std::string RenderText(const Diagnostic& diagnostic, const SourceMap& sources,
     const SourceFile& shown = sources.file(files[i]);
     if (shown.text().empty()) continue;
     if (i > 0) {
-      out += painter.Frame(std::string(gutter, ' ') + ":::") + " " +
-             Place(shown, marks[i].front().begin) + "\n";
+      out += painter.Frame(std::string(gutter, ' ') + ":::") + " " + Place(shown, marks[i].front().begin) + "\n";
     }
     out += snippet.Bar() + "\n";
     snippet.Render(shown, std::move(marks[i]), out);

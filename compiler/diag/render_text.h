@@ -29,8 +29,7 @@ struct RenderOptions {
 
 // The first line is always `file:line:column: severity[code]: message`, for editors and scripts.
 // Control characters of the source and of messages are shown as `\x1b`, never sent to a terminal.
-std::string RenderText(const Diagnostic& diagnostic, const SourceMap& sources,
-                       const RenderOptions& options = {});
+std::string RenderText(const Diagnostic& diagnostic, const SourceMap& sources, const RenderOptions& options = {});
 
 // All of them, a blank line between two, and a closing line "2 errors, 1 warning"; "" for none.
 std::string RenderText(std::span<const Diagnostic> diagnostics, const SourceMap& sources,

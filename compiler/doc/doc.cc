@@ -5,9 +5,9 @@
 
 #include <fmt/format.h>
 
+#include "compiler/diag/did_you_mean.h"
 #include "compiler/doc/file_page.h"
 #include "compiler/doc/markdown.h"
-#include "compiler/diag/did_you_mean.h"
 #include "runtime/ops/op_table.h"
 
 namespace ckmap {
@@ -24,7 +24,8 @@ Result<std::string> FileBody(const std::string& path, const Pack& pack, const Lo
   const Program program = LoadProgram(path, options, sources, sink);
   if (program.units.empty()) return Error(ErrorCode::kIo, sink.Sorted()[0].message);
   if (sink.has_errors()) {
-    return Error(ErrorCode::kMismatch, fmt::format("{}: {}; `ckmapc check` says where", path, sink.Sorted()[0].message));
+    return Error(ErrorCode::kMismatch,
+                 fmt::format("{}: {}; `ckmapc check` says where", path, sink.Sorted()[0].message));
   }
   std::string out = doc::FileSections(program.units[0], sources, level);
   const std::string params = doc::ParamTable(program, sources, pack);
@@ -38,7 +39,8 @@ Result<std::string> PackBody(const FoundPack& found, const std::string& wanted, 
   if (!pack.summary.empty()) out += doc::Cell(pack.summary) + "\n\n";
   if (!pack.frameworks.empty()) out += fmt::format("Frameworks: {}.\n\n", Joined(pack.frameworks));
   const auto add = [&](const std::string& title, const std::string& file) -> Result<void> {
-    CKMAP_ASSIGN_OR_RETURN(const std::string body, FileBody((fs::path(found.folder) / file).string(), pack, options, 3));
+    CKMAP_ASSIGN_OR_RETURN(const std::string body,
+                           FileBody((fs::path(found.folder) / file).string(), pack, options, 3));
     out += fmt::format("## {}\n\n{}", title, body);
     return {};
   };
@@ -69,7 +71,8 @@ std::string OperationSection(const OpSpec& op) {
   for (const ArgSpec& arg : op.args) {
     std::string choices(arg.choices);
     std::replace(choices.begin(), choices.end(), '|', ' ');
-    args.push_back({doc::Code(arg.name), arg.required ? "required" : "", doc::Code(arg.default_text), doc::Cell(choices), arg.variadic ? "takes all that have no name" : ""});
+    args.push_back({doc::Code(arg.name), arg.required ? "required" : "", doc::Code(arg.default_text),
+                    doc::Cell(choices), arg.variadic ? "takes all that have no name" : ""});
   }
   out += doc::Table({"argument", "", "default", "one of", ""}, args);
   std::vector<std::vector<std::string>> errors;
@@ -98,7 +101,8 @@ Result<std::string> RulesPage(const std::string& name, const LoadOptions& option
     return Trimmed(std::move(page));
   }
   const std::string nearest = DidYouMean(name, ListPacks(options));
-  return Error(ErrorCode::kUsage, fmt::format("there is no pack `{}` on the pack path{}{}", name, nearest.empty() ? "" : "; ", nearest));
+  return Error(ErrorCode::kUsage,
+               fmt::format("there is no pack `{}` on the pack path{}{}", name, nearest.empty() ? "" : "; ", nearest));
 }
 
 std::string OperationsPage() {
@@ -114,7 +118,8 @@ std::string OperationsPage() {
     if (!part.empty()) out += fmt::format("## {}\n\n{}", title, part);
   }
   std::vector<std::vector<std::string>> functions;
-  for (const FunctionSpec& function : Functions()) functions.push_back({doc::Code(fmt::format("{}(…)", function.name)), doc::Cell(function.doc)});
+  for (const FunctionSpec& function : Functions())
+    functions.push_back({doc::Code(fmt::format("{}(…)", function.name)), doc::Cell(function.doc)});
   return Trimmed(out + "## Functions of expressions\n\n" + doc::Table({"function", "value"}, functions));
 }
 

@@ -14,14 +14,16 @@ using Rows = std::vector<std::vector<std::string>>;
 
 class FileWriter {
  public:
-  FileWriter(const Unit& unit, const SourceMap& sources, int level) : unit_(unit), sources_(sources), level_(static_cast<size_t>(level)) {}
+  FileWriter(const Unit& unit, const SourceMap& sources, int level)
+      : unit_(unit), sources_(sources), level_(static_cast<size_t>(level)) {}
 
   std::string Run() {
     Walk(unit_.tree.statements, {}, {});
     std::string out = intro_;
     out += Section("Names", Table({"from", "to", ""}, renames_));
     out += Section("What becomes what", Table({"source", "operations", "target", "when", "why"}, rules_));
-    for (const auto& [title, text] : layers_) out += fmt::format("{} Layer `{}`\n\n{}", std::string(level_, '#'), title, text);
+    for (const auto& [title, text] : layers_)
+      out += fmt::format("{} Layer `{}`\n\n{}", std::string(level_, '#'), title, text);
     out += Section("Modules", Table({"module", "layer", "when"}, modules_));
     out += Section("Left out", Table({"tensors", "when", "because"}, drops_));
     out += Section("Without a source", Table({"target", "starts as", "when", ""}, inits_));
@@ -69,7 +71,8 @@ class FileWriter {
     return a + (a.ends_with('.') ? " " : "; ") + b;
   }
 
-  std::vector<std::string> RuleRow(const ast::Rule& rule, const std::string& doc, const std::string& from, const std::string& to) const {
+  std::vector<std::string> RuleRow(const ast::Rule& rule, const std::string& doc, const std::string& from,
+                                   const std::string& to) const {
     std::string when = Expr(rule.when);
     for (const ast::RangeClause& range : rule.ranges) when = Joined(when, Code(Source(range.span)));
     return {Code(Names(from, rule.source)), Code(Ops(rule.source)), Code(Names(to, rule.target)), when,
@@ -78,7 +81,8 @@ class FileWriter {
   std::vector<std::string> DropRow(const ast::Drop& drop, const std::string& prefix) const {
     const std::string name = Full(prefix, drop.pattern) + (drop.pattern.optional ? "?" : "");
     return {drop.only ? "all but " + Code(name) : Code(name), Expr(drop.when),
-            Joined(drop.equals ? "equals " + Expr(drop.equals) + ", which is compared" : "", Cell(drop.reason.value_or("")))};
+            Joined(drop.equals ? "equals " + Expr(drop.equals) + ", which is compared" : "",
+                   Cell(drop.reason.value_or("")))};
   }
 
   void AddLayer(const ast::Layer& layer, const std::string& doc) {
@@ -107,8 +111,11 @@ class FileWriter {
       } else if (const auto* drop = std::get_if<ast::Drop>(&statement.kind)) {
         drops_.push_back(DropRow(*drop, from));
       } else if (const auto* init = std::get_if<ast::Init>(&statement.kind)) {
-        const Span kind = init->args.empty() ? init->kind.span : Span{init->kind.span.file, init->kind.span.begin, statement.span.end - 1};
-        inits_.push_back({Code(Full(to, init->pattern)), Code(init->args.empty() ? init->kind.text : Source(kind)), Expr(init->when), Cell(statement.doc)});
+        const Span kind = init->args.empty()
+                              ? init->kind.span
+                              : Span{init->kind.span.file, init->kind.span.begin, statement.span.end - 1};
+        inits_.push_back({Code(Full(to, init->pattern)), Code(init->args.empty() ? init->kind.text : Source(kind)),
+                          Expr(init->when), Cell(statement.doc)});
       } else {
         WalkTop(statement);
       }
@@ -118,13 +125,17 @@ class FileWriter {
   void WalkTop(const ast::Statement& statement) {
     const std::string text = Source(statement.span);
     if (const auto* migration = std::get_if<ast::Migration>(&statement.kind)) {
-      intro_ += fmt::format("{}From {} to {}.\n\n", statement.doc.empty() ? "" : statement.doc + "\n\n", migration->from.text, migration->to.text);
+      intro_ += fmt::format("{}From {} to {}.\n\n", statement.doc.empty() ? "" : statement.doc + "\n\n",
+                            migration->from.text, migration->to.text);
     } else if (std::holds_alternative<ast::Use>(statement.kind)) {
       intro_ += fmt::format("Uses {}.\n\n", Code(text.substr(4, text.size() - 5)));
     } else if (const auto* rename = std::get_if<ast::Rename>(&statement.kind)) {
       for (const ast::RenamePair& pair : rename->pairs) {
-        const std::string doc = rename->of_target ? "of the target's names" + (statement.doc.empty() ? "" : "; " + statement.doc) : statement.doc;
-        renames_.push_back({Code(pair.from.text), pair.to.text.empty() ? "(taken out)" : Code(pair.to.text), Cell(doc)});
+        const std::string doc = rename->of_target
+                                    ? "of the target's names" + (statement.doc.empty() ? "" : "; " + statement.doc)
+                                    : statement.doc;
+        renames_.push_back(
+            {Code(pair.from.text), pair.to.text.empty() ? "(taken out)" : Code(pair.to.text), Cell(doc)});
       }
     } else if (const auto* layer = std::get_if<ast::Layer>(&statement.kind)) {
       AddLayer(*layer, statement.doc);
@@ -133,7 +144,9 @@ class FileWriter {
     } else if (const auto* place = std::get_if<ast::Place>(&statement.kind)) {
       placed_.push_back({Code(place->pattern.text), "on " + Code(place->device.text), Cell(statement.doc)});
     } else if (const auto* shard = std::get_if<ast::Shard>(&statement.kind)) {
-      placed_.push_back({Code(shard->pattern.text), fmt::format("axis {} over {}", Expr(shard->axis), Code(shard->over.text)), Cell(statement.doc)});
+      placed_.push_back({Code(shard->pattern.text),
+                         fmt::format("axis {} over {}", Expr(shard->axis), Code(shard->over.text)),
+                         Cell(statement.doc)});
     } else if (std::holds_alternative<ast::Decide>(statement.kind)) {
       decisions_.push_back({Code(Source(statement.span))});
     } else if (const auto* target = std::get_if<ast::Target>(&statement.kind)) {
@@ -171,7 +184,9 @@ std::string ParamTable(const Program& program, const SourceMap& sources, const P
       const bool own = unit.pack == pack.name && docs.contains(param->name.text);
       rows.push_back({Code(name), param->type.text, param->value ? Code(sources.Text(param->value->span)) : "",
                       param->config_key ? Code(param->config_key->text) : "",
-                      Cell(!statement.doc.empty() ? statement.doc : own ? docs[param->name.text] : "")});
+                      Cell(!statement.doc.empty() ? statement.doc
+                           : own                  ? docs[param->name.text]
+                                                  : "")});
     }
   }
   return Table({"parameter", "type", "default", "in config.json", "meaning"}, rows);

@@ -21,7 +21,7 @@ struct Explanation {
   std::string code;      // "CK0301"
   std::string severity;  // "error", "warning" or "note"
   std::string summary;
-  std::string text;      // Markdown: paragraphs and blocks
+  std::string text;  // Markdown: paragraphs and blocks
 };
 
 // All of them, by code.

@@ -23,8 +23,8 @@ std::vector<size_t> WidthsOf(const Row& row) {
 struct Column {
   size_t widest = 0;
   size_t narrowest = std::numeric_limits<size_t>::max();
-  size_t rows = 0;      // that go on behind this column
-  size_t used = 0;      // characters of their cells
+  size_t rows = 0;         // that go on behind this column
+  size_t used = 0;         // characters of their cells
   size_t longest_end = 0;  // of the rows that end here
 };
 

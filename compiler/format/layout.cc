@@ -26,13 +26,14 @@ bool IsClause(const Word& word) {
 
 class Layouter {
  public:
-  Layouter(const std::vector<Word>& words, size_t indent) : words_(words), text_(words), indent_(indent) { FindParts(); }
+  Layouter(const std::vector<Word>& words, size_t indent) : words_(words), text_(words), indent_(indent) {
+    FindParts();
+  }
 
   StatementLayout Run() {
     StatementLayout layout;
-    const bool commented = std::any_of(words_.begin(), words_.end(), [](const Word& word) {
-      return !word.above.empty() || !word.behind.empty();
-    });
+    const bool commented = std::any_of(words_.begin(), words_.end(),
+                                       [](const Word& word) { return !word.above.empty() || !word.behind.empty(); });
     const std::vector<size_t> breaks = commented ? EveryPart() : Breaks();
     if (!commented && FirstLineWhole(breaks)) AddCells(layout, breaks);
     size_t begin = 0;
@@ -111,7 +112,8 @@ class Layouter {
 
   // The fewest lines that fit: all on one; the last clause, all clauses apart; the source apart; every part.
   std::vector<size_t> Breaks() const {
-    const bool has_ops = std::any_of(parts_.begin(), parts_.end(), [](const Part& part) { return part.role == Role::kOps; });
+    const bool has_ops =
+        std::any_of(parts_.begin(), parts_.end(), [](const Part& part) { return part.role == Role::kOps; });
     const Role second = has_ops ? Role::kOps : Role::kArrow;
     const std::vector<size_t> choices[] = {
         {},
@@ -129,9 +131,7 @@ class Layouter {
   }
 
   // Whether nothing but clauses stands on lines of its own.
-  bool FirstLineWhole(const std::vector<size_t>& breaks) const {
-    return breaks.empty() || IsClause(words_[breaks[0]]);
-  }
+  bool FirstLineWhole(const std::vector<size_t>& breaks) const { return breaks.empty() || IsClause(words_[breaks[0]]); }
 
   // Where a line that is too long may be broken.
   bool MayBreak(size_t word) const {
@@ -154,7 +154,8 @@ class Layouter {
   void AddLine(StatementLayout& layout, size_t begin, size_t end, size_t indent) {
     const size_t overflow = indent + kOverflow;
     while (begin < end) {
-      for (const std::string_view comment : words_[begin].above) layout.lines.push_back({indent, std::string(comment), ""});
+      for (const std::string_view comment : words_[begin].above)
+        layout.lines.push_back({indent, std::string(comment), ""});
       size_t stop = begin + 1;
       while (stop < end && words_[stop - 1].behind.empty() && words_[stop].above.empty()) ++stop;
       if (indent + Width(begin, stop) > kLineWidth) stop = BreakOf(begin, stop, indent);
@@ -195,7 +196,8 @@ class Layouter {
     size_t begin = 0, next = 0;
     for (size_t i = 1; i < end; ++i) {
       if (!Outside(i)) continue;
-      const auto found = std::find_if(starts.begin(), starts.end(), [&](std::string_view s) { return words_[i].Is(s); });
+      const auto found =
+          std::find_if(starts.begin(), starts.end(), [&](std::string_view s) { return words_[i].Is(s); });
       if (found == starts.end()) continue;
       const auto column = static_cast<size_t>(found - starts.begin());
       if (column < next) return layout.cells.clear();  // in another order

@@ -102,15 +102,33 @@ class Lowering {
 
   void Value(const TypedExpr& expr, plan::Expr& out) {
     switch (expr.kind) {
-      case TypedExpr::Kind::kInvalid: CKMAP_CHECK(false); break;
-      case TypedExpr::Kind::kInt: out.set_int_(expr.integer); break;
-      case TypedExpr::Kind::kNumber: out.set_number(expr.number); break;
-      case TypedExpr::Kind::kText: out.set_text(expr.text); break;
-      case TypedExpr::Kind::kBool: out.set_boolean(expr.boolean); break;
-      case TypedExpr::Kind::kVariable: out.set_variable(expr.text); break;
-      case TypedExpr::Kind::kCapture: out.set_capture(expr.text); break;
-      case TypedExpr::Kind::kDim: out.set_dim(expr.text); break;
-      case TypedExpr::Kind::kName: Pattern(*expr.name, *out.mutable_name()); break;
+      case TypedExpr::Kind::kInvalid:
+        CKMAP_CHECK(false);
+        break;
+      case TypedExpr::Kind::kInt:
+        out.set_int_(expr.integer);
+        break;
+      case TypedExpr::Kind::kNumber:
+        out.set_number(expr.number);
+        break;
+      case TypedExpr::Kind::kText:
+        out.set_text(expr.text);
+        break;
+      case TypedExpr::Kind::kBool:
+        out.set_boolean(expr.boolean);
+        break;
+      case TypedExpr::Kind::kVariable:
+        out.set_variable(expr.text);
+        break;
+      case TypedExpr::Kind::kCapture:
+        out.set_capture(expr.text);
+        break;
+      case TypedExpr::Kind::kDim:
+        out.set_dim(expr.text);
+        break;
+      case TypedExpr::Kind::kName:
+        Pattern(*expr.name, *out.mutable_name());
+        break;
       case TypedExpr::Kind::kCall:
         out.mutable_call()->set_function(expr.text);
         for (const TypedExpr& arg : expr.args) Expr(unit_, arg, *out.mutable_call()->add_args());
@@ -125,10 +143,18 @@ class Lowering {
   void Variable(const TypedVariable& variable, plan::Variable& out) {
     out.set_name(variable.qualified);
     switch (variable.type) {
-      case ValueType::kFloat: out.set_type(plan::Variable::FLOAT); break;
-      case ValueType::kBool: out.set_type(plan::Variable::BOOL); break;
-      case ValueType::kString: out.set_type(variable.json ? plan::Variable::JSON : plan::Variable::STRING); break;
-      default: out.set_type(plan::Variable::INT); break;
+      case ValueType::kFloat:
+        out.set_type(plan::Variable::FLOAT);
+        break;
+      case ValueType::kBool:
+        out.set_type(plan::Variable::BOOL);
+        break;
+      case ValueType::kString:
+        out.set_type(variable.json ? plan::Variable::JSON : plan::Variable::STRING);
+        break;
+      default:
+        out.set_type(plan::Variable::INT);
+        break;
     }
     out.set_is_param(variable.is_param);
     out.set_config_key(variable.config_key);
@@ -143,11 +169,21 @@ class Lowering {
   static void Capture(const TypedCapture& capture, plan::Capture& out) {
     out.set_name(capture.name);
     switch (capture.kind) {
-      case TypedCapture::Kind::kSegment: out.set_kind(plan::Capture::SEGMENT); break;
-      case TypedCapture::Kind::kInt: out.set_kind(plan::Capture::INT); break;
-      case TypedCapture::Kind::kPath: out.set_kind(plan::Capture::PATH); break;
-      case TypedCapture::Kind::kChoice: out.set_kind(plan::Capture::CHOICE); break;
-      case TypedCapture::Kind::kRegex: out.set_kind(plan::Capture::REGEX); break;
+      case TypedCapture::Kind::kSegment:
+        out.set_kind(plan::Capture::SEGMENT);
+        break;
+      case TypedCapture::Kind::kInt:
+        out.set_kind(plan::Capture::INT);
+        break;
+      case TypedCapture::Kind::kPath:
+        out.set_kind(plan::Capture::PATH);
+        break;
+      case TypedCapture::Kind::kChoice:
+        out.set_kind(plan::Capture::CHOICE);
+        break;
+      case TypedCapture::Kind::kRegex:
+        out.set_kind(plan::Capture::REGEX);
+        break;
     }
     for (const std::string& choice : capture.choices) out.add_choices(choice);
     out.set_regex(capture.regex);
@@ -165,10 +201,18 @@ class Lowering {
       }
       last = out.add_parts();
       switch (part.kind) {
-        case TypedPart::Kind::kLiteral: last->set_literal(part.text); break;
-        case TypedPart::Kind::kCapture: Capture(part.capture, *last->mutable_capture()); break;
-        case TypedPart::Kind::kReference: last->set_reference(part.text); break;
-        case TypedPart::Kind::kExpr: Expr(unit_, part.expr, *last->mutable_expr()); break;
+        case TypedPart::Kind::kLiteral:
+          last->set_literal(part.text);
+          break;
+        case TypedPart::Kind::kCapture:
+          Capture(part.capture, *last->mutable_capture());
+          break;
+        case TypedPart::Kind::kReference:
+          last->set_reference(part.text);
+          break;
+        case TypedPart::Kind::kExpr:
+          Expr(unit_, part.expr, *last->mutable_expr());
+          break;
         case TypedPart::Kind::kAlternatives:
           for (const std::string& option : part.options) last->mutable_alternatives()->add_options(option);
           break;
@@ -183,10 +227,18 @@ class Lowering {
     for (const TypedDim& dim : shape.dims) {
       plan::Dim& to = *out.add_dims();
       switch (dim.kind) {
-        case TypedDim::Kind::kBind: to.set_bind(dim.name); break;
-        case TypedDim::Kind::kExpr: Expr(unit_, dim.expr, *to.mutable_expr()); break;
-        case TypedDim::Kind::kAny: to.set_any(true); break;
-        case TypedDim::Kind::kRest: to.set_rest(true); break;
+        case TypedDim::Kind::kBind:
+          to.set_bind(dim.name);
+          break;
+        case TypedDim::Kind::kExpr:
+          Expr(unit_, dim.expr, *to.mutable_expr());
+          break;
+        case TypedDim::Kind::kAny:
+          to.set_any(true);
+          break;
+        case TypedDim::Kind::kRest:
+          to.set_rest(true);
+          break;
       }
     }
   }
@@ -296,13 +348,27 @@ class Lowering {
     unit_ = policy.unit;
     Loc(policy.unit, policy.span, *out.mutable_loc());
     switch (policy.kind) {
-      case TypedPolicy::Kind::kAllowMissing: out.set_kind(plan::TargetPolicy::ALLOW_MISSING); break;
-      case TypedPolicy::Kind::kAllowUnused: out.set_kind(plan::TargetPolicy::ALLOW_UNUSED); break;
-      case TypedPolicy::Kind::kCast: out.set_kind(plan::TargetPolicy::CAST); break;
-      case TypedPolicy::Kind::kMatchSuffix: out.set_kind(plan::TargetPolicy::MATCH_SUFFIX); break;
-      case TypedPolicy::Kind::kDecide: out.set_kind(plan::TargetPolicy::DECIDE); break;
-      case TypedPolicy::Kind::kDecideMissing: out.set_kind(plan::TargetPolicy::DECIDE_MISSING); break;
-      case TypedPolicy::Kind::kDecideUnused: out.set_kind(plan::TargetPolicy::DECIDE_UNUSED); break;
+      case TypedPolicy::Kind::kAllowMissing:
+        out.set_kind(plan::TargetPolicy::ALLOW_MISSING);
+        break;
+      case TypedPolicy::Kind::kAllowUnused:
+        out.set_kind(plan::TargetPolicy::ALLOW_UNUSED);
+        break;
+      case TypedPolicy::Kind::kCast:
+        out.set_kind(plan::TargetPolicy::CAST);
+        break;
+      case TypedPolicy::Kind::kMatchSuffix:
+        out.set_kind(plan::TargetPolicy::MATCH_SUFFIX);
+        break;
+      case TypedPolicy::Kind::kDecide:
+        out.set_kind(plan::TargetPolicy::DECIDE);
+        break;
+      case TypedPolicy::Kind::kDecideMissing:
+        out.set_kind(plan::TargetPolicy::DECIDE_MISSING);
+        break;
+      case TypedPolicy::Kind::kDecideUnused:
+        out.set_kind(plan::TargetPolicy::DECIDE_UNUSED);
+        break;
     }
     if (policy.pattern) Pattern(*policy.pattern, *out.mutable_pattern());
     out.set_question(policy.question);

@@ -41,7 +41,7 @@ void BindManifests(Analysis& analysis, const std::string& config) {
 
 NamedManifest ManifestCache::Read(const std::string& path) {
   if (path.empty()) return {};
-  struct stat info{};
+  struct stat info {};
   if (stat(path.c_str(), &info) != 0) return {path, nullptr, "there is no such file"};
   const int64_t stamp = StampOf(info).changed_ns;  // the time of modification may have been put back
   Entry& entry = entries_[path];
@@ -63,7 +63,8 @@ Directives ReadDirectives(const SourceFile& file, const std::vector<Token>& toke
     text.remove_prefix(std::min(text.find_first_not_of('#'), text.size()));
     text = Trimmed(text);
     for (const auto& [word, directive] : kinds) {
-      if (text.starts_with(word) && !*directive) *directive = {std::string(Trimmed(text.substr(word.size()))), token.span};
+      if (text.starts_with(word) && !*directive)
+        *directive = {std::string(Trimmed(text.substr(word.size()))), token.span};
     }
   }
   return directives;

@@ -42,21 +42,28 @@ class Completer {
  private:
   using Kind = Completion::Kind;
 
-  static bool IsComment(const Token& token) { return token.kind == TokenKind::kComment || token.kind == TokenKind::kDoc; }
-  std::string_view Text(const Token& token) const { return text_.substr(token.span.begin, token.span.end - token.span.begin); }
+  static bool IsComment(const Token& token) {
+    return token.kind == TokenKind::kComment || token.kind == TokenKind::kDoc;
+  }
+  std::string_view Text(const Token& token) const {
+    return text_.substr(token.span.begin, token.span.end - token.span.begin);
+  }
 
   // Whether the token goes on at the cursor.
   bool Inside(const Token& token) const {
-    if (IsComment(token)) return offset_ <= token.span.end && text_.substr(token.span.begin, offset_ - token.span.begin).find('\n') == std::string_view::npos;
+    if (IsComment(token))
+      return offset_ <= token.span.end &&
+             text_.substr(token.span.begin, offset_ - token.span.begin).find('\n') == std::string_view::npos;
     if (token.kind == TokenKind::kText) return offset_ < token.span.end;
     if (token.kind == TokenKind::kBad) return offset_ <= token.span.end && Text(token).starts_with('"');
-    return offset_ <= token.span.end && (token.kind == TokenKind::kWord || token.kind == TokenKind::kKeyword ||
-                                         token.kind == TokenKind::kDotted);
+    return offset_ <= token.span.end &&
+           (token.kind == TokenKind::kWord || token.kind == TokenKind::kKeyword || token.kind == TokenKind::kDotted);
   }
 
-  void Add(std::string label, Kind kind, std::string detail = "", std::string documentation = "", std::string insert = "",
-           bool snippet = false) {
-    out_.items.push_back({std::move(label), kind, std::move(detail), std::move(documentation), std::move(insert), snippet});
+  void Add(std::string label, Kind kind, std::string detail = "", std::string documentation = "",
+           std::string insert = "", bool snippet = false) {
+    out_.items.push_back(
+        {std::move(label), kind, std::move(detail), std::move(documentation), std::move(insert), snippet});
   }
 
   // ---- what the words in front of the cursor say -----------------------------------------------------
@@ -68,7 +75,7 @@ class Completer {
   struct Statement {
     std::string_view head;
     bool arrow = false;
-    std::string_view clause;  // the last clause word
+    std::string_view clause;               // the last clause word
     std::vector<std::string_view> blocks;  // heads of the blocks around it, outermost first
   };
   Statement Around() const {
@@ -86,7 +93,8 @@ class Completer {
       }
       if (statement.head.empty()) statement.head = text;
       if (symbol && (text == "->" || text == "<->")) statement.arrow = true;
-      if (text == "when" || text == "where" || text == "exactly" || text == "because" || text == "equals") statement.clause = text;
+      if (text == "when" || text == "where" || text == "exactly" || text == "because" || text == "equals")
+        statement.clause = text;
     }
     return statement;
   }
@@ -115,7 +123,8 @@ class Completer {
     if (around.head == "cast" || last == "cast") return DTypesAndOverflow(last);
     if (last == ":" && around.head == "param") return Types();
     if (around.head == "init" && last == "=") return Words({"keep", "zeros", "ones", "constant"});
-    if (around.head == "drop" && last == "equals") return Words({"zeros", "ones", "constant", "iota", "tril", "inv_freq"});
+    if (around.head == "drop" && last == "equals")
+      return Words({"zeros", "ones", "constant", "iota", "tril", "inv_freq"});
     if (around.head == "allow" && last == "allow") return Words({"missing", "unused"});
     if (around.head == "decide" && !LastIsSymbol() && last.ends_with('"')) return Words({"for", "missing", "unused"});
     if (around.head == "match") return Words({"suffix"});
@@ -133,7 +142,8 @@ class Completer {
     for (const WordDoc& word : WordDocs()) {
       if (word.snippet.empty() || (!block.empty() && !word.in_block)) continue;
       if (block == "layer" && word.word != "drop") continue;
-      Add(std::string(word.word), Kind::kSnippet, std::string(word.form), std::string(word.doc), std::string(word.snippet), true);
+      Add(std::string(word.word), Kind::kSnippet, std::string(word.form), std::string(word.doc),
+          std::string(word.snippet), true);
     }
     if (block.empty()) Names(false);
   }
@@ -141,13 +151,15 @@ class Completer {
   void Words(std::initializer_list<std::string_view> words) {
     for (const std::string_view word : words) {
       const WordDoc* doc = FindWordDoc(word);
-      Add(std::string(word), Kind::kKeyword, doc == nullptr ? "" : std::string(doc->form), doc == nullptr ? "" : std::string(doc->doc));
+      Add(std::string(word), Kind::kKeyword, doc == nullptr ? "" : std::string(doc->form),
+          doc == nullptr ? "" : std::string(doc->doc));
     }
   }
 
   void Clauses(const Statement& around) {
     if (around.head == "drop") return Words({"when", "equals", "because"});
-    if (around.head == "init" || around.head == "module" || around.head == "within" || around.head == "layer") return Words({"when"});
+    if (around.head == "init" || around.head == "module" || around.head == "within" || around.head == "layer")
+      return Words({"when"});
     if (around.arrow && around.head != "rename") return Words({"when", "where", "exactly"});
   }
 
@@ -156,7 +168,8 @@ class Completer {
   void Operations() {
     for (const OpSpec& op : Ops()) {
       const bool bare = op.args.empty();
-      Add(std::string(op.name), Kind::kFunction, std::string(op.shapes), OpMarkdown(op), fmt::format("{}({})", op.name, bare ? "" : "$0"), true);
+      Add(std::string(op.name), Kind::kFunction, std::string(op.shapes), OpMarkdown(op),
+          fmt::format("{}({})", op.name, bare ? "" : "$0"), true);
     }
   }
 
@@ -173,7 +186,8 @@ class Completer {
     for (const ArgSpec& arg : op.args) {
       if (arg.type == ArgType::kDType) DTypeNames();
       if (arg.variadic) continue;
-      Add(fmt::format("{}=", arg.name), Kind::kField, arg.default_text.empty() ? "" : fmt::format("default: {}", arg.default_text));
+      Add(fmt::format("{}=", arg.name), Kind::kField,
+          arg.default_text.empty() ? "" : fmt::format("default: {}", arg.default_text));
     }
     Expression();
   }
@@ -187,7 +201,8 @@ class Completer {
   }
 
   void DTypeNames() {
-    for (const char* name : {"f32", "f16", "bf16", "f64", "i8", "u8", "i16", "i32", "i64", "bool"}) Add(name, Kind::kConstant);
+    for (const char* name : {"f32", "f16", "bf16", "f64", "i8", "u8", "i16", "i32", "i64", "bool"})
+      Add(name, Kind::kConstant);
   }
   void DTypesAndOverflow(std::string_view last) {
     if (last == "=") return Words({"error", "saturate", "inf"});
@@ -201,13 +216,19 @@ class Completer {
     std::set<std::string> seen;
     for (const Symbol& symbol : analysis_.symbols.symbols) {
       const bool variable = symbol.kind == SymbolKind::kParam || symbol.kind == SymbolKind::kLet;
-      const bool local = (symbol.kind == SymbolKind::kCapture || symbol.kind == SymbolKind::kDim) && InStatement(symbol.span);
+      const bool local =
+          (symbol.kind == SymbolKind::kCapture || symbol.kind == SymbolKind::kDim) && InStatement(symbol.span);
       if ((variable || local) && seen.insert(symbol.name).second) {
-        Add(symbol.name, Kind::kVariable, symbol.kind == SymbolKind::kParam ? "parameter" : symbol.kind == SymbolKind::kLet ? "value" : symbol.kind == SymbolKind::kDim ? "size" : "capture");
+        Add(symbol.name, Kind::kVariable,
+            symbol.kind == SymbolKind::kParam ? "parameter"
+            : symbol.kind == SymbolKind::kLet ? "value"
+            : symbol.kind == SymbolKind::kDim ? "size"
+                                              : "capture");
       }
     }
     for (const FunctionSpec& function : Functions()) {
-      Add(std::string(function.name), Kind::kFunction, std::string(function.doc), "", fmt::format("{}($0)", function.name), true);
+      Add(std::string(function.name), Kind::kFunction, std::string(function.doc), "",
+          fmt::format("{}($0)", function.name), true);
     }
   }
 
@@ -224,7 +245,8 @@ class Completer {
     for (const Unit& unit : analysis_.program.units) {
       for (const ast::Statement& statement : unit.tree.statements) {
         const auto* layer = std::get_if<ast::Layer>(&statement.kind);
-        if (layer != nullptr && seen.insert(layer->name.text).second) Add(layer->name.text, Kind::kModule, unit.name, statement.doc);
+        if (layer != nullptr && seen.insert(layer->name.text).second)
+          Add(layer->name.text, Kind::kModule, unit.name, statement.doc);
       }
     }
   }
@@ -236,7 +258,8 @@ class Completer {
       const Pack pack = FindPack(name, {pack_path_, {}}, sources, ignored).pack;
       Add(name, Kind::kModule, pack.version, pack.summary);
       if (pack.migrations.size() < 2) continue;
-      for (const PackMigration& migration : pack.migrations) Add(name + "/" + migration.name, Kind::kModule, pack.version, pack.summary);
+      for (const PackMigration& migration : pack.migrations)
+        Add(name + "/" + migration.name, Kind::kModule, pack.version, pack.summary);
     }
   }
 
@@ -263,14 +286,16 @@ class Completer {
       if (typed.find(':', open) != std::string_view::npos) return Words({"int", "path"});
       std::set<std::string> seen;
       for (const Symbol& symbol : analysis_.symbols.symbols) {
-        if (symbol.kind == SymbolKind::kCapture && InStatement(symbol.span) && seen.insert(symbol.name).second) Add(symbol.name, Kind::kVariable, "capture");
+        if (symbol.kind == SymbolKind::kCapture && InStatement(symbol.span) && seen.insert(symbol.name).second)
+          Add(symbol.name, Kind::kVariable, "capture");
       }
       return;
     }
     before_.pop_back();
     const Statement around = Around();
     out_.replaced.begin = token.span.begin + 1;
-    Names(around.arrow || around.head == "init" || around.head == "place" || around.head == "shard" || around.head == "decide");
+    Names(around.arrow || around.head == "init" || around.head == "place" || around.head == "shard" ||
+          around.head == "decide");
   }
 
   const Analysis& analysis_;

@@ -19,14 +19,20 @@ class Hoverer {
 
   std::string About(const Symbol& symbol) const {
     switch (symbol.kind) {
-      case SymbolKind::kOp: return OpText(symbol.name);
-      case SymbolKind::kFunction: return FunctionText(symbol.name);
+      case SymbolKind::kOp:
+        return OpText(symbol.name);
+      case SymbolKind::kFunction:
+        return FunctionText(symbol.name);
       case SymbolKind::kParam:
       case SymbolKind::kLet:
-      case SymbolKind::kLayer: return StatementText(symbol);
-      case SymbolKind::kCapture: return CaptureText(symbol);
-      case SymbolKind::kDim: return DimText(symbol);
-      case SymbolKind::kUse: return UseText(symbol);
+      case SymbolKind::kLayer:
+        return StatementText(symbol);
+      case SymbolKind::kCapture:
+        return CaptureText(symbol);
+      case SymbolKind::kDim:
+        return DimText(symbol);
+      case SymbolKind::kUse:
+        return UseText(symbol);
     }
     return "";
   }
@@ -62,9 +68,12 @@ class Hoverer {
     const auto is = [&](const ast::Identifier& name) {
       return name.text == symbol.name || (!unit.scope.empty() && unit.scope + "." + name.text == symbol.name);
     };
-    if (const auto* param = std::get_if<ast::Param>(&statement.kind)) return symbol.kind == SymbolKind::kParam && is(param->name);
-    if (const auto* let = std::get_if<ast::Let>(&statement.kind)) return symbol.kind == SymbolKind::kLet && is(let->name);
-    if (const auto* layer = std::get_if<ast::Layer>(&statement.kind)) return symbol.kind == SymbolKind::kLayer && is(layer->name);
+    if (const auto* param = std::get_if<ast::Param>(&statement.kind))
+      return symbol.kind == SymbolKind::kParam && is(param->name);
+    if (const auto* let = std::get_if<ast::Let>(&statement.kind))
+      return symbol.kind == SymbolKind::kLet && is(let->name);
+    if (const auto* layer = std::get_if<ast::Layer>(&statement.kind))
+      return symbol.kind == SymbolKind::kLayer && is(layer->name);
     return false;
   }
 
@@ -75,7 +84,8 @@ class Hoverer {
       // The hole: from its brace to its brace.
       const std::string_view text = analysis_.file().text();
       const size_t open = text.rfind('{', other->span.begin), close = text.find('}', other->span.end);
-      const bool hole = open != std::string_view::npos && close != std::string_view::npos && open + 1 == other->span.begin;
+      const bool hole =
+          open != std::string_view::npos && close != std::string_view::npos && open + 1 == other->span.begin;
       out = fmt::format("capture `{}`", hole ? text.substr(open, close - open + 1) : symbol.name);
       break;
     }
@@ -95,7 +105,8 @@ class Hoverer {
       std::string out = fmt::format("`{}`", EscapeText(unit.name));
       if (!unit.pack_version.empty()) out += fmt::format(" {}", unit.pack_version);
       for (const ast::Statement& statement : unit.tree.statements) {
-        if (std::holds_alternative<ast::Migration>(statement.kind) && !statement.doc.empty()) out += "\n\n" + statement.doc;
+        if (std::holds_alternative<ast::Migration>(statement.kind) && !statement.doc.empty())
+          out += "\n\n" + statement.doc;
       }
       return out;
     }

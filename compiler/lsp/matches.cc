@@ -57,7 +57,8 @@ struct Match {
   Captures captures;
 };
 
-std::vector<Match> MatchAll(const plan::Plan& plan, const plan::Pattern& pattern, const Manifest& manifest, bool source) {
+std::vector<Match> MatchAll(const plan::Plan& plan, const plan::Pattern& pattern, const Manifest& manifest,
+                            bool source) {
   std::vector<Match> matches;
   std::vector<Issue> issues;  // parameters without values: their names match nothing
   const auto variables = BindVariables(plan, {}, "", "", issues);
@@ -81,7 +82,8 @@ std::string Describe(const TensorInfo& tensor) {
 
 std::string MatchList(const std::vector<Match>& matches, std::string_view side) {
   std::string out = fmt::format("{} of the {}:\n", Plural(static_cast<int64_t>(matches.size()), "tensor"), side);
-  for (size_t i = 0; i < std::min(matches.size(), kShown); ++i) out += fmt::format("- {}\n", Describe(*matches[i].tensor));
+  for (size_t i = 0; i < std::min(matches.size(), kShown); ++i)
+    out += fmt::format("- {}\n", Describe(*matches[i].tensor));
   if (matches.size() > kShown) out += fmt::format("- … and {} more\n", matches.size() - kShown);
   return out;
 }

@@ -54,7 +54,8 @@ bool MessageReader::ReadHeader() {
     const size_t blank_unix = buffer_.find("\n\n", begin), blank = buffer_.find("\n\r\n", begin);
     const size_t stop = std::min(blank_unix, blank);
     if (stop == std::string::npos && buffer_.size() - begin <= kMaxHeader) return false;
-    const auto value = ReadLength(std::string_view(buffer_).substr(begin + kLength.size(), end - begin - kLength.size()));
+    const auto value =
+        ReadLength(std::string_view(buffer_).substr(begin + kLength.size(), end - begin - kLength.size()));
     if (!value || stop == std::string::npos || stop - begin > kMaxHeader) {
       ++skipped_;
       buffer_.erase(0, begin + kLength.size());

@@ -24,7 +24,8 @@ std::optional<Span> DefinitionIn(const Unit& unit, const Symbol& symbol) {
 
 bool IsName(const std::string& text) {
   const auto word = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; };
-  return !text.empty() && std::isdigit(static_cast<unsigned char>(text[0])) == 0 && std::all_of(text.begin(), text.end(), word);
+  return !text.empty() && std::isdigit(static_cast<unsigned char>(text[0])) == 0 &&
+         std::all_of(text.begin(), text.end(), word);
 }
 
 }  // namespace
@@ -76,7 +77,8 @@ Result<std::vector<Span>> RenameAt(const Analysis& analysis, uint32_t offset, co
   const Symbol* symbol = RenamableAt(analysis, offset);
   if (symbol == nullptr) return Error(ErrorCode::kUsage, "there is nothing here that this file names");
   const std::vector<std::string> reserved = Words().reserved;
-  if (!IsName(name)) return Error(ErrorCode::kUsage, fmt::format("`{}` is no name: letters, digits and underscores", name));
+  if (!IsName(name))
+    return Error(ErrorCode::kUsage, fmt::format("`{}` is no name: letters, digits and underscores", name));
   if (std::find(reserved.begin(), reserved.end(), name) != reserved.end()) {
     return Error(ErrorCode::kUsage, fmt::format("`{}` is a keyword of the language", name));
   }

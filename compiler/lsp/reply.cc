@@ -11,16 +11,26 @@ constexpr size_t kMaxIssues = 20;
 
 int KindOf(Outline::Kind kind) {
   switch (kind) {
-    case Outline::Kind::kMigration: return 2;  // module
-    case Outline::Kind::kParam: return 13;     // variable
-    case Outline::Kind::kLet: return 14;       // constant
-    case Outline::Kind::kLayer: return 5;      // class
-    case Outline::Kind::kWithin: return 3;     // namespace
-    case Outline::Kind::kRule: return 12;      // function
-    case Outline::Kind::kRename: return 20;    // key
-    case Outline::Kind::kUse: return 4;        // package
-    case Outline::Kind::kTest: return 24;      // event
-    case Outline::Kind::kOther: return 15;     // string
+    case Outline::Kind::kMigration:
+      return 2;  // module
+    case Outline::Kind::kParam:
+      return 13;  // variable
+    case Outline::Kind::kLet:
+      return 14;  // constant
+    case Outline::Kind::kLayer:
+      return 5;  // class
+    case Outline::Kind::kWithin:
+      return 3;  // namespace
+    case Outline::Kind::kRule:
+      return 12;  // function
+    case Outline::Kind::kRename:
+      return 20;  // key
+    case Outline::Kind::kUse:
+      return 4;  // package
+    case Outline::Kind::kTest:
+      return 24;  // event
+    case Outline::Kind::kOther:
+      return 15;  // string
   }
   return 15;
 }
@@ -126,7 +136,8 @@ class DiagnosticWriter {
       json_.EndObject();
     }
     if (analysis_.issues.size() <= kMaxIssues) return;
-    Begin(span, kInformation, "", fmt::format("and {} more; `ckmap plan` shows all", analysis_.issues.size() - kMaxIssues));
+    Begin(span, kInformation, "",
+          fmt::format("and {} more; `ckmap plan` shows all", analysis_.issues.size() - kMaxIssues));
     json_.EndObject();
   }
 

@@ -164,7 +164,14 @@ void Server::WriteHover(JsonWriter& json, const Analysis& analysis, uint32_t off
     json.Null();
     return;
   }
-  json.BeginObject().Key("contents").BeginObject().Key("kind").String("markdown").Key("value").String(hover->markdown).EndObject();
+  json.BeginObject()
+      .Key("contents")
+      .BeginObject()
+      .Key("kind")
+      .String("markdown")
+      .Key("value")
+      .String(hover->markdown)
+      .EndObject();
   json.Key("range");
   WriteRange(json, LineTable(analysis.file().text()), hover->span);
   json.EndObject();
@@ -181,7 +188,8 @@ void Server::WriteLocations(JsonWriter& json, const std::string& uri, const Anal
   json.BeginArray();
   for (const Place& place : places) {
     json.BeginObject();
-    if (method != "textDocument/documentHighlight") json.Key("uri").String(place.path.empty() ? uri : UriOfPath(place.path));
+    if (method != "textDocument/documentHighlight")
+      json.Key("uri").String(place.path.empty() ? uri : UriOfPath(place.path));
     json.Key("range");
     WriteRange(json, LineTable(analysis.sources.file(place.span.file).text()), place.span);
     json.EndObject();
@@ -199,7 +207,13 @@ void Server::WriteCompletion(JsonWriter& json, const Analysis& analysis, uint32_
     json.BeginObject().Key("label").String(item.label).Key("kind").Int(kKinds[static_cast<size_t>(item.kind)]);
     if (!item.detail.empty()) json.Key("detail").String(item.detail);
     if (!item.documentation.empty()) {
-      json.Key("documentation").BeginObject().Key("kind").String("markdown").Key("value").String(item.documentation).EndObject();
+      json.Key("documentation")
+          .BeginObject()
+          .Key("kind")
+          .String("markdown")
+          .Key("value")
+          .String(item.documentation)
+          .EndObject();
     }
     json.Key("insertTextFormat").Int(item.snippet ? 2 : 1).Key("textEdit");
     WriteTextEdit(json, lines, completions.replaced, item.insert.empty() ? item.label : item.insert);
@@ -226,7 +240,8 @@ void Server::WriteCodeActions(JsonWriter& json, const std::string& uri, const An
   json.BeginArray();
   for (const Diagnostic& diagnostic : analysis.compiled.diagnostics) {
     const SourceFile& file = analysis.compiled.sources.file(diagnostic.primary.file);
-    if (file.text() != analysis.file().text() || diagnostic.primary.begin > end || diagnostic.primary.end < begin) continue;
+    if (file.text() != analysis.file().text() || diagnostic.primary.begin > end || diagnostic.primary.end < begin)
+      continue;
     for (const Fix& fix : diagnostic.fixes) {
       json.BeginObject().Key("title").String(fix.title).Key("kind").String("quickfix");
       json.Key("edit").BeginObject().Key("changes").BeginObject().Key(uri).BeginArray();
@@ -309,7 +324,15 @@ void Server::Close(const std::string& uri) {
   if (documents_.erase(uri) == 0) return;
   JsonWriter json;
   json.BeginObject().Key("jsonrpc").String("2.0").Key("method").String("textDocument/publishDiagnostics");
-  json.Key("params").BeginObject().Key("uri").String(uri).Key("diagnostics").BeginArray().EndArray().EndObject().EndObject();
+  json.Key("params")
+      .BeginObject()
+      .Key("uri")
+      .String(uri)
+      .Key("diagnostics")
+      .BeginArray()
+      .EndArray()
+      .EndObject()
+      .EndObject();
   out_.push_back(std::move(json).Finish());
   Invalidate();
 }

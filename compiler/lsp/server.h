@@ -49,7 +49,8 @@ class Server {
 
   void WriteInitialize(JsonWriter& json) const;
   void WriteHover(JsonWriter& json, const Analysis& analysis, uint32_t offset) const;
-  void WriteLocations(JsonWriter& json, const std::string& uri, const Analysis& analysis, std::string_view method, uint32_t offset) const;
+  void WriteLocations(JsonWriter& json, const std::string& uri, const Analysis& analysis, std::string_view method,
+                      uint32_t offset) const;
   void WriteCompletion(JsonWriter& json, const Analysis& analysis, uint32_t offset) const;
   void WriteCodeActions(JsonWriter& json, const std::string& uri, const Analysis& analysis, Params range) const;
   void WriteFormatting(JsonWriter& json, const Analysis& analysis) const;

@@ -185,7 +185,8 @@ class Walker {
       }
       out_.statements.push_back(std::move(statement));
     });
-    AddOutline(outline, Kind::kRule, TextOf(rule.source.span), span, rule.source.span).detail = TextOf(rule.target.span);
+    AddOutline(outline, Kind::kRule, TextOf(rule.source.span), span, rule.source.span).detail =
+        TextOf(rule.target.span);
   }
 
   // drop, init, module, …: one pattern and a condition.

@@ -27,7 +27,18 @@ struct TensorStatement {
 
 struct Outline {
   std::string name, detail;
-  enum class Kind { kMigration, kParam, kLet, kLayer, kWithin, kRule, kRename, kUse, kTest, kOther } kind = Kind::kOther;
+  enum class Kind {
+    kMigration,
+    kParam,
+    kLet,
+    kLayer,
+    kWithin,
+    kRule,
+    kRename,
+    kUse,
+    kTest,
+    kOther
+  } kind = Kind::kOther;
   Span span, name_span;
   std::vector<Outline> children;
 };

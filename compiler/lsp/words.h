@@ -11,7 +11,7 @@ namespace ckmap::lsp {
 
 struct WordDoc {
   std::string_view word;
-  std::string_view form;     // "drop PATTERN [when …] [equals VALUE] [because "reason"];"
+  std::string_view form;  // "drop PATTERN [when …] [equals VALUE] [because "reason"];"
   std::string_view doc;
   std::string_view snippet;  // as editors expand it; empty: the word alone. Only of statements
   bool in_block = false;     // may stand in a `within` block

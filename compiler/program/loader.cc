@@ -58,12 +58,15 @@ bool IsInPack(const std::string& folder, const std::string& file) {
 void KeepInside(const std::string& folder, Pack& pack, DiagnosticSink& sink) {
   const auto leads_out = [&](const std::string& file, Span span) {
     if (IsInPack(folder, file)) return false;
-    sink.Report(DiagnosticKind::kPackFile, span, fmt::format("`{}` is not in the folder of the pack: it leads out of it", file)).Emit();
+    sink.Report(DiagnosticKind::kPackFile, span,
+                fmt::format("`{}` is not in the folder of the pack: it leads out of it", file))
+        .Emit();
     pack.valid = false;
     return true;
   };
   if (!pack.library.empty() && leads_out(pack.library, pack.library_span)) pack.library.clear();
-  std::erase_if(pack.migrations, [&](const PackMigration& migration) { return leads_out(migration.file, migration.span); });
+  std::erase_if(pack.migrations,
+                [&](const PackMigration& migration) { return leads_out(migration.file, migration.span); });
 }
 
 class Loader {
@@ -131,8 +134,9 @@ class Loader {
     for (const PackMigration& migration : pack.migrations) check(migration.file, migration.span);
     const std::string name = fs::path(folder).filename().string();
     if (!pack.name.empty() && !name.empty() && pack.name != name) {
-      sink_.Report(DiagnosticKind::kPackValue, pack.name_span,
-                   fmt::format("the pack is named `{}` and its folder `{}`", pack.name, name))
+      sink_
+          .Report(DiagnosticKind::kPackValue, pack.name_span,
+                  fmt::format("the pack is named `{}` and its folder `{}`", pack.name, name))
           .Help("a pack is found by the name of its folder; give both the same name")
           .Emit();
     }
@@ -175,8 +179,12 @@ class Loader {
     unit.pack = program_.units[user].pack;
     unit.pack_version = program_.units[user].pack_version;
     unit.pack_folder = program_.units[user].pack_folder;
-    if (!unit.pack.empty() && !IsInPack(unit.pack_folder, fs::path(path).lexically_relative(fs::path(unit.pack_folder)).string())) {
-      sink_.Report(DiagnosticKind::kFileNotRead, use.target.span, fmt::format("`{}` leads out of the folder of the pack `{}`", use.target.text, unit.pack)).Emit();
+    if (!unit.pack.empty() &&
+        !IsInPack(unit.pack_folder, fs::path(path).lexically_relative(fs::path(unit.pack_folder)).string())) {
+      sink_
+          .Report(DiagnosticKind::kFileNotRead, use.target.span,
+                  fmt::format("`{}` leads out of the folder of the pack `{}`", use.target.text, unit.pack))
+          .Emit();
       return std::nullopt;
     }
     if (!unit.pack.empty()) unit.name = unit.pack + "/" + fs::path(path).filename().string();
@@ -186,7 +194,8 @@ class Loader {
   std::optional<size_t> LoadUnit(Unit unit, Span span) {
     if (const auto found = by_path_.find(unit.path); found != by_path_.end()) return found->second;
     if (program_.units.size() >= kMaxUnits) {
-      sink_.Report(DiagnosticKind::kFileNotRead, span, fmt::format("a program of more than {} files", kMaxUnits)).Emit();
+      sink_.Report(DiagnosticKind::kFileNotRead, span, fmt::format("a program of more than {} files", kMaxUnits))
+          .Emit();
       return std::nullopt;
     }
     Result<std::string> text = ReadText(unit.path, options_);
@@ -241,14 +250,17 @@ class Loader {
   void CheckVersion(const ast::Use& use, const Pack& pack) {
     if (!use.version) return;
     if (!IsVersion(use.version->text)) {
-      sink_.Report(DiagnosticKind::kBadVersion, use.version->span, fmt::format("`{}` is not a version", use.version->text))
+      sink_
+          .Report(DiagnosticKind::kBadVersion, use.version->span,
+                  fmt::format("`{}` is not a version", use.version->text))
           .Help("a version is numbers and dots, as `1.0.0`")
           .Emit();
       return;
     }
     if (CompareVersions(pack.version, use.version->text) != -1) return;
-    sink_.Report(DiagnosticKind::kPackVersion, use.version->span,
-                 fmt::format("pack `{}` is version {}, older than {}", pack.name, pack.version, use.version->text))
+    sink_
+        .Report(DiagnosticKind::kPackVersion, use.version->span,
+                fmt::format("pack `{}` is version {}, older than {}", pack.name, pack.version, use.version->text))
         .Emit();
   }
 
@@ -333,9 +345,10 @@ class Loader {
         const Unit& unit = program_.units[edge.unit];
         const auto [found, fresh] = seen.try_emplace(unit.scope, edge.unit);
         if (fresh || found->second == edge.unit) continue;
-        sink_.Report(DiagnosticKind::kUsedTwice, edge.use->target.span,
-                     fmt::format("`{}` and `{}` would both be called `{}`",
-                                 program_.units[found->second].name, unit.name, unit.scope))
+        sink_
+            .Report(DiagnosticKind::kUsedTwice, edge.use->target.span,
+                    fmt::format("`{}` and `{}` would both be called `{}`", program_.units[found->second].name,
+                                unit.name, unit.scope))
             .Help("a program uses one file of a name; give the files different names")
             .Emit();
       }
@@ -358,9 +371,15 @@ class Loader {
       const auto found = declared.find(param.name);
       if (found == declared.end()) {
         if (!all_read) continue;
-        sink_.Report(DiagnosticKind::kPackParam, param.span, fmt::format("the rules of the pack have no parameter `{}`", param.name)).Emit();
+        sink_
+            .Report(DiagnosticKind::kPackParam, param.span,
+                    fmt::format("the rules of the pack have no parameter `{}`", param.name))
+            .Emit();
       } else if (found->second->type.text != param.type) {
-        sink_.Report(DiagnosticKind::kPackParam, param.span, fmt::format("`{}` is `{}` here and `{}` in the rules", param.name, param.type, found->second->type.text))
+        sink_
+            .Report(DiagnosticKind::kPackParam, param.span,
+                    fmt::format("`{}` is `{}` here and `{}` in the rules", param.name, param.type,
+                                found->second->type.text))
             .With(found->second->type.span, "its type")
             .Emit();
       }
@@ -377,13 +396,11 @@ class Loader {
 
 }  // namespace
 
-Program LoadProgram(const std::string& path, const LoadOptions& options, SourceMap& sources,
-                    DiagnosticSink& sink) {
+Program LoadProgram(const std::string& path, const LoadOptions& options, SourceMap& sources, DiagnosticSink& sink) {
   return Loader(options, sources, sink).Load(path);
 }
 
-FoundPack FindPack(const std::string& name, const LoadOptions& options, SourceMap& sources,
-                   DiagnosticSink& sink) {
+FoundPack FindPack(const std::string& name, const LoadOptions& options, SourceMap& sources, DiagnosticSink& sink) {
   for (const std::string& root : options.pack_path) {
     const std::string yaml = Joined(Joined(root, name), "pack.yaml");
     if (!Exists(yaml, options)) continue;

@@ -105,9 +105,8 @@ class Reader {
   }
 
   void ReadRoot(const YAML::Node& root) {
-    static const std::vector<std::string> keys = {"name", "version", "edition", "summary", "family",
-                                                  "license", "frameworks", "params", "library",
-                                                  "migrations"};
+    static const std::vector<std::string> keys = {"name",    "version",    "edition", "summary", "family",
+                                                  "license", "frameworks", "params",  "library", "migrations"};
     if (!CheckKeys(root, keys, "a pack.yaml")) return;
     for (const char* key : {"name", "version", "edition"}) {
       if (root[key]) continue;
@@ -182,13 +181,14 @@ class Reader {
       param.span = SpanOf(entry.first);
       if (!CheckKeys(entry.second, keys, "a parameter")) continue;
       if (!entry.second["type"]) {
-        Problem(DiagnosticKind::kPackMissing, param.span, fmt::format("`type` of parameter `{}` is missing", param.name));
+        Problem(DiagnosticKind::kPackMissing, param.span,
+                fmt::format("`type` of parameter `{}` is missing", param.name));
         continue;
       }
       param.type = Scalar(entry.second["type"], "type");
       if (std::find(types.begin(), types.end(), param.type) == types.end()) {
-        Problem(DiagnosticKind::kPackValue, SpanOf(entry.second["type"]),
-                fmt::format("`{}` is not a type", param.type), fmt::format("the types are {}", ListOf(types, "and")));
+        Problem(DiagnosticKind::kPackValue, SpanOf(entry.second["type"]), fmt::format("`{}` is not a type", param.type),
+                fmt::format("the types are {}", ListOf(types, "and")));
         continue;
       }
       if (entry.second["doc"]) param.doc = Scalar(entry.second["doc"], "doc");

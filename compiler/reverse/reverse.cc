@@ -16,14 +16,19 @@ namespace {
 
 std::string TurnedName(const std::string& name) {
   const size_t two = name.find('2');
-  if (two != std::string::npos && two > 0 && two + 1 < name.size()) return name.substr(two + 1) + "2" + name.substr(0, two);
+  if (two != std::string::npos && two > 0 && two + 1 < name.size())
+    return name.substr(two + 1) + "2" + name.substr(0, two);
   return name + "_back";
 }
 
 class FileTurner {
  public:
   FileTurner(const Program& program, const SourceMap& sources, Refusals& refusals)
-      : program_(program), sources_(sources), refusals_(refusals), text_(sources, refusals), renames_(program, sources) {
+      : program_(program),
+        sources_(sources),
+        refusals_(refusals),
+        text_(sources, refusals),
+        renames_(program, sources) {
     for (const Unit& unit : program.units) {
       for (const ast::Statement& statement : unit.tree.statements) Declare(unit, statement);
     }
@@ -34,7 +39,8 @@ class FileTurner {
     for (size_t i = 0; i < program_.units.size(); ++i) {
       unit_ = i;
       const Unit& unit = program_.units[i];
-      if (i > 0) out += fmt::format("\n# From {}{}.\n", unit.name, unit.pack_version.empty() ? "" : " " + unit.pack_version);
+      if (i > 0)
+        out += fmt::format("\n# From {}{}.\n", unit.name, unit.pack_version.empty() ? "" : " " + unit.pack_version);
       Block(unit.tree.statements, Begin(unit), {}, out);
     }
     if (unread_.empty()) return out;
@@ -46,7 +52,9 @@ class FileTurner {
  private:
   uint32_t Begin(const Unit& unit) const { return unit.tree.edition ? unit.tree.edition_span.end : 0; }
 
-  void Refuse(Span span, std::string why, std::string help = "") { refusals_.push_back({span, std::move(why), std::move(help)}); }
+  void Refuse(Span span, std::string why, std::string help = "") {
+    refusals_.push_back({span, std::move(why), std::move(help)});
+  }
 
   // Names that the one text would hold twice.
   void Declare(const Unit& unit, const ast::Statement& statement) {
@@ -55,7 +63,8 @@ class FileTurner {
     if (const auto* let = std::get_if<ast::Let>(&statement.kind)) name = &let->name;
     const auto* layer = std::get_if<ast::Layer>(&statement.kind);
     if (layer != nullptr) name = &layer->name;
-    if (std::holds_alternative<ast::Rule>(statement.kind) || std::holds_alternative<ast::Within>(statement.kind)) rule_levels_.insert(unit.level);
+    if (std::holds_alternative<ast::Rule>(statement.kind) || std::holds_alternative<ast::Within>(statement.kind))
+      rule_levels_.insert(unit.level);
     for (size_t i = 0; layer != nullptr && i < layer->items.size(); ++i) {
       const auto* rule = std::get_if<ast::Rule>(&layer->items[i].kind);
       if (rule == nullptr || rule->target.terms.empty()) continue;
@@ -65,7 +74,8 @@ class FileTurner {
     if (name == nullptr) return;
     if (layer == nullptr) variables_.insert(name->text);
     if (!names_.insert((layer != nullptr ? "layer " : "value ") + name->text).second) {
-      Refuse(name->span, fmt::format("`{}` is a name in two of the files, which become one text", name->text), "rename one of them");
+      Refuse(name->span, fmt::format("`{}` is a name in two of the files, which become one text", name->text),
+             "rename one of them");
     }
   }
 
@@ -89,8 +99,10 @@ class FileTurner {
       if (text == std::string::npos) {
         gap.blank = gap.blank || (!first && (end < whole || !rest.empty()));
       } else if (line[text] == '#') {
-        if (first) gap.behind = " " + line.substr(text);
-        else gap.lines.push_back(line.substr(text));
+        if (first)
+          gap.behind = " " + line.substr(text);
+        else
+          gap.lines.push_back(line.substr(text));
       } else if (line.compare(text, 3, "///") == 0) {
         gap.lines.push_back(line.substr(text));
       }
@@ -99,7 +111,8 @@ class FileTurner {
     return gap;
   }
 
-  void Block(const std::vector<ast::Statement>& statements, uint32_t begin, const RuleContext& context, std::string& out) {
+  void Block(const std::vector<ast::Statement>& statements, uint32_t begin, const RuleContext& context,
+             std::string& out) {
     for (const ast::Statement& statement : statements) {
       const Gap gap = GapOf({statement.span.file, begin, statement.span.begin});
       if (!gap.behind.empty() && out.ends_with("\n")) out.insert(out.size() - 1, gap.behind);
@@ -113,7 +126,9 @@ class FileTurner {
   // ---- statements --------------------------------------------------------------------------------
 
   std::string Raw(Span span) const { return std::string(sources_.Text(span)); }
-  std::string WithEnd(std::string text) const { return text.ends_with(";") || text.ends_with("}") ? text + "\n" : text + ";\n"; }
+  std::string WithEnd(std::string text) const {
+    return text.ends_with(";") || text.ends_with("}") ? text + "\n" : text + ";\n";
+  }
   std::string Note(const std::string& what, Span span) const {
     std::string line = Raw(span);
     std::replace(line.begin(), line.end(), '\n', ' ');
@@ -126,9 +141,12 @@ class FileTurner {
   void Statement(const ast::Statement& statement, const RuleContext& context, std::string& out) {
     const Span span = statement.span;
     if (const auto* migration = std::get_if<ast::Migration>(&statement.kind)) {
-      if (unit_ == 0) out += fmt::format("migration {} from {} to {};\n", TurnedName(migration->name.text), migration->to.text, migration->from.text);
+      if (unit_ == 0)
+        out += fmt::format("migration {} from {} to {};\n", TurnedName(migration->name.text), migration->to.text,
+                           migration->from.text);
     } else if (const auto* use = std::get_if<ast::Use>(&statement.kind)) {
-      if (!use->with.empty()) Refuse(span, "values that are given to a used pack cannot be written into one text", "compile with -D instead");
+      if (!use->with.empty())
+        Refuse(span, "values that are given to a used pack cannot be written into one text", "compile with -D instead");
     } else if (std::holds_alternative<ast::Param>(statement.kind)) {
       out += WithEnd(Raw(span));
     } else if (const auto* let = std::get_if<ast::Let>(&statement.kind)) {
@@ -149,13 +167,16 @@ class FileTurner {
       CaptureTurns turns;
       std::map<std::string, bool> bound;
       text_.Collect(init->pattern, ast::Pattern(), turns);
-      out += fmt::format("drop {}?{} because \"the way there made it, from nothing\";\n", text_.Source(init->pattern, turns, bound), When(init->when));
+      out += fmt::format("drop {}?{} because \"the way there made it, from nothing\";\n",
+                         text_.Source(init->pattern, turns, bound), When(init->when));
     } else if (const auto* target = std::get_if<ast::Target>(&statement.kind)) {
       Target(*target, out);
     } else if (const auto* decide = std::get_if<ast::Decide>(&statement.kind)) {
       Decide(*decide, out);
     } else if (const auto* assertion = std::get_if<ast::Assert>(&statement.kind)) {
-      if (assertion->condition) out += "assert " + text_.Expression(*assertion->condition, {}) + Raw({span.file, assertion->condition->span.end, span.end}) + "\n";
+      if (assertion->condition)
+        out += "assert " + text_.Expression(*assertion->condition, {}) +
+               Raw({span.file, assertion->condition->span.end, span.end}) + "\n";
     } else if (const auto* drop = std::get_if<ast::Drop>(&statement.kind)) {
       out += Note(drop->only ? "the way there takes nothing else" : "does not come back", span);
     } else if (!std::holds_alternative<ast::Invalid>(statement.kind)) {
@@ -170,7 +191,8 @@ class FileTurner {
     out += rename.pairs.size() > 1 ? fmt::format("rename {}{{\n", side) : "rename " + side;
     for (const ast::RenamePair& pair : rename.pairs) {
       out += turned ? fmt::format("{};\n", renames_.Turned(pair)) : WithEnd(Raw(pair.span));
-      if (pair.from.text.find('{') == std::string::npos && pair.to.text.find('{') == std::string::npos) literal_renames_.emplace_back(pair.from.text, pair.to.text);
+      if (pair.from.text.find('{') == std::string::npos && pair.to.text.find('{') == std::string::npos)
+        literal_renames_.emplace_back(pair.from.text, pair.to.text);
     }
     if (rename.pairs.size() > 1) out += "}\n";
   }
@@ -184,7 +206,8 @@ class FileTurner {
       if (at == std::string::npos) continue;
       const size_t end = at + from.size();
       const auto edge = [](char c) { return c == '.' || c == '"'; };
-      if ((at == 0 || edge(text[at - 1])) && (end == text.size() || edge(text[end]))) return text.replace(at, from.size(), to);
+      if ((at == 0 || edge(text[at - 1])) && (end == text.size() || edge(text[end])))
+        return text.replace(at, from.size(), to);
     }
     return text;
   }
@@ -193,7 +216,9 @@ class FileTurner {
   static std::string RequiredLeaf(const ast::Layer& layer) {
     for (const ast::LayerItem& item : layer.items) {
       const auto* rule = std::get_if<ast::Rule>(&item.kind);
-      const auto* leaf = rule != nullptr && !rule->source.terms.empty() ? std::get_if<ast::Pattern>(&rule->source.terms[0].kind) : nullptr;
+      const auto* leaf = rule != nullptr && !rule->source.terms.empty()
+                             ? std::get_if<ast::Pattern>(&rule->source.terms[0].kind)
+                             : nullptr;
       if (leaf != nullptr && !leaf->optional && leaf->text.find('{') == std::string::npos) return leaf->text;
     }
     return {};
@@ -210,8 +235,10 @@ class FileTurner {
     leaves.layer = true;
     for (const ast::LayerItem& item : layer.items) {
       for (const std::string& line : Lines(item.doc)) out += fmt::format("/// {}\n", line);
-      if (const auto* rule = std::get_if<ast::Rule>(&item.kind)) Rule(*rule, item.span, leaves, out);
-      else out += Note("does not come back", item.span);
+      if (const auto* rule = std::get_if<ast::Rule>(&item.kind))
+        Rule(*rule, item.span, leaves, out);
+      else
+        out += Note("does not come back", item.span);
     }
     out += "}\n";
   }
@@ -226,11 +253,13 @@ class FileTurner {
     return lines;
   }
 
-  void Within(const ast::Within& within, const ast::Statement& statement, const RuleContext& context, std::string& out) {
+  void Within(const ast::Within& within, const ast::Statement& statement, const RuleContext& context,
+              std::string& out) {
     RuleContext inner = context;
     text_.Collect(within.from, within.to, inner.turns);
     inner.bound = context.bound;
-    const std::string from = text_.Source(within.to, inner.turns, inner.bound), to = text_.Target(within.from, inner.turns);
+    const std::string from = text_.Source(within.to, inner.turns, inner.bound),
+                      to = text_.Target(within.from, inner.turns);
     std::string prefix = to;
     std::erase(prefix, '"');
     if (!prefix.empty()) inner.prefix = context.prefix + prefix + Separator(true);
@@ -242,9 +271,13 @@ class FileTurner {
     prefix = text_.Source(within.to, inner.turns, known);
     std::erase(prefix, '"');
     if (!prefix.empty()) inner.from_prefix_name = context.from_prefix_name + prefix + Separator(false);
-    out += fmt::format("within {} {} {}{} {{\n", from, within.reversible ? "<->" : "->", to, When(within.when, inner.turns));
+    out += fmt::format("within {} {} {}{} {{\n", from, within.reversible ? "<->" : "->", to,
+                       When(within.when, inner.turns));
     const std::string_view text = sources_.Text(statement.span);
-    const size_t brace = within.body.empty() ? text.size() : sources_.Text({statement.span.file, statement.span.begin, within.body.front().span.begin}).rfind('{');
+    const size_t brace =
+        within.body.empty()
+            ? text.size()
+            : sources_.Text({statement.span.file, statement.span.begin, within.body.front().span.begin}).rfind('{');
     Block(within.body, statement.span.begin + static_cast<uint32_t>(brace) + 1, inner, out);
     out += "}\n";
   }
@@ -260,7 +293,8 @@ class FileTurner {
   void Rule(const ast::Rule& rule, Span span, const RuleContext& context, std::string& out) {
     if (!rule.reversible) return Refuse(span, "the rule is written `->`", "write `<->`, if it can be undone");
     const bool wins = rule_levels_.size() > 1 && program_.units[unit_].level == *rule_levels_.begin();
-    if (rule_levels_.size() > 2) Refuse(span, "rules of three packs that overrule each other cannot be written into one text");
+    if (rule_levels_.size() > 2)
+      Refuse(span, "rules of three packs that overrule each other cannot be written into one text");
     out += TurnRule(rule, span, context, variables_, wins, unread_, text_, sources_, refusals_);
   }
 
@@ -279,14 +313,26 @@ class FileTurner {
     std::string body;
     for (const ast::TargetItem& item : target.items) {
       switch (item.kind) {
-        case ast::TargetItem::Kind::kStrict: body += WithEnd(Raw(item.span)); break;
-        case ast::TargetItem::Kind::kAllowMissing: body += fmt::format("allow unused {};\n", Raw(item.pattern->span)); break;
-        case ast::TargetItem::Kind::kAllowUnused: body += fmt::format("allow missing {};\n", Raw(item.pattern->span)); break;
-        case ast::TargetItem::Kind::kCast: body += Note("a cast is not undone", item.span); break;
-        case ast::TargetItem::Kind::kMatchSuffix: Refuse(item.span, "names that were matched by their end cannot be had back", "write rules for them"); break;
+        case ast::TargetItem::Kind::kStrict:
+          body += WithEnd(Raw(item.span));
+          break;
+        case ast::TargetItem::Kind::kAllowMissing:
+          body += fmt::format("allow unused {};\n", Raw(item.pattern->span));
+          break;
+        case ast::TargetItem::Kind::kAllowUnused:
+          body += fmt::format("allow missing {};\n", Raw(item.pattern->span));
+          break;
+        case ast::TargetItem::Kind::kCast:
+          body += Note("a cast is not undone", item.span);
+          break;
+        case ast::TargetItem::Kind::kMatchSuffix:
+          Refuse(item.span, "names that were matched by their end cannot be had back", "write rules for them");
+          break;
       }
     }
-    const bool only_notes = std::all_of(target.items.begin(), target.items.end(), [](const ast::TargetItem& item) { return item.kind == ast::TargetItem::Kind::kCast; });
+    const bool only_notes = std::all_of(target.items.begin(), target.items.end(), [](const ast::TargetItem& item) {
+      return item.kind == ast::TargetItem::Kind::kCast;
+    });
     out += only_notes ? body : fmt::format("target {{\n{}}}\n", body);
   }
 
@@ -307,7 +353,8 @@ class FileTurner {
 std::optional<std::string> ReverseText(const Program& program, const SourceMap& sources, DiagnosticSink& sink) {
   Refusals refusals;
   std::string text = FileTurner(program, sources, refusals).Run();
-  for (const Refusal& refusal : refusals) sink.Report(DiagnosticKind::kNotReversible, refusal.span, refusal.why).Help(refusal.help).Emit();
+  for (const Refusal& refusal : refusals)
+    sink.Report(DiagnosticKind::kNotReversible, refusal.span, refusal.why).Help(refusal.help).Emit();
   return refusals.empty() ? std::optional(text) : std::nullopt;
 }
 

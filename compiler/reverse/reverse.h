@@ -15,8 +15,8 @@
 
 namespace ckmap {
 
-// nullopt: something cannot be written backwards; each such place is reported (CK0308) with the reason. `program` has no
-// other mistakes, and all its rules can be undone.
+// nullopt: something cannot be written backwards; each such place is reported (CK0308) with the reason. `program` has
+// no other mistakes, and all its rules can be undone.
 std::optional<std::string> ReverseText(const Program& program, const SourceMap& sources, DiagnosticSink& sink);
 
 }  // namespace ckmap

@@ -66,11 +66,14 @@ Size Size::Of(const ast::Expr& expr, const ExprText& text) {
   if (const auto* unary = std::get_if<ast::Unary>(&expr.kind); unary != nullptr && unary->op == "-" && unary->operand) {
     if (const auto* number = std::get_if<ast::IntLiteral>(&unary->operand->kind)) return Number(-number->value);
   }
-  if (const auto* binary = std::get_if<ast::Binary>(&expr.kind); binary != nullptr && binary->op == "*" && binary->left && binary->right) {
+  if (const auto* binary = std::get_if<ast::Binary>(&expr.kind);
+      binary != nullptr && binary->op == "*" && binary->left && binary->right) {
     return Of(*binary->left, text) * Of(*binary->right, text);
   }
   std::string written = text(expr);
-  if (std::holds_alternative<ast::NameRef>(expr.kind) || std::holds_alternative<ast::CallExpr>(expr.kind) || InBrackets(written)) return Name(std::move(written));
+  if (std::holds_alternative<ast::NameRef>(expr.kind) || std::holds_alternative<ast::CallExpr>(expr.kind) ||
+      InBrackets(written))
+    return Name(std::move(written));
   return Name(fmt::format("({})", written));
 }
 
@@ -95,7 +98,8 @@ Size Size::operator+(const Size& other) const {
   }
   const auto term = [](const Size& size) {
     const std::string text = size.Text();
-    const bool alone = size.up_.size() == 1 && size.over_ == 1 && size.under_ == 1 && size.down_.empty() && InBrackets(text);
+    const bool alone =
+        size.up_.size() == 1 && size.over_ == 1 && size.under_ == 1 && size.down_.empty() && InBrackets(text);
     return alone ? text.substr(1, text.size() - 2) : text;
   };
   return Name(fmt::format("({} + {})", term(*this), term(other)));

@@ -24,7 +24,7 @@ class Size {
   static Size Of(const ast::Expr& expr, const ExprText& text);
 
   bool known() const { return known_; }
-  bool simple() const;  // a number or one name
+  bool simple() const;                                                   // a number or one name
   bool whole() const { return known_ && under_ == 1 && down_.empty(); }  // not a quotient
   std::optional<int64_t> number() const;
   const std::vector<std::string>& names() const { return up_; }

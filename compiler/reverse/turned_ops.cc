@@ -23,7 +23,9 @@ struct SizeKind<Size> {
   static std::optional<Size> Divide(const Size& a, const Size& b) { return Known(a / b); }
   static bool Equal(const Size& a, const Size& b) { return a == b; }
   static bool NeverEqual(const Size& a, const Size& b) { return a.number() && b.number() && a.number() != b.number(); }
-  static bool NeverDivides(const Size& a, const Size& b) { return a.number() && b.number() && SizeKind<int64_t>::NeverDivides(*a.number(), *b.number()); }
+  static bool NeverDivides(const Size& a, const Size& b) {
+    return a.number() && b.number() && SizeKind<int64_t>::NeverDivides(*a.number(), *b.number());
+  }
   static std::string Text(const Size& size) { return size.Text(); }
 };
 
@@ -53,7 +55,8 @@ Sizes FromDims(const Dims<Size>& dims) {
 
 // Each tensor, or for operations that join each innermost list.
 void ForEach(Flow& flow, OpArity arity, const std::function<void(Flow&)>& visit) {
-  const bool innermost = flow.list && std::none_of(flow.items.begin(), flow.items.end(), [](const Flow& item) { return item.list; });
+  const bool innermost =
+      flow.list && std::none_of(flow.items.begin(), flow.items.end(), [](const Flow& item) { return item.list; });
   if (arity == OpArity::kReduce ? innermost || !flow.list : !flow.list) return visit(flow);
   for (Flow& item : flow.items) ForEach(item, arity, visit);
 }
@@ -79,7 +82,8 @@ class OpTurner {
   // Once for each operation.
   std::string Refuse(std::string why, std::string help = "") {
     if (std::exchange(refused_, true)) return {};
-    refusals_.push_back({op_->span, fmt::format("`{}` cannot be undone in the text of a rule: {}", op_->name.text, why), std::move(help)});
+    refusals_.push_back({op_->span, fmt::format("`{}` cannot be undone in the text of a rule: {}", op_->name.text, why),
+                         std::move(help)});
     return {};
   }
 
@@ -105,7 +109,9 @@ class OpTurner {
     for (const ast::CallArgument& arg : op_->args) {
       if (!arg.value) continue;
       const bool positional = !arg.name && position < spec_->args.size();
-      const std::string name = arg.name ? arg.name->text : positional ? std::string(spec_->args[position].name) : std::string();
+      const std::string name = arg.name     ? arg.name->text
+                               : positional ? std::string(spec_->args[position].name)
+                                            : std::string();
       const ArgSpec* of = nullptr;
       for (const ArgSpec& row : spec_->args) of = row.name == name ? &row : of;
       const bool variadic = positional && of != nullptr && of->variadic;
@@ -129,11 +135,14 @@ class OpTurner {
   // ---- writing ---------------------------------------------------------------------------------------
 
   bool Available(const Size& size) const {
-    return size.known() && std::none_of(rule_.unknown.begin(), rule_.unknown.end(), [&](const auto& entry) { return entry.second.empty() && size.Mentions(entry.first); });
+    return size.known() && std::none_of(rule_.unknown.begin(), rule_.unknown.end(), [&](const auto& entry) {
+             return entry.second.empty() && size.Mentions(entry.first);
+           });
   }
   // Whether its text is a name or a number that everybody knows.
   bool Plain(const Size& size) const {
-    return size.simple() && std::none_of(rule_.unknown.begin(), rule_.unknown.end(), [&](const auto& entry) { return size.Mentions(entry.first); });
+    return size.simple() && std::none_of(rule_.unknown.begin(), rule_.unknown.end(),
+                                         [&](const auto& entry) { return size.Mentions(entry.first); });
   }
   // Only what the reversed rule knows.
   Dims<Size> Known(Dims<Size> dims) const {
@@ -151,7 +160,9 @@ class OpTurner {
     }
     if (!argument.written.empty()) {
       const Size size = Size::Name(argument.written);
-      return Available(size) ? size.Text(rule_.unknown) : Refuse(fmt::format("`{}` is not known before its result is", argument.written), std::string(kGiveShape));
+      return Available(size) ? size.Text(rule_.unknown)
+                             : Refuse(fmt::format("`{}` is not known before its result is", argument.written),
+                                      std::string(kGiveShape));
     }
     if (argument.number) return fmt::format("{}", *argument.number);
     return argument.size ? argument.size->Text(rule_.unknown) : fmt::format("\"{}\"", argument.text);
@@ -190,7 +201,8 @@ class OpTurner {
     if (call.op != "reshape") return;
     std::vector<Argument<Size>>& sizes = call.args[0].second.items;
     const auto is_long = [&](const Argument<Size>& item) { return !item.size->number() && !Plain(*item.size); };
-    const bool open = std::any_of(sizes.begin(), sizes.end(), [](const Argument<Size>& item) { return item.size->number() == -1; });
+    const bool open =
+        std::any_of(sizes.begin(), sizes.end(), [](const Argument<Size>& item) { return item.size->number() == -1; });
     const auto first = std::find_if(sizes.begin(), sizes.end(), is_long);
     if (!open && std::count_if(sizes.begin(), sizes.end(), is_long) == 1) *first = IntArgument<Size>(-1);
   }

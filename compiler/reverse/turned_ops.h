@@ -35,8 +35,8 @@ using UnknownSizes = std::map<std::string, std::string>;
 // What operations are to know of their rule.
 struct RuleSizes {
   UnknownSizes unknown;
-  Size named;           // how many tensors the innermost list of the right side names
-  Size::ExprText text;  // an expression as the reversed rule writes it
+  Size named;                  // how many tensors the innermost list of the right side names
+  Size::ExprText text;         // an expression as the reversed rule writes it
   bool one_is_tensor = false;  // a list of one counts as its tensor: the right side names it so
 };
 

@@ -25,8 +25,9 @@ std::vector<std::string_view> Segments(std::string_view text, std::string_view s
 // A run of whole segments of `whole`, shorter than it, may be `part`.
 bool MayHoldRun(const std::vector<std::string_view>& whole, const std::vector<std::string_view>& part) {
   for (size_t at = 0; whole.size() > part.size() && at + part.size() <= whole.size(); ++at) {
-    const bool same = std::equal(part.begin(), part.end(), whole.begin() + static_cast<std::ptrdiff_t>(at),
-                                 [](std::string_view a, std::string_view b) { return a.empty() || b.empty() || a == b; });
+    const bool same =
+        std::equal(part.begin(), part.end(), whole.begin() + static_cast<std::ptrdiff_t>(at),
+                   [](std::string_view a, std::string_view b) { return a.empty() || b.empty() || a == b; });
     if (same) return true;
   }
   return false;
@@ -53,11 +54,13 @@ TurnedRenames::TurnedRenames(const Program& program, const SourceMap& sources) :
   for (const ast::RenamePair* pair : pairs) {
     CaptureTurns turns;
     text_.Collect(pair->from, pair->to, turns);
-    const bool every = std::all_of(turns.begin(), turns.end(), [](const auto& turn) { return turn.second.guard.empty(); });
+    const bool every =
+        std::all_of(turns.begin(), turns.end(), [](const auto& turn) { return turn.second.guard.empty(); });
     std::map<std::string, bool> bound;
     turned_ = turned_ && every && !pair->to.parts.empty() && given.insert(text_.Source(pair->to, turns, bound)).second;
     const auto part = Segments(pair->to.text, to_separator);
-    for (size_t i = 0; turned_ && i < pairs.size(); ++i) turned_ = !MayHoldRun(Segments(pairs[i]->from.text, from_separator), part);
+    for (size_t i = 0; turned_ && i < pairs.size(); ++i)
+      turned_ = !MayHoldRun(Segments(pairs[i]->from.text, from_separator), part);
   }
   turned_ = turned_ && refused_.empty();
 }

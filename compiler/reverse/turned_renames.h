@@ -4,8 +4,8 @@
 
 #include <string>
 
-#include "compiler/reverse/turned_text.h"
 #include "compiler/program/loader.h"
+#include "compiler/reverse/turned_text.h"
 
 namespace ckmap {
 

@@ -15,7 +15,13 @@ class RuleTurner {
  public:
   RuleTurner(const ast::Rule& rule, Span span, const RuleContext& context, const std::set<std::string>& variables,
              TextTurner& text, const SourceMap& sources, Refusals& refusals)
-      : rule_(rule), span_(span), context_(context), variables_(variables), text_(text), sources_(sources), refusals_(refusals) {}
+      : rule_(rule),
+        span_(span),
+        context_(context),
+        variables_(variables),
+        text_(text),
+        sources_(sources),
+        refusals_(refusals) {}
 
   std::string Run(bool overrides, std::set<std::string>& unread) {
     if (!CollectCaptures()) return {};
@@ -35,7 +41,9 @@ class RuleTurner {
       sizes.one_is_tensor = true;
       ops = TurnOps(rule_.source.ops, FlowOf(rule_.source), sizes, refusals_);
       if (refusals_.size() == before && ops.result.depth() > FlowOf(rule_.target).depth()) {
-        refusals_.push_back({rule_.target.span, "a list of one is dealt out to one name, and its length is not written as 1", "write a name for each tensor of the list"});
+        refusals_.push_back({rule_.target.span,
+                             "a list of one is dealt out to one name, and its length is not written as 1",
+                             "write a name for each tensor of the list"});
       }
       if (refusals_.size() != before) return {};
     }
@@ -54,11 +62,13 @@ class RuleTurner {
       for (size_t dots = name.find("...}"); dots != std::string::npos; dots = name.find("...}")) name.erase(dots, 3);
       unread.insert((context_.layer ? "**." : context_.from_prefix) + name);
     }
-    for (const ast::Term& term : rule_.source.terms) to.push_back(text_.Target(PatternOf(term), turns_) + Brackets(term));
+    for (const ast::Term& term : rule_.source.terms)
+      to.push_back(text_.Target(PatternOf(term), turns_) + Brackets(term));
     std::string out = overrides || rule_.overrides ? "override " : "";
     out += fmt::format("{}", fmt::join(from, ", "));
     for (const std::string& op : ops.ops) out += " | " + op;
-    const bool whole = std::none_of(turns_.begin(), turns_.end(), [](const auto& turn) { return turn.second.guard.find('%') != std::string::npos; });
+    const bool whole = std::none_of(turns_.begin(), turns_.end(),
+                                    [](const auto& turn) { return turn.second.guard.find('%') != std::string::npos; });
     out += fmt::format(" {} {}", ops.reversible && whole ? "<->" : "->", fmt::join(to, ", "));
     return out + Clauses(bound) + ";\n";
   }
@@ -89,7 +99,8 @@ class RuleTurner {
     for (size_t i = 0; i < term.shape->dims.size(); ++i) {
       const ast::DimExpr& dim = term.shape->dims[i];
       const auto* name = dim.expr ? std::get_if<ast::NameRef>(&dim.expr->kind) : nullptr;
-      const bool free = name != nullptr && !needed_.contains(name->name) && !variables_.contains(name->name) && !turns_.contains(name->name) && !left.contains(name->name);
+      const bool free = name != nullptr && !needed_.contains(name->name) && !variables_.contains(name->name) &&
+                        !turns_.contains(name->name) && !left.contains(name->name);
       const bool fits = made && made->size() == term.shape->dims.size();
       if (free && fits && IsFixed((*made)[i], left)) {
         dims.push_back((*made)[i].Text());
@@ -105,7 +116,8 @@ class RuleTurner {
   // Whether a size is made of numbers and parameters alone.
   static bool IsFixed(const Size& size, const std::set<std::string>& left) {
     const std::string text = size.known() ? size.Text() : "(";
-    return text.find('(') == std::string::npos && std::none_of(left.begin(), left.end(), [&](const std::string& name) { return size.Mentions(name); });
+    return text.find('(') == std::string::npos &&
+           std::none_of(left.begin(), left.end(), [&](const std::string& name) { return size.Mentions(name); });
   }
 
   // False: a side holds what cannot stand on the other.
@@ -114,7 +126,8 @@ class RuleTurner {
     ast::Pattern none;
     for (const ast::Term& term : rule_.source.terms) {
       if (!std::holds_alternative<ast::Pattern>(term.kind)) {
-        refusals_.push_back({term.span, "operations in brackets would have to stand on the right side", "write a rule for each tensor"});
+        refusals_.push_back({term.span, "operations in brackets would have to stand on the right side",
+                             "write a rule for each tensor"});
         return false;
       }
       text_.Collect(PatternOf(term), none, turns_);
@@ -130,7 +143,8 @@ class RuleTurner {
         const auto* name = dim.expr ? std::get_if<ast::NameRef>(&dim.expr->kind) : nullptr;
         if (name != nullptr) ++uses_[name->name];
         if (dim.expr && name == nullptr) KeepNames(*dim.expr);
-        if (name != nullptr && !variables_.contains(name->name) && !turns_.contains(name->name)) names.insert(name->name);
+        if (name != nullptr && !variables_.contains(name->name) && !turns_.contains(name->name))
+          names.insert(name->name);
       }
     }
   }
@@ -138,7 +152,8 @@ class RuleTurner {
   // Names that an expression in brackets needs.
   void KeepNames(const ast::Expr& expr) {
     if (const auto* name = std::get_if<ast::NameRef>(&expr.kind)) needed_.insert(name->name);
-    if (const auto* unary = std::get_if<ast::Unary>(&expr.kind); unary != nullptr && unary->operand) KeepNames(*unary->operand);
+    if (const auto* unary = std::get_if<ast::Unary>(&expr.kind); unary != nullptr && unary->operand)
+      KeepNames(*unary->operand);
     if (const auto* binary = std::get_if<ast::Binary>(&expr.kind)) {
       if (binary->left) KeepNames(*binary->left);
       if (binary->right) KeepNames(*binary->right);
@@ -197,7 +212,8 @@ class RuleTurner {
   }
 
   const ast::RangeClause* RangeOf(const std::string& capture) const {
-    const auto range = std::find_if(rule_.ranges.begin(), rule_.ranges.end(), [&](const ast::RangeClause& r) { return r.capture.text == capture; });
+    const auto range = std::find_if(rule_.ranges.begin(), rule_.ranges.end(),
+                                    [&](const ast::RangeClause& r) { return r.capture.text == capture; });
     return range == rule_.ranges.end() ? nullptr : &*range;
   }
 
@@ -222,10 +238,13 @@ class RuleTurner {
   void CheckGathered() {
     for (const ast::CapturePart* capture : DealtOut()) {
       const ast::RangeClause* range = RangeOf(capture->name.text);
-      const auto* begin = range != nullptr && range->begin ? std::get_if<ast::IntLiteral>(&range->begin->kind) : nullptr;
+      const auto* begin =
+          range != nullptr && range->begin ? std::get_if<ast::IntLiteral>(&range->begin->kind) : nullptr;
       if (range == nullptr || (begin != nullptr && begin->value == 0)) continue;
-      refusals_.push_back({range->span, fmt::format("a list that is dealt out to names is numbered from 0, and `{}` is not", capture->name.text),
-                           "keep the reversed plan, which needs no text"});
+      refusals_.push_back(
+          {range->span,
+           fmt::format("a list that is dealt out to names is numbered from 0, and `{}` is not", capture->name.text),
+           "keep the reversed plan, which needs no text"});
     }
   }
 
@@ -256,7 +275,8 @@ class RuleTurner {
       if (!one.known() || one.Mentions(symbol)) continue;
       if (written && written->size() == tensor->sizes->size() && (*written)[i].known()) {
         const Size count = (*written)[i] / one;
-        const bool known = std::none_of(sizes.unknown.begin(), sizes.unknown.end(), [&](const auto& entry) { return count.Mentions(entry.first); });
+        const bool known = std::none_of(sizes.unknown.begin(), sizes.unknown.end(),
+                                        [&](const auto& entry) { return count.Mentions(entry.first); });
         if (known && count.whole()) return count;
       }
       if (const std::string name = SourceName(PatternOf(term)); !name.empty()) {
@@ -268,7 +288,8 @@ class RuleTurner {
 
   // A name of the right side, in an expression. "": it cannot be said.
   std::string SourceName(const ast::Pattern& pattern) {
-    if (!IsOneName(pattern) || std::any_of(pattern.parts.begin(), pattern.parts.end(), [](const ast::PatternPart& part) {
+    if (!IsOneName(pattern) ||
+        std::any_of(pattern.parts.begin(), pattern.parts.end(), [](const ast::PatternPart& part) {
           return std::holds_alternative<ast::WildcardPart>(part.kind);
         })) {
       return {};
@@ -305,7 +326,8 @@ class RuleTurner {
       for (auto part = pattern.parts.rbegin(); part != pattern.parts.rend(); ++part) {
         const auto* alternatives = std::get_if<ast::AlternativesPart>(&part->kind);
         const auto* capture = std::get_if<ast::CapturePart>(&part->kind);
-        if (alternatives != nullptr) flow = {true, {}, {std::move(flow)}, Size::Number(static_cast<int64_t>(alternatives->options.size()))};
+        if (alternatives != nullptr)
+          flow = {true, {}, {std::move(flow)}, Size::Number(static_cast<int64_t>(alternatives->options.size()))};
         if (capture != nullptr && capture->gather) flow = {true, {}, {std::move(flow)}, Gathered(capture->name.text)};
       }
       items.push_back(std::move(flow));
@@ -338,15 +360,18 @@ class RuleTurner {
       const bool gathered = turn != turns_.end() && turn->second.part != nullptr && turn->second.part->gather;
       if (gathered && (on_left == bound.end() || !on_left->second)) continue;  // the list itself tells how many
       if (turn != turns_.end() && !turn->second.back.empty()) {
-        guards += fmt::format("{}{} >= {} and {} < {}", guards.empty() ? "" : " and ", turn->second.back, sources_.Text(range.begin->span),
-                              turn->second.back, sources_.Text(range.end->span));
+        guards += fmt::format("{}{} >= {} and {} < {}", guards.empty() ? "" : " and ", turn->second.back,
+                              sources_.Text(range.begin->span), turn->second.back, sources_.Text(range.end->span));
       } else {
-        ranges.push_back(fmt::format("{} in {}..{}", range.capture.text, sources_.Text(range.begin->span), sources_.Text(range.end->span)));
+        ranges.push_back(fmt::format("{} in {}..{}", range.capture.text, sources_.Text(range.begin->span),
+                                     sources_.Text(range.end->span)));
       }
     }
     const std::string when = rule_.when ? text_.Expression(*rule_.when, turns_) : "";
     if (!when.empty() || !guards.empty()) {
-      out += fmt::format(" when {}", guards.empty() ? when : when.empty() ? guards : fmt::format("{} and ({})", guards, when));
+      out += fmt::format(" when {}", guards.empty() ? when
+                                     : when.empty() ? guards
+                                                    : fmt::format("{} and ({})", guards, when));
     }
     if (!ranges.empty()) out += fmt::format(" where {}", fmt::join(ranges, ", "));
     if (rule_.exactly) out += fmt::format(" exactly {}", Quoted(*rule_.exactly));
@@ -378,9 +403,9 @@ class RuleTurner {
 
 }  // namespace
 
-std::string TurnRule(const ast::Rule& rule, Span span, const RuleContext& context, const std::set<std::string>& variables,
-                     bool overrides, std::set<std::string>& unread, TextTurner& text, const SourceMap& sources,
-                     Refusals& refusals) {
+std::string TurnRule(const ast::Rule& rule, Span span, const RuleContext& context,
+                     const std::set<std::string>& variables, bool overrides, std::set<std::string>& unread,
+                     TextTurner& text, const SourceMap& sources, Refusals& refusals) {
   return RuleTurner(rule, span, context, variables, text, sources, refusals).Run(overrides, unread);
 }
 

@@ -56,7 +56,8 @@ CaptureTurn Solve(const Linear& linear) {
 
 void TextTurner::CollectPart(const ast::Pattern& pattern, bool right, CaptureTurns& turns) {
   if (!pattern.regex.empty()) {
-    refusals_.push_back({pattern.span, "a regular expression cannot be written as a name", "use captures in a quoted name"});
+    refusals_.push_back(
+        {pattern.span, "a regular expression cannot be written as a name", "use captures in a quoted name"});
   }
   for (const ast::PatternPart& part : pattern.parts) {
     if (const auto* capture = std::get_if<ast::CapturePart>(&part.kind)) {
@@ -89,9 +90,14 @@ namespace {
 std::string Kind(const ast::CapturePart& part) {
   std::string text;
   switch (part.kind) {
-    case ast::CapturePart::Kind::kPlain: break;
-    case ast::CapturePart::Kind::kInt: text = ":int"; break;
-    case ast::CapturePart::Kind::kPath: text = ":path"; break;
+    case ast::CapturePart::Kind::kPlain:
+      break;
+    case ast::CapturePart::Kind::kInt:
+      text = ":int";
+      break;
+    case ast::CapturePart::Kind::kPath:
+      text = ":path";
+      break;
     case ast::CapturePart::Kind::kChoice:
       for (const std::string& choice : part.choices) text += (text.empty() ? ":" : "|") + choice;
       break;
@@ -111,7 +117,8 @@ std::string Plain(const ast::Pattern& pattern, const std::string& raw) {
 
 }  // namespace
 
-std::string TextTurner::Source(const ast::Pattern& pattern, const CaptureTurns& turns, std::map<std::string, bool>& bound) {
+std::string TextTurner::Source(const ast::Pattern& pattern, const CaptureTurns& turns,
+                               std::map<std::string, bool>& bound) {
   const bool named = std::any_of(pattern.parts.begin(), pattern.parts.end(), [](const ast::PatternPart& part) {
     return std::holds_alternative<ast::CapturePart>(part.kind) || std::holds_alternative<ast::ExprPart>(part.kind);
   });
@@ -136,8 +143,9 @@ std::string TextTurner::Source(const ast::Pattern& pattern, const CaptureTurns& 
 }
 
 std::string TextTurner::Target(const ast::Pattern& pattern, const CaptureTurns& turns) {
-  const bool named = std::any_of(pattern.parts.begin(), pattern.parts.end(),
-                                 [](const ast::PatternPart& part) { return std::holds_alternative<ast::CapturePart>(part.kind); });
+  const bool named = std::any_of(pattern.parts.begin(), pattern.parts.end(), [](const ast::PatternPart& part) {
+    return std::holds_alternative<ast::CapturePart>(part.kind);
+  });
   if (!named) return Plain(pattern, Raw(pattern.span));
   std::string text = "\"";
   for (const ast::PatternPart& part : pattern.parts) {
@@ -155,7 +163,8 @@ std::string TextTurner::Target(const ast::Pattern& pattern, const CaptureTurns& 
   return text + "\"";
 }
 
-std::string TextTurner::First(const ast::Pattern& pattern, const CaptureTurns& turns, const std::vector<ast::RangeClause>& ranges) {
+std::string TextTurner::First(const ast::Pattern& pattern, const CaptureTurns& turns,
+                              const std::vector<ast::RangeClause>& ranges) {
   std::string text = "\"";
   for (const ast::PatternPart& part : pattern.parts) {
     const auto* capture = std::get_if<ast::CapturePart>(&part.kind);
@@ -166,8 +175,10 @@ std::string TextTurner::First(const ast::Pattern& pattern, const CaptureTurns& t
     } else if (capture == nullptr) {
       text += Raw(part.span);
     } else if (capture->gather) {
-      const auto range = std::find_if(ranges.begin(), ranges.end(), [&](const ast::RangeClause& r) { return r.capture.text == capture->name.text; });
-      const auto* begin = range != ranges.end() && range->begin ? std::get_if<ast::IntLiteral>(&range->begin->kind) : nullptr;
+      const auto range = std::find_if(ranges.begin(), ranges.end(),
+                                      [&](const ast::RangeClause& r) { return r.capture.text == capture->name.text; });
+      const auto* begin =
+          range != ranges.end() && range->begin ? std::get_if<ast::IntLiteral>(&range->begin->kind) : nullptr;
       if (range != ranges.end() && begin == nullptr) return {};
       text += fmt::format("{}", begin == nullptr ? 0 : begin->value);
     } else {
@@ -190,13 +201,15 @@ void TextTurner::Edits(const ast::Expr& expr, const CaptureTurns& turns, std::ve
     for (const ast::CallArgument& arg : call->args) visit(arg.value);
   } else if (const auto* name_ref = std::get_if<ast::NameRef>(&expr.kind)) {
     const auto turn = turns.find(name_ref->name);
-    if (turn != turns.end() && !turn->second.back.empty()) edits.push_back({expr.span, fmt::format("({})", turn->second.back)});
+    if (turn != turns.end() && !turn->second.back.empty())
+      edits.push_back({expr.span, fmt::format("({})", turn->second.back)});
   } else if (const auto* text = std::get_if<ast::StringLiteral>(&expr.kind); text != nullptr && text->pattern) {
     // A tensor's name: its captures are written as on the right side.
     for (const ast::PatternPart& part : text->pattern->parts) {
       const auto* capture = std::get_if<ast::CapturePart>(&part.kind);
       const auto turn = capture != nullptr ? turns.find(capture->name.text) : turns.end();
-      if (turn != turns.end() && !turn->second.back.empty()) edits.push_back({part.span, fmt::format("{{{}}}", turn->second.back)});
+      if (turn != turns.end() && !turn->second.back.empty())
+        edits.push_back({part.span, fmt::format("{{{}}}", turn->second.back)});
     }
   } else if (const auto* unary = std::get_if<ast::Unary>(&expr.kind)) {
     visit(unary->operand);

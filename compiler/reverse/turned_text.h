@@ -21,8 +21,8 @@ using Refusals = std::vector<Refusal>;
 // Captures of a rule, and how the other direction says them.
 struct CaptureTurn {
   const ast::CapturePart* part = nullptr;  // where its kind is given
-  std::string back;  // the value that it had on the left, in terms of that on the right: "(n + 1)"; empty: the same
-  std::string guard; // a condition without which there is none
+  std::string back;   // the value that it had on the left, in terms of that on the right: "(n + 1)"; empty: the same
+  std::string guard;  // a condition without which there is none
 };
 using CaptureTurns = std::map<std::string, CaptureTurn>;
 
@@ -41,7 +41,8 @@ class TextTurner {
   std::string Target(const ast::Pattern& pattern, const CaptureTurns& turns);
 
   // One name of the left side, as a right one: of a list the first. "" where a wildcard stands in it.
-  std::string First(const ast::Pattern& pattern, const CaptureTurns& turns, const std::vector<ast::RangeClause>& ranges);
+  std::string First(const ast::Pattern& pattern, const CaptureTurns& turns,
+                    const std::vector<ast::RangeClause>& ranges);
 
   // An expression with source_… and target_… exchanged.
   std::string Expression(const ast::Expr& expr, const CaptureTurns& turns);

@@ -38,8 +38,10 @@ std::optional<Constant> Binary(std::string_view op, const Constant& a, const Con
     const std::optional<int64_t> value = IntegerOp(op, *left, *right);
     return value ? std::optional<Constant>(*value) : std::nullopt;
   }
-  if (a.index() == b.index() && std::holds_alternative<std::string>(a)) return Compare(op, std::get<std::string>(a), std::get<std::string>(b));
-  if (a.index() == b.index() && std::holds_alternative<bool>(a)) return Compare(op, std::get<bool>(a), std::get<bool>(b));
+  if (a.index() == b.index() && std::holds_alternative<std::string>(a))
+    return Compare(op, std::get<std::string>(a), std::get<std::string>(b));
+  if (a.index() == b.index() && std::holds_alternative<bool>(a))
+    return Compare(op, std::get<bool>(a), std::get<bool>(b));
   const std::optional<double> x = Real(a), y = Real(b);
   if (!x || !y) return std::nullopt;
   if (auto compared = Compare(op, *x, *y)) return compared;
@@ -83,12 +85,17 @@ std::optional<int64_t> IntegerOp(std::string_view op, int64_t a, int64_t b) {
   return std::nullopt;
 }
 
-std::optional<Constant> EvaluateConstant(const TypedExpr& expr, const VariableTable& variables, const CaptureValues* captures) {
+std::optional<Constant> EvaluateConstant(const TypedExpr& expr, const VariableTable& variables,
+                                         const CaptureValues* captures) {
   switch (expr.kind) {
-    case TypedExpr::Kind::kInt: return expr.integer;
-    case TypedExpr::Kind::kNumber: return expr.number;
-    case TypedExpr::Kind::kText: return expr.text;
-    case TypedExpr::Kind::kBool: return expr.boolean;
+    case TypedExpr::Kind::kInt:
+      return expr.integer;
+    case TypedExpr::Kind::kNumber:
+      return expr.number;
+    case TypedExpr::Kind::kText:
+      return expr.text;
+    case TypedExpr::Kind::kBool:
+      return expr.boolean;
     case TypedExpr::Kind::kVariable: {
       const VariableTable::Entry* entry = variables.FindQualified(expr.text);
       return entry == nullptr ? std::nullopt : entry->constant;
@@ -101,8 +108,10 @@ std::optional<Constant> EvaluateConstant(const TypedExpr& expr, const VariableTa
     case TypedExpr::Kind::kInvalid:
     case TypedExpr::Kind::kDim:
     case TypedExpr::Kind::kList:
-    case TypedExpr::Kind::kName: return std::nullopt;
-    case TypedExpr::Kind::kCall: break;
+    case TypedExpr::Kind::kName:
+      return std::nullopt;
+    case TypedExpr::Kind::kCall:
+      break;
   }
   if (expr.text == "and" || expr.text == "or") return Logic(expr, variables, captures);
   if (expr.text == "if" && expr.args.size() == 3) {
@@ -132,7 +141,8 @@ std::optional<Constant> EvaluateConstant(const TypedExpr& expr, const VariableTa
   return args.size() > 1 ? value : std::nullopt;
 }
 
-std::optional<int64_t> EvaluateInt(const TypedExpr& expr, const VariableTable& variables, const CaptureValues* captures) {
+std::optional<int64_t> EvaluateInt(const TypedExpr& expr, const VariableTable& variables,
+                                   const CaptureValues* captures) {
   const std::optional<Constant> value = EvaluateConstant(expr, variables, captures);
   const int64_t* integer = value ? std::get_if<int64_t>(&*value) : nullptr;
   return integer != nullptr ? std::optional(*integer) : std::nullopt;

@@ -87,8 +87,10 @@ TypedExpr ExprTyper::Type(const ast::Expr& expr) {
     typed.span = expr.span;
     return typed;
   }
-  if (const auto* literal = std::get_if<ast::StringLiteral>(&expr.kind)) return TypedExpr::Text(literal->value, expr.span);
-  if (const auto* literal = std::get_if<ast::BoolLiteral>(&expr.kind)) return TypedExpr::Bool(literal->value, expr.span);
+  if (const auto* literal = std::get_if<ast::StringLiteral>(&expr.kind))
+    return TypedExpr::Text(literal->value, expr.span);
+  if (const auto* literal = std::get_if<ast::BoolLiteral>(&expr.kind))
+    return TypedExpr::Bool(literal->value, expr.span);
   if (const auto* ref = std::get_if<ast::NameRef>(&expr.kind)) return TypeName(*ref, expr.span);
   if (const auto* unary = std::get_if<ast::Unary>(&expr.kind)) return TypeUnary(*unary, expr.span);
   if (const auto* binary = std::get_if<ast::Binary>(&expr.kind)) return TypeBinary(*binary, expr.span);
@@ -136,7 +138,8 @@ TypedExpr ExprTyper::TypeName(const ast::NameRef& ref, Span span) {
   }
   std::string help = DidYouMean(ref.name, known);
   if (help.empty() && rule_ != nullptr && rule_->in_shape) {
-    help = fmt::format("no shape of this rule has an axis of size `{}` alone, which would bind it; write `_` for any size", ref.name);
+    help = fmt::format(
+        "no shape of this rule has an axis of size `{}` alone, which would bind it; write `_` for any size", ref.name);
   }
   if (help.empty()) help = fmt::format("define it: `param {}: int;` or `let {} = …;`", ref.name, ref.name);
   return Mistyped(DiagnosticKind::kUnknownName, span, fmt::format("`{}` is not defined", ref.name), help);
@@ -237,8 +240,9 @@ TypedExpr ExprTyper::TypeCall(const ast::CallExpr& call, Span span) {
                                   ? fmt::format("{}", spec->min_args)
                                   : fmt::format("{} to {}", spec->min_args, spec->max_args);
     const auto kind = count < spec->min_args ? DiagnosticKind::kMissingArgument : DiagnosticKind::kUnknownArgument;
-    return Mistyped(kind, span, fmt::format("`{}` takes {} argument{}, and {} {} given", spec->name, wants,
-                                            wants == "1" ? "" : "s", count, count == 1 ? "is" : "are"));
+    return Mistyped(kind, span,
+                    fmt::format("`{}` takes {} argument{}, and {} {} given", spec->name, wants, wants == "1" ? "" : "s",
+                                count, count == 1 ? "is" : "are"));
   }
   std::vector<TypedExpr> args;
   bool valid = true;
@@ -277,7 +281,8 @@ TypedExpr ExprTyper::TypeTensorName(const ast::Expr& expr, std::string_view want
   } else if (const auto* literal = std::get_if<ast::StringLiteral>(&expr.kind)) {
     pattern.text = literal->value;
     if (!literal->pattern || literal->pattern->invalid || !literal->pattern->regex.empty()) {
-      return Mistyped(DiagnosticKind::kBadPattern, expr.span, fmt::format("`{}` wants the name of one tensor", wanted_by));
+      return Mistyped(DiagnosticKind::kBadPattern, expr.span,
+                      fmt::format("`{}` wants the name of one tensor", wanted_by));
     }
     for (const ast::PatternPart& part : literal->pattern->parts) {
       std::optional<TypedPart> typed = TypeNamePart(part);

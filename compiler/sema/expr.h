@@ -48,10 +48,13 @@ void NamesOf(const ast::Expr& expr, std::vector<std::string>& names);
 
 // Lets and fixed params are looked into; a param that may still change is not constant. nullopt also
 // for arithmetic that has no value (x / 0).
-// `captures`: values of captures of the rule, by name; others have none. `and`, `or` and `if` need only the operands that decide.
+// `captures`: values of captures of the rule, by name; others have none. `and`, `or` and `if` need only the operands
+// that decide.
 using CaptureValues = std::map<std::string, Constant, std::less<>>;
-std::optional<Constant> EvaluateConstant(const TypedExpr& expr, const VariableTable& variables, const CaptureValues* captures = nullptr);
-std::optional<int64_t> EvaluateInt(const TypedExpr& expr, const VariableTable& variables, const CaptureValues* captures = nullptr);
+std::optional<Constant> EvaluateConstant(const TypedExpr& expr, const VariableTable& variables,
+                                         const CaptureValues* captures = nullptr);
+std::optional<int64_t> EvaluateInt(const TypedExpr& expr, const VariableTable& variables,
+                                   const CaptureValues* captures = nullptr);
 
 // Integer arithmetic that a plan may hold. nullopt: overflow, division by zero, or `/` that
 // leaves a remainder.

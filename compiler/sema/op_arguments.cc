@@ -15,9 +15,8 @@ struct Least {
   int64_t least;
 };
 constexpr Least kLeast[] = {
-    {"slice", "step", 1},          {"pad", "before", 0},         {"pad", "after", 0},
-    {"pad", "multiple", 1},        {"repeat", "times", 1},       {"interleave", "block", 1},
-    {"deinterleave", "block", 1},  {"deinterleave", "parts", 1},
+    {"slice", "step", 1},   {"pad", "before", 0},       {"pad", "after", 0},          {"pad", "multiple", 1},
+    {"repeat", "times", 1}, {"interleave", "block", 1}, {"deinterleave", "block", 1}, {"deinterleave", "parts", 1},
 };
 
 class ArgumentChecker {
@@ -49,7 +48,8 @@ class ArgumentChecker {
     for (const Least& row : kLeast) {
       if (row.op == spec_.name && row.arg == name) least = row.least;
     }
-    const bool size = spec_.named_sizes && std::none_of(spec_.args.begin(), spec_.args.end(), [&](const ArgSpec& arg) { return arg.name == name; });
+    const bool size = spec_.named_sizes && std::none_of(spec_.args.begin(), spec_.args.end(),
+                                                        [&](const ArgSpec& arg) { return arg.name == name; });
     if (size) least = 1;
     const auto constant = least ? EvaluateInt(value, variables_) : std::nullopt;
     if (!constant || *constant >= *least) return;
@@ -73,10 +73,12 @@ class ArgumentChecker {
     const TypedExpr* mode = op_.Find("mode");
     const bool ends = Has("before") || Has("after");
     if (Has("multiple") && ends) {
-      Problem(DiagnosticKind::kArgumentConflict, op_.Find("multiple")->span, "`pad` has both `multiple` and the number of elements",
+      Problem(DiagnosticKind::kArgumentConflict, op_.Find("multiple")->span,
+              "`pad` has both `multiple` and the number of elements",
               "`multiple` computes how many stand behind; leave one out");
     } else if (!Has("multiple") && !ends) {
-      Problem(DiagnosticKind::kArgumentConflict, call_.span, "`pad` does not say how much", "give `before`, `after` or `multiple`");
+      Problem(DiagnosticKind::kArgumentConflict, call_.span, "`pad` does not say how much",
+              "give `before`, `after` or `multiple`");
     }
     if (mode != nullptr && mode->text == "edge" && Has("value")) {
       Problem(DiagnosticKind::kArgumentConflict, op_.Find("value")->span, "`pad` has both `value` and mode=edge",
@@ -90,17 +92,20 @@ class ArgumentChecker {
     const int64_t* integer = constant ? std::get_if<int64_t>(&*constant) : nullptr;
     const double* number = constant ? std::get_if<double>(&*constant) : nullptr;
     if ((integer == nullptr || *integer != 0) && (number == nullptr || *number != 0)) return;
-    Problem(DiagnosticKind::kArgumentValue, factor.span, "`factor` of `scale` is 0", "nothing of the tensor would be left: `init … = zeros` makes one of zeros");
+    Problem(DiagnosticKind::kArgumentValue, factor.span, "`factor` of `scale` is 0",
+            "nothing of the tensor would be left: `init … = zeros` makes one of zeros");
   }
 
   void CheckRearrange() {
     const TypedExpr& pattern = *op_.Find("pattern");
     if (pattern.kind != TypedExpr::Kind::kText) {
-      return Problem(DiagnosticKind::kBadRearrangement, pattern.span, "the pattern is not written out", "write it in quotes: \"(h d) e -> h d e\"");
+      return Problem(DiagnosticKind::kBadRearrangement, pattern.span, "the pattern is not written out",
+                     "write it in quotes: \"(h d) e -> h d e\"");
     }
     const auto parsed = ParseRearrangement(pattern.text);
     if (const auto* mistake = std::get_if<EinopsMistake>(&parsed)) {
-      return Problem(DiagnosticKind::kBadRearrangement, InsideText(pattern, mistake->at, mistake->length), mistake->message, mistake->help);
+      return Problem(DiagnosticKind::kBadRearrangement, InsideText(pattern, mistake->at, mistake->length),
+                     mistake->message, mistake->help);
     }
     std::vector<std::string> names;
     for (const EinopsGroup& group : std::get<Rearrangement>(parsed).left.groups) {
@@ -113,8 +118,10 @@ class ArgumentChecker {
       const std::string& name = argument.name->text;
       if (std::find(names.begin(), names.end(), name) != names.end()) continue;
       std::string help = DidYouMean(name, names);
-      if (help.empty()) help = names.empty() ? "the pattern names no axes" : fmt::format("its axes are {}", ListOf(names, "and"));
-      Problem(DiagnosticKind::kUnknownArgument, argument.name->span, fmt::format("the pattern has no axis `{}`", name), std::move(help));
+      if (help.empty())
+        help = names.empty() ? "the pattern names no axes" : fmt::format("its axes are {}", ListOf(names, "and"));
+      Problem(DiagnosticKind::kUnknownArgument, argument.name->span, fmt::format("the pattern has no axis `{}`", name),
+              std::move(help));
     }
   }
 
@@ -136,7 +143,8 @@ Span InsideText(const TypedExpr& literal, size_t at, size_t length) {
   return span;
 }
 
-bool CheckArguments(const ast::OpCall& call, const OpSpec& spec, const TypedOp& op, const VariableTable& variables, DiagnosticSink& sink) {
+bool CheckArguments(const ast::OpCall& call, const OpSpec& spec, const TypedOp& op, const VariableTable& variables,
+                    DiagnosticSink& sink) {
   return ArgumentChecker(call, spec, op, variables, sink).Check();
 }
 

@@ -4,8 +4,8 @@
 
 #include <fmt/format.h>
 
-#include "compiler/sema/op_arguments.h"
 #include "compiler/diag/did_you_mean.h"
+#include "compiler/sema/op_arguments.h"
 #include "runtime/tensor/dtype.h"
 
 namespace ckmap {
@@ -23,7 +23,8 @@ std::vector<std::string> Split(std::string_view text, char separator) {
 
 class OpChecker {
  public:
-  OpChecker(const ast::OpCall& call, const OpSpec& spec, ExprTyper typer, const VariableTable& variables, DiagnosticSink& sink)
+  OpChecker(const ast::OpCall& call, const OpSpec& spec, ExprTyper typer, const VariableTable& variables,
+            DiagnosticSink& sink)
       : call_(call), spec_(spec), typer_(typer), variables_(variables), sink_(sink) {}
 
   // False: something was reported.
@@ -67,7 +68,9 @@ class OpChecker {
       known.emplace_back(spec_.args[i].name);
       if (spec_.args[i].name != argument.name->text) continue;
       if (values_[i]) {
-        sink_.Report(DiagnosticKind::kDuplicateArgument, argument.name->span, fmt::format("`{}` is given twice", argument.name->text))
+        sink_
+            .Report(DiagnosticKind::kDuplicateArgument, argument.name->span,
+                    fmt::format("`{}` is given twice", argument.name->text))
             .With(spans_[i], "first given here")
             .Emit();
         valid_ = false;
@@ -81,7 +84,8 @@ class OpChecker {
       return;
     }
     std::string help = DidYouMean(argument.name->text, known);
-    if (help.empty()) help = known.empty() ? "it has no arguments" : fmt::format("its arguments are {}", ListOf(known, "and"));
+    if (help.empty())
+      help = known.empty() ? "it has no arguments" : fmt::format("its arguments are {}", ListOf(known, "and"));
     Problem(DiagnosticKind::kUnknownArgument, argument.name->span,
             fmt::format("`{}` has no argument `{}`", spec_.name, argument.name->text), help);
   }
@@ -104,7 +108,8 @@ class OpChecker {
   void TakePositional(const ast::CallArgument& argument, size_t& next) {
     while (next < spec_.args.size() && values_[next] && !spec_.args[next].variadic) ++next;
     if (next == spec_.args.size()) {
-      Problem(DiagnosticKind::kUnknownArgument, argument.value->span, fmt::format("`{}` has too many arguments", spec_.name), Usage());
+      Problem(DiagnosticKind::kUnknownArgument, argument.value->span,
+              fmt::format("`{}` has too many arguments", spec_.name), Usage());
       return;
     }
     if (!spec_.args[next].variadic) {
@@ -142,14 +147,21 @@ class OpChecker {
   TypedExpr Typed(const ArgSpec& arg, const ast::Expr& expr) {
     const std::string what = fmt::format("`{}` of `{}`", arg.name, spec_.name);
     switch (arg.type) {
-      case ArgType::kInt: return typer_.Expect(expr, ValueType::kInt, what);
-      case ArgType::kNumber: return typer_.Expect(expr, ValueType::kFloat, what);
-      case ArgType::kBool: return typer_.Expect(expr, ValueType::kBool, what);
-      case ArgType::kText: return typer_.Expect(expr, ValueType::kString, what);
-      case ArgType::kDType: return Word(arg, expr, DTypes());
-      case ArgType::kWord: return Word(arg, expr, Split(arg.choices, '|'));
+      case ArgType::kInt:
+        return typer_.Expect(expr, ValueType::kInt, what);
+      case ArgType::kNumber:
+        return typer_.Expect(expr, ValueType::kFloat, what);
+      case ArgType::kBool:
+        return typer_.Expect(expr, ValueType::kBool, what);
+      case ArgType::kText:
+        return typer_.Expect(expr, ValueType::kString, what);
+      case ArgType::kDType:
+        return Word(arg, expr, DTypes());
+      case ArgType::kWord:
+        return Word(arg, expr, Split(arg.choices, '|'));
       case ArgType::kIntList:
-      case ArgType::kDims: break;
+      case ArgType::kDims:
+        break;
     }
     TypedExpr list;
     list.kind = TypedExpr::Kind::kList;
@@ -180,7 +192,9 @@ class OpChecker {
     if (help.empty()) help = fmt::format("write one of {}", ListOf(words));
     Problem(DiagnosticKind::kUnknownWord, expr.span,
             word.empty() ? fmt::format("`{}` of `{}` is a word", arg.name, spec_.name)
-                         : fmt::format("`{}` is no {}", word, arg.type == ArgType::kDType ? "dtype" : fmt::format("`{}` of `{}`", arg.name, spec_.name)),
+                         : fmt::format("`{}` is no {}", word,
+                                       arg.type == ArgType::kDType ? "dtype"
+                                                                   : fmt::format("`{}` of `{}`", arg.name, spec_.name)),
             help);
     TypedExpr invalid;
     invalid.span = expr.span;
@@ -200,7 +214,8 @@ class OpChecker {
 
 }  // namespace
 
-TypedOp CheckOp(const ast::OpCall& call, VariableTable& variables, size_t unit, RuleScope& scope, DiagnosticSink& sink) {
+TypedOp CheckOp(const ast::OpCall& call, VariableTable& variables, size_t unit, RuleScope& scope,
+                DiagnosticSink& sink) {
   TypedOp op;
   op.span = call.span;
   op.name_span = call.name.span;
@@ -211,7 +226,9 @@ TypedOp CheckOp(const ast::OpCall& call, VariableTable& variables, size_t unit, 
     std::string help = DidYouMean(call.name.text, known);
     if (help.empty()) help = fmt::format("the operations are {}", ListOf(known, "and"));
     if (!call.name.text.empty()) {
-      sink.Report(DiagnosticKind::kUnknownOp, call.name.span, fmt::format("there is no operation `{}`", call.name.text)).Help(help).Emit();
+      sink.Report(DiagnosticKind::kUnknownOp, call.name.span, fmt::format("there is no operation `{}`", call.name.text))
+          .Help(help)
+          .Emit();
     }
     return op;
   }

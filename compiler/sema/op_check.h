@@ -7,7 +7,6 @@ namespace ckmap {
 
 // Names positional arguments, checks presence and types. `spec` of the result is null if the call
 // cannot be used; all that is wrong was reported.
-TypedOp CheckOp(const ast::OpCall& call, VariableTable& variables, size_t unit, RuleScope& scope,
-                DiagnosticSink& sink);
+TypedOp CheckOp(const ast::OpCall& call, VariableTable& variables, size_t unit, RuleScope& scope, DiagnosticSink& sink);
 
 }  // namespace ckmap

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 #include <re2/re2.h>
 
-#include "compiler/sema/overlap/automaton.h"
 #include "compiler/diag/did_you_mean.h"
+#include "compiler/sema/overlap/automaton.h"
 
 namespace ckmap {
 namespace {
@@ -13,11 +13,16 @@ constexpr int64_t kMaxRegexMemory = int64_t{1} << 20;
 
 TypedCapture::Kind KindOf(ast::CapturePart::Kind kind) {
   switch (kind) {
-    case ast::CapturePart::Kind::kPlain: return TypedCapture::Kind::kSegment;
-    case ast::CapturePart::Kind::kInt: return TypedCapture::Kind::kInt;
-    case ast::CapturePart::Kind::kPath: return TypedCapture::Kind::kPath;
-    case ast::CapturePart::Kind::kChoice: return TypedCapture::Kind::kChoice;
-    case ast::CapturePart::Kind::kRegex: return TypedCapture::Kind::kRegex;
+    case ast::CapturePart::Kind::kPlain:
+      return TypedCapture::Kind::kSegment;
+    case ast::CapturePart::Kind::kInt:
+      return TypedCapture::Kind::kInt;
+    case ast::CapturePart::Kind::kPath:
+      return TypedCapture::Kind::kPath;
+    case ast::CapturePart::Kind::kChoice:
+      return TypedCapture::Kind::kChoice;
+    case ast::CapturePart::Kind::kRegex:
+      return TypedCapture::Kind::kRegex;
   }
   return TypedCapture::Kind::kSegment;
 }
@@ -110,8 +115,10 @@ void PatternBuilder::CollectCapture(const ast::CapturePart& part, Span span, boo
                   known->capture.regex == part.regex)) {
       return;
     }
-    sink_.Report(DiagnosticKind::kCaptureKinds, span,
-                 fmt::format("capture `{}` is {} here and {} there", name, Describe(KindOf(part.kind)), Describe(known->capture.kind)))
+    sink_
+        .Report(DiagnosticKind::kCaptureKinds, span,
+                fmt::format("capture `{}` is {} here and {} there", name, Describe(KindOf(part.kind)),
+                            Describe(known->capture.kind)))
         .With(known->span, "first bound here")
         .Help(fmt::format("give its kind once; elsewhere write `{{{}}}`", name))
         .Emit();
@@ -134,7 +141,7 @@ void PatternBuilder::CollectCapture(const ast::CapturePart& part, Span span, boo
 }
 
 std::optional<TypedPattern> PatternBuilder::Build(std::span<const ast::Pattern* const> prefixes,
-                                                 const ast::Pattern& pattern, std::string_view separator, bool binds) {
+                                                  const ast::Pattern& pattern, std::string_view separator, bool binds) {
   TypedPattern out;
   out.optional = pattern.optional;
   out.span = pattern.span;
@@ -175,7 +182,8 @@ std::optional<TypedPattern> PatternBuilder::Build(std::span<const ast::Pattern* 
 }
 
 bool PatternBuilder::AddPart(const ast::PatternPart& part, bool binds, int& wildcards, TypedPattern& out) {
-  if (const auto* capture = std::get_if<ast::CapturePart>(&part.kind)) return AddCapture(*capture, part.span, binds, out);
+  if (const auto* capture = std::get_if<ast::CapturePart>(&part.kind))
+    return AddCapture(*capture, part.span, binds, out);
   if (const auto* wildcard = std::get_if<ast::WildcardPart>(&part.kind)) {
     return AddWildcard(*wildcard, part.span, binds, ++wildcards, out);
   }
@@ -186,7 +194,8 @@ bool PatternBuilder::AddPart(const ast::PatternPart& part, bool binds, int& wild
   } else if (const auto* alternatives = std::get_if<ast::AlternativesPart>(&part.kind)) {
     typed.kind = TypedPart::Kind::kAlternatives;
     typed.options = alternatives->options;
-  } else if (const auto* arithmetic = std::get_if<ast::ExprPart>(&part.kind); arithmetic != nullptr && arithmetic->expr) {
+  } else if (const auto* arithmetic = std::get_if<ast::ExprPart>(&part.kind);
+             arithmetic != nullptr && arithmetic->expr) {
     typed.kind = TypedPart::Kind::kExpr;
     ExprTyper typer(variables_, unit_, &scope_, sink_);
     typed.expr = typer.Expect(*arithmetic->expr, ValueType::kInt, "a number in a name");
@@ -208,7 +217,8 @@ bool PatternBuilder::AddCapture(const ast::CapturePart& part, Span span, bool bi
       if (binds) return false;  // reported when it was collected
       const ValueType type = entry->variable.type;
       if (type == ValueType::kFloat || type == ValueType::kBool || type == ValueType::kList) {
-        return Emit(DiagnosticKind::kTypeMismatch, span, fmt::format("`{}` is {}, and a name is made of integers and texts", name, Describe(type)), "");
+        return Emit(DiagnosticKind::kTypeMismatch, span,
+                    fmt::format("`{}` is {}, and a name is made of integers and texts", name, Describe(type)), "");
       }
       typed.kind = TypedPart::Kind::kExpr;
       typed.expr.kind = TypedExpr::Kind::kVariable;
@@ -220,15 +230,18 @@ bool PatternBuilder::AddCapture(const ast::CapturePart& part, Span span, bool bi
     }
     if (groups_unknown_) return false;
     const std::string help = scope_.order.empty() ? "the left side binds no captures" : DidYouMean(name, scope_.order);
-    return Emit(DiagnosticKind::kUnknownCapture, span, fmt::format("capture `{}` is not bound on the left side", name), help);
+    return Emit(DiagnosticKind::kUnknownCapture, span, fmt::format("capture `{}` is not bound on the left side", name),
+                help);
   }
   const bool list = bound->capture.gather;
   if (list && !part.gather && !(binds && bound->on_source)) {
-    return Emit(DiagnosticKind::kBadPattern, span, fmt::format("`{}` gathers many values, and one is wanted here", name),
+    return Emit(DiagnosticKind::kBadPattern, span,
+                fmt::format("`{}` gathers many values, and one is wanted here", name),
                 fmt::format("write `{{{}:int...}}` to name a list", name));
   }
   const bool first = placed_.insert(name).second && (binds || !bound->on_source) && !bound->in_range;
-  const bool captures_here = list || first || (bound->in_range && binds && bound->on_source && placed_.insert(name + "#").second);
+  const bool captures_here =
+      list || first || (bound->in_range && binds && bound->on_source && placed_.insert(name + "#").second);
   if (!binds) bound->used = true;
   if (captures_here) {
     typed.kind = TypedPart::Kind::kCapture;
@@ -246,11 +259,15 @@ bool PatternBuilder::AddWildcard(const ast::WildcardPart& part, Span span, bool 
   RuleScope::Bound* bound = scope_.Find(name);
   const TypedCapture::Kind kind = part.path ? TypedCapture::Kind::kPath : TypedCapture::Kind::kSegment;
   if (bound == nullptr) {
-    return Emit(DiagnosticKind::kWildcards, span, fmt::format("wildcard {} of the right side has no partner on the left", number),
+    return Emit(DiagnosticKind::kWildcards, span,
+                fmt::format("wildcard {} of the right side has no partner on the left", number),
                 "the k-th wildcard on the right stands for the k-th on the left");
   }
   if (bound->capture.kind != kind) {
-    sink_.Report(DiagnosticKind::kWildcards, span, fmt::format("wildcard {} is `{}` here and `{}` on the left side", number, part.path ? "**" : "*", part.path ? "*" : "**"))
+    sink_
+        .Report(DiagnosticKind::kWildcards, span,
+                fmt::format("wildcard {} is `{}` here and `{}` on the left side", number, part.path ? "**" : "*",
+                            part.path ? "*" : "**"))
         .With(bound->span, "its partner")
         .Help("the k-th wildcard on the right stands for the k-th on the left")
         .Emit();

@@ -24,8 +24,8 @@ class PatternBuilder {
 
   // Captures that stand here for the first time on the binding side become captures, all others
   // uses. On the other side (`binds` false) an unknown name is an error. nullopt: was reported.
-  std::optional<TypedPattern> Build(std::span<const ast::Pattern* const> prefixes,
-                                   const ast::Pattern& pattern, std::string_view separator, bool binds);
+  std::optional<TypedPattern> Build(std::span<const ast::Pattern* const> prefixes, const ast::Pattern& pattern,
+                                    std::string_view separator, bool binds);
 
   // Checks that a regular expression can be used: RE2, of bounded memory.
   static bool CheckRegex(const std::string& regex, Span span, DiagnosticSink& sink);

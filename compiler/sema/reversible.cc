@@ -60,8 +60,11 @@ class Reverser {
     for (const TypedOp& op : pipeline.ops) {
       if (op.spec == nullptr || op.spec->undone == Inverse::kAlways) continue;
       if (op.spec->undone == Inverse::kSometimes && IsUndone(op)) continue;
-      Put(op.name_span, fmt::format("`{}` {}: {}", op.spec->name,
-                                   op.spec->undone == Inverse::kNever ? "cannot be undone" : "cannot be undone as written", op.spec->inverse), "write `->`");
+      Put(op.name_span,
+          fmt::format("`{}` {}: {}", op.spec->name,
+                      op.spec->undone == Inverse::kNever ? "cannot be undone" : "cannot be undone as written",
+                      op.spec->inverse),
+          "write `->`");
     }
   }
 
@@ -117,7 +120,8 @@ class Reverser {
       }
       const auto& pattern = *std::get_if<TypedPattern>(&term.kind);
       if (!pattern.regex.empty()) {
-        Put(term.span, "a regular expression cannot be written as a name", "use captures in a quoted name, or write `->`");
+        Put(term.span, "a regular expression cannot be written as a name",
+            "use captures in a quoted name, or write `->`");
       }
       for (const TypedPart& part : pattern.parts) {
         if (part.kind == TypedPart::Kind::kCapture) CheckKnown(part.capture.name, part.span, part.capture.gather);
@@ -132,10 +136,12 @@ class Reverser {
   void CheckKnown(const std::string& name, Span span, bool gather) {
     if (gather || known_.contains(name)) return;
     if (name[0] == '*') {
-      Put(span, "the right side does not hold this wildcard, so its text is lost", "use it on the right too, or write `->`");
+      Put(span, "the right side does not hold this wildcard, so its text is lost",
+          "use it on the right too, or write `->`");
     } else {
       Put(span, fmt::format("capture `{}` cannot be recovered from the right side", name),
-          HasRange(name) ? "use it on the right too, or write `->`" : fmt::format("use `{{{}}}` on the right, give a range with `where`, or write `->`", name));
+          HasRange(name) ? "use it on the right too, or write `->`"
+                         : fmt::format("use `{{{}}}` on the right, give a range with `where`, or write `->`", name));
     }
   }
 

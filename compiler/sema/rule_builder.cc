@@ -5,8 +5,8 @@
 
 #include <fmt/format.h>
 
-#include "compiler/sema/op_check.h"
 #include "compiler/diag/did_you_mean.h"
+#include "compiler/sema/op_check.h"
 #include "runtime/base/text.h"
 #include "runtime/plan/device_name.h"
 
@@ -14,7 +14,8 @@ namespace ckmap {
 
 std::vector<const ast::Pattern*> RuleBuilder::Prefixes(const Place& place, Side side) const {
   std::vector<const ast::Pattern*> prefixes;
-  for (const ast::Within* within : place.within) prefixes.push_back(side == Side::kSource ? &within->from : &within->to);
+  for (const ast::Within* within : place.within)
+    prefixes.push_back(side == Side::kSource ? &within->from : &within->to);
   return prefixes;
 }
 
@@ -24,8 +25,12 @@ std::optional<TypedExpr> RuleBuilder::BuildWhen(const ast::ExprPtr& when, const 
     if (!condition) return;
     ExprTyper typer(variables_, place.unit, &scope, sink_);
     TypedExpr typed = typer.Expect(*condition, ValueType::kBool, "the condition");
-    if (const auto constant = EvaluateConstant(typed, variables_); constant && std::holds_alternative<bool>(*constant)) {
-      sink_.Report(DiagnosticKind::kGuardConstant, typed.span, fmt::format("this condition is always {}", std::get<bool>(*constant))).Emit();
+    if (const auto constant = EvaluateConstant(typed, variables_);
+        constant && std::holds_alternative<bool>(*constant)) {
+      sink_
+          .Report(DiagnosticKind::kGuardConstant, typed.span,
+                  fmt::format("this condition is always {}", std::get<bool>(*constant)))
+          .Emit();
     }
     if (!all) {
       all = std::move(typed);
@@ -48,7 +53,10 @@ void RuleBuilder::Ranges(const ast::Rule& rule, const Place& place, RuleScope& s
     bound.span = clause.capture.span;
     bound.in_range = true;
     if (!scope.captures.emplace(clause.capture.text, bound).second) {
-      sink_.Report(DiagnosticKind::kBadRange, clause.capture.span, fmt::format("`{}` has two ranges", clause.capture.text)).Emit();
+      sink_
+          .Report(DiagnosticKind::kBadRange, clause.capture.span,
+                  fmt::format("`{}` has two ranges", clause.capture.text))
+          .Emit();
       typed.valid = false;
       continue;
     }
@@ -67,7 +75,8 @@ void RuleBuilder::Ranges(const ast::Rule& rule, const Place& place, RuleScope& s
   }
 }
 
-void RuleBuilder::CollectPipeline(const ast::Pipeline& pipeline, const Place& place, Side side, RuleScope& scope, PatternBuilder& patterns) {
+void RuleBuilder::CollectPipeline(const ast::Pipeline& pipeline, const Place& place, Side side, RuleScope& scope,
+                                  PatternBuilder& patterns) {
   for (const ast::Term& term : pipeline.terms) {
     if (const auto* inner = std::get_if<std::unique_ptr<ast::Pipeline>>(&term.kind)) {
       if (*inner) CollectPipeline(**inner, place, side, scope, patterns);
@@ -99,7 +108,9 @@ TypedShape RuleBuilder::BuildShape(const ast::ShapeExpr& shape, size_t unit, Rul
     if (dim.kind == ast::DimExpr::Kind::kRest) {
       out.kind = TypedDim::Kind::kRest;
       if (rest) {
-        sink_.Report(DiagnosticKind::kShapeMismatch, dim.span, "`...` stands twice in one shape").Help("use `_` for one axis of any size").Emit();
+        sink_.Report(DiagnosticKind::kShapeMismatch, dim.span, "`...` stands twice in one shape")
+            .Help("use `_` for one axis of any size")
+            .Emit();
         valid = false;
       }
       rest = true;
@@ -136,7 +147,8 @@ TypedPipeline RuleBuilder::BuildPipeline(const ast::Pipeline& pipeline, const Pl
       out.kind = std::make_shared<TypedPipeline>(BuildPipeline(**inner, place, side, scope, patterns, valid));
     } else {
       const auto& pattern = *std::get_if<ast::Pattern>(&term.kind);
-      std::optional<TypedPattern> name = patterns.Build(Prefixes(place, side), pattern, Separator(side), side == Side::kSource);
+      std::optional<TypedPattern> name =
+          patterns.Build(Prefixes(place, side), pattern, Separator(side), side == Side::kSource);
       if (name && name->parts.empty() && name->regex.empty()) {
         sink_.Report(DiagnosticKind::kBadPattern, pattern.span, "an empty name").Emit();
         name.reset();
@@ -185,14 +197,16 @@ void OpenSizes(const TypedExpr& expr, const std::set<std::string>& known, std::v
 bool CanBeSolved(const TypedExpr& expr, const TypedExpr* open) {
   if (&expr == open) return true;
   if (expr.kind != TypedExpr::Kind::kCall) return false;
-  const bool solvable = expr.text == "+" || expr.text == "-" || expr.text == "*" || expr.text == "/" || expr.text == "neg";
-  return solvable && std::any_of(expr.args.begin(), expr.args.end(), [&](const TypedExpr& arg) { return CanBeSolved(arg, open); });
+  const bool solvable =
+      expr.text == "+" || expr.text == "-" || expr.text == "*" || expr.text == "/" || expr.text == "neg";
+  return solvable &&
+         std::any_of(expr.args.begin(), expr.args.end(), [&](const TypedExpr& arg) { return CanBeSolved(arg, open); });
 }
 
 }  // namespace
 
-// Each size that a rule uses by name must be bound: by a bracket that is the name alone, or an expression of which it is
-// the one open name.
+// Each size that a rule uses by name must be bound: by a bracket that is the name alone, or an expression of which it
+// is the one open name.
 bool RuleBuilder::CheckSizes(const TypedRule& rule) {
   std::set<std::string> known;
   std::vector<const TypedExpr*> sizes;
@@ -217,9 +231,14 @@ bool RuleBuilder::CheckSizes(const TypedRule& rule) {
     OpenSizes(expr, known, open);
     for (const TypedExpr* name : open) {
       if (!told.insert(name->text).second) continue;
-      sink_.Report(DiagnosticKind::kUnknownName, name->span, fmt::format("no size in brackets tells what `{}` is", name->text))
-          .Note("an expression binds a name if it is the only open one in it, stands there once, and +, -, * and / alone lead to it")
-          .Help(fmt::format("write `{}` alone for one axis, or define it: `param {}: int;` or `let {} = …;`", name->text, name->text, name->text))
+      sink_
+          .Report(DiagnosticKind::kUnknownName, name->span,
+                  fmt::format("no size in brackets tells what `{}` is", name->text))
+          .Note(
+              "an expression binds a name if it is the only open one in it, stands there once, and +, -, * and / alone "
+              "lead to it")
+          .Help(fmt::format("write `{}` alone for one axis, or define it: `param {}: int;` or `let {} = …;`",
+                            name->text, name->text, name->text))
           .Emit();
     }
   };
@@ -248,7 +267,9 @@ TypedRule RuleBuilder::BuildRule(const ast::Rule& rule, Span span, const Place& 
   for (const ast::RangeClause& clause : rule.ranges) {
     const RuleScope::Bound* bound = scope.Find(clause.capture.text);
     if (bound == nullptr || bound->on_source || bound->used) continue;
-    sink_.Report(DiagnosticKind::kBadRange, clause.capture.span, fmt::format("the rule has no capture `{}`", clause.capture.text))
+    sink_
+        .Report(DiagnosticKind::kBadRange, clause.capture.span,
+                fmt::format("the rule has no capture `{}`", clause.capture.text))
         .Help(DidYouMean(clause.capture.text, scope.order))
         .Emit();
     typed.valid = false;
@@ -264,13 +285,15 @@ namespace {
 
 // The names that a rule reads and writes where one capture has this text and the others any. "" if that is
 // not known.
-std::string ExampleName(const TypedPattern& pattern, const std::vector<TypedCapture>& captures, const std::string& varied, size_t which) {
+std::string ExampleName(const TypedPattern& pattern, const std::vector<TypedCapture>& captures,
+                        const std::string& varied, size_t which) {
   const auto text = [&](const std::string& name) -> std::string {
     const size_t index = name == varied ? which : 0;
     for (const TypedCapture& capture : captures) {
       if (capture.name != name) continue;
       if (capture.kind == TypedCapture::Kind::kInt) return index == 0 ? "0" : "1";
-      if (capture.kind == TypedCapture::Kind::kChoice) return index < capture.choices.size() ? capture.choices[index] : "";
+      if (capture.kind == TypedCapture::Kind::kChoice)
+        return index < capture.choices.size() ? capture.choices[index] : "";
       if (capture.kind == TypedCapture::Kind::kRegex) return "";
     }
     return index == 0 ? "x" : "y";
@@ -293,9 +316,12 @@ std::string ExampleOfLoss(const TypedRule& rule, const std::string& capture) {
   const auto* source = std::get_if<TypedPattern>(&rule.source.terms[0].kind);
   const auto* target = std::get_if<TypedPattern>(&rule.target.terms[0].kind);
   if (source == nullptr || target == nullptr) return "";
-  const std::string first = ExampleName(*source, rule.captures, capture, 0), second = ExampleName(*source, rule.captures, capture, 1);
+  const std::string first = ExampleName(*source, rule.captures, capture, 0),
+                    second = ExampleName(*source, rule.captures, capture, 1);
   const std::string both = ExampleName(*target, rule.captures, capture, 0);
-  return first.empty() || second.empty() || both.empty() ? "" : fmt::format(": `{}` and `{}` both `{}`", first, second, both);
+  return first.empty() || second.empty() || both.empty()
+             ? ""
+             : fmt::format(": `{}` and `{}` both `{}`", first, second, both);
 }
 
 }  // namespace
@@ -305,14 +331,17 @@ void RuleBuilder::WarnUnused(const ast::Rule& rule, const RuleScope& scope, Type
   for (const auto& [name, bound] : scope.captures) {
     if (!bound.on_source || bound.used || bound.capture.gather) continue;
     const bool wildcard = name[0] == '*';
-    sink_.Report(DiagnosticKind::kUnusedCapture, bound.span,
-                 wildcard ? std::string("the right side does not use this wildcard") : fmt::format("the right side does not use capture `{}`", name))
+    sink_
+        .Report(DiagnosticKind::kUnusedCapture, bound.span,
+                wildcard ? std::string("the right side does not use this wildcard")
+                         : fmt::format("the right side does not use capture `{}`", name))
         .Note("all that it matches would become one target" + ExampleOfLoss(typed, name))
         .Emit();
   }
 }
 
-std::optional<TypedPattern> RuleBuilder::BuildName(const ast::Pattern& pattern, const Place& place, Side side, RuleScope& scope) {
+std::optional<TypedPattern> RuleBuilder::BuildName(const ast::Pattern& pattern, const Place& place, Side side,
+                                                   RuleScope& scope) {
   PatternBuilder patterns(variables_, place.unit, scope, sink_);
   const std::vector<const ast::Pattern*> prefixes = Prefixes(place, side);
   const size_t before = sink_.error_count();
@@ -321,7 +350,9 @@ std::optional<TypedPattern> RuleBuilder::BuildName(const ast::Pattern& pattern, 
   if (!name || sink_.error_count() != before) return std::nullopt;
   for (const TypedPart& part : name->parts) {
     if (part.kind != TypedPart::Kind::kCapture || !part.capture.gather) continue;
-    sink_.Report(DiagnosticKind::kBadPattern, part.span, "a gather makes a list, and this statement names tensors one by one")
+    sink_
+        .Report(DiagnosticKind::kBadPattern, part.span,
+                "a gather makes a list, and this statement names tensors one by one")
         .Help(fmt::format("write `{{{}:int}}`", part.capture.name))
         .Emit();
     return std::nullopt;
@@ -330,8 +361,8 @@ std::optional<TypedPattern> RuleBuilder::BuildName(const ast::Pattern& pattern, 
 }
 
 template <typename Typed>
-std::optional<TypedPattern> RuleBuilder::BuildStart(const ast::Pattern& name, const ast::ExprPtr& when, Span span, const Place& place, Side side,
-                                                    RuleScope& scope, Typed& typed) {
+std::optional<TypedPattern> RuleBuilder::BuildStart(const ast::Pattern& name, const ast::ExprPtr& when, Span span,
+                                                    const Place& place, Side side, RuleScope& scope, Typed& typed) {
   typed.unit = static_cast<uint32_t>(place.unit);
   typed.span = span;
   std::optional<TypedPattern> pattern = BuildName(name, place, side, scope);
@@ -366,8 +397,12 @@ struct KnownContents {
   std::string_view word, argument;
   bool required = false, integer = false;
 };
-constexpr KnownContents kKnownContents[] = {{"zeros", ""},        {"ones", ""}, {"constant", "value", true},
-                                            {"iota", "first", false, true}, {"tril", ""}, {"inv_freq", "theta", true}};
+constexpr KnownContents kKnownContents[] = {{"zeros", ""},
+                                            {"ones", ""},
+                                            {"constant", "value", true},
+                                            {"iota", "first", false, true},
+                                            {"tril", ""},
+                                            {"inv_freq", "theta", true}};
 
 }  // namespace
 
@@ -397,13 +432,16 @@ std::optional<TypedEquals> RuleBuilder::BuildEquals(const ast::Drop& drop, const
     std::vector<std::string> words;
     for (const KnownContents& entry : kKnownContents) words.emplace_back(entry.word);
     const std::string near = DidYouMean(typed.kind, words);
-    return problem(value.span, "this is not what a tensor can be compared with",
-                   !near.empty() ? near : fmt::format("write the name of a source tensor in quotes, or one of {}", ListOf(words)));
+    return problem(
+        value.span, "this is not what a tensor can be compared with",
+        !near.empty() ? near : fmt::format("write the name of a source tensor in quotes, or one of {}", ListOf(words)));
   }
   const size_t given = call != nullptr ? call->args.size() : 0;
   const std::string example = fmt::format("write `{}({})`", known->word, known->argument);
   if (given > (known->argument.empty() ? 0U : 1U)) {
-    return problem(value.span, fmt::format("`{}` takes {}", known->word, known->argument.empty() ? "no argument" : "one argument"), "");
+    return problem(value.span,
+                   fmt::format("`{}` takes {}", known->word, known->argument.empty() ? "no argument" : "one argument"),
+                   "");
   }
   if (given == 0) {
     if (known->required) return problem(value.span, fmt::format("`{}` lacks its argument", known->word), example);
@@ -414,15 +452,17 @@ std::optional<TypedEquals> RuleBuilder::BuildEquals(const ast::Drop& drop, const
   if (argument.name && argument.name->text != known->argument) {
     return problem(argument.name->span, fmt::format("`{}` has no such argument", known->word), example);
   }
-  typed.args.emplace_back(known->argument, typer.Expect(*argument.value, known->integer ? ValueType::kInt : ValueType::kFloat,
-                                                        fmt::format("`{}`", known->argument)));
+  typed.args.emplace_back(known->argument,
+                          typer.Expect(*argument.value, known->integer ? ValueType::kInt : ValueType::kFloat,
+                                       fmt::format("`{}`", known->argument)));
   return sink_.error_count() == before ? std::optional(std::move(typed)) : std::nullopt;
 }
 
 std::optional<TypedModuleIs> RuleBuilder::BuildModule(const ast::ModuleIs& module, Span span, const Place& place) {
   TypedModuleIs typed;
   RuleScope scope;
-  std::optional<TypedPattern> pattern = BuildStart(module.module, module.when, span, place, Side::kSource, scope, typed);
+  std::optional<TypedPattern> pattern =
+      BuildStart(module.module, module.when, span, place, Side::kSource, scope, typed);
   if (!pattern) return std::nullopt;
   typed.module = *std::move(pattern);
   return typed;
@@ -440,7 +480,8 @@ std::optional<TypedInit> RuleBuilder::BuildInit(const ast::Init& init, Span span
   };
   if (std::find(kinds.begin(), kinds.end(), typed.kind) == kinds.end()) {
     const std::string help = DidYouMean(typed.kind, kinds);
-    problem(init.kind.span, fmt::format("a tensor cannot be initialized with `{}`", typed.kind), help.empty() ? fmt::format("write one of {}", ListOf(kinds)) : help);
+    problem(init.kind.span, fmt::format("a tensor cannot be initialized with `{}`", typed.kind),
+            help.empty() ? fmt::format("write one of {}", ListOf(kinds)) : help);
     return std::nullopt;
   }
   std::vector<std::string> names;
@@ -453,16 +494,20 @@ std::optional<TypedInit> RuleBuilder::BuildInit(const ast::Init& init, Span span
     const std::string name = argument.name ? argument.name->text : i < names.size() ? names[i] : "";
     const Span where = argument.name ? argument.name->span : argument.value->span;
     if (std::find(names.begin(), names.end(), name) == names.end()) {
-      problem(where, names.empty() ? fmt::format("`{}` has no arguments", typed.kind) : fmt::format("`{}` has no such argument", typed.kind),
+      problem(where,
+              names.empty() ? fmt::format("`{}` has no arguments", typed.kind)
+                            : fmt::format("`{}` has no such argument", typed.kind),
               names.empty() ? "" : fmt::format("its arguments are {}", ListOf(names, "and")));
     } else if (!given.insert(name).second) {
       problem(where, fmt::format("`{}` is given twice", name), "");
     } else {
       ExprTyper typer(variables_, place.unit, nullptr, sink_);
-      typed.args.emplace_back(name, typer.Expect(*argument.value, name == "seed" ? ValueType::kInt : ValueType::kFloat, fmt::format("`{}`", name)));
+      typed.args.emplace_back(name, typer.Expect(*argument.value, name == "seed" ? ValueType::kInt : ValueType::kFloat,
+                                                 fmt::format("`{}`", name)));
     }
   }
-  if (typed.kind == "constant" && init.args.empty()) problem(init.kind.span, "`constant` lacks its value", "write `constant(1.5)`");
+  if (typed.kind == "constant" && init.args.empty())
+    problem(init.kind.span, "`constant` lacks its value", "write `constant(1.5)`");
   if (!pattern) return std::nullopt;
   typed.pattern = *std::move(pattern);
   return typed;
@@ -472,9 +517,12 @@ std::optional<TypedPlace> RuleBuilder::BuildPlace(const ast::Place& statement, S
   TypedPlace typed;
   typed.device = statement.device.text;
   RuleScope scope;
-  std::optional<TypedPattern> pattern = BuildStart(statement.pattern, statement.when, span, place, Side::kTarget, scope, typed);
+  std::optional<TypedPattern> pattern =
+      BuildStart(statement.pattern, statement.when, span, place, Side::kTarget, scope, typed);
   if (!IsDeviceName(typed.device)) {
-    sink_.Report(DiagnosticKind::kBadPlacement, statement.device.span, fmt::format("`{}` is no device", EscapeText(typed.device)))
+    sink_
+        .Report(DiagnosticKind::kBadPlacement, statement.device.span,
+                fmt::format("`{}` is no device", EscapeText(typed.device)))
         .Help("a device is a name, and a number where there are several: `\"CPU\"`, `\"GPU:0\"`")
         .Emit();
     return std::nullopt;
@@ -488,7 +536,8 @@ std::optional<TypedShard> RuleBuilder::BuildShard(const ast::Shard& statement, S
   TypedShard typed;
   typed.group = statement.over.text;
   RuleScope scope;
-  std::optional<TypedPattern> pattern = BuildStart(statement.pattern, statement.when, span, place, Side::kTarget, scope, typed);
+  std::optional<TypedPattern> pattern =
+      BuildStart(statement.pattern, statement.when, span, place, Side::kTarget, scope, typed);
   if (!pattern || !statement.axis) return std::nullopt;
   ExprTyper typer(variables_, place.unit, nullptr, sink_);
   typed.axis = typer.Expect(*statement.axis, ValueType::kInt, "the axis");
@@ -509,10 +558,12 @@ std::optional<TypedRename> RuleBuilder::BuildRename(const ast::RenamePair& pair,
     std::string problem;
     Span span = pattern.span;
     if (!pattern.regex.empty()) problem = "a rename is of whole segments, and a whole-name regular expression is not";
-    if (pattern.optional && &pattern == &pair.to) problem = "`?` says that a rename may find nothing, and stands behind what it looks for";
+    if (pattern.optional && &pattern == &pair.to)
+      problem = "`?` says that a rename may find nothing, and stands behind what it looks for";
     for (const ast::PatternPart& part : pattern.parts) {
       const auto* capture = std::get_if<ast::CapturePart>(&part.kind);
-      const bool list = std::holds_alternative<ast::AlternativesPart>(part.kind) || (capture != nullptr && capture->gather);
+      const bool list =
+          std::holds_alternative<ast::AlternativesPart>(part.kind) || (capture != nullptr && capture->gather);
       if (!list) continue;
       problem = "a rename makes one name of one name, and this is a list";
       span = part.span;
@@ -531,8 +582,10 @@ std::optional<TypedRename> RuleBuilder::BuildRename(const ast::RenamePair& pair,
   const size_t before = sink_.error_count();
   patterns.Collect({}, pair.from, true);
   patterns.Collect({}, pair.to, false);
-  std::optional<TypedPattern> from = patterns.Build({}, pair.from, of_target ? target_separator_ : source_separator_, true);
-  std::optional<TypedPattern> to = patterns.Build({}, pair.to, of_target ? source_separator_ : target_separator_, false);
+  std::optional<TypedPattern> from =
+      patterns.Build({}, pair.from, of_target ? target_separator_ : source_separator_, true);
+  std::optional<TypedPattern> to =
+      patterns.Build({}, pair.to, of_target ? source_separator_ : target_separator_, false);
   if (!from || !to || sink_.error_count() != before) return std::nullopt;
   typed.from = *std::move(from);
   typed.to = *std::move(to);

@@ -36,18 +36,21 @@ class RuleBuilder {
  private:
   // What statements about tensors by name begin with: fills the place and the condition of `typed`.
   template <typename Typed>
-  std::optional<TypedPattern> BuildStart(const ast::Pattern& name, const ast::ExprPtr& when, Span span, const Place& place, Side side,
-                                         RuleScope& scope, Typed& typed);
+  std::optional<TypedPattern> BuildStart(const ast::Pattern& name, const ast::ExprPtr& when, Span span,
+                                         const Place& place, Side side, RuleScope& scope, Typed& typed);
   std::optional<TypedEquals> BuildEquals(const ast::Drop& drop, const Place& place, RuleScope& scope);
   void Ranges(const ast::Rule& rule, const Place& place, RuleScope& scope, TypedRule& typed);
-  void CollectPipeline(const ast::Pipeline& pipeline, const Place& place, Side side, RuleScope& scope, PatternBuilder& patterns);
+  void CollectPipeline(const ast::Pipeline& pipeline, const Place& place, Side side, RuleScope& scope,
+                       PatternBuilder& patterns);
   TypedPipeline BuildPipeline(const ast::Pipeline& pipeline, const Place& place, Side side, RuleScope& scope,
                               PatternBuilder& patterns, bool& valid);
   TypedShape BuildShape(const ast::ShapeExpr& shape, size_t unit, RuleScope& scope, bool& valid);
   bool CheckSizes(const TypedRule& rule);
   void WarnUnused(const ast::Rule& rule, const RuleScope& scope, TypedRule& typed);
   std::vector<const ast::Pattern*> Prefixes(const Place& place, Side side) const;
-  const std::string& Separator(Side side) const { return side == Side::kSource ? source_separator_ : target_separator_; }
+  const std::string& Separator(Side side) const {
+    return side == Side::kSource ? source_separator_ : target_separator_;
+  }
 
   VariableTable& variables_;
   const std::string& source_separator_;

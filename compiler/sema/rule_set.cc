@@ -4,23 +4,34 @@ namespace ckmap {
 
 std::string_view Describe(ValueType type) {
   switch (type) {
-    case ValueType::kUnknown: return "an unknown value";
-    case ValueType::kInt: return "an integer";
-    case ValueType::kFloat: return "a number";
-    case ValueType::kBool: return "true or false";
-    case ValueType::kString: return "a text";
-    case ValueType::kList: return "a list";
+    case ValueType::kUnknown:
+      return "an unknown value";
+    case ValueType::kInt:
+      return "an integer";
+    case ValueType::kFloat:
+      return "a number";
+    case ValueType::kBool:
+      return "true or false";
+    case ValueType::kString:
+      return "a text";
+    case ValueType::kList:
+      return "a list";
   }
   return "";
 }
 
 std::string_view Describe(TypedCapture::Kind kind) {
   switch (kind) {
-    case TypedCapture::Kind::kSegment: return "text inside one segment";
-    case TypedCapture::Kind::kInt: return "an integer";
-    case TypedCapture::Kind::kPath: return "a path of segments";
-    case TypedCapture::Kind::kChoice: return "one of several words";
-    case TypedCapture::Kind::kRegex: return "a regular expression";
+    case TypedCapture::Kind::kSegment:
+      return "text inside one segment";
+    case TypedCapture::Kind::kInt:
+      return "an integer";
+    case TypedCapture::Kind::kPath:
+      return "a path of segments";
+    case TypedCapture::Kind::kChoice:
+      return "one of several words";
+    case TypedCapture::Kind::kRegex:
+      return "a regular expression";
   }
   return "";
 }
@@ -52,8 +63,7 @@ TypedExpr TypedExpr::Text(std::string value, Span span) {
   return expr;
 }
 
-TypedExpr TypedExpr::Call(std::string function, ValueType type, std::vector<TypedExpr> args,
-                          Span span) {
+TypedExpr TypedExpr::Call(std::string function, ValueType type, std::vector<TypedExpr> args, Span span) {
   TypedExpr expr;
   expr.kind = Kind::kCall;
   expr.type = type;
@@ -87,10 +97,9 @@ std::optional<std::string> LiteralName(const TypedPattern& pattern) {
 namespace {
 
 bool SamePart(const TypedPart& a, const TypedPart& b) {
-  return a.kind == b.kind && a.text == b.text && a.options == b.options &&
-         a.capture.name == b.capture.name && a.capture.kind == b.capture.kind &&
-         a.capture.choices == b.capture.choices && a.capture.regex == b.capture.regex &&
-         a.capture.gather == b.capture.gather && SameExpr(a.expr, b.expr);
+  return a.kind == b.kind && a.text == b.text && a.options == b.options && a.capture.name == b.capture.name &&
+         a.capture.kind == b.capture.kind && a.capture.choices == b.capture.choices &&
+         a.capture.regex == b.capture.regex && a.capture.gather == b.capture.gather && SameExpr(a.expr, b.expr);
 }
 
 }  // namespace

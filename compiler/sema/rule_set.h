@@ -108,7 +108,7 @@ struct TypedShape {
 };
 
 struct TypedOp {
-  const OpSpec* spec = nullptr;  // null: the call was reported
+  const OpSpec* spec = nullptr;                         // null: the call was reported
   std::vector<std::pair<std::string, TypedExpr>> args;  // in the table's order
   Span span;
   Span name_span;
@@ -145,7 +145,7 @@ struct TypedRule {
   std::vector<TypedRange> ranges;
   std::string exactly;
   std::vector<TypedCapture> captures;  // of both sides, each once; first those of the source
-  bool valid = true;              // false: something in it was reported
+  bool valid = true;                   // false: something in it was reported
 };
 
 // What a dropped tensor is said to hold: `kind` is "tensor", or a word of the language (zeros, iota, …).
@@ -220,7 +220,15 @@ struct TypedShard {
 };
 
 struct TypedPolicy {
-  enum class Kind : uint8_t { kAllowMissing, kAllowUnused, kCast, kMatchSuffix, kDecide, kDecideMissing, kDecideUnused };
+  enum class Kind : uint8_t {
+    kAllowMissing,
+    kAllowUnused,
+    kCast,
+    kMatchSuffix,
+    kDecide,
+    kDecideMissing,
+    kDecideUnused
+  };
   uint32_t unit = 0;
   Span span;
   Kind kind = Kind::kAllowMissing;
@@ -274,7 +282,7 @@ struct RuleSet {
   std::vector<TypedPlace> places;
   std::vector<TypedShard> shards;
   std::vector<TypedAssert> asserts;
-  std::vector<TestCase> tests;           // of the file that was compiled
+  std::vector<TestCase> tests;  // of the file that was compiled
 };
 
 }  // namespace ckmap

@@ -37,10 +37,14 @@ bool SameArguments(const std::vector<ast::CallArgument>& a, const std::vector<as
 
 bool SameText(const ast::Expr& a, const ast::Expr& b) {
   if (a.kind.index() != b.kind.index()) return false;
-  if (const auto* x = std::get_if<ast::IntLiteral>(&a.kind)) return x->value == std::get_if<ast::IntLiteral>(&b.kind)->value;
-  if (const auto* x = std::get_if<ast::NumberLiteral>(&a.kind)) return x->value == std::get_if<ast::NumberLiteral>(&b.kind)->value;
-  if (const auto* x = std::get_if<ast::StringLiteral>(&a.kind)) return x->value == std::get_if<ast::StringLiteral>(&b.kind)->value;
-  if (const auto* x = std::get_if<ast::BoolLiteral>(&a.kind)) return x->value == std::get_if<ast::BoolLiteral>(&b.kind)->value;
+  if (const auto* x = std::get_if<ast::IntLiteral>(&a.kind))
+    return x->value == std::get_if<ast::IntLiteral>(&b.kind)->value;
+  if (const auto* x = std::get_if<ast::NumberLiteral>(&a.kind))
+    return x->value == std::get_if<ast::NumberLiteral>(&b.kind)->value;
+  if (const auto* x = std::get_if<ast::StringLiteral>(&a.kind))
+    return x->value == std::get_if<ast::StringLiteral>(&b.kind)->value;
+  if (const auto* x = std::get_if<ast::BoolLiteral>(&a.kind))
+    return x->value == std::get_if<ast::BoolLiteral>(&b.kind)->value;
   if (const auto* x = std::get_if<ast::NameRef>(&a.kind)) return x->name == std::get_if<ast::NameRef>(&b.kind)->name;
   if (const auto* x = std::get_if<ast::Unary>(&a.kind)) {
     const auto* y = std::get_if<ast::Unary>(&b.kind);
@@ -134,8 +138,10 @@ void VariableTable::ApplyUse(size_t unit, const UseEdge& edge, DiagnosticSink& s
         if (entry.variable.unit == edge.unit && entry.variable.is_param) known.push_back(entry.variable.name);
       }
       std::string help = DidYouMean(name, known);
-      if (help.empty()) help = known.empty() ? "it has no parameters" : fmt::format("its parameters are {}", ListOf(known, "and"));
-      sink.Report(DiagnosticKind::kUnknownParam, span, fmt::format("`{}` has no parameter `{}`", edge.use->target.text, name))
+      if (help.empty())
+        help = known.empty() ? "it has no parameters" : fmt::format("its parameters are {}", ListOf(known, "and"));
+      sink.Report(DiagnosticKind::kUnknownParam, span,
+                  fmt::format("`{}` has no parameter `{}`", edge.use->target.text, name))
           .Help(help)
           .Emit();
       continue;

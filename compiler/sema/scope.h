@@ -10,11 +10,10 @@
 
 #include "compiler/diag/diagnostic.h"
 #include "compiler/program/loader.h"
-#include "compiler/sema/shapes/polynomial.h"
 #include "compiler/sema/rule_set.h"
+#include "compiler/sema/shapes/polynomial.h"
 
 namespace ckmap {
-
 
 // The variables of all files of a program.
 class VariableTable {
@@ -34,7 +33,7 @@ class VariableTable {
 
   // `name` as written in a file: its own, or `scope.name` of a file that it uses. Marks it used.
   Entry* Find(size_t unit, std::string_view name);
-  Entry* Lookup(size_t unit, std::string_view name);  // does not mark it
+  Entry* Lookup(size_t unit, std::string_view name);    // does not mark it
   std::vector<std::string> NamesIn(size_t unit) const;  // for "did you mean"
 
   std::vector<Entry>& entries() { return entries_; }

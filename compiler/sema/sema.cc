@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "compiler/diag/did_you_mean.h"
 #include "compiler/sema/overlap/duplicates.h"
 #include "compiler/sema/overlap/one_to_one.h"
 #include "compiler/sema/overlap/overlap.h"
@@ -13,7 +14,6 @@
 #include "compiler/sema/shapes/shape_proof.h"
 #include "compiler/sema/shapes/shapes.h"
 #include "compiler/sema/shapes/size.h"
-#include "compiler/diag/did_you_mean.h"
 #include "compiler/sema/test_builder.h"
 #include "runtime/tensor/dtype.h"
 #include "runtime/tensor/number.h"
@@ -46,7 +46,10 @@ std::optional<TypedExpr> ParseDefine(const std::string& text, ValueType type, Sp
 class Analyzer {
  public:
   Analyzer(const Program& program, const SemaOptions& options, DiagnosticSink& sink)
-      : program_(program), options_(options), sink_(sink), variables_(program, sink),
+      : program_(program),
+        options_(options),
+        sink_(sink),
+        variables_(program, sink),
         builder_(variables_, rules_.source_separator, rules_.target_separator, sink) {}
 
   RuleSet Run() {
@@ -125,7 +128,8 @@ class Analyzer {
   }
 
   // One report for a circle, at its first member.
-  void ReportCycle(size_t start, std::vector<VariableTable::Entry>& entries, const std::vector<std::vector<size_t>>& users, std::vector<size_t>& waits) {
+  void ReportCycle(size_t start, std::vector<VariableTable::Entry>& entries,
+                   const std::vector<std::vector<size_t>>& users, std::vector<size_t>& waits) {
     std::vector<size_t> path = {start};
     std::vector<bool> seen(entries.size(), false);
     seen[start] = true;
@@ -146,7 +150,11 @@ class Analyzer {
       waits[member] = 0;
     }
     text = fmt::format("`{}` uses {}", entries[start].variable.name, text);
-    sink_.Report(DiagnosticKind::kVariableCycle, entries[start].variable.name_span, fmt::format("`{}` is defined by itself", entries[start].variable.name)).Note(text).Emit();
+    sink_
+        .Report(DiagnosticKind::kVariableCycle, entries[start].variable.name_span,
+                fmt::format("`{}` is defined by itself", entries[start].variable.name))
+        .Note(text)
+        .Emit();
   }
 
   void TypeVariable(VariableTable::Entry& entry) {
@@ -156,7 +164,11 @@ class Analyzer {
       variable.value = ParseDefine(define->second, variable.type, variable.name_span);
       variable.fixed = true;
       if (!variable.value) {
-        sink_.Report(DiagnosticKind::kTypeMismatch, variable.name_span, fmt::format("`{}` is {}, and `{}` is given on the command line", variable.name, Describe(variable.type), define->second)).Emit();
+        sink_
+            .Report(DiagnosticKind::kTypeMismatch, variable.name_span,
+                    fmt::format("`{}` is {}, and `{}` is given on the command line", variable.name,
+                                Describe(variable.type), define->second))
+            .Emit();
       }
       return;
     }
@@ -178,7 +190,10 @@ class Analyzer {
     }
     for (const VariableTable::Entry& entry : variables_.entries()) {
       if (entry.used || entry.variable.unit != 0) continue;
-      sink_.Report(DiagnosticKind::kUnusedVariable, entry.variable.name_span, fmt::format("`{}` is never used", entry.variable.name)).Emit();
+      sink_
+          .Report(DiagnosticKind::kUnusedVariable, entry.variable.name_span,
+                  fmt::format("`{}` is never used", entry.variable.name))
+          .Emit();
     }
   }
 
@@ -189,7 +204,10 @@ class Analyzer {
     for (const ast::Statement& statement : program_.units[unit].tree.statements) {
       if (const auto* header = std::get_if<ast::Migration>(&statement.kind)) {
         if (migration != nullptr) {
-          sink_.Report(DiagnosticKind::kRepeatedStatement, statement.span, "a second `migration`").With(migration->span, "the first one").Help("a file is one migration").Emit();
+          sink_.Report(DiagnosticKind::kRepeatedStatement, statement.span, "a second `migration`")
+              .With(migration->span, "the first one")
+              .Help("a file is one migration")
+              .Emit();
           continue;
         }
         migration = &statement;
@@ -209,7 +227,9 @@ class Analyzer {
       return;
     }
     if (separators_ && (rules_.source_separator != names.from.text || rules_.target_separator != names.to.text)) {
-      sink_.Report(DiagnosticKind::kRepeatedStatement, span, "a second `names` that differs from the first").With(*separators_, "the first one").Emit();
+      sink_.Report(DiagnosticKind::kRepeatedStatement, span, "a second `names` that differs from the first")
+          .With(*separators_, "the first one")
+          .Emit();
       return;
     }
     separators_ = span;
@@ -230,7 +250,8 @@ class Analyzer {
       for (const ast::Statement& child : within->body) Visit(child, inner);
     } else if (const auto* rename = std::get_if<ast::Rename>(&statement.kind)) {
       for (const ast::RenamePair& pair : rename->pairs) {
-        if (auto typed = builder_.BuildRename(pair, rename->of_target, place.unit)) rules_.renames.push_back(*std::move(typed));
+        if (auto typed = builder_.BuildRename(pair, rename->of_target, place.unit))
+          rules_.renames.push_back(*std::move(typed));
       }
     } else if (const auto* layer = std::get_if<ast::Layer>(&statement.kind)) {
       AddLayer(*layer, statement, place);
@@ -272,7 +293,9 @@ class Analyzer {
     if (place.unit != 0) return;
     const auto [first, fresh] = test_names_.try_emplace(test.name.text, test.name.span);
     if (!fresh) {
-      sink_.Report(DiagnosticKind::kDuplicateName, test.name.span, fmt::format("two tests are named `{}`", test.name.text))
+      sink_
+          .Report(DiagnosticKind::kDuplicateName, test.name.span,
+                  fmt::format("two tests are named `{}`", test.name.text))
           .With(first->second, "the first one")
           .Emit();
     }
@@ -321,8 +344,14 @@ class Analyzer {
         continue;
       }
       std::string help = DidYouMean(module_names_[i]->text, known);
-      if (help.empty()) help = known.empty() ? "no layer is defined in this file or in those that it uses" : fmt::format("the layers are {}", ListOf(known, "and"));
-      sink_.Report(DiagnosticKind::kUnknownLayer, module_names_[i]->span, fmt::format("there is no layer `{}`", module_names_[i]->text)).Help(help).Emit();
+      if (help.empty())
+        help = known.empty() ? "no layer is defined in this file or in those that it uses"
+                             : fmt::format("the layers are {}", ListOf(known, "and"));
+      sink_
+          .Report(DiagnosticKind::kUnknownLayer, module_names_[i]->span,
+                  fmt::format("there is no layer `{}`", module_names_[i]->text))
+          .Help(help)
+          .Emit();
     }
   }
 
@@ -336,14 +365,18 @@ class Analyzer {
     std::vector<std::string> names;
     for (int i = 0; i < static_cast<int>(DType::kAny); ++i) names.emplace_back(DTypeName(static_cast<DType>(i)));
     std::string help = DidYouMean(word.text, names);
-    sink_.Report(DiagnosticKind::kUnknownWord, word.span, fmt::format("`{}` is no dtype", word.text)).Help(help.empty() ? fmt::format("write one of {}", ListOf(names)) : help).Emit();
+    sink_.Report(DiagnosticKind::kUnknownWord, word.span, fmt::format("`{}` is no dtype", word.text))
+        .Help(help.empty() ? fmt::format("write one of {}", ListOf(names)) : help)
+        .Emit();
     return false;
   }
 
   bool CheckWord(const ast::Identifier& word, const std::vector<std::string>& words) {
     if (std::find(words.begin(), words.end(), word.text) != words.end()) return true;
     std::string help = DidYouMean(word.text, words);
-    sink_.Report(DiagnosticKind::kUnknownWord, word.span, fmt::format("`{}` is not known here", word.text)).Help(help.empty() ? fmt::format("write one of {}", ListOf(words)) : help).Emit();
+    sink_.Report(DiagnosticKind::kUnknownWord, word.span, fmt::format("`{}` is not known here", word.text))
+        .Help(help.empty() ? fmt::format("write one of {}", ListOf(words)) : help)
+        .Emit();
     return false;
   }
 
@@ -357,9 +390,15 @@ class Analyzer {
           if (CheckWord(word, {"names", "shapes", "dtypes"})) strict_.push_back({typed.unit, word});
         }
         return;
-      case ast::TargetItem::Kind::kAllowMissing: typed.kind = TypedPolicy::Kind::kAllowMissing; break;
-      case ast::TargetItem::Kind::kAllowUnused: typed.kind = TypedPolicy::Kind::kAllowUnused; break;
-      case ast::TargetItem::Kind::kMatchSuffix: typed.kind = TypedPolicy::Kind::kMatchSuffix; break;
+      case ast::TargetItem::Kind::kAllowMissing:
+        typed.kind = TypedPolicy::Kind::kAllowMissing;
+        break;
+      case ast::TargetItem::Kind::kAllowUnused:
+        typed.kind = TypedPolicy::Kind::kAllowUnused;
+        break;
+      case ast::TargetItem::Kind::kMatchSuffix:
+        typed.kind = TypedPolicy::Kind::kMatchSuffix;
+        break;
       case ast::TargetItem::Kind::kCast: {
         typed.kind = TypedPolicy::Kind::kCast;
         const bool from = DTypeWord(item.cast_from, true, typed.cast_from);
@@ -393,31 +432,38 @@ class Analyzer {
     for (const ast::Pattern& pattern : decide.patterns) {
       RuleScope scope;
       TypedPolicy& one = rules_.policies.emplace_back(typed);
-      one.pattern = builder_.BuildName(pattern, place, typed.kind == TypedPolicy::Kind::kDecideUnused ? Side::kSource : Side::kTarget, scope);
+      one.pattern = builder_.BuildName(
+          pattern, place, typed.kind == TypedPolicy::Kind::kDecideUnused ? Side::kSource : Side::kTarget, scope);
       if (!one.pattern) rules_.policies.pop_back();
     }
   }
 
   static bool IsDecision(const TypedPolicy& policy) {
-    return policy.kind == TypedPolicy::Kind::kDecide || policy.kind == TypedPolicy::Kind::kDecideMissing || policy.kind == TypedPolicy::Kind::kDecideUnused;
+    return policy.kind == TypedPolicy::Kind::kDecide || policy.kind == TypedPolicy::Kind::kDecideMissing ||
+           policy.kind == TypedPolicy::Kind::kDecideUnused;
   }
 
   // `strict` takes back what the files that this one uses let through; in one file it contradicts it.
   void ApplyStrict() {
     for (const auto& [unit, word] : strict_) {
       const auto loosens = [&word = word](const TypedPolicy& policy) {
-        return !IsDecision(policy) && (word.text == "dtypes") == (policy.kind == TypedPolicy::Kind::kCast) && word.text != "shapes";
+        return !IsDecision(policy) && (word.text == "dtypes") == (policy.kind == TypedPolicy::Kind::kCast) &&
+               word.text != "shapes";
       };
       for (const TypedPolicy& policy : rules_.policies) {
         if (policy.unit != unit || !loosens(policy)) continue;
-        sink_.Report(DiagnosticKind::kStrictContradicted, word.span, fmt::format("`strict {}` and what loosens it stand in one file", word.text))
+        sink_
+            .Report(DiagnosticKind::kStrictContradicted, word.span,
+                    fmt::format("`strict {}` and what loosens it stand in one file", word.text))
             .With(policy.span, "this lets other targets through")
             .Help("take one of them away; `strict` is how targets are checked anyway")
             .Emit();
         break;
       }
       const uint32_t level = rules_.units[unit].level;
-      std::erase_if(rules_.policies, [&](const TypedPolicy& policy) { return rules_.units[policy.unit].level > level && loosens(policy); });
+      std::erase_if(rules_.policies, [&](const TypedPolicy& policy) {
+        return rules_.units[policy.unit].level > level && loosens(policy);
+      });
     }
   }
 
@@ -429,12 +475,17 @@ class Analyzer {
     if (!rule.reversible && !options_.reverse) return;
     const std::optional<Obstacle> obstacle = FindObstacle(rule, variables_);
     if (obstacle) {
-      sink_.Report(DiagnosticKind::kNotReversible, obstacle->span, rule.reversible ? "a rule written `<->` cannot be undone" : "this migration cannot be reversed")
+      sink_
+          .Report(DiagnosticKind::kNotReversible, obstacle->span,
+                  rule.reversible ? "a rule written `<->` cannot be undone" : "this migration cannot be reversed")
           .Here(obstacle->reason)
           .Help(options_.reverse ? "" : obstacle->help)
           .Emit();
     } else if (!rule.reversible) {
-      sink_.Report(DiagnosticKind::kNotReversible, rule.span, "this migration cannot be reversed").Here("written `->`").Help("write `<->` if the rule holds in both directions").Emit();
+      sink_.Report(DiagnosticKind::kNotReversible, rule.span, "this migration cannot be reversed")
+          .Here("written `->`")
+          .Help("write `<->` if the rule holds in both directions")
+          .Emit();
     }
   }
 
@@ -450,7 +501,7 @@ class Analyzer {
   };
   std::vector<Strict> strict_;
   std::vector<std::vector<size_t>> uses_;  // of each variable: those that its value uses
-  std::vector<size_t> order_;  // of variables
+  std::vector<size_t> order_;              // of variables
   std::optional<Span> separators_;
   std::map<std::string, Span> test_names_;
   std::vector<const ast::Identifier*> module_names_;  // of rules_.modules

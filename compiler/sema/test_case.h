@@ -36,7 +36,7 @@ struct TestError {
 
 struct TestCase {
   std::string name;
-  Span span;  // of `test "NAME"`
+  Span span;                                  // of `test "NAME"`
   std::map<std::string, std::string> params;  // qualified name → value, as -D takes it
   std::vector<TestTensor> source, target;
   std::vector<TestError> errors;  // empty: it must succeed

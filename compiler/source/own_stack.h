@@ -1,5 +1,5 @@
-// Work on a stack of its own. The parser and the passes over the tree recurse as deep as the limits of nesting let them, which
-// must not depend on how small a stack the caller has (`ulimit -s`, a thread of an editor).
+// Work on a stack of its own. The parser and the passes over the tree recurse as deep as the limits of nesting let
+// them, which must not depend on how small a stack the caller has (`ulimit -s`, a thread of an editor).
 #pragma once
 
 #include <pthread.h>

@@ -19,8 +19,7 @@ LineColumn SourceFile::Locate(uint32_t offset) const {
 
 std::string_view SourceFile::Line(uint32_t line) const {
   const uint32_t begin = line_starts_[line - 1];
-  const size_t end =
-      line < line_starts_.size() ? line_starts_[line] - 1 : text_.size();
+  const size_t end = line < line_starts_.size() ? line_starts_[line] - 1 : text_.size();
   std::string_view result = std::string_view(text_).substr(begin, end - begin);
   if (result.ends_with('\r')) result.remove_suffix(1);
   return result;

@@ -13,14 +13,15 @@
 namespace ckmap::suggest {
 namespace {
 
-constexpr size_t kMaxAligned = 2000;     // modules that are aligned one by one
-constexpr size_t kWindow = 8;            // pairs of the sequence on either side among which rivals are looked for
-constexpr double kBetter = 0.05;         // by which names must say that two pairs are not to be exchanged
+constexpr size_t kMaxAligned = 2000;  // modules that are aligned one by one
+constexpr size_t kWindow = 8;         // pairs of the sequence on either side among which rivals are looked for
+constexpr double kBetter = 0.05;      // by which names must say that two pairs are not to be exchanged
 constexpr size_t kMaxAlternatives = 4;
 
 class Aligner {
  public:
-  Aligner(const Network& source, const std::vector<bool>& source_done, const Network& target, const std::vector<bool>& target_done)
+  Aligner(const Network& source, const std::vector<bool>& source_done, const Network& target,
+          const std::vector<bool>& target_done)
       : source_(source), target_(target), left_(Rest(source, source_done)), right_(Rest(target, target_done)) {}
 
   std::vector<Match> Run() {
@@ -42,7 +43,8 @@ class Aligner {
       match.modules.emplace_back(left_[i], right_[k]);
       match.certain = sure;
       for (std::string& rival : rivals) {
-        const bool known = std::find(match.alternatives.begin(), match.alternatives.end(), rival) != match.alternatives.end();
+        const bool known =
+            std::find(match.alternatives.begin(), match.alternatives.end(), rival) != match.alternatives.end();
         if (!known && match.alternatives.size() < kMaxAlternatives) match.alternatives.push_back(std::move(rival));
       }
     }
@@ -70,8 +72,10 @@ class Aligner {
   // Contents as numbers, so that most pairs are told apart at once.
   void NumberContents() {
     std::map<std::string, size_t> numbers;
-    for (size_t i = 0; i < left_.size(); ++i) content_left_.push_back(numbers.try_emplace(ContentOf(source_, Left(i)), numbers.size()).first->second);
-    for (size_t k = 0; k < right_.size(); ++k) content_right_.push_back(numbers.try_emplace(ContentOf(target_, Right(k)), numbers.size()).first->second);
+    for (size_t i = 0; i < left_.size(); ++i)
+      content_left_.push_back(numbers.try_emplace(ContentOf(source_, Left(i)), numbers.size()).first->second);
+    for (size_t k = 0; k < right_.size(); ++k)
+      content_right_.push_back(numbers.try_emplace(ContentOf(target_, Right(k)), numbers.size()).first->second);
     counts_left_.resize(numbers.size(), 0);
     counts_right_.resize(numbers.size(), 0);
     for (const size_t c : content_left_) ++counts_left_[c];
@@ -154,12 +158,14 @@ class Aligner {
     for (size_t i = left.size(); i-- > 0;) {
       for (size_t k = right.size(); k-- > 0;) {
         best[i * width + k] = std::max(best[(i + 1) * width + k], best[i * width + k + 1]);
-        if (left[i].content == right[k].content) best[i * width + k] = std::max(best[i * width + k], left[i].modules.size() + best[(i + 1) * width + k + 1]);
+        if (left[i].content == right[k].content)
+          best[i * width + k] = std::max(best[i * width + k], left[i].modules.size() + best[(i + 1) * width + k + 1]);
       }
     }
     std::vector<std::pair<size_t, size_t>> pairs;
     for (size_t i = 0, k = 0; i < left.size() && k < right.size();) {
-      if (left[i].content == right[k].content && best[i * width + k] == left[i].modules.size() + best[(i + 1) * width + k + 1]) {
+      if (left[i].content == right[k].content &&
+          best[i * width + k] == left[i].modules.size() + best[(i + 1) * width + k + 1]) {
         PairModules(left[i++], right[k++], pairs);
       } else if (best[i * width + k] == best[(i + 1) * width + k]) {
         ++i;
@@ -170,13 +176,16 @@ class Aligner {
     std::sort(pairs.begin(), pairs.end());
     return pairs;
   }
-  // Those of one content: first the names that are most alike, else in the order in which they stand. Matrices go first,
-  // and the norm behind a matrix goes with it.
+  // Those of one content: first the names that are most alike, else in the order in which they stand. Matrices go
+  // first, and the norm behind a matrix goes with it.
   void PairModules(const Block& left, const Block& right, std::vector<std::pair<size_t, size_t>>& pairs) {
     std::set<size_t> taken_left, taken_right;
-    const std::set<size_t> all_left(left.modules.begin(), left.modules.end()), all_right(right.modules.begin(), right.modules.end());
+    const std::set<size_t> all_left(left.modules.begin(), left.modules.end()),
+        all_right(right.modules.begin(), right.modules.end());
     const auto take = [&](size_t i, size_t k) {
-      if (!all_left.contains(i) || !all_right.contains(k) || Gain(i, k) < 0 || taken_left.contains(i) || taken_right.contains(k)) return false;
+      if (!all_left.contains(i) || !all_right.contains(k) || Gain(i, k) < 0 || taken_left.contains(i) ||
+          taken_right.contains(k))
+        return false;
       taken_left.insert(i);
       taken_right.insert(k);
       pairs.emplace_back(i, k);
@@ -186,7 +195,8 @@ class Aligner {
       std::vector<std::tuple<int, size_t, size_t>> fitting;
       for (const size_t i : left.modules) {
         for (const size_t k : right.modules) {
-          if (IsMatrix(Left(i)) == matrices && Gain(i, k) >= 0) fitting.emplace_back(-static_cast<int>(Alike(i, k) / kBetter), i, k);
+          if (IsMatrix(Left(i)) == matrices && Gain(i, k) >= 0)
+            fitting.emplace_back(-static_cast<int>(Alike(i, k) / kBetter), i, k);
         }
       }
       std::sort(fitting.begin(), fitting.end());
@@ -210,7 +220,9 @@ class Aligner {
       const auto [other_i, other_k] = pairs_[q];
       if (q == p || content_left_[other_i] != content_left_[i]) continue;
       if (Ordered(Left(i).path, Left(other_i).path, Right(k).path, Right(other_k).path)) continue;
-      if (Alike(i, k) + Alike(other_i, other_k) >= std::max(Alike(i, other_k), 0.0) + std::max(Alike(other_i, k), 0.0) + kBetter) continue;
+      if (Alike(i, k) + Alike(other_i, other_k) >=
+          std::max(Alike(i, other_k), 0.0) + std::max(Alike(other_i, k), 0.0) + kBetter)
+        continue;
       supported = false;
       rivals.push_back(Right(other_k).form);
     }
@@ -218,10 +230,13 @@ class Aligner {
   }
 
   // Names that differ in numbers alone, on both sides in the same direction.
-  static bool Ordered(const std::string& a, const std::string& other_a, const std::string& b, const std::string& other_b) {
-    const Numbered left = WithoutNumbers(a), left_other = WithoutNumbers(other_a), right = WithoutNumbers(b), right_other = WithoutNumbers(other_b);
+  static bool Ordered(const std::string& a, const std::string& other_a, const std::string& b,
+                      const std::string& other_b) {
+    const Numbered left = WithoutNumbers(a), left_other = WithoutNumbers(other_a), right = WithoutNumbers(b),
+                   right_other = WithoutNumbers(other_b);
     // The words of one side may differ, where the other side counts: `b1.conv2` and `b2.conv1`.
-    const bool counted = (left.stem == left_other.stem) || (right.stem == right_other.stem) || Before(left, left_other) != 0;
+    const bool counted =
+        (left.stem == left_other.stem) || (right.stem == right_other.stem) || Before(left, left_other) != 0;
     return counted && Before(left, left_other) != 0 && Before(left, left_other) == Before(right, right_other);
   }
   // By the first number that differs, if nothing but numbers differs before it.
@@ -244,7 +259,8 @@ class Aligner {
 
 }  // namespace
 
-std::vector<Match> AlignModules(const Network& source, const std::vector<bool>& source_done, const Network& target, const std::vector<bool>& target_done) {
+std::vector<Match> AlignModules(const Network& source, const std::vector<bool>& source_done, const Network& target,
+                                const std::vector<bool>& target_done) {
   return Aligner(source, source_done, target, target_done).Run();
 }
 

@@ -18,7 +18,7 @@ namespace ckmap::suggest {
 namespace {
 
 constexpr const char* kFile = "suggested.ckmap";
-constexpr int kTries = 4;             // rounds in which tensors that do not fit are left out
+constexpr int kTries = 4;  // rounds in which tensors that do not fit are left out
 constexpr int kSettleRounds = 8;
 constexpr size_t kMaxRenamed = 2000;  // matches; with more than these, names have no structure that renames could say
 
@@ -46,15 +46,18 @@ std::string SizesText(const Shape& shape) {
 // How a tensor of one shape becomes one of another with the same elements in the same order, but for a transposition.
 std::string RuleText(const std::string& left, const Shape& from, const std::string& right, const Shape& to, bool one) {
   switch (LayoutOf(from, to)) {
-    case Layout::kTransposed: return fmt::format("{} [A, B] | transpose() <-> {} [B, A];", left, right);
+    case Layout::kTransposed:
+      return fmt::format("{} [A, B] | transpose() <-> {} [B, A];", left, right);
     case Layout::kSqueezed:
       // A name for each size needs sizes that name can stand for: axes, one at least.
-      if (from.empty() || to.empty() || from.size() > 20 || to.size() > 20 || std::count(to.begin(), to.end(), -1) > 0) {
+      if (from.empty() || to.empty() || from.size() > 20 || to.size() > 20 ||
+          std::count(to.begin(), to.end(), -1) > 0) {
         return one ? fmt::format("{} | reshape({}) <-> {};", left, SizesText(to), right) : std::string();
       }
       return fmt::format("{} [{}] | reshape({}) <-> {} [{}];", left, Sizes(from), Sizes(to), right, Sizes(to));
     case Layout::kSame:
-    case Layout::kDifferent: break;
+    case Layout::kDifferent:
+      break;
   }
   return fmt::format("{} <-> {};", left, right);
 }
@@ -62,12 +65,19 @@ std::string RuleText(const std::string& left, const Shape& from, const std::stri
 }  // namespace
 
 Draft::Draft(const Manifest& source, const Manifest& target, const SuggestOptions& options, const Values* values)
-    : source_(source), target_(target), options_(options), values_(values), source_used_(source.size(), false), target_used_(target.size(), false) {
+    : source_(source),
+      target_(target),
+      options_(options),
+      values_(values),
+      source_used_(source.size(), false),
+      target_used_(target.size(), false) {
   // What is a join by its name is no candidate for anything else.
   const std::set<std::string> shared = SharedNames();
   std::vector<bool> left = source_used_, right = target_used_;
-  for (size_t i = 0; i < source.size(); ++i) left[i] = shared.contains(source[i].name) || IsOptimizerState(source[i].name);
-  for (size_t i = 0; i < target.size(); ++i) right[i] = shared.contains(target[i].name) || IsOptimizerState(target[i].name);
+  for (size_t i = 0; i < source.size(); ++i)
+    left[i] = shared.contains(source[i].name) || IsOptimizerState(source[i].name);
+  for (size_t i = 0; i < target.size(); ++i)
+    right[i] = shared.contains(target[i].name) || IsOptimizerState(target[i].name);
   named_joins_ = FindJoins(source, left, target, right, {}, JoinNames::kTelling, values);
   for (const Join& join : named_joins_) {
     for (const size_t tensor : join.source) source_used_[tensor] = true;
@@ -123,7 +133,8 @@ void Draft::MatchWithoutValues() {
   left_.prints = right_.prints = nullptr;
   // What is joined is not matched here.
   std::vector<bool> left = source_used_, right = target_used_;
-  const std::vector<Join> joins = FindJoins(source_, source_used_, target_, target_used_, containers_, JoinNames::kAny, values_);
+  const std::vector<Join> joins =
+      FindJoins(source_, source_used_, target_, target_used_, containers_, JoinNames::kAny, values_);
   for (const Join& join : joins) {
     for (const size_t tensor : join.source) source_used_[tensor] = true;
     for (const size_t tensor : join.target) target_used_[tensor] = true;
@@ -136,7 +147,8 @@ void Draft::MatchWithoutValues() {
   }
   for (size_t m = first; m < matches_.size(); ++m) {
     matches_[m].certain = false;
-    matches_[m].alternatives.insert(matches_[m].alternatives.begin(), "the values differ: no structural rule explains them");
+    matches_[m].alternatives.insert(matches_[m].alternatives.begin(),
+                                    "the values differ: no structural rule explains them");
   }
 }
 
@@ -154,7 +166,8 @@ std::set<size_t> Draft::UnmetMatches(const Outcome& outcome) const {
 }
 
 size_t Draft::CountMet(const Outcome& outcome) const {
-  return static_cast<size_t>(std::count_if(expected_.begin(), expected_.end(), [&](const Expected& e) { return Met(e, outcome); }));
+  return static_cast<size_t>(
+      std::count_if(expected_.begin(), expected_.end(), [&](const Expected& e) { return Met(e, outcome); }));
 }
 
 // ---- trying ------------------------------------------------------------------------------------------------
@@ -201,7 +214,8 @@ Draft::Outcome Draft::Try(const std::string& text, int rounds) const {
           if (makes) (*makes ? outcome.proved : outcome.wrong).insert(index);
         }
         if (outcome.wrong.contains(index)) continue;
-        if (tensor.inputs.size() == 1 && tensor.inputs[0].node == nullptr) outcome.from[index] = *source_.Find(bound->plan->source[tensor.inputs[0].source].name);
+        if (tensor.inputs.size() == 1 && tensor.inputs[0].node == nullptr)
+          outcome.from[index] = *source_.Find(bound->plan->source[tensor.inputs[0].source].name);
       }
       for (const KeptTensor& tensor : bound->plan->kept) {
         if (tensor.rule == missing) outcome.missing.push_back(*target_.Find(tensor.name));
@@ -259,7 +273,8 @@ void Draft::AddRenames(const std::set<size_t>& matches, bool whole) {
 }
 
 // With values, the operations that make the one of the other.
-std::string Draft::RuleFor(const std::string& left, size_t source, const std::string& right, size_t target, Line& line) const {
+std::string Draft::RuleFor(const std::string& left, size_t source, const std::string& right, size_t target,
+                           Line& line) const {
   const Shape &from = source_[source].shape, &to = target_[target].shape;
   const std::optional<std::string> operations = values_->Operations(source, target);
   if (!operations) {
@@ -267,7 +282,8 @@ std::string Draft::RuleFor(const std::string& left, size_t source, const std::st
     return RuleText(left, from, right, to, true);
   }
   if (operations->empty()) return fmt::format("{} <-> {};", left, right);
-  if (LayoutOf(from, to) == Layout::kSqueezed && operations->starts_with("| reshape(")) return RuleText(left, from, right, to, true);
+  if (LayoutOf(from, to) == Layout::kSqueezed && operations->starts_with("| reshape("))
+    return RuleText(left, from, right, to, true);
   return fmt::format("{} [{}] {} <-> {};", left, SizesText(from), *operations, right);
 }
 
@@ -281,8 +297,8 @@ void Draft::AddRules(const Outcome& outcome) {
 
 // As Fold, but no name on the left stands for a module that is not meant: a rule that does would write what the target
 // lacks. With each the members that it stands for.
-std::vector<std::pair<NamePair, std::vector<size_t>>> Draft::FoldExactly(const std::string& left, const std::string& right,
-                                                                          const std::vector<std::pair<Index, Index>>& indices) const {
+std::vector<std::pair<NamePair, std::vector<size_t>>> Draft::FoldExactly(
+    const std::string& left, const std::string& right, const std::vector<std::pair<Index, Index>>& indices) const {
   const Group& group = left_.groups[left_groups_.at(left)];
   std::vector<std::vector<size_t>> members;
   const std::vector<NamePair> folded = Fold(left, right, indices, members);
@@ -320,13 +336,17 @@ void Draft::AddRulesOf(size_t m, const std::string& kind, const std::vector<cons
   std::string left_form, right_form;
   for (const auto& [a, b] : match.modules) {
     const auto from = left_.modules[a].leaves.find(kind), to = right_.modules[b].leaves.find(kind);
-    if (from == left_.modules[a].leaves.end() || to == right_.modules[b].leaves.end() || !open.contains(from->second.tensor)) continue;
+    if (from == left_.modules[a].leaves.end() || to == right_.modules[b].leaves.end() ||
+        !open.contains(from->second.tensor))
+      continue;
     left_form = left_.modules[a].form;
     right_form = right_.modules[b].form;
     const Shape &source = source_[from->second.tensor].shape, &target = target_[to->second.tensor].shape;
     // The operations tell layouts apart; sizes that are named are of any size, those that are 1 are not.
     Line ignored;
-    Part& part = parts[{from->second.raw, to->second.raw, values_ == nullptr ? RuleText("", source, "", target, true) : RuleFor("", from->second.tensor, "", to->second.tensor, ignored)}];
+    Part& part = parts[{from->second.raw, to->second.raw,
+                        values_ == nullptr ? RuleText("", source, "", target, true)
+                                           : RuleFor("", from->second.tensor, "", to->second.tensor, ignored)}];
     part.indices.emplace_back(left_.modules[a].index, right_.modules[b].index);
     part.tensors.emplace_back(from->second.tensor, to->second.tensor);
   }
@@ -341,7 +361,9 @@ void Draft::AddRulesOf(size_t m, const std::string& kind, const std::vector<cons
       Item item;
       item.line.certain = match.certain;
       item.line.alternatives = match.alternatives;
-      item.line.text = values_ == nullptr ? RuleText(*left, from, *right, to, true) : RuleFor(*left, part.tensors[0].first, *right, part.tensors[0].second, item.line);
+      item.line.text = values_ == nullptr
+                           ? RuleText(*left, from, *right, to, true)
+                           : RuleFor(*left, part.tensors[0].first, *right, part.tensors[0].second, item.line);
       if (item.line.text.empty()) continue;
       for (const size_t i : some) {
         item.sources.push_back(part.tensors[i].first);
@@ -357,7 +379,8 @@ void Draft::AddJoins() {
   std::vector<bool> left = source_used_, right = target_used_;
   for (size_t i = 0; i < source_.size(); ++i) left[i] = left[i] || IsOptimizerState(source_[i].name);
   for (size_t i = 0; i < target_.size(); ++i) right[i] = right[i] || IsOptimizerState(target_[i].name);
-  for (Join& join : FindJoins(source_, left, target_, right, containers_, JoinNames::kAny, values_)) found.push_back(std::move(join));
+  for (Join& join : FindJoins(source_, left, target_, right, containers_, JoinNames::kAny, values_))
+    found.push_back(std::move(join));
   for (Join& join : found) {
     Item& item = rules_.emplace_back();
     item.line = std::move(join.line);
@@ -387,8 +410,10 @@ bool Draft::RemoveFailed(const Outcome& outcome, const std::vector<std::pair<siz
     }
   }
   const auto bad = [&](const Item& item) {
-    return std::any_of(item.targets.begin(), item.targets.end(), [&](size_t t) { return outcome.bad_targets.contains(t); }) ||
-           std::any_of(item.sources.begin(), item.sources.end(), [&](size_t s) { return outcome.bad_sources.contains(s); });
+    return std::any_of(item.targets.begin(), item.targets.end(),
+                       [&](size_t t) { return outcome.bad_targets.contains(t); }) ||
+           std::any_of(item.sources.begin(), item.sources.end(),
+                       [&](size_t s) { return outcome.bad_sources.contains(s); });
   };
   for (auto* items : {&rules_, &renames_}) {
     for (Item& item : *items) {
@@ -410,7 +435,9 @@ bool Draft::DropPassing(const Outcome& outcome) {
 }
 
 // A rule of a tensor whose values differ anyway.
-bool Draft::Unexplained(const Item& item) { return !item.line.alternatives.empty() && item.line.alternatives.front().starts_with("the values differ"); }
+bool Draft::Unexplained(const Item& item) {
+  return !item.line.alternatives.empty() && item.line.alternatives.front().starts_with("the values differ");
+}
 
 // Takes lines out until the rest compiles and binds.
 Draft::Outcome Draft::Settle(Outcome outcome) {
@@ -422,7 +449,9 @@ Draft::Outcome Draft::Settle(Outcome outcome) {
       bool removed = false;
       for (Item& item : rules_) {
         if (item.removed) continue;
-        const bool good = std::all_of(item.targets.begin(), item.targets.end(), [&](size_t t) { return outcome.written.contains(t) && !outcome.wrong.contains(t); });
+        const bool good = std::all_of(item.targets.begin(), item.targets.end(), [&](size_t t) {
+          return outcome.written.contains(t) && !outcome.wrong.contains(t);
+        });
         if (!good && !Unexplained(item)) item.removed = removed = true;
       }
       if (!removed) return outcome;
@@ -477,22 +506,29 @@ Result<Suggestion> Draft::Write() {
   AddRules(outcome);
   AddJoins();
   outcome = Settle(std::move(outcome));
-  if (!outcome.bound) return Error(ErrorCode::kMismatch, fmt::format("no draft binds to the two files, which is a fault of ckmapc: {}", outcome.why));
+  if (!outcome.bound)
+    return Error(ErrorCode::kMismatch,
+                 fmt::format("no draft binds to the two files, which is a fault of ckmapc: {}", outcome.why));
 
   Suggestion suggestion;
   suggestion.targets = static_cast<int64_t>(target_.size());
   const std::set<size_t> open = OpenTargets(outcome);
-  for (const size_t target : outcome.written) (open.contains(target) ? suggestion.open : suggestion.certain).push_back(target_[target].name);
+  for (const size_t target : outcome.written)
+    (open.contains(target) ? suggestion.open : suggestion.certain).push_back(target_[target].name);
   std::string text = Text(&outcome);
   const std::string summary = fmt::format(
-      "/// A draft by `ckmapc suggest`, from the names and shapes of {} and {}: {} of {} targets, {} of them for sure.\n",
-      EscapeText(options_.source_name), EscapeText(options_.target_name), outcome.written.size(), suggestion.targets, suggestion.certain.size());
+      "/// A draft by `ckmapc suggest`, from the names and shapes of {} and {}: {} of {} targets, {} of them for "
+      "sure.\n",
+      EscapeText(options_.source_name), EscapeText(options_.target_name), outcome.written.size(), suggestion.targets,
+      suggestion.certain.size());
   text.replace(text.find("@SUMMARY@"), 9, summary);
   SourceMap sources;
   const FileId file = sources.Add(kFile, text);
   DiagnosticSink sink;
   const auto formatted = Format(sources.file(file), file, sink);
-  if (!formatted) return Error(ErrorCode::kMismatch, "the draft cannot be read; this is a fault of ckmapc:\n" + RenderText(sink.Sorted(), sources));
+  if (!formatted)
+    return Error(ErrorCode::kMismatch,
+                 "the draft cannot be read; this is a fault of ckmapc:\n" + RenderText(sink.Sorted(), sources));
   suggestion.text = *formatted;
   for (size_t at = 0; (at = suggestion.text.find("\ndecide ", at)) != std::string::npos; ++at) ++suggestion.decisions;
   return suggestion;

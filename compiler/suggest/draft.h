@@ -26,9 +26,9 @@ struct Expected {
 // A line of the draft: a rename, or a rule.
 struct Item {
   Line line;
-  std::string left, right;        // of renames
-  std::vector<size_t> targets;    // tensors that a rule writes; of renames those of the modules that it is about
-  std::vector<size_t> sources;    // as above
+  std::string left, right;      // of renames
+  std::vector<size_t> targets;  // tensors that a rule writes; of renames those of the modules that it is about
+  std::vector<size_t> sources;  // as above
   bool removed = false;
 };
 
@@ -43,13 +43,13 @@ class Draft {
   // What a text makes of the manifests. Tensors that do not fit are left out.
   struct Outcome {
     bool bound = false;
-    std::string why;                      // it is not
-    std::map<size_t, size_t> from;        // target → its only source
-    std::set<size_t> written;             // also by several
-    std::vector<size_t> missing, unused;  // that no statement of the draft speaks of
-    std::set<size_t> proved, wrong;       // targets that hold the values that they would get, and that do not
+    std::string why;                            // it is not
+    std::map<size_t, size_t> from;              // target → its only source
+    std::set<size_t> written;                   // also by several
+    std::vector<size_t> missing, unused;        // that no statement of the draft speaks of
+    std::set<size_t> proved, wrong;             // targets that hold the values that they would get, and that do not
     std::set<size_t> bad_sources, bad_targets;  // that issues name
-    std::set<size_t> bad_lines;           // of the text, counted from 1: that do not compile
+    std::set<size_t> bad_lines;                 // of the text, counted from 1: that do not compile
   };
   Outcome Try(const std::string& text, int rounds) const;
 
@@ -61,11 +61,13 @@ class Draft {
 
   void MatchSingleTensors();
   void MatchWithoutValues();
-  std::string RuleFor(const std::string& left, size_t source, const std::string& right, size_t target, Line& line) const;
+  std::string RuleFor(const std::string& left, size_t source, const std::string& right, size_t target,
+                      Line& line) const;
   void AddRenames(const std::set<size_t>& matches, bool whole);
   void AddRules(const Outcome& outcome);
   void AddRulesOf(size_t match, const std::string& kind, const std::vector<const Expected*>& members);
-  std::vector<std::pair<NamePair, std::vector<size_t>>> FoldExactly(const std::string& left, const std::string& right, const std::vector<std::pair<Index, Index>>& indices) const;
+  std::vector<std::pair<NamePair, std::vector<size_t>>> FoldExactly(
+      const std::string& left, const std::string& right, const std::vector<std::pair<Index, Index>>& indices) const;
   void AddJoins();
   Outcome Settle(Outcome outcome);
   static bool Unexplained(const Item& item);
@@ -95,9 +97,9 @@ class Draft {
   std::vector<bool> source_used_, target_used_;
   std::map<std::string, size_t> rename_by_left_;
   std::vector<Item> renames_, rules_;
-  std::set<size_t> dropped_;  // sources that would pass under their own names and do not fit
-  bool casts_ = true;         // between dtypes
-  bool nothing_ = false;      // no line can be written at all
+  std::set<size_t> dropped_;       // sources that would pass under their own names and do not fit
+  bool casts_ = true;              // between dtypes
+  bool nothing_ = false;           // no line can be written at all
   std::vector<Join> named_joins_;  // found before anything was matched
 };
 

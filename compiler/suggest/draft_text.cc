@@ -13,10 +13,11 @@ namespace ckmap::suggest {
 namespace {
 
 constexpr const char* kEveryName = "/^(?s).*$/";  // "**" is for names whose segments are not empty
-constexpr size_t kMaxNames = 60;  // patterns in a statement; with more than these it is about all names
+constexpr size_t kMaxNames = 60;                  // patterns in a statement; with more than these it is about all names
 
 std::string Framework(const std::string& name, const char* other) {
-  const bool word = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; });
+  const bool word =
+      !name.empty() && std::all_of(name.begin(), name.end(), [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; });
   return word ? name : other;
 }
 
@@ -38,12 +39,16 @@ std::string Starred(const std::string& name) {
 
 bool CanBeWritten(const std::string& name) {
   return !name.empty() && name.find("..") == std::string::npos && name.front() != '.' && name.back() != '.' &&
-         std::none_of(name.begin(), name.end(), [](char c) { return c == '"' || c == '\\' || c == '*' || static_cast<unsigned char>(c) < 32 || static_cast<unsigned char>(c) == 127; });
+         std::none_of(name.begin(), name.end(), [](char c) {
+           return c == '"' || c == '\\' || c == '*' || static_cast<unsigned char>(c) < 32 ||
+                  static_cast<unsigned char>(c) == 127;
+         });
 }
 
 std::string Decide(const std::string& question, const char* kind, const std::vector<std::string>& names) {
   std::string text = "decide " + Quoted(question);
-  for (size_t i = 0; i < names.size(); ++i) text += fmt::format("{}{}", i == 0 ? fmt::format(" {} ", kind) : ", ", names[i]);
+  for (size_t i = 0; i < names.size(); ++i)
+    text += fmt::format("{}{}", i == 0 ? fmt::format(" {} ", kind) : ", ", names[i]);
   return text + ";\n";
 }
 
@@ -108,8 +113,8 @@ std::set<size_t> Draft::OpenTargets(const Outcome& outcome) const {
   return open;
 }
 
-// Targets for which something that is left over would fit as well: a tensor of the source that nothing uses, or one of the
-// target that nothing writes.
+// Targets for which something that is left over would fit as well: a tensor of the source that nothing uses, or one of
+// the target that nothing writes.
 std::set<size_t> Draft::Rivalled(const Outcome& outcome) const {
   const auto sizes = [](const TensorInfo& tensor) {
     Shape shape = WithoutOnes(tensor.shape);
@@ -125,18 +130,22 @@ std::set<size_t> Draft::Rivalled(const Outcome& outcome) const {
   };
   const auto sources = by_sizes(source_, outcome.unused), targets = by_sizes(target_, outcome.missing);
   // Too many of one size are compared by size alone.
-  const auto any_fits = [&](const std::map<std::string, std::vector<size_t>>& left_over, const Manifest& manifest, const std::string& size, const std::string& name) {
+  const auto any_fits = [&](const std::map<std::string, std::vector<size_t>>& left_over, const Manifest& manifest,
+                            const std::string& size, const std::string& name) {
     const auto found = left_over.find(size);
     if (found == left_over.end()) return false;
     if (found->second.size() > kMaxNames) return true;
     const Roles roles = RolesOf(name);
-    return std::any_of(found->second.begin(), found->second.end(), [&](size_t other) { return !Contradict(roles, RolesOf(manifest[other].name)); });
+    return std::any_of(found->second.begin(), found->second.end(),
+                       [&](size_t other) { return !Contradict(roles, RolesOf(manifest[other].name)); });
   };
   std::set<size_t> rivalled;
   for (const auto& [target, source] : outcome.from) {
     if (source_[source].name == target_[target].name) continue;
     const std::string size = sizes(target_[target]);
-    if (any_fits(sources, source_, size, target_[target].name) || any_fits(targets, target_, size, source_[source].name)) rivalled.insert(target);
+    if (any_fits(sources, source_, size, target_[target].name) ||
+        any_fits(targets, target_, size, source_[source].name))
+      rivalled.insert(target);
   }
   return rivalled;
 }
@@ -150,8 +159,11 @@ std::set<size_t> Draft::FoldedMeans(const Outcome& outcome) const {
   for (size_t m = 0; m + 1 < left_.modules.size(); ++m) {
     const auto bias = left_.modules[m].leaves.find("b");
     const auto mean = left_.modules[m + 1].leaves.find("mean");
-    if (bias == left_.modules[m].leaves.end() || mean == left_.modules[m + 1].leaves.end() || !unused.contains(bias->second.tensor)) continue;
-    if (source_[bias->second.tensor].shape == source_[mean->second.tensor].shape) means[mean->second.tensor] = bias->second.tensor;
+    if (bias == left_.modules[m].leaves.end() || mean == left_.modules[m + 1].leaves.end() ||
+        !unused.contains(bias->second.tensor))
+      continue;
+    if (source_[bias->second.tensor].shape == source_[mean->second.tensor].shape)
+      means[mean->second.tensor] = bias->second.tensor;
   }
   for (const auto& [target, source] : outcome.from) {
     if (means.contains(source)) folded.insert(target);
@@ -163,7 +175,8 @@ std::string Draft::Casts(bool decided) const {
   std::map<std::pair<std::string, std::string>, std::vector<size_t>> casts;
   const auto add = [&](size_t source, size_t target) {
     const DType from = source_[source].dtype, to = target_[target].dtype;
-    if (from != to && to != DType::kAny && from != DType::kAny) casts[{std::string(DTypeName(from)), std::string(DTypeName(to))}].push_back(target);
+    if (from != to && to != DType::kAny && from != DType::kAny)
+      casts[{std::string(DTypeName(from)), std::string(DTypeName(to))}].push_back(target);
   };
   for (const Expected& expected : expected_) add(expected.source, expected.target);
   for (const Item& item : rules_) {
@@ -175,7 +188,8 @@ std::string Draft::Casts(bool decided) const {
     const auto& [from, to] = types;
     const bool widens = (to == "f32" && (from == "f16" || from == "bf16")) || (to == "f64" && from == "f32");
     text += fmt::format("  cast {} -> {};\n", from, to);
-    if (!widens) open += Decide(fmt::format("a cast from {} to {} may lose values", from, to), "for", NamesOf(target_, tensors));
+    if (!widens)
+      open += Decide(fmt::format("a cast from {} to {} may lose values", from, to), "for", NamesOf(target_, tensors));
   }
   return text + "}\n" + (decided ? open : "");
 }
@@ -195,7 +209,10 @@ std::string Draft::Decisions(const Outcome& outcome) const {
     if (said.contains(target) || !outcome.written.contains(target)) continue;
     const auto match = match_of.find(target);
     static const std::vector<std::string> kFolded = {"this minus the bias of the layer in front, which nothing uses"};
-    const Line line{"", false, folded.contains(target) ? kFolded : match == match_of.end() ? std::vector<std::string>{} : matches_[match->second].alternatives};
+    const Line line{"", false,
+                    folded.contains(target)   ? kFolded
+                    : match == match_of.end() ? std::vector<std::string>{}
+                                              : matches_[match->second].alternatives};
     const std::string question = Question(line);
     if (by_question[question].empty()) order.push_back(question);
     by_question[question].push_back(target);
@@ -208,8 +225,12 @@ std::string Draft::Decisions(const Outcome& outcome) const {
 // What no line speaks of.
 std::string Draft::Rests(const Outcome& outcome) const {
   std::string text;
-  if (!outcome.missing.empty()) text += "\n" + Decide("nothing writes these yet: write a rule, or: init '…' = keep;", "missing", NamesOf(target_, outcome.missing));
-  if (!outcome.unused.empty()) text += "\n" + Decide("nothing uses these yet: write a rule, or: drop '…' because '…';", "unused", NamesOf(source_, outcome.unused));
+  if (!outcome.missing.empty())
+    text += "\n" + Decide("nothing writes these yet: write a rule, or: init '…' = keep;", "missing",
+                          NamesOf(target_, outcome.missing));
+  if (!outcome.unused.empty())
+    text += "\n" + Decide("nothing uses these yet: write a rule, or: drop '…' because '…';", "unused",
+                          NamesOf(source_, outcome.unused));
   return text;
 }
 
@@ -225,7 +246,8 @@ std::string Draft::Text(const Outcome* decided, std::vector<std::pair<size_t, It
     add(indent + item.line.text + "\n");
   };
   if (decided != nullptr) add("@SUMMARY@");
-  add(fmt::format("migration suggested from {} to {};\n\n", Framework(source_.framework, "pytorch"), Framework(target_.framework, "mindspore")));
+  add(fmt::format("migration suggested from {} to {};\n\n", Framework(source_.framework, "pytorch"),
+                  Framework(target_.framework, "mindspore")));
   if (std_) add("use std;\n");
   if (std::any_of(renames_.begin(), renames_.end(), [](const Item& item) { return !item.removed; })) {
     add("\nrename {\n");
@@ -241,7 +263,9 @@ std::string Draft::Text(const Outcome* decided, std::vector<std::pair<size_t, It
     if (item.removed) continue;
     if (joins || item.line.joins || !item.line.certain) add("\n");
     joins = item.line.joins;
-    if (decided != nullptr && std::any_of(item.targets.begin(), item.targets.end(), [&](size_t t) { return open.contains(t); })) add(Decide(Question(item.line), "for", NamesOf(target_, item.targets)));
+    if (decided != nullptr &&
+        std::any_of(item.targets.begin(), item.targets.end(), [&](size_t t) { return open.contains(t); }))
+      add(Decide(Question(item.line), "for", NamesOf(target_, item.targets)));
     add_item(item, "");
   }
   if (casts_ && !nothing_) add(Casts(decided != nullptr));
@@ -250,8 +274,10 @@ std::string Draft::Text(const Outcome* decided, std::vector<std::pair<size_t, It
     add(fmt::format("drop {}? because \"no rule can be written for it\";\n", kEveryName));
   } else if (!dropped.empty()) {
     add("\n");
-    if (decided != nullptr) add(Decide("these do not fit where their names lead: slice, pad, cast or fold them, or leave them out", "", {}));
-    for (const std::string& name : NamesOf(source_, dropped)) add(fmt::format("drop {}? because \"it does not fit where its name leads\";\n", name));
+    if (decided != nullptr)
+      add(Decide("these do not fit where their names lead: slice, pad, cast or fold them, or leave them out", "", {}));
+    for (const std::string& name : NamesOf(source_, dropped))
+      add(fmt::format("drop {}? because \"it does not fit where its name leads\";\n", name));
   }
   if (decided != nullptr) {
     add(Rests(*decided));

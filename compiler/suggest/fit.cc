@@ -32,7 +32,8 @@ bool FitsLeaves(const Network& source, const Leaf& a, const Network& target, con
   if (source.prints == nullptr || target.prints == nullptr) return LayoutOf(from, to) != Layout::kDifferent;
   const Fingerprint &left = (*source.prints)[a.tensor], &right = (*target.prints)[b.tensor];
   if (left.known != right.known || left.unordered != right.unordered) return false;
-  return (left.known && !left.constant && NumElements(from) == NumElements(to)) || LayoutOf(from, to) != Layout::kDifferent;
+  return (left.known && !left.constant && NumElements(from) == NumElements(to)) ||
+         LayoutOf(from, to) != Layout::kDifferent;
 }
 
 }  // namespace
@@ -70,9 +71,9 @@ std::string ContentOf(const Network& network, const Module& module) {
 
 bool HasValues(const Network& network, const Module& module) {
   return network.prints != nullptr && std::any_of(module.leaves.begin(), module.leaves.end(), [&](const auto& leaf) {
-    const Fingerprint& print = (*network.prints)[leaf.second.tensor];
-    return print.known && !print.constant;
-  });
+           const Fingerprint& print = (*network.prints)[leaf.second.tensor];
+           return print.known && !print.constant;
+         });
 }
 
 bool Transposed(const Network& source, const Module& a, const Network& target, const Module& b) {

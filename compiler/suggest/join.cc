@@ -53,7 +53,8 @@ std::vector<Rest> RestOf(const Manifest& manifest, const std::vector<bool>& used
 
 bool SameNumbers(const Rest& a, const Rest& b) {
   return a.tensors.size() == b.tensors.size() &&
-         std::equal(a.tensors.begin(), a.tensors.end(), b.tensors.begin(), [](const auto& x, const auto& y) { return x.first == y.first; });
+         std::equal(a.tensors.begin(), a.tensors.end(), b.tensors.begin(),
+                    [](const auto& x, const auto& y) { return x.first == y.first; });
 }
 
 // Forms that differ in one segment only, in the order in which their parts are usually joined.
@@ -89,7 +90,8 @@ std::vector<Siblings> SiblingsOf(const std::vector<Rest>& rests) {
   for (auto& [skeleton, siblings] : by_skeleton) {
     if (siblings.rests.size() < 2 || siblings.rests.size() > kMaxSiblings) continue;
     std::stable_sort(siblings.rests.begin(), siblings.rests.end(), [&](size_t a, size_t b) {
-      return PartOrder(Segments(rests[a].form)[siblings.segment]) < PartOrder(Segments(rests[b].form)[siblings.segment]);
+      return PartOrder(Segments(rests[a].form)[siblings.segment]) <
+             PartOrder(Segments(rests[b].form)[siblings.segment]);
     });
     all.push_back(std::move(siblings));
   }
@@ -103,15 +105,18 @@ std::string Alternatives(const std::vector<std::string>& words) {
     for (;; ++count) {
       for (const std::string& word : words) {
         const auto at = begin(word) + static_cast<std::ptrdiff_t>(count);
-        if (count >= word.size() || at == end(word) || *at != *(begin(words[0]) + static_cast<std::ptrdiff_t>(count))) return count;
+        if (count >= word.size() || at == end(word) || *at != *(begin(words[0]) + static_cast<std::ptrdiff_t>(count)))
+          return count;
       }
     }
   };
-  const size_t front = shared([](const std::string& w) { return w.begin(); }, [](const std::string& w) { return w.end(); });
+  const size_t front =
+      shared([](const std::string& w) { return w.begin(); }, [](const std::string& w) { return w.end(); });
   size_t back = shared([](const std::string& w) { return w.rbegin(); }, [](const std::string& w) { return w.rend(); });
   for (const std::string& word : words) back = std::min(back, word.size() - std::min(front, word.size()));
   std::string out = words[0].substr(0, front) + "{";
-  for (const std::string& word : words) out += (out.back() == '{' ? "" : ",") + word.substr(front, word.size() - front - back);
+  for (const std::string& word : words)
+    out += (out.back() == '{' ? "" : ",") + word.substr(front, word.size() - front - back);
   return out + "}" + words[0].substr(words[0].size() - back);
 }
 
@@ -135,10 +140,17 @@ std::string Name(const std::string& form, bool left, size_t segment, const std::
 
 class Finder {
  public:
-  Finder(const Manifest& source, const std::vector<bool>& source_used, const Manifest& target, const std::vector<bool>& target_used,
-         const Containers& containers, JoinNames names, const Values* values)
-      : containers_(containers), names_(names), values_(values), source_(source), target_(target), left_(RestOf(source, source_used)), right_(RestOf(target, target_used)),
-        left_done_(left_.size(), false), right_done_(right_.size(), false) {}
+  Finder(const Manifest& source, const std::vector<bool>& source_used, const Manifest& target,
+         const std::vector<bool>& target_used, const Containers& containers, JoinNames names, const Values* values)
+      : containers_(containers),
+        names_(names),
+        values_(values),
+        source_(source),
+        target_(target),
+        left_(RestOf(source, source_used)),
+        right_(RestOf(target, target_used)),
+        left_done_(left_.size(), false),
+        right_done_(right_.size(), false) {}
 
   std::vector<Join> Run() {
     for (const bool merge : {true, false}) {
@@ -152,7 +164,8 @@ class Finder {
         // The whole whose name is most like the parts' comes first.
         const std::string& part = parts[siblings.rests[0]].form;
         std::map<size_t, double> alike;
-        for (const size_t w : order) alike[w] = Similarity(part, wholes[w].form) + (ContainerOf(part) == ContainerOf(wholes[w].form) ? 0.1 : 0);
+        for (const size_t w : order)
+          alike[w] = Similarity(part, wholes[w].form) + (ContainerOf(part) == ContainerOf(wholes[w].form) ? 0.1 : 0);
         std::stable_sort(order.begin(), order.end(), [&](size_t x, size_t y) { return alike[x] > alike[y]; });
         for (const size_t w : order) JoinSiblings(siblings, w, merge);
       }
@@ -167,9 +180,12 @@ class Finder {
   }
 
  private:
-  const Shape& ShapeOf(const Manifest& manifest, const Rest& rest, const Index& index) const { return manifest[rest.tensors.at(index)].shape; }
+  const Shape& ShapeOf(const Manifest& manifest, const Rest& rest, const Index& index) const {
+    return manifest[rest.tensors.at(index)].shape;
+  }
 
-  // Whether two forms can be of one module: their names do not contradict each other, and their blocks are each other's.
+  // Whether two forms can be of one module: their names do not contradict each other, and their blocks are each
+  // other's.
   bool Together(const std::string& left, const std::string& right, bool one_block = true) const {
     // The word for a part, q or up, is not the whole's.
     Roles a = RolesOf(left), b = RolesOf(right);
@@ -213,7 +229,9 @@ class Finder {
     if (whole_done[whole]) return;
     std::vector<size_t> open;
     for (const size_t r : siblings.rests) {
-      if (!parts_done[r] && SameNumbers(some[r], all) && Together(merge ? some[r].form : all.form, merge ? all.form : some[r].form)) open.push_back(r);
+      if (!parts_done[r] && SameNumbers(some[r], all) &&
+          Together(merge ? some[r].form : all.form, merge ? all.form : some[r].form))
+        open.push_back(r);
     }
     if (open.size() < 2) return;
     // All of them, then three in a row, then two; the usual names first.
@@ -221,7 +239,8 @@ class Finder {
     if (open.size() > 3 && names_ == JoinNames::kAny) counts.insert(counts.begin(), open.size());
     for (const size_t count : counts) {
       for (size_t first = 0; first + count <= open.size(); ++first) {
-        const std::vector<size_t> parts(open.begin() + static_cast<std::ptrdiff_t>(first), open.begin() + static_cast<std::ptrdiff_t>(first + count));
+        const std::vector<size_t> parts(open.begin() + static_cast<std::ptrdiff_t>(first),
+                                        open.begin() + static_cast<std::ptrdiff_t>(first + count));
         if (names_ == JoinNames::kTelling && !Telling(some, siblings, parts, all)) continue;
         const int axis = AxisOf(parts, whole, merge);
         if (axis < 0) continue;
@@ -241,7 +260,8 @@ class Finder {
   }
 
   // q, k and v, or gate and up, whole; and a whole whose name is that of no part.
-  static bool Telling(const std::vector<Rest>& some, const Siblings& siblings, const std::vector<size_t>& parts, const Rest& all) {
+  static bool Telling(const std::vector<Rest>& some, const Siblings& siblings, const std::vector<size_t>& parts,
+                      const Rest& all) {
     std::vector<int> orders;
     for (const size_t part : parts) orders.push_back(PartOrder(Segments(some[part].form)[siblings.segment]));
     const std::vector<std::string> segments = Segments(all.form);
@@ -258,7 +278,8 @@ class Finder {
       std::vector<size_t> tensors;
       for (const size_t part : parts) tensors.push_back(some[part].tensors.at(index));
       auto one = values_->Join(tensors, merge, tensor);
-      if (!one || (joined && (one->order != joined->order || one->operations != joined->operations))) return std::nullopt;
+      if (!one || (joined && (one->order != joined->order || one->operations != joined->operations)))
+        return std::nullopt;
       joined = std::move(one);
     }
     return joined;
@@ -267,9 +288,11 @@ class Finder {
   // "split(axis=0)", with the sizes where they differ.
   std::string SplitText(const std::vector<size_t>& parts, int axis) const {
     std::vector<int64_t> sizes;
-    for (const size_t part : parts) sizes.push_back(target_[right_[part].tensors.begin()->second].shape[static_cast<size_t>(axis)]);
+    for (const size_t part : parts)
+      sizes.push_back(target_[right_[part].tensors.begin()->second].shape[static_cast<size_t>(axis)]);
     const bool equal = std::all_of(sizes.begin(), sizes.end(), [&](int64_t size) { return size == sizes[0]; });
-    return equal ? fmt::format("| split(axis={})", axis) : fmt::format("| split(axis={}, sizes=[{}])", axis, fmt::join(sizes, ", "));
+    return equal ? fmt::format("| split(axis={})", axis)
+                 : fmt::format("| split(axis={}, sizes=[{}])", axis, fmt::join(sizes, ", "));
   }
 
   bool AddJoin(const Siblings& siblings, std::vector<size_t> parts, size_t whole, int axis, bool merge) {
@@ -283,7 +306,11 @@ class Finder {
       std::vector<size_t> ordered;
       for (const size_t p : joined->order) ordered.push_back(parts[p]);
       parts = ordered;
-      operations = joined->operations.starts_with("| split") ? SplitText(parts, joined->operations.back() == ')' ? joined->operations[joined->operations.size() - 2] - '0' : axis) : joined->operations;
+      operations = joined->operations.starts_with("| split")
+                       ? SplitText(parts, joined->operations.back() == ')'
+                                              ? joined->operations[joined->operations.size() - 2] - '0'
+                                              : axis)
+                       : joined->operations;
     }
     std::vector<std::string> words;
     for (const size_t part : parts) {
@@ -293,9 +320,11 @@ class Finder {
     for (const auto& [index, tensor] : all.tensors) (merge ? join.target : join.source).push_back(tensor);
     const std::string several = Name(some[parts[0]].form, merge, siblings.segment, Alternatives(words));
     const std::string one = Name(all.form, !merge, all.form.size(), "");
-    join.line.text = merge ? fmt::format("{} {} <-> {};", several, operations, one) : fmt::format("{} {} <-> {};", one, operations, several);
+    join.line.text = merge ? fmt::format("{} {} <-> {};", several, operations, one)
+                           : fmt::format("{} {} <-> {};", one, operations, several);
     join.line.certain = values_ != nullptr;
-    if (values_ == nullptr) join.line.alternatives = {"another order of the parts", "parts that alternate: head by head, or row by row"};
+    if (values_ == nullptr)
+      join.line.alternatives = {"another order of the parts", "parts that alternate: head by head, or row by row"};
     joins_.push_back(std::move(join));
     return true;
   }
@@ -314,8 +343,10 @@ class Finder {
       Join join;
       for (const auto& [index, tensor] : left_[r].tensors) join.source.push_back(tensor);
       for (const auto& [index, tensor] : all.tensors) join.target.push_back(tensor);
-      join.line.text = fmt::format("{} {} <-> {};", Name(left_[r].form, true, all.form.size() + left_[r].form.size(), "", static_cast<int>(first.size()) - 1), ops,
-                                   Name(all.form, false, all.form.size() + left_[r].form.size(), ""));
+      join.line.text = fmt::format(
+          "{} {} <-> {};",
+          Name(left_[r].form, true, all.form.size() + left_[r].form.size(), "", static_cast<int>(first.size()) - 1),
+          ops, Name(all.form, false, all.form.size() + left_[r].form.size(), ""));
       turned_ = turned_ || ops.find("transpose") != std::string::npos;
       join.line.certain = false;
       join.line.alternatives = {"another tensor of the experts of this shape"};
@@ -335,7 +366,9 @@ class Finder {
         const int order = PartOrder(Segments(left_[r].form)[siblings.segment]);
         if (!left_done_[r] && (order == 3 || order == 4)) parts.push_back(r);
       }
-      if (parts.size() != 2 || !SameNumbers(left_[parts[0]], left_[parts[1]]) || !Together(left_[parts[0]].form, all.form, false)) continue;
+      if (parts.size() != 2 || !SameNumbers(left_[parts[0]], left_[parts[1]]) ||
+          !Together(left_[parts[0]].form, all.form, false))
+        continue;
       const Index& first = left_[parts[0]].tensors.begin()->first;
       if (first.size() != all.tensors.begin()->first.size() + 1) continue;
       const std::string ops = StackOps(left_[parts[0]], all, true);
@@ -348,10 +381,13 @@ class Finder {
         left_done_[r] = true;
       }
       for (const auto& [index, tensor] : all.tensors) join.target.push_back(tensor);
-      join.line.text = fmt::format("{} {} <-> {};", Name(left_[parts[0]].form, true, siblings.segment, Alternatives(words), static_cast<int>(first.size()) - 1), ops,
-                                   Name(all.form, false, all.form.size(), ""));
+      join.line.text = fmt::format(
+          "{} {} <-> {};",
+          Name(left_[parts[0]].form, true, siblings.segment, Alternatives(words), static_cast<int>(first.size()) - 1),
+          ops, Name(all.form, false, all.form.size(), ""));
       join.line.certain = false;
-      join.line.alternatives = {"the other order of the two", "the same, transposed where the sizes allow it", "rows that alternate"};
+      join.line.alternatives = {"the other order of the two", "the same, transposed where the sizes allow it",
+                                "rows that alternate"};
       joins_.push_back(std::move(join));
       right_done_[whole] = true;
       return;
@@ -360,11 +396,15 @@ class Finder {
 
   static bool IsGate(const std::string& form) {
     const std::vector<std::string> segments = Segments(form);
-    return std::any_of(segments.begin(), segments.end(), [](const std::string& segment) { return IsPart(segment) && (PartOrder(segment) == 3 || PartOrder(segment) == 4); });
+    return std::any_of(segments.begin(), segments.end(), [](const std::string& segment) {
+      return IsPart(segment) && (PartOrder(segment) == 3 || PartOrder(segment) == 4);
+    });
   }
 
   // The names do not contradict each other.
-  static bool Related(const std::string& left, const std::string& right) { return !Contradict(RolesOf(left), RolesOf(right)); }
+  static bool Related(const std::string& left, const std::string& right) {
+    return !Contradict(RolesOf(left), RolesOf(right));
+  }
 
   // Operations that make the whole of the parts whose last number is gathered; "": none do.
   std::string StackOps(const Rest& parts, const Rest& all, bool pairs = false) const {
@@ -380,7 +420,8 @@ class Finder {
       Index inner = index;
       inner.push_back(0);
       const Shape& one = ShapeOf(source_, parts, inner);
-      const std::string ops = pairs ? PairOpsFor(one, count->second, target_[tensor].shape, turned_) : OpsFor(one, count->second, target_[tensor].shape);
+      const std::string ops = pairs ? PairOpsFor(one, count->second, target_[tensor].shape, turned_)
+                                    : OpsFor(one, count->second, target_[tensor].shape);
       if (ops.empty() || (!found.empty() && ops != found)) return "";
       found = ops;
     }
@@ -424,7 +465,8 @@ class Finder {
 }  // namespace
 
 std::vector<Join> FindJoins(const Manifest& source, const std::vector<bool>& source_used, const Manifest& target,
-                            const std::vector<bool>& target_used, const Containers& containers, JoinNames names, const Values* values) {
+                            const std::vector<bool>& target_used, const Containers& containers, JoinNames names,
+                            const Values* values) {
   return Finder(source, source_used, target, target_used, containers, names, values).Run();
 }
 

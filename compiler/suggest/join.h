@@ -18,7 +18,8 @@ struct Join {
 };
 
 enum class JoinNames {
-  kTelling,  // only of query, key and value, or gate and up projection, where the whole's name does not say another part
+  // only of query, key and value, or gate and up projection, where the whole's name does not say another part
+  kTelling,
   kAny,
 };
 std::vector<Join> FindJoins(const Manifest& source, const std::vector<bool>& source_used, const Manifest& target,

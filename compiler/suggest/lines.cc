@@ -69,7 +69,8 @@ std::optional<std::vector<Term>> FitAll(const Pairs& pairs, const std::vector<si
 std::string Hole(const Term& term) {
   if (!term.a && !term.b) return std::to_string(term.shift);
   std::string text;
-  if (term.a) text = term.factor == 1 ? std::string(kNames[*term.a]) : fmt::format("{} * {}", term.factor, kNames[*term.a]);
+  if (term.a)
+    text = term.factor == 1 ? std::string(kNames[*term.a]) : fmt::format("{} * {}", term.factor, kNames[*term.a]);
   if (term.b) text += fmt::format(" + {}", kNames[*term.b]);
   if (term.shift > 0) text += fmt::format(" + {}", term.shift);
   if (term.shift < 0) text += fmt::format(" - {}", -term.shift);
@@ -91,13 +92,15 @@ std::vector<std::string> Filled(std::string_view form, const std::vector<std::st
 }
 
 // A number of the left that is the same in all members is written as it is, unless the right wants it as a capture.
-NamePair Print(std::string_view left_form, std::string_view right_form, const Pairs& pairs, const std::vector<size_t>& members,
-               const std::vector<Term>& terms) {
+NamePair Print(std::string_view left_form, std::string_view right_form, const Pairs& pairs,
+               const std::vector<size_t>& members, const std::vector<Term>& terms) {
   std::vector<std::string> left, right;
   const Index& first = pairs[members[0]].first;
   for (size_t i = 0; i < first.size(); ++i) {
-    const bool fixed = std::all_of(members.begin(), members.end(), [&](size_t m) { return pairs[m].first[i] == first[i]; });
-    const bool used = std::any_of(terms.begin(), terms.end(), [&](const Term& term) { return term.a == i || term.b == i; });
+    const bool fixed =
+        std::all_of(members.begin(), members.end(), [&](size_t m) { return pairs[m].first[i] == first[i]; });
+    const bool used =
+        std::any_of(terms.begin(), terms.end(), [&](const Term& term) { return term.a == i || term.b == i; });
     left.push_back(fixed && !used ? std::to_string(first[i]) : fmt::format("{{{}:int}}", kNames[i]));
   }
   for (const Term& term : terms) right.push_back(Hole(term));
@@ -106,7 +109,8 @@ NamePair Print(std::string_view left_form, std::string_view right_form, const Pa
 
 class Folder {
  public:
-  Folder(std::string_view left, std::string_view right, const Pairs& pairs) : left_(left), right_(right), pairs_(pairs) {}
+  Folder(std::string_view left, std::string_view right, const Pairs& pairs)
+      : left_(left), right_(right), pairs_(pairs) {}
 
   // Splits at one number of the left after the other until the rest can be computed.
   void Run(const std::vector<size_t>& members, std::set<size_t> split) {
@@ -140,10 +144,12 @@ class Folder {
 
  private:
   // One value apart, as a first block that is shorter than the others.
-  bool Exceptions(const std::vector<size_t>& all, size_t position, const std::map<int64_t, std::vector<size_t>>& by_value, const std::set<size_t>& split) {
+  bool Exceptions(const std::vector<size_t>& all, size_t position,
+                  const std::map<int64_t, std::vector<size_t>>& by_value, const std::set<size_t>& split) {
     for (const auto& [value, some] : by_value) {
       std::vector<size_t> rest;
-      std::copy_if(all.begin(), all.end(), std::back_inserter(rest), [&, value = value](size_t m) { return pairs_[m].first[position] != value; });
+      std::copy_if(all.begin(), all.end(), std::back_inserter(rest),
+                   [&, value = value](size_t m) { return pairs_[m].first[position] != value; });
       if (rest.size() < 2 || !FitAll(pairs_, rest)) continue;
       Run(rest, split);
       Run(some, split);
@@ -182,7 +188,8 @@ std::set<char> Captures(const std::vector<std::string>& segments) {
     for (size_t i = 0; i < segment.size(); ++i) {
       if (segment[i] == '{') inside = true;
       if (segment[i] == '}' || segment[i] == ':') inside = false;
-      if (inside && std::find(kNames.begin(), kNames.end(), std::string_view(segment).substr(i, 1)) != kNames.end()) names.insert(segment[i]);
+      if (inside && std::find(kNames.begin(), kNames.end(), std::string_view(segment).substr(i, 1)) != kNames.end())
+        names.insert(segment[i]);
     }
   }
   return names;
@@ -228,20 +235,26 @@ NamePair Literal(std::string_view left_form, std::string_view right_form, const 
 
 bool IsCapture(const std::vector<std::string>& segments, size_t k) {
   const std::string hole = fmt::format("{{{}:int}}", kNames[std::min(k, kNames.size() - 1)]);
-  return std::any_of(segments.begin(), segments.end(), [&](const std::string& segment) { return segment.ends_with(hole); });
+  return std::any_of(segments.begin(), segments.end(),
+                     [&](const std::string& segment) { return segment.ends_with(hole); });
 }
 
 NamePair Core(const NamePair& pair) {
   size_t front = 0, back = 0;
   const size_t shorter = std::min(pair.left.size(), pair.right.size());
   while (front < shorter && Definition(pair.left[front]) == pair.right[front]) ++front;
-  while (back < shorter - front && Definition(pair.left[pair.left.size() - 1 - back]) == pair.right[pair.right.size() - 1 - back]) ++back;
+  while (back < shorter - front &&
+         Definition(pair.left[pair.left.size() - 1 - back]) == pair.right[pair.right.size() - 1 - back])
+    ++back;
   while (true) {
-    const NamePair core{{pair.left.begin() + static_cast<std::ptrdiff_t>(front), pair.left.end() - static_cast<std::ptrdiff_t>(back)},
-                        {pair.right.begin() + static_cast<std::ptrdiff_t>(front), pair.right.end() - static_cast<std::ptrdiff_t>(back)}};
+    const NamePair core{
+        {pair.left.begin() + static_cast<std::ptrdiff_t>(front), pair.left.end() - static_cast<std::ptrdiff_t>(back)},
+        {pair.right.begin() + static_cast<std::ptrdiff_t>(front),
+         pair.right.end() - static_cast<std::ptrdiff_t>(back)}};
     const std::set<char> have = Captures(core.left), need = Captures(core.right);
     // A number at the beginning would be renamed wherever it stands.
-    const bool number = core.left.empty() || core.left[0].starts_with('{') || core.left[0].find_first_not_of("0123456789") == std::string::npos;
+    const bool number = core.left.empty() || core.left[0].starts_with('{') ||
+                        core.left[0].find_first_not_of("0123456789") == std::string::npos;
     const bool enough = !number && std::includes(have.begin(), have.end(), need.begin(), need.end());
     if (enough || (front == 0 && back == 0)) return core;
     front > 0 ? --front : --back;
@@ -263,10 +276,13 @@ std::optional<std::string> Written(const std::vector<std::string>& segments) {
   if (special || std::any_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < 32; })) {
     return std::nullopt;
   }
-  const auto word = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; };
+  const auto word = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  };
   const bool digit = name.empty() || (name[0] >= '0' && name[0] <= '9');
   const bool bare = !digit && std::all_of(name.begin(), name.end(), [&](char c) { return word(c) || c == '.'; }) &&
-                    name.find("..") == std::string::npos && name.back() != '.' && name[0] != '.' && !kReserved.contains(name);
+                    name.find("..") == std::string::npos && name.back() != '.' && name[0] != '.' &&
+                    !kReserved.contains(name);
   return bare ? name : fmt::format("\"{}\"", name);
 }
 

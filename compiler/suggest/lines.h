@@ -26,7 +26,8 @@ struct NamePair {
 
 // The numbers of names of two forms, folded into as few pairs as possible; each number on the right is a constant or is
 // computed from those on the left. `members` gets, for each pair, which of the names it stands for.
-std::vector<NamePair> Fold(std::string_view left_form, std::string_view right_form, const std::vector<std::pair<Index, Index>>& indices,
+std::vector<NamePair> Fold(std::string_view left_form, std::string_view right_form,
+                           const std::vector<std::pair<Index, Index>>& indices,
                            std::vector<std::vector<size_t>>& members);
 
 // The names of two forms with their numbers.

@@ -15,19 +15,24 @@
 namespace ckmap::suggest {
 namespace {
 
-constexpr double kMargin = 0.08;        // by which a pair must be better than its rivals to be sure by its words
-constexpr double kTurned = 0.3;         // against a matrix that would have to be transposed
-constexpr double kOtherDepth = 0.3;     // against names with more or fewer numbers
-constexpr double kAgreement = 0.2;      // for each role that both names have
-constexpr double kContainer = 0.4;      // for blocks that are each other's, and against blocks that are not
+constexpr double kMargin = 0.08;     // by which a pair must be better than its rivals to be sure by its words
+constexpr double kTurned = 0.3;      // against a matrix that would have to be transposed
+constexpr double kOtherDepth = 0.3;  // against names with more or fewer numbers
+constexpr double kAgreement = 0.2;   // for each role that both names have
+constexpr double kContainer = 0.4;   // for blocks that are each other's, and against blocks that are not
 constexpr size_t kMaxAlternatives = 8;
-constexpr size_t kMaxPairs = 1600;      // of groups of one content that are compared pair by pair
+constexpr size_t kMaxPairs = 1600;  // of groups of one content that are compared pair by pair
 constexpr size_t kMaxAllPairs = 400'000;
 
 class Matcher {
  public:
-  Matcher(const Network& source, size_t first_source, const Network& target, size_t first_target, Containers& containers)
-      : source_(source), target_(target), containers_(containers), source_done_(source.modules.size(), false), target_done_(target.modules.size(), false) {
+  Matcher(const Network& source, size_t first_source, const Network& target, size_t first_target,
+          Containers& containers)
+      : source_(source),
+        target_(target),
+        containers_(containers),
+        source_done_(source.modules.size(), false),
+        target_done_(target.modules.size(), false) {
     for (size_t i = 0; i < first_source; ++i) source_done_[i] = true;
     for (size_t i = 0; i < first_target; ++i) target_done_[i] = true;
   }
@@ -54,7 +59,8 @@ class Matcher {
     const auto by_content = [](const Network& network, const std::vector<bool>& done) {
       std::unordered_map<std::string, std::vector<size_t>> modules;
       for (size_t m = 0; m < network.modules.size(); ++m) {
-        if (!done[m] && HasValues(network, network.modules[m])) modules[ContentOf(network, network.modules[m])].push_back(m);
+        if (!done[m] && HasValues(network, network.modules[m]))
+          modules[ContentOf(network, network.modules[m])].push_back(m);
       }
       return modules;
     };
@@ -62,8 +68,11 @@ class Matcher {
     std::map<std::pair<std::string, std::string>, Match> by_form;
     for (const auto& [content, sources] : left) {
       const auto found = right.find(content);
-      if (found == right.end() || sources.size() > 1 || found->second.size() > 1 || !FitsModules(sources[0], found->second[0])) continue;
-      by_form[{source_.modules[sources[0]].form, target_.modules[found->second[0]].form}].modules.emplace_back(sources[0], found->second[0]);
+      if (found == right.end() || sources.size() > 1 || found->second.size() > 1 ||
+          !FitsModules(sources[0], found->second[0]))
+        continue;
+      by_form[{source_.modules[sources[0]].form, target_.modules[found->second[0]].form}].modules.emplace_back(
+          sources[0], found->second[0]);
     }
     for (auto& [forms, match] : by_form) {
       std::sort(match.modules.begin(), match.modules.end());
@@ -82,7 +91,8 @@ class Matcher {
     for (size_t a = 0; a < source_.modules.size(); ++a) {
       if (source_done_[a]) continue;
       const auto found = by_path.find(source_.modules[a].path);
-      if (found != by_path.end() && Fits(source_, source_.modules[a], target_, target_.modules[found->second], true)) by_form[source_.modules[a].form].modules.emplace_back(a, found->second);
+      if (found != by_path.end() && Fits(source_, source_.modules[a], target_, target_.modules[found->second], true))
+        by_form[source_.modules[a].form].modules.emplace_back(a, found->second);
     }
     for (auto& [form, match] : by_form) {
       Vote(form, form);
@@ -142,7 +152,8 @@ class Matcher {
       if (found->second.size() * sources[left_[a].content] > kMaxPairs || pairs > kMaxAllPairs) continue;
       pairs += found->second.size();
       for (const size_t b : found->second) {
-        if (FitsGroups(left_[a], right_[b])) all_.push_back({Names(left_[a], right_[b]), a, b, Contradict(left_[a].roles, right_[b].roles)});
+        if (FitsGroups(left_[a], right_[b]))
+          all_.push_back({Names(left_[a], right_[b]), a, b, Contradict(left_[a].roles, right_[b].roles)});
       }
     }
     by_left_.resize(left_.size());
@@ -173,7 +184,9 @@ class Matcher {
       sorted.back().score += found->second == to ? kContainer : -kContainer;
     }
     // Of pairs that are equally good the one that keeps the order of the modules.
-    std::stable_sort(sorted.begin(), sorted.end(), [](const Candidate& x, const Candidate& y) { return std::make_tuple(-x.score, x.a, x.b) < std::make_tuple(-y.score, y.a, y.b); });
+    std::stable_sort(sorted.begin(), sorted.end(), [](const Candidate& x, const Candidate& y) {
+      return std::make_tuple(-x.score, x.a, x.b) < std::make_tuple(-y.score, y.a, y.b);
+    });
     std::vector<bool> used_left(left_.size(), false), used_right(right_.size(), false);
     std::vector<Candidate> chosen;
     for (const Candidate& candidate : sorted) {
@@ -192,7 +205,8 @@ class Matcher {
   void CountVotes(const std::vector<Candidate>& chosen) {
     for (const Candidate& pair : chosen) {
       const bool only = by_left_[pair.a].size() == 1 && by_right_[pair.b].size() == 1;
-      Vote(left_[pair.a].form, right_[pair.b].form, only ? 10 : 1 + 2 * Agreements(left_[pair.a].roles, right_[pair.b].roles));
+      Vote(left_[pair.a].form, right_[pair.b].form,
+           only ? 10 : 1 + 2 * Agreements(left_[pair.a].roles, right_[pair.b].roles));
     }
     std::vector<std::tuple<int, std::string, std::string>> pairs;
     for (const auto& [from, votes] : votes_) {
@@ -244,10 +258,13 @@ class Matcher {
         if (sure[i] || own.contradicts || !Telling(own)) continue;
         const auto excluded = [&](size_t c) {
           const Candidate& rival = all_[c];
-          return (rival.a == own.a && rival.b == own.b) || rival.contradicts || (rival.a == own.a ? right[rival.b] : left[rival.a]);
+          return (rival.a == own.a && rival.b == own.b) || rival.contradicts ||
+                 (rival.a == own.a ? right[rival.b] : left[rival.a]);
         };
-        const bool alone = std::all_of(by_left_[own.a].begin(), by_left_[own.a].end(), excluded) && std::all_of(by_right_[own.b].begin(), by_right_[own.b].end(), excluded);
-        if (!alone && !(SameLastWords(left_[own.a].form, right_[own.b].form) && Best(own) && !Crossed(own, source_of))) continue;
+        const bool alone = std::all_of(by_left_[own.a].begin(), by_left_[own.a].end(), excluded) &&
+                           std::all_of(by_right_[own.b].begin(), by_right_[own.b].end(), excluded);
+        if (!alone && !(SameLastWords(left_[own.a].form, right_[own.b].form) && Best(own) && !Crossed(own, source_of)))
+          continue;
         sure[i] = left[own.a] = right[own.b] = changed = true;
       }
     }
@@ -258,22 +275,25 @@ class Matcher {
   bool Telling(const Candidate& pair) const {
     const Module& module = source_.modules[left_[pair.a].modules[0]];
     if (Similarity(left_[pair.a].form, right_[pair.b].form) > 0 || module.leaves.size() > 2) return true;
-    return std::any_of(module.leaves.begin(), module.leaves.end(), [&](const auto& leaf) { return WithoutOnes(source_.Tensor(leaf.second).shape).size() > 1; });
+    return std::any_of(module.leaves.begin(), module.leaves.end(),
+                       [&](const auto& leaf) { return WithoutOnes(source_.Tensor(leaf.second).shape).size() > 1; });
   }
 
   bool Best(const Candidate& own) const {
     double best = 0, score = 0;
     for (const auto* list : {&by_left_[own.a], &by_right_[own.b]}) {
       for (const size_t c : *list) {
-        if (all_[c].a == own.a && all_[c].b == own.b) score = all_[c].score;
-        else best = std::max(best, all_[c].score);
+        if (all_[c].a == own.a && all_[c].b == own.b)
+          score = all_[c].score;
+        else
+          best = std::max(best, all_[c].score);
       }
     }
     return score >= best + kMargin;
   }
 
-  // A rival pair that keeps the order of the two networks where this one does not speaks against it. `source_of`: of each
-  // group of the target, the chosen one of the source.
+  // A rival pair that keeps the order of the two networks where this one does not speaks against it. `source_of`: of
+  // each group of the target, the chosen one of the source.
   bool Crossed(const Candidate& own, const std::vector<size_t>& source_of) const {
     std::set<size_t> lefts;
     for (const size_t c : by_right_[own.b]) lefts.insert(all_[c].a);
@@ -292,7 +312,9 @@ class Matcher {
     for (const size_t c : by_left_[own.a]) {
       if (all_[c].b != own.b) rivals.push_back(all_[c]);
     }
-    std::stable_sort(rivals.begin(), rivals.end(), [](const Candidate& x, const Candidate& y) { return std::make_tuple(x.contradicts, -x.score) < std::make_tuple(y.contradicts, -y.score); });
+    std::stable_sort(rivals.begin(), rivals.end(), [](const Candidate& x, const Candidate& y) {
+      return std::make_tuple(x.contradicts, -x.score) < std::make_tuple(y.contradicts, -y.score);
+    });
     for (const Candidate& rival : rivals) {
       if (match.alternatives.size() < kMaxAlternatives) match.alternatives.push_back(right_[rival.b].form);
     }
@@ -321,7 +343,9 @@ class Matcher {
       const auto [a, b] = match.modules[0];
       if (!Square(source_, source_.modules[a])) continue;
       match.certain = false;
-      match.alternatives.insert(match.alternatives.begin(), "the same, with | transpose(): it is square, and others of this network are transposed");
+      match.alternatives.insert(
+          match.alternatives.begin(),
+          "the same, with | transpose(): it is square, and others of this network are transposed");
     }
   }
 
@@ -331,7 +355,7 @@ class Matcher {
   std::map<std::string, std::map<std::string, int>> votes_;
   std::vector<bool> source_done_, target_done_;
   std::vector<Open> left_, right_;
-  std::vector<Candidate> all_;                            // that fit
+  std::vector<Candidate> all_;                           // that fit
   std::vector<std::vector<size_t>> by_left_, by_right_;  // of all_
   std::vector<Match> matches_;
 };
@@ -343,7 +367,8 @@ std::string ContainerOf(const std::string& form) {
   return hole == std::string::npos ? "" : form.substr(0, hole + 1);
 }
 
-std::vector<Match> MatchModules(const Network& source, size_t first_source, const Network& target, size_t first_target, Containers& containers) {
+std::vector<Match> MatchModules(const Network& source, size_t first_source, const Network& target, size_t first_target,
+                                Containers& containers) {
   return Matcher(source, first_source, target, first_target, containers).Run();
 }
 

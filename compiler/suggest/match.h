@@ -28,6 +28,7 @@ using Containers = std::map<std::string, std::string>;
 std::string ContainerOf(const std::string& form);
 
 // Every module stands in one match at most. `first_*`: modules before these are not looked at.
-std::vector<Match> MatchModules(const Network& source, size_t first_source, const Network& target, size_t first_target, Containers& containers);
+std::vector<Match> MatchModules(const Network& source, size_t first_source, const Network& target, size_t first_target,
+                                Containers& containers);
 
 }  // namespace ckmap::suggest

@@ -14,7 +14,8 @@ constexpr size_t kSeries = 4;  // so many names that differ in the number at the
 
 // Numbers that do not fit, or that are not written as numbers are (007), stay text.
 bool IsIndex(std::string_view text) {
-  return !text.empty() && text.size() < 10 && std::all_of(text.begin(), text.end(), IsDigit) && (text.size() == 1 || text[0] != '0');
+  return !text.empty() && text.size() < 10 && std::all_of(text.begin(), text.end(), IsDigit) &&
+         (text.size() == 1 || text[0] != '0');
 }
 
 std::vector<std::string> Split(std::string_view name, char separator) {
@@ -30,9 +31,18 @@ std::vector<std::string> Split(std::string_view name, char separator) {
 // What a leaf is in both frameworks; empty: it is no leaf, but a tensor that a module holds by its own name.
 std::string KindOf(std::string_view leaf) {
   static const std::map<std::string, std::string, std::less<>> kKinds = {
-      {"weight", "w"},           {"gamma", "w"},          {"embedding_table", "w"},    {"w", "w"},
-      {"embedding_weight", "w"}, {"bias", "b"},           {"beta", "b"},               {"running_mean", "mean"},
-      {"moving_mean", "mean"},   {"running_var", "var"},  {"moving_variance", "var"},  {"num_batches_tracked", "count"},
+      {"weight", "w"},
+      {"gamma", "w"},
+      {"embedding_table", "w"},
+      {"w", "w"},
+      {"embedding_weight", "w"},
+      {"bias", "b"},
+      {"beta", "b"},
+      {"running_mean", "mean"},
+      {"moving_mean", "mean"},
+      {"running_var", "var"},
+      {"moving_variance", "var"},
+      {"num_batches_tracked", "count"},
   };
   const auto found = kKinds.find(leaf);
   return found == kKinds.end() ? "" : found->second;
@@ -81,7 +91,8 @@ class Reader {
   }
   // Stems that are repeated in every network: two of them are a series.
   static bool IsRepeated(const std::string& stem) {
-    constexpr std::array<std::string_view, 8> kRepeated = {"layer_", "layers_", "block_", "blocks_", "expert_", "resblock_", "cell_", "encoder_layer_"};
+    constexpr std::array<std::string_view, 8> kRepeated = {"layer_",  "layers_",   "block_", "blocks_",
+                                                           "expert_", "resblock_", "cell_",  "encoder_layer_"};
     return std::any_of(kRepeated.begin(), kRepeated.end(), [&](std::string_view end) { return stem.ends_with(end); });
   }
   static size_t DigitsAt(const std::string& segment) {
@@ -114,9 +125,8 @@ class Reader {
       network_.groups[found->second].modules.push_back(i);
     }
     for (Group& group : network_.groups) {
-      std::stable_sort(group.modules.begin(), group.modules.end(), [&](size_t a, size_t b) {
-        return network_.modules[a].index < network_.modules[b].index;
-      });
+      std::stable_sort(group.modules.begin(), group.modules.end(),
+                       [&](size_t a, size_t b) { return network_.modules[a].index < network_.modules[b].index; });
     }
   }
 
@@ -127,8 +137,8 @@ class Reader {
     return text;
   }
 
-  // The numbers of a sequence that is the same in every layer, `mlp.0` and `mlp.2`, are names and not indices: each has one
-  // content in all layers, and the contents differ.
+  // The numbers of a sequence that is the same in every layer, `mlp.0` and `mlp.2`, are names and not indices: each has
+  // one content in all layers, and the contents differ.
   bool FixSequences() {
     bool fixed = false;
     for (const Group& group : network_.groups) {
@@ -166,7 +176,8 @@ class Reader {
 
 }  // namespace
 
-Network ReadNetwork(const Manifest& manifest, const std::vector<bool>& skipped, const std::vector<Fingerprint>* prints) {
+Network ReadNetwork(const Manifest& manifest, const std::vector<bool>& skipped,
+                    const std::vector<Fingerprint>* prints) {
   Network network = Reader(manifest, skipped).Take();
   network.prints = prints;
   return network;

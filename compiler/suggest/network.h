@@ -20,8 +20,8 @@ struct Leaf {
 // A module and its tensors by what they are in either framework: "w" (weight, gamma, …), "b", "mean", "var".
 struct Module {
   std::string path;
-  std::string form;            // its path with # for numbers
-  Index index;                 // those numbers
+  std::string form;  // its path with # for numbers
+  Index index;       // those numbers
   std::map<std::string, Leaf> leaves;
 };
 
@@ -44,7 +44,8 @@ struct Network {
 };
 
 // `skipped`: tensors that are left out.
-Network ReadNetwork(const Manifest& manifest, const std::vector<bool>& skipped, const std::vector<Fingerprint>* prints = nullptr);
+Network ReadNetwork(const Manifest& manifest, const std::vector<bool>& skipped,
+                    const std::vector<Fingerprint>* prints = nullptr);
 
 // Adds each tensor that is not used as a module of its own, in groups of their own.
 void AddTensors(Network& network, const std::vector<bool>& used);

@@ -25,9 +25,11 @@ std::map<std::string, std::string> Contents(const BoundPlan& plan) {
   for (const BoundTensor& tensor : plan.tensors) {
     std::vector<std::string> pieces;
     for (const Piece& piece : tensor.value.pieces) {
-      std::string text = piece.input == kFillInput ? "fill" : plan.source[tensor.inputs[static_cast<size_t>(piece.input)].source].name;
+      std::string text =
+          piece.input == kFillInput ? "fill" : plan.source[tensor.inputs[static_cast<size_t>(piece.input)].source].name;
       text += fmt::format("+{}>{}", piece.src_offset, piece.dst_offset);
-      for (const PieceAxis& axis : piece.axes) text += fmt::format(" {}:{}:{}", axis.size, axis.src_stride, axis.dst_stride);
+      for (const PieceAxis& axis : piece.axes)
+        text += fmt::format(" {}:{}:{}", axis.size, axis.src_stride, axis.dst_stride);
       pieces.push_back(std::move(text));
     }
     std::sort(pieces.begin(), pieces.end());
@@ -73,7 +75,11 @@ std::vector<std::string> Literals(const std::string& pattern) {
 class Search {
  public:
   Search(const Manifest& source, const Manifest& target, const SuggestOptions& options)
-      : source_(source), target_(target), options_(options), source_words_(Words(source)), target_words_(Words(target)) {}
+      : source_(source),
+        target_(target),
+        options_(options),
+        source_words_(Words(source)),
+        target_words_(Words(target)) {}
 
   PackSearch Run() {
     for (const std::string& name : ListPacks({options_.pack_path, {}})) {
@@ -93,11 +99,15 @@ class Search {
     compile.memory_files[kFile] = fmt::format("ckmap 1;\nuse {};\n", name);
     const CompileResult compiled = Compile(kFile, compile);
     if (!compiled.plan || !MaySpeakOf(compiled.plan->proto())) return;
-    BindOptions bind{.defines = options_.defines, .config_json = options_.config_json, .config_path = options_.config_path, .placement = {}};
+    BindOptions bind{.defines = options_.defines,
+                     .config_json = options_.config_json,
+                     .config_path = options_.config_path,
+                     .placement = {}};
     // A parameter that the pack does not have is another's.
     std::erase_if(bind.defines, [&](const auto& define) {
       const auto& variables = compiled.plan->proto().variables();
-      return std::none_of(variables.begin(), variables.end(), [&](const auto& variable) { return variable.is_param() && variable.name() == define.first; });
+      return std::none_of(variables.begin(), variables.end(),
+                          [&](const auto& variable) { return variable.is_param() && variable.name() == define.first; });
     });
     Result<BindResult> bound = Bind(*compiled.plan, source_, target_, bind);
     if (!bound) return;
@@ -109,7 +119,8 @@ class Search {
       return;
     }
     // Names that pass as they are are no merit of the pack.
-    const bool speaks = std::any_of(bound->plan->tensors.begin(), bound->plan->tensors.end(), [](const BoundTensor& tensor) { return tensor.rule != "same name"; });
+    const bool speaks = std::any_of(bound->plan->tensors.begin(), bound->plan->tensors.end(),
+                                    [](const BoundTensor& tensor) { return tensor.rule != "same name"; });
     if (!speaks) return;
     FittingPack fitting{name, *std::move(bound->plan), {}};
     AskParameters(*compiled.plan, bind, fitting);
@@ -126,7 +137,8 @@ class Search {
       count(source_words_, rename.from().text(), left);
       count(target_words_, rename.to().text(), right);
     }
-    const auto count_terms = [&](const auto& self, const plan::Pipeline& pipeline, const std::unordered_set<std::string>& words, size_t& found) -> void {
+    const auto count_terms = [&](const auto& self, const plan::Pipeline& pipeline,
+                                 const std::unordered_set<std::string>& words, size_t& found) -> void {
       for (const plan::Term& term : pipeline.terms()) {
         if (term.has_pattern()) count(words, term.pattern().text(), found);
         if (term.has_pipeline()) self(self, term.pipeline(), words, found);
@@ -143,15 +155,18 @@ class Search {
   void AskParameters(const Plan& plan, const BindOptions& bind, FittingPack& fitting) const {
     for (const plan::Variable& variable : plan.proto().variables()) {
       const auto value = fitting.plan.params.find(variable.name());
-      if (!variable.is_param() || bind.defines.contains(variable.name()) || value == fitting.plan.params.end()) continue;
+      if (!variable.is_param() || bind.defines.contains(variable.name()) || value == fitting.plan.params.end())
+        continue;
       if (value->second != "true" && value->second != "false") continue;
-      const bool from_config = !variable.config_key().empty() && options_.config_json.find('"' + variable.config_key() + '"') != std::string::npos;
+      const bool from_config = !variable.config_key().empty() &&
+                               options_.config_json.find('"' + variable.config_key() + '"') != std::string::npos;
       if (from_config) continue;
       BindOptions other = bind;
       other.defines[variable.name()] = value->second == "true" ? "false" : "true";
       const Result<BindResult> bound = Bind(plan, source_, target_, other);
       if (!bound || !bound->plan || Contents(*bound->plan) == Contents(fitting.plan)) continue;
-      fitting.decisions.push_back(fmt::format("{} = {}, or {}: both fit; give it with -D", variable.name(), value->second, other.defines[variable.name()]));
+      fitting.decisions.push_back(fmt::format("{} = {}, or {}: both fit; give it with -D", variable.name(),
+                                              value->second, other.defines[variable.name()]));
     }
   }
 
@@ -161,7 +176,8 @@ class Search {
     FittingPack& first = all_.front();
     const auto contents = Contents(first.plan);
     for (size_t i = 1; i < all_.size(); ++i) {
-      if (Contents(all_[i].plan) != contents) first.decisions.push_back(fmt::format("or use {}: it fits, too, and does something else", all_[i].name));
+      if (Contents(all_[i].plan) != contents)
+        first.decisions.push_back(fmt::format("or use {}: it fits, too, and does something else", all_[i].name));
     }
     search_.fitting.push_back(std::move(first));
   }
@@ -176,6 +192,8 @@ class Search {
 
 }  // namespace
 
-PackSearch FindFittingPack(const Manifest& source, const Manifest& target, const SuggestOptions& options) { return Search(source, target, options).Run(); }
+PackSearch FindFittingPack(const Manifest& source, const Manifest& target, const SuggestOptions& options) {
+  return Search(source, target, options).Run();
+}
 
 }  // namespace ckmap::suggest

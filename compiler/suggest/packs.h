@@ -10,7 +10,7 @@
 namespace ckmap::suggest {
 
 struct FittingPack {
-  std::string name;                    // "llama/hf2mindformers"
+  std::string name;  // "llama/hf2mindformers"
   BoundPlan plan;
   std::vector<std::string> decisions;  // parameters and other packs by which other elements would go to a target
 };

@@ -17,11 +17,14 @@ Suggestion UsePack(const suggest::FittingPack& pack, const Manifest& target, con
   Suggestion suggestion;
   suggestion.decisions = pack.decisions.size();
   suggestion.targets = static_cast<int64_t>(target.size());
-  for (const BoundTensor& tensor : pack.plan.tensors) (pack.decisions.empty() ? suggestion.certain : suggestion.open).push_back(tensor.name);
+  for (const BoundTensor& tensor : pack.plan.tensors)
+    (pack.decisions.empty() ? suggestion.certain : suggestion.open).push_back(tensor.name);
   suggestion.text = fmt::format(
-      "ckmap 1;\n\n/// By `ckmapc suggest`: this pack takes {} to {} completely.\nmigration suggested from pytorch to mindspore;\n\nuse {};\n",
+      "ckmap 1;\n\n/// By `ckmapc suggest`: this pack takes {} to {} completely.\nmigration suggested from pytorch to "
+      "mindspore;\n\nuse {};\n",
       EscapeText(options.source_name), EscapeText(options.target_name), pack.name);
-  for (size_t i = 0; i < pack.decisions.size(); ++i) suggestion.text += fmt::format("{}decide \"{}\" for \"**\";\n", i == 0 ? "\n" : "", pack.decisions[i]);
+  for (size_t i = 0; i < pack.decisions.size(); ++i)
+    suggestion.text += fmt::format("{}decide \"{}\" for \"**\";\n", i == 0 ? "\n" : "", pack.decisions[i]);
   return suggestion;
 }
 
@@ -38,12 +41,16 @@ Result<Suggestion> Suggest(const Manifest& source, const Manifest& target, const
   const suggest::PackSearch search = suggest::FindFittingPack(source, target, options);
   for (const suggest::FittingPack& pack : search.fitting) {
     // Values that a pack does not make speak against it.
-    const bool wrong = values != nullptr && std::any_of(pack.plan.tensors.begin(), pack.plan.tensors.end(), [&](const BoundTensor& tensor) { return values->Makes(pack.plan, tensor) == false; });
+    const bool wrong = values != nullptr &&
+                       std::any_of(pack.plan.tensors.begin(), pack.plan.tensors.end(), [&](const BoundTensor& tensor) {
+                         return values->Makes(pack.plan, tensor) == false;
+                       });
     if (!wrong) return UsePack(pack, target, options);
   }
   if (!search.needing.empty()) {
-    draft.text += fmt::format("\n# {} may fit, and {} parameters: try again with --config config.json or -D name=value.\n", fmt::join(search.needing, ", "),
-                              search.needing.size() == 1 ? "needs" : "need");
+    draft.text +=
+        fmt::format("\n# {} may fit, and {} parameters: try again with --config config.json or -D name=value.\n",
+                    fmt::join(search.needing, ", "), search.needing.size() == 1 ? "needs" : "need");
   }
   return draft;
 }

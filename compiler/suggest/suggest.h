@@ -2,7 +2,8 @@
 // open is a line with a `decide` statement, which says what else would fit; such a draft binds and does not apply.
 //
 // 1. network.h     names become modules, with forms in which indices are holes: `layers.#.attn.q`
-// 2. match.h       which module of the source is which of the target, and how sure that is (align.h: of irregular networks)
+// 2. match.h       which module of the source is which of the target, and how sure that is (align.h: of irregular
+//                  networks)
 // 3. join.h        what is left over and adds up: three matrices that are one, experts that are stacked
 // 4. draft.h       renames and rules, indices folded into captures (lines.h), until the text compiles and binds
 // 5. packs.h       a pack that binds completely, where the draft leaves something open
@@ -20,9 +21,9 @@
 namespace ckmap {
 
 struct SuggestOptions {
-  std::vector<std::string> pack_path = {};      // where `std` and the packs are looked for
-  std::string source_name = {}, target_name = {};  // as the draft's comment names them
-  bool packs = true;                            // try those, too
+  std::vector<std::string> pack_path = {};          // where `std` and the packs are looked for
+  std::string source_name = {}, target_name = {};   // as the draft's comment names them
+  bool packs = true;                                // try those, too
   std::map<std::string, std::string> defines = {};  // parameters of packs
   std::string config_json = {}, config_path = {};
   // Both, to settle by their values what shapes leave open. Every tensor is read. Else nullptr.

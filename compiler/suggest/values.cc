@@ -15,9 +15,9 @@
 namespace ckmap::suggest {
 namespace {
 
-constexpr int64_t kBlock = int64_t{1} << 18;         // elements that are read at once
-constexpr int64_t kMaxCompared = int64_t{1} << 28;   // elements of a tensor that is held as a whole
-constexpr size_t kMaxAxes = 5;                       // of tensors whose axes are permuted
+constexpr int64_t kBlock = int64_t{1} << 18;        // elements that are read at once
+constexpr int64_t kMaxCompared = int64_t{1} << 28;  // elements of a tensor that is held as a whole
+constexpr size_t kMaxAxes = 5;                      // of tensors whose axes are permuted
 
 uint64_t Mix(uint64_t x) {
   x ^= x >> 33;
@@ -43,7 +43,8 @@ uint32_t BitsOf(float value) { return value == 0 ? 0 : std::bit_cast<uint32_t>(v
 int64_t Count(const Shape& shape) { return NumElements(shape).value_or(-1); }
 
 // Steps through the elements of an array whose axes are permuted, and compares them with another in row-major order.
-bool IsPermuted(const std::vector<float>& from, const Shape& shape, const std::vector<size_t>& order, const std::vector<float>& to) {
+bool IsPermuted(const std::vector<float>& from, const Shape& shape, const std::vector<size_t>& order,
+                const std::vector<float>& to) {
   std::vector<int64_t> strides(shape.size(), 1);
   for (size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
   std::vector<int64_t> index(order.size(), 0);
@@ -82,7 +83,8 @@ std::vector<int64_t> Divisors(int64_t n) {
 }
 
 // An axis of n = x · y · z indices of which y and z change places: heads whose halves alternate, gates that alternate.
-std::string SplitAxis(const std::vector<float>& from, const Shape& shape, const std::vector<float>& to, const Shape& wanted) {
+std::string SplitAxis(const std::vector<float>& from, const Shape& shape, const std::vector<float>& to,
+                      const Shape& wanted) {
   for (size_t axis = 0; axis < shape.size(); ++axis) {
     if (shape[axis] > 65536) continue;
     std::vector<int64_t> outers = Divisors(shape[axis]);
@@ -99,7 +101,8 @@ std::string SplitAxis(const std::vector<float>& from, const Shape& shape, const 
         std::iota(order.begin(), order.end(), size_t{0});
         std::swap(order[at + 1], order[at + 2]);
         if (!IsPermuted(from, split, order, to)) continue;
-        return fmt::format("| reshape({}) | permute({}) | reshape({})", Sizes(split), fmt::join(order, ", "), Sizes(wanted));
+        return fmt::format("| reshape({}) | permute({}) | reshape({})", Sizes(split), fmt::join(order, ", "),
+                           Sizes(wanted));
       }
     }
   }
@@ -153,7 +156,8 @@ Result<std::vector<Fingerprint>> Values::ReadAll(const Checkpoint& checkpoint) c
 
 std::optional<std::vector<float>> Values::Elements(const Checkpoint& checkpoint, size_t tensor) const {
   const TensorInfo& info = checkpoint.manifest()[tensor];
-  if (!info.unreadable.empty() || !IsNumber(info.dtype) || Count(info.shape) < 0 || Count(info.shape) > kMaxCompared) return std::nullopt;
+  if (!info.unreadable.empty() || !IsNumber(info.dtype) || Count(info.shape) < 0 || Count(info.shape) > kMaxCompared)
+    return std::nullopt;
   const auto made = TensorReader::Make(checkpoint, tensor);
   if (!made) return std::nullopt;
   TensorReader& reader = **made;
@@ -173,10 +177,12 @@ std::optional<std::vector<float>> Values::Elements(const Checkpoint& checkpoint,
 
 std::optional<bool> Values::Makes(const BoundPlan& plan, const BoundTensor& tensor) const {
   const auto target = target_checkpoint_.manifest().Find(tensor.name);
-  if (!target || !target_[*target].known || Count(tensor.shape) < 0 || Count(tensor.shape) > kMaxCompared) return std::nullopt;
+  if (!target || !target_[*target].known || Count(tensor.shape) < 0 || Count(tensor.shape) > kMaxCompared)
+    return std::nullopt;
   std::vector<size_t> sources;
   for (const BoundInput& input : tensor.inputs) {
-    const bool casts = std::all_of(input.casts.begin(), input.casts.end(), [](const ElementOp& op) { return op.kind == ElementOp::Kind::kCast; });
+    const bool casts = std::all_of(input.casts.begin(), input.casts.end(),
+                                   [](const ElementOp& op) { return op.kind == ElementOp::Kind::kCast; });
     if (input.node != nullptr || !casts || input.view != DType::kAny) return std::nullopt;
     const auto source = source_checkpoint_.manifest().Find(plan.source[input.source].name);
     if (!source || !source_[*source].known) return std::nullopt;
@@ -185,9 +191,12 @@ std::optional<bool> Values::Makes(const BoundPlan& plan, const BoundTensor& tens
   const int64_t count = Count(tensor.shape);
   if (sources.size() == 1 && tensor.value.pieces.size() == 1) {
     const Piece& piece = tensor.value.pieces[0];
-    const bool whole = piece.input == 0 && piece.src_offset == 0 && piece.dst_offset == 0 &&
-                       (piece.axes.empty() ? count == 1 : piece.axes.size() == 1 && piece.axes[0].src_stride == 1 && piece.axes[0].size == count);
-    if (whole && Count(source_checkpoint_.manifest()[sources[0]].shape) == count) return source_[sources[0]].ordered == target_[*target].ordered;
+    const bool whole =
+        piece.input == 0 && piece.src_offset == 0 && piece.dst_offset == 0 &&
+        (piece.axes.empty() ? count == 1
+                            : piece.axes.size() == 1 && piece.axes[0].src_stride == 1 && piece.axes[0].size == count);
+    if (whole && Count(source_checkpoint_.manifest()[sources[0]].shape) == count)
+      return source_[sources[0]].ordered == target_[*target].ordered;
   }
   const auto wanted = Elements(target_checkpoint_, *target);
   std::vector<std::vector<float>> inputs;
@@ -224,7 +233,8 @@ std::optional<std::string> Values::Operations(size_t source, size_t target) cons
   const Shape &from = source_checkpoint_.manifest()[source].shape, &to = target_checkpoint_.manifest()[target].shape;
   if (!a.known || !b.known || Count(from) != Count(to) || a.unordered != b.unordered) return std::nullopt;
   const auto reshaped = [&](const std::string& operations, const Shape& made) {
-    return made == to ? operations : fmt::format("{}{}| reshape({})", operations, operations.empty() ? "" : " ", Sizes(to));
+    return made == to ? operations
+                      : fmt::format("{}{}| reshape({})", operations, operations.empty() ? "" : " ", Sizes(to));
   };
   if (a.ordered == b.ordered) return reshaped("", from);
   if (from.size() > kMaxAxes) return std::nullopt;
@@ -240,7 +250,8 @@ std::optional<std::string> Values::Operations(size_t source, size_t target) cons
 }
 
 std::optional<Values::Joined> Values::Join(const std::vector<size_t>& parts, bool of_source, size_t whole) const {
-  const Checkpoint &some = of_source ? source_checkpoint_ : target_checkpoint_, &one = of_source ? target_checkpoint_ : source_checkpoint_;
+  const Checkpoint &some = of_source ? source_checkpoint_ : target_checkpoint_,
+                   &one = of_source ? target_checkpoint_ : source_checkpoint_;
   const auto all = Elements(one, whole);
   if (!all || parts.size() < 2) return std::nullopt;
   const Shape& shape = one.manifest()[whole].shape;
@@ -292,10 +303,15 @@ std::optional<Values::Joined> Values::Join(const std::vector<size_t>& parts, boo
         Shape split = shape;
         split[axis] = -1;
         split.insert(split.begin() + static_cast<std::ptrdiff_t>(axis), count);
-        if (of_source) return Joined{order, fmt::format("| reshape({}) | concat(axis={}) | reshape({})", Sizes(split), axis + 1, Sizes(shape))};
+        if (of_source)
+          return Joined{order, fmt::format("| reshape({}) | concat(axis={}) | reshape({})", Sizes(split), axis + 1,
+                                           Sizes(shape))};
         const Shape& part = some.manifest()[parts[0]].shape;
-        const bool equal = std::all_of(parts.begin(), parts.end(), [&](size_t p) { return some.manifest()[p].shape == part; });
-        if (equal) return Joined{order, fmt::format("| deinterleave(axis={}, parts={}, block={})", axis, parts.size(), part[axis] / count)};
+        const bool equal =
+            std::all_of(parts.begin(), parts.end(), [&](size_t p) { return some.manifest()[p].shape == part; });
+        if (equal)
+          return Joined{order, fmt::format("| deinterleave(axis={}, parts={}, block={})", axis, parts.size(),
+                                           part[axis] / count)};
         return std::nullopt;
       }
     } while (std::next_permutation(order.begin(), order.end()) && ++orders < 720);

@@ -41,7 +41,13 @@ const Dictionary& Segments() {
 // What segments mean in most networks, and not in all: enough for a guess.
 const Dictionary& Guesses() {
   static const Dictionary kGuesses = {
-      {"downsample", "down projection"}, {"shortcut", "down projection"}, {"post_attention_layernorm", "mlp norm"}, {"input_layernorm", "attention norm"}, {"w1", "gate projection"}, {"w2", "down projection"}, {"w3", "up projection"},
+      {"downsample", "down projection"},
+      {"shortcut", "down projection"},
+      {"post_attention_layernorm", "mlp norm"},
+      {"input_layernorm", "attention norm"},
+      {"w1", "gate projection"},
+      {"w2", "down projection"},
+      {"w3", "up projection"},
   };
   return kGuesses;
 }
@@ -49,16 +55,57 @@ const Dictionary& Guesses() {
 // Words that mean the same, and words that say nothing.
 std::string Meaning(const std::string& word) {
   static const Dictionary kMeanings = {
-      {"layernorm", "norm"},  {"ln", "norm"},        {"rmsnorm", "norm"},     {"bn", "norm"},         {"attn", "attention"},
-      {"embeddings", "embedding"}, {"embed", "embedding"}, {"emb", "embedding"}, {"tok", "token"},     {"layrnorm", "norm"},
-      {"tokens", "token"},    {"word", "token"},     {"query", "q"},          {"key", "k"},           {"value", "v"},
-      {"wq", "q"},            {"wk", "k"},           {"wv", "v"},             {"wo", "out"},          {"o", "out"},
-      {"output", "out"},      {"ffn", "mlp"},        {"fc", "linear"},        {"dense", "linear"},    {"classifier", "head"},
-      {"proj", "projection"}, {"pos", "position"},   {"positional", "position"}, {"downsample", "down"}, {"sample", ""},
-      {"cls", "class"},       {"blocks", "layer"},   {"layers", "layer"},     {"block", "layer"},     {"resblocks", "layer"},
-      {"h", "layer"},         {"model", ""},         {"self", ""},            {"module", ""},         {"gamma", ""},
-      {"beta", "bias"}, {"variance", "var"},     {"final", ""},         {"features", "feature"}, {"visual", "vision"},   {"image", "vision"},
-      {"img", "vision"},      {"txt", "text"},       {"feedforward", "mlp"},  {"mixer", "mlp"},       {"expert", "experts"},
+      {"layernorm", "norm"},
+      {"ln", "norm"},
+      {"rmsnorm", "norm"},
+      {"bn", "norm"},
+      {"attn", "attention"},
+      {"embeddings", "embedding"},
+      {"embed", "embedding"},
+      {"emb", "embedding"},
+      {"tok", "token"},
+      {"layrnorm", "norm"},
+      {"tokens", "token"},
+      {"word", "token"},
+      {"query", "q"},
+      {"key", "k"},
+      {"value", "v"},
+      {"wq", "q"},
+      {"wk", "k"},
+      {"wv", "v"},
+      {"wo", "out"},
+      {"o", "out"},
+      {"output", "out"},
+      {"ffn", "mlp"},
+      {"fc", "linear"},
+      {"dense", "linear"},
+      {"classifier", "head"},
+      {"proj", "projection"},
+      {"pos", "position"},
+      {"positional", "position"},
+      {"downsample", "down"},
+      {"sample", ""},
+      {"cls", "class"},
+      {"blocks", "layer"},
+      {"layers", "layer"},
+      {"block", "layer"},
+      {"resblocks", "layer"},
+      {"h", "layer"},
+      {"model", ""},
+      {"self", ""},
+      {"module", ""},
+      {"gamma", ""},
+      {"beta", "bias"},
+      {"variance", "var"},
+      {"final", ""},
+      {"features", "feature"},
+      {"visual", "vision"},
+      {"image", "vision"},
+      {"img", "vision"},
+      {"txt", "text"},
+      {"feedforward", "mlp"},
+      {"mixer", "mlp"},
+      {"expert", "experts"},
   };
   const auto found = kMeanings.find(word);
   return found == kMeanings.end() ? word : found->second;
@@ -94,16 +141,19 @@ std::vector<std::string> Split(std::string_view name, char separator) {
 const Dictionary& RoleWords() {
   // word → class
   static const Dictionary kRoles = {
-      {"q", "0"},       {"k", "0"},       {"v", "0"},       {"qkv", "0"},     {"gate", "0"},      {"up", "0"},     {"down", "0"},
-      {"text", "1"},    {"vision", "1"},  {"audio", "1"},   {"speech", "1"},
-      {"encoder", "2"}, {"decoder", "2"},
-      {"attention", "3"}, {"mlp", "3"},
-      {"token", "4"},   {"position", "4"}, {"type", "4"},   {"class", "4"},
-      {"norm", "5"},    {"embedding", "5"},
-      {"ih", "6"},      {"hh", "6"},
-      {"weight", "7"},  {"bias", "7"},    {"mean", "7"},    {"var", "7"},
-      {"forward", "8"}, {"fw", "8"},      {"backward", "8"}, {"bw", "8"},     {"reverse", "8"},
-      {"student", "9"}, {"teacher", "9"}, {"ema", "9"},     {"actor", "9"},   {"critic", "9"},    {"generator", "9"}, {"discriminator", "9"},
+      {"q", "0"},       {"k", "0"},         {"v", "0"},
+      {"qkv", "0"},     {"gate", "0"},      {"up", "0"},
+      {"down", "0"},    {"text", "1"},      {"vision", "1"},
+      {"audio", "1"},   {"speech", "1"},    {"encoder", "2"},
+      {"decoder", "2"}, {"attention", "3"}, {"mlp", "3"},
+      {"token", "4"},   {"position", "4"},  {"type", "4"},
+      {"class", "4"},   {"norm", "5"},      {"embedding", "5"},
+      {"ih", "6"},      {"hh", "6"},        {"weight", "7"},
+      {"bias", "7"},    {"mean", "7"},      {"var", "7"},
+      {"forward", "8"}, {"fw", "8"},        {"backward", "8"},
+      {"bw", "8"},      {"reverse", "8"},   {"student", "9"},
+      {"teacher", "9"}, {"ema", "9"},       {"actor", "9"},
+      {"critic", "9"},  {"generator", "9"}, {"discriminator", "9"},
   };
   return kRoles;
 }
@@ -120,7 +170,9 @@ std::vector<std::string> Words(std::string_view form, bool guess) {
       continue;
     }
     const std::vector<std::string> pieces = Pieces(segment);
-    if (std::all_of(pieces.begin(), pieces.end(), [](const std::string& piece) { return piece == "feed" || piece == "forward"; }) && pieces.size() == 2) {
+    if (std::all_of(pieces.begin(), pieces.end(),
+                    [](const std::string& piece) { return piece == "feed" || piece == "forward"; }) &&
+        pieces.size() == 2) {
       words.emplace_back("mlp");
       continue;
     }
@@ -169,7 +221,8 @@ bool Contradict(const Roles& a, const Roles& b) {
   for (size_t i = 0; i < Roles::kClasses; ++i) {
     const auto &left = a.words[i], &right = b.words[i];
     if (left.empty() || right.empty()) continue;
-    if (std::none_of(left.begin(), left.end(), [&](const std::string& word) { return right.contains(word); })) return true;
+    if (std::none_of(left.begin(), left.end(), [&](const std::string& word) { return right.contains(word); }))
+      return true;
   }
   return false;
 }
@@ -178,16 +231,23 @@ int Agreements(const Roles& a, const Roles& b) {
   int count = 0;
   for (size_t i = 0; i < Roles::kClasses; ++i) {
     const auto &left = a.words[i], &right = b.words[i];
-    count += std::any_of(left.begin(), left.end(), [&](const std::string& word) { return right.contains(word); }) ? 1 : 0;
+    count +=
+        std::any_of(left.begin(), left.end(), [&](const std::string& word) { return right.contains(word); }) ? 1 : 0;
   }
   return count;
 }
 
 bool IsOptimizerState(std::string_view name) {
-  static const std::set<std::string, std::less<>> kStates = {"optimizer", "optimizer_state_dict", "optim", "exp_avg", "exp_avg_sq", "max_exp_avg_sq",
-                                                             "momentum_buffer", "moment1", "moment2", "moments", "adam_m", "adam_v", "accum", "optimizer_states"};
+  static const std::set<std::string, std::less<>> kStates = {"optimizer",       "optimizer_state_dict",
+                                                             "optim",           "exp_avg",
+                                                             "exp_avg_sq",      "max_exp_avg_sq",
+                                                             "momentum_buffer", "moment1",
+                                                             "moment2",         "moments",
+                                                             "adam_m",          "adam_v",
+                                                             "accum",           "optimizer_states"};
   const std::vector<std::string> segments = Split(name, '.');
-  return std::any_of(segments.begin(), segments.end(), [](const std::string& segment) { return kStates.contains(segment); });
+  return std::any_of(segments.begin(), segments.end(),
+                     [](const std::string& segment) { return kStates.contains(segment); });
 }
 
 Numbered WithoutNumbers(std::string_view name) {

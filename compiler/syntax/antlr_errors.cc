@@ -22,16 +22,12 @@ using grammar::CkmapParser;
 constexpr size_t kEnd = antlr4::Token::EOF;
 
 bool IsKeyword(size_t type) { return type >= CkmapLexer::MIGRATION && type <= CkmapLexer::FALSE; }
-bool StartsStatement(size_t type) {
-  return type >= CkmapLexer::MIGRATION && type <= CkmapLexer::OVERRIDE;
-}
+bool StartsStatement(size_t type) { return type >= CkmapLexer::MIGRATION && type <= CkmapLexer::OVERRIDE; }
 bool IsArrow(size_t type) { return type == CkmapLexer::ARROW || type == CkmapLexer::BIARROW; }
 bool IsUnterminated(size_t type) {
   return type == CkmapLexer::UNTERMINATED_STRING || type == CkmapLexer::UNTERMINATED_REGEX;
 }
-bool IsWord(size_t type) {
-  return type == CkmapLexer::IDENT || (type >= CkmapLexer::CKMAP && type <= CkmapLexer::FOR);
-}
+bool IsWord(size_t type) { return type == CkmapLexer::IDENT || (type >= CkmapLexer::CKMAP && type <= CkmapLexer::FOR); }
 
 // Where reading goes on after a mistake inside.
 bool IsSyncRule(size_t rule) {
@@ -40,9 +36,8 @@ bool IsSyncRule(size_t rule) {
          rule == CkmapParser::RuleTestTensor;
 }
 bool IsBlockRule(size_t rule) {
-  return rule == CkmapParser::RuleLayer || rule == CkmapParser::RuleWithin ||
-         rule == CkmapParser::RuleRename || rule == CkmapParser::RuleTarget ||
-         rule == CkmapParser::RuleTest || rule == CkmapParser::RuleTestSide;
+  return rule == CkmapParser::RuleLayer || rule == CkmapParser::RuleWithin || rule == CkmapParser::RuleRename ||
+         rule == CkmapParser::RuleTarget || rule == CkmapParser::RuleTest || rule == CkmapParser::RuleTestSide;
 }
 
 template <typename Predicate>
@@ -66,8 +61,7 @@ std::string List(const std::vector<std::string>& items) {
 }
 
 // What could stand here, for people: groups of tokens under one name, then single ones.
-std::string Expectation(const antlr4::misc::IntervalSet& expected,
-                        const antlr4::dfa::Vocabulary& vocabulary) {
+std::string Expectation(const antlr4::misc::IntervalSet& expected, const antlr4::dfa::Vocabulary& vocabulary) {
   const auto has = [&](size_t type) { return expected.contains(type); };
   if (has(CkmapLexer::RENAME) && has(CkmapLexer::DROP)) {
     return has(CkmapLexer::RBRACE) ? "a statement or `}`" : "a statement";
@@ -85,16 +79,14 @@ std::string Expectation(const antlr4::misc::IntervalSet& expected,
     const auto type = static_cast<size_t>(entry);
     const bool any_word = has(CkmapLexer::IDENT) && IsWord(type);
     if (entry < 0 || type == kEnd || any_word || type == CkmapLexer::DOTTED) continue;
-    const bool in_expression =
-        type == CkmapLexer::NOT || type == CkmapLexer::IF || type == CkmapLexer::TRUE ||
-        type == CkmapLexer::FALSE || type == CkmapLexer::INT || type == CkmapLexer::NUMBER ||
-        type == CkmapLexer::STRING || type == CkmapLexer::LPAREN || type == CkmapLexer::LBRACK ||
-        type == CkmapLexer::MINUS;
+    const bool in_expression = type == CkmapLexer::NOT || type == CkmapLexer::IF || type == CkmapLexer::TRUE ||
+                               type == CkmapLexer::FALSE || type == CkmapLexer::INT || type == CkmapLexer::NUMBER ||
+                               type == CkmapLexer::STRING || type == CkmapLexer::LPAREN || type == CkmapLexer::LBRACK ||
+                               type == CkmapLexer::MINUS;
     if (expression && in_expression) continue;
     if (pattern && (type == CkmapLexer::STRING || type == CkmapLexer::REGEX)) continue;
-    const bool is_operator =
-        (type >= CkmapLexer::EQ && type <= CkmapLexer::PERCENT && type != CkmapLexer::ASSIGN) ||
-        type == CkmapLexer::AND || type == CkmapLexer::OR;
+    const bool is_operator = (type >= CkmapLexer::EQ && type <= CkmapLexer::PERCENT && type != CkmapLexer::ASSIGN) ||
+                             type == CkmapLexer::AND || type == CkmapLexer::OR;
     if (operators && is_operator) continue;
     const std::string literal = vocabulary.getLiteralName(type);
     if (literal.size() > 2) {
@@ -115,10 +107,22 @@ std::string Expectation(const antlr4::misc::IntervalSet& expected,
 // Words of other languages, and slips of the pen, at the start of a statement.
 std::string_view MeantStatement(std::string_view word) {
   constexpr std::array<std::array<std::string_view, 2>, 17> kAliases = {{
-      {"import", "use"},   {"include", "use"},     {"require", "use"}, {"const", "let"},
-      {"var", "let"},      {"def", "let"},         {"params", "param"}, {"parameter", "param"},
-      {"ignore", "drop"},  {"skip", "drop"},       {"remove", "drop"}, {"delete", "drop"},
-      {"keep", "init"},    {"renames", "rename"},  {"layers", "layer"}, {"modules", "module"},
+      {"import", "use"},
+      {"include", "use"},
+      {"require", "use"},
+      {"const", "let"},
+      {"var", "let"},
+      {"def", "let"},
+      {"params", "param"},
+      {"parameter", "param"},
+      {"ignore", "drop"},
+      {"skip", "drop"},
+      {"remove", "drop"},
+      {"delete", "drop"},
+      {"keep", "init"},
+      {"renames", "rename"},
+      {"layers", "layer"},
+      {"modules", "module"},
       {"device", "place"},
   }};
   for (const auto& [alias, keyword] : kAliases) {
@@ -130,15 +134,12 @@ std::string_view MeantStatement(std::string_view word) {
 }  // namespace
 
 Token* GiveUpStrategy::recoverInline(Parser*) { throw antlr4::ParseCancellationException("mistake"); }
-void GiveUpStrategy::recover(Parser*, std::exception_ptr) {
-  throw antlr4::ParseCancellationException("mistake");
-}
+void GiveUpStrategy::recover(Parser*, std::exception_ptr) { throw antlr4::ParseCancellationException("mistake"); }
 
 Span TokenSpan(const Token* token, FileId file, const SourceFile& source) {
   const auto size = static_cast<uint32_t>(source.text().size());
   if (token->getType() == kEnd) return {file, size, size};
-  return {file, static_cast<uint32_t>(token->getStartIndex()),
-          static_cast<uint32_t>(token->getStopIndex() + 1)};
+  return {file, static_cast<uint32_t>(token->getStartIndex()), static_cast<uint32_t>(token->getStopIndex() + 1)};
 }
 
 Span ReportingStrategy::At(const Token* token) const {
@@ -174,8 +175,7 @@ ReportingStrategy::Mistake ReportingStrategy::Describe(Parser* parser, Token* fo
       break;
     }
   }
-  mistake.first_on_line =
-      mistake.previous == nullptr || mistake.previous->getLine() < found->getLine();
+  mistake.first_on_line = mistake.previous == nullptr || mistake.previous->getLine() < found->getLine();
   return mistake;
 }
 
@@ -222,8 +222,7 @@ void ReportingStrategy::sync(Parser* parser) {
   if (recovering_) return;
   antlr4::atn::ATNState* state = parser->getATN().states[parser->getState()];
   const auto kind = state->getStateType();
-  if (kind != antlr4::atn::ATNState::STAR_LOOP_ENTRY &&
-      kind != antlr4::atn::ATNState::STAR_LOOP_BACK) {
+  if (kind != antlr4::atn::ATNState::STAR_LOOP_ENTRY && kind != antlr4::atn::ATNState::STAR_LOOP_BACK) {
     return;
   }
   const size_t rule = parser->getContext()->getRuleIndex();
@@ -245,8 +244,7 @@ void ReportingStrategy::sync(Parser* parser) {
 bool ReportingStrategy::AlreadyReported(Parser* parser, const Token* found) const {
   const ParserRuleContext* statement = Enclosing(parser->getContext(), IsSyncRule);
   size_t start = found->getTokenIndex();
-  if (statement != nullptr && statement->start != nullptr &&
-      !IsBlockRule(parser->getContext()->getRuleIndex())) {
+  if (statement != nullptr && statement->start != nullptr && !IsBlockRule(parser->getContext()->getRuleIndex())) {
     start = std::min(start, statement->start->getTokenIndex());
   }
   const auto first = std::lower_bound(bad_tokens_.begin(), bad_tokens_.end(), start);
@@ -292,8 +290,7 @@ Token* ReportingStrategy::LastOpen(const Mistake& mistake, bool braces_only) con
     if (braces_only && !brace) continue;
     if (type == CkmapLexer::RPAREN || type == CkmapLexer::RBRACK || type == CkmapLexer::RBRACE) {
       ++closed;
-    } else if (type == CkmapLexer::LPAREN || type == CkmapLexer::LBRACK ||
-               type == CkmapLexer::LBRACE) {
+    } else if (type == CkmapLexer::LPAREN || type == CkmapLexer::LBRACK || type == CkmapLexer::LBRACE) {
       if (closed == 0) return token;
       --closed;
     }
@@ -312,24 +309,20 @@ void ReportingStrategy::Report(const Mistake& mistake) {
 
 bool ReportingStrategy::ReportUnclosed(const Mistake& mistake) {
   const size_t found = mistake.found->getType();
-  if (found == CkmapLexer::RBRACE &&
-      mistake.parser->getContext()->getRuleIndex() == CkmapParser::RuleFile) {
+  if (found == CkmapLexer::RBRACE && mistake.parser->getContext()->getRuleIndex() == CkmapParser::RuleFile) {
     sink_.Report(DiagnosticKind::kUnbalancedBracket, At(mistake.found), "`}` without its `{`").Emit();
     return true;
   }
-  const bool wants_close = mistake.Expects(CkmapLexer::RPAREN) ||
-                           mistake.Expects(CkmapLexer::RBRACK);
+  const bool wants_close = mistake.Expects(CkmapLexer::RPAREN) || mistake.Expects(CkmapLexer::RBRACK);
   const bool ends = found == CkmapLexer::SEMI || found == CkmapLexer::LBRACE || IsArrow(found) ||
                     found == CkmapLexer::RBRACE || found == kEnd || found == CkmapLexer::PIPE;
   Token* open = nullptr;
   if (wants_close && ends) open = LastOpen(mistake, false);
   if (open == nullptr && found == kEnd) open = LastOpen(mistake, true);
   if (open == nullptr) return false;
-  sink_.Report(DiagnosticKind::kUnbalancedBracket, At(open),
-               fmt::format("`{}` is not closed", Text(open)))
-      .With(At(mistake.found), found == kEnd ? "the file ends here"
-                                             : fmt::format("`{}` comes before its end",
-                                                           Text(mistake.found)))
+  sink_.Report(DiagnosticKind::kUnbalancedBracket, At(open), fmt::format("`{}` is not closed", Text(open)))
+      .With(At(mistake.found),
+            found == kEnd ? "the file ends here" : fmt::format("`{}` comes before its end", Text(mistake.found)))
       .Emit();
   return true;
 }
@@ -337,8 +330,7 @@ bool ReportingStrategy::ReportUnclosed(const Mistake& mistake) {
 bool ReportingStrategy::ReportMissingSemicolon(const Mistake& mistake) {
   if (mistake.previous == nullptr || !mistake.Expects(CkmapLexer::SEMI)) return false;
   const size_t found = mistake.found->getType();
-  const bool ended = mistake.first_on_line || found == kEnd || found == CkmapLexer::RBRACE ||
-                     StartsStatement(found);
+  const bool ended = mistake.first_on_line || found == kEnd || found == CkmapLexer::RBRACE || StartsStatement(found);
   if (!ended) return false;
   if (IsArrow(found) || found == CkmapLexer::LBRACE || found == CkmapLexer::PIPE) return false;
   const Span end = After(mistake.previous);
@@ -361,16 +353,13 @@ bool ReportingStrategy::ReportUnquotedName(const Mistake& mistake) {
            std::string_view("_.*{}:-+/").find(c) != std::string_view::npos;
   };
   const size_t found = mistake.found->getType();
-  const bool odd = found == CkmapLexer::DOT || found == CkmapLexer::LBRACE ||
-                   found == CkmapLexer::STAR || found == CkmapLexer::MINUS ||
-                   found == CkmapLexer::INT || found == CkmapLexer::NUMBER ||
-                   found == CkmapLexer::VERSION || found == CkmapLexer::RANGE ||
-                   found == CkmapLexer::SLASH;
+  const bool odd = found == CkmapLexer::DOT || found == CkmapLexer::LBRACE || found == CkmapLexer::STAR ||
+                   found == CkmapLexer::MINUS || found == CkmapLexer::INT || found == CkmapLexer::NUMBER ||
+                   found == CkmapLexer::VERSION || found == CkmapLexer::RANGE || found == CkmapLexer::SLASH;
   if (!odd) return false;
   Span run = At(mistake.found);
   const bool adjacent = mistake.previous != nullptr && At(mistake.previous).end == run.begin &&
-                        (IsWord(mistake.previous->getType()) ||
-                         mistake.previous->getType() == CkmapLexer::DOTTED);
+                        (IsWord(mistake.previous->getType()) || mistake.previous->getType() == CkmapLexer::DOTTED);
   if (!adjacent && !mistake.Expects(CkmapLexer::STRING)) return false;
   while (run.begin > 0 && in_name(text[run.begin - 1])) --run.begin;
   while (run.end < text.size() && in_name(text[run.end])) {
@@ -380,10 +369,9 @@ bool ReportingStrategy::ReportUnquotedName(const Mistake& mistake) {
   const std::string name(text.substr(run.begin, run.end - run.begin));
   if (name == "{" || name == "-" || name == "/" || name == "//" || name.size() > 500) return false;
   const char* reason = name.find_first_of("{*") != std::string::npos ? "has a hole or a wildcard"
-                       : name[0] >= '0' && name[0] <= '9'           ? "starts with a digit"
+                       : name[0] >= '0' && name[0] <= '9'            ? "starts with a digit"
                                                                      : "is no plain dotted name";
-  sink_.Report(DiagnosticKind::kUnquotedName, run,
-               fmt::format("`{}` {} and needs quotes", name, reason))
+  sink_.Report(DiagnosticKind::kUnquotedName, run, fmt::format("`{}` {} and needs quotes", name, reason))
       .Help(fmt::format("write `\"{}\"`", name))
       .Suggest({"put it in quotes", {{run, "\"" + name + "\""}}})
       .Emit();
@@ -404,8 +392,8 @@ bool ReportingStrategy::ReportKeyword(const Mistake& mistake) {
   const Span span = At(keyword);
   const std::string word = Text(keyword);
   const bool quotable = keyword == mistake.previous || mistake.Expects(CkmapLexer::STRING);
-  auto builder = sink_.Report(DiagnosticKind::kKeywordAsName, span,
-                              fmt::format("`{}` is a keyword of the language", word));
+  auto builder =
+      sink_.Report(DiagnosticKind::kKeywordAsName, span, fmt::format("`{}` is a keyword of the language", word));
   if (quotable) {
     std::move(builder)
         .Help(fmt::format("to name a tensor, quote it: `\"{}\"`", word))
@@ -444,21 +432,19 @@ bool ReportingStrategy::ReportSlip(const Mistake& mistake) {
   }
   if (rest.starts_with("&&")) return report({id_, at.begin, at.begin + 2}, "`&&` is no operator", "write `and`", "and");
   if (rest.starts_with("||")) return report({id_, at.begin, at.begin + 2}, "`||` is no operator", "write `or`", "or");
-  if (found == CkmapLexer::COMMA && Within(context, CkmapParser::RuleMapping) &&
-      mistake.Expects(CkmapLexer::ARROW)) {
+  if (found == CkmapLexer::COMMA && Within(context, CkmapParser::RuleMapping) && mistake.Expects(CkmapLexer::ARROW)) {
     return report(at, "expected an arrow, found `,` behind an operation",
                   "operations act on all terms before them; to give terms their own, put each in "
                   "parentheses: `(\"a\" | transpose), \"b\" -> …`",
                   "");
   }
-  if (found == CkmapLexer::COLON && (Within(context, CkmapParser::RuleArguments) ||
-                                     Within(context, CkmapParser::RuleExpr))) {
+  if (found == CkmapLexer::COLON &&
+      (Within(context, CkmapParser::RuleArguments) || Within(context, CkmapParser::RuleExpr))) {
     return report(at, "an argument is given by `=`, found `:`", "as in `concat(axis=0)`", "=");
   }
-  if (found == CkmapLexer::ASSIGN && Within(context, CkmapParser::RuleParam) &&
-      mistake.Expects(CkmapLexer::COLON)) {
-    return report(at, "expected `:` and a type, found `=`",
-                  "a parameter has a type, as in `param heads: int = 32;`", "");
+  if (found == CkmapLexer::ASSIGN && Within(context, CkmapParser::RuleParam) && mistake.Expects(CkmapLexer::COLON)) {
+    return report(at, "expected `:` and a type, found `=`", "a parameter has a type, as in `param heads: int = 32;`",
+                  "");
   }
   if (mistake.Expects(CkmapLexer::ARROW) && mistake.previous != nullptr) {
     const std::string_view meant = MeantStatement(Text(mistake.previous));
@@ -472,21 +458,19 @@ bool ReportingStrategy::ReportSlip(const Mistake& mistake) {
 
 void ReportingStrategy::ReportExpected(const Mistake& mistake) {
   const size_t found = mistake.found->getType();
-  const std::string what = found == kEnd          ? "the end of the file"
-                           : IsKeyword(found)     ? fmt::format("the keyword `{}`", Text(mistake.found))
-                                                  : fmt::format("`{}`", Text(mistake.found));
+  const std::string what = found == kEnd      ? "the end of the file"
+                           : IsKeyword(found) ? fmt::format("the keyword `{}`", Text(mistake.found))
+                                              : fmt::format("`{}`", Text(mistake.found));
   std::string message;
   if (mistake.expected.isEmpty()) {
-    message = mistake.previous == nullptr
-                  ? fmt::format("unexpected {}", what)
-                  : fmt::format("unexpected {} after `{}`", what, Text(mistake.previous));
+    message = mistake.previous == nullptr ? fmt::format("unexpected {}", what)
+                                          : fmt::format("unexpected {} after `{}`", what, Text(mistake.previous));
   } else {
-    message = fmt::format("expected {}, found {}",
-                          Expectation(mistake.expected, mistake.parser->getVocabulary()), what);
+    message =
+        fmt::format("expected {}, found {}", Expectation(mistake.expected, mistake.parser->getVocabulary()), what);
   }
   auto builder = sink_.Report(DiagnosticKind::kExpectedToken, At(mistake.found), std::move(message));
-  if (mistake.Expects(CkmapLexer::BIARROW) &&
-      Within(mistake.parser->getContext(), CkmapParser::RuleMapping)) {
+  if (mistake.Expects(CkmapLexer::BIARROW) && Within(mistake.parser->getContext(), CkmapParser::RuleMapping)) {
     std::move(builder).Help("a rule is written `source -> target;`, or `<->` where it can be run backwards").Emit();
   } else {
     std::move(builder).Emit();

@@ -32,8 +32,7 @@ class ReportingStrategy final : public antlr4::ANTLRErrorStrategy {
  public:
   // `bad_tokens`: sorted indices of tokens that have been reported already; statements that hold
   // one are skipped in silence.
-  ReportingStrategy(const SourceFile& file, FileId id, std::vector<size_t> bad_tokens,
-                    DiagnosticSink& sink)
+  ReportingStrategy(const SourceFile& file, FileId id, std::vector<size_t> bad_tokens, DiagnosticSink& sink)
       : file_(file), id_(id), bad_tokens_(std::move(bad_tokens)), sink_(sink) {}
 
   void reset(antlr4::Parser*) override { recovering_ = false; }
@@ -54,8 +53,7 @@ class ReportingStrategy final : public antlr4::ANTLRErrorStrategy {
     bool first_on_line = false;
     bool Expects(size_t type) const { return expected.contains(type); }
   };
-  Mistake Describe(antlr4::Parser* parser, antlr4::Token* found,
-                   antlr4::misc::IntervalSet expected) const;
+  Mistake Describe(antlr4::Parser* parser, antlr4::Token* found, antlr4::misc::IntervalSet expected) const;
 
   void Report(const Mistake& mistake);
   bool ReportUnclosed(const Mistake& mistake);

@@ -27,18 +27,45 @@ using ExprPtr = std::unique_ptr<Expr>;
 struct Pattern;
 
 struct Invalid {};
-struct IntLiteral { int64_t value = 0; };
-struct NumberLiteral { double value = 0; };
+struct IntLiteral {
+  int64_t value = 0;
+};
+struct NumberLiteral {
+  double value = 0;
+};
 // As a text (`\"` and `\\` resolved, braces as they stand), and read as a name pattern (null if it is none).
-struct StringLiteral { std::string value; std::unique_ptr<Pattern> pattern; };
-struct BoolLiteral { bool value = false; };
-struct NameRef { std::string name; };                 // variable, capture, dim, leaf, dtype or word: sema decides; may be dotted
-struct Unary { std::string op; ExprPtr operand; };    // "-" "not"
-struct Binary { std::string op; ExprPtr left, right; };  // + - * / // % == != < <= > >= and or
-struct Conditional { ExprPtr condition, then_value, else_value; };
-struct CallArgument { std::optional<Identifier> name; ExprPtr value; };
-struct CallExpr { Identifier function; std::vector<CallArgument> args; };
-struct ListExpr { std::vector<ExprPtr> items; };
+struct StringLiteral {
+  std::string value;
+  std::unique_ptr<Pattern> pattern;
+};
+struct BoolLiteral {
+  bool value = false;
+};
+struct NameRef {
+  std::string name;
+};  // variable, capture, dim, leaf, dtype or word: sema decides; may be dotted
+struct Unary {
+  std::string op;
+  ExprPtr operand;
+};  // "-" "not"
+struct Binary {
+  std::string op;
+  ExprPtr left, right;
+};  // + - * / // % == != < <= > >= and or
+struct Conditional {
+  ExprPtr condition, then_value, else_value;
+};
+struct CallArgument {
+  std::optional<Identifier> name;
+  ExprPtr value;
+};
+struct CallExpr {
+  Identifier function;
+  std::vector<CallArgument> args;
+};
+struct ListExpr {
+  std::vector<ExprPtr> items;
+};
 
 struct Expr {
   std::variant<Invalid, IntLiteral, NumberLiteral, StringLiteral, BoolLiteral, NameRef, Unary, Binary, Conditional,
@@ -49,7 +76,9 @@ struct Expr {
 
 // ---- name patterns -----------------------------------------------------------------------------
 
-struct LiteralPart { std::string text; };
+struct LiteralPart {
+  std::string text;
+};
 struct CapturePart {
   enum class Kind { kPlain, kInt, kPath, kChoice, kRegex };  // kPlain: `{i}`, a segment or a use of a known capture
   Identifier name;
@@ -58,9 +87,15 @@ struct CapturePart {
   std::string regex;                 // kRegex: the text between the slashes, `\/` as `/`; not yet checked
   bool gather = false;               // {e:int...}
 };
-struct AlternativesPart { std::vector<std::string> options; };  // two or more; one may be empty
-struct WildcardPart { bool path = false; };  // * or **
-struct ExprPart { ExprPtr expr; };           // {3*i+1}
+struct AlternativesPart {
+  std::vector<std::string> options;
+};  // two or more; one may be empty
+struct WildcardPart {
+  bool path = false;
+};  // * or **
+struct ExprPart {
+  ExprPtr expr;
+};  // {3*i+1}
 
 struct PatternPart {
   std::variant<LiteralPart, CapturePart, AlternativesPart, WildcardPart, ExprPart> kind;
@@ -69,12 +104,12 @@ struct PatternPart {
 
 struct Pattern {
   std::vector<PatternPart> parts;  // literal parts never touch; none at all for ""
-  std::string regex;    // raw /^…$/: the text between ^ and $, `\/` as `/`; parts is empty; not yet checked
-  Span regex_span;      // of that text
+  std::string regex;      // raw /^…$/: the text between ^ and $, `\/` as `/`; parts is empty; not yet checked
+  Span regex_span;        // of that text
   bool optional = false;  // name?
   bool invalid = false;
-  std::string text;     // as written, without quotes, slashes and `?`
-  Span span;            // with its quotes and its `?`
+  std::string text;  // as written, without quotes, slashes and `?`
+  Span span;         // with its quotes and its `?`
 };
 
 // ---- rules -------------------------------------------------------------------------------------
@@ -85,7 +120,10 @@ struct DimExpr {
   ExprPtr expr;
   Span span;
 };
-struct ShapeExpr { std::vector<DimExpr> dims; Span span; };
+struct ShapeExpr {
+  std::vector<DimExpr> dims;
+  Span span;
+};
 
 struct OpCall {
   Identifier name;
@@ -105,53 +143,112 @@ struct Pipeline {
   Span span;
 };
 
-struct RangeClause { Identifier capture; ExprPtr begin, end; Span span; };  // where i in 0..4
+struct RangeClause {
+  Identifier capture;
+  ExprPtr begin, end;
+  Span span;
+};  // where i in 0..4
 
 struct Rule {
   Pipeline source;
   bool reversible = false;
   Span arrow;
-  Pipeline target;                    // without ops and without (…): both are reported when parsing
-  ExprPtr when;                       // null: none
+  Pipeline target;  // without ops and without (…): both are reported when parsing
+  ExprPtr when;     // null: none
   std::vector<RangeClause> ranges;
-  std::optional<std::string> exactly; // exactly "reason"
-  bool overrides = false;             // override SRC -> DST
+  std::optional<std::string> exactly;  // exactly "reason"
+  bool overrides = false;              // override SRC -> DST
 };
 
 // ---- statements --------------------------------------------------------------------------------
 
-struct Migration { Identifier name, from, to; };
+struct Migration {
+  Identifier name, from, to;
+};
 struct Use {
-  Identifier target;    // "std", "llama/hf2mindformers" or the text of a quoted relative path
+  Identifier target;  // "std", "llama/hf2mindformers" or the text of a quoted relative path
   bool is_path = false;
   std::optional<Identifier> version;  // >= 1.2
   std::vector<CallArgument> with;
 };
-struct Param { Identifier name, type; std::optional<Identifier> config_key; ExprPtr value; };
-struct Let { Identifier name; ExprPtr value; };
-struct Names { Identifier from, to; };
-struct RenamePair { Pattern from, to; Span span; };
-struct Rename { std::vector<RenamePair> pairs; bool of_target = false; };
+struct Param {
+  Identifier name, type;
+  std::optional<Identifier> config_key;
+  ExprPtr value;
+};
+struct Let {
+  Identifier name;
+  ExprPtr value;
+};
+struct Names {
+  Identifier from, to;
+};
+struct RenamePair {
+  Pattern from, to;
+  Span span;
+};
+struct Rename {
+  std::vector<RenamePair> pairs;
+  bool of_target = false;
+};
 // `equals`: null: nothing is said; else a name in quotes, a word (zeros, iota, …) or a call (constant(1)).
-struct Drop { Pattern pattern; ExprPtr when; std::optional<std::string> reason; bool only = false; ExprPtr equals; };
-struct LayerItem { std::variant<Rule, Drop> kind; Span span; std::string doc; };
-struct Layer { Identifier name; ExprPtr when; std::vector<LayerItem> items; };
-struct ModuleIs { Pattern module; Identifier layer; ExprPtr when; };
+struct Drop {
+  Pattern pattern;
+  ExprPtr when;
+  std::optional<std::string> reason;
+  bool only = false;
+  ExprPtr equals;
+};
+struct LayerItem {
+  std::variant<Rule, Drop> kind;
+  Span span;
+  std::string doc;
+};
+struct Layer {
+  Identifier name;
+  ExprPtr when;
+  std::vector<LayerItem> items;
+};
+struct ModuleIs {
+  Pattern module;
+  Identifier layer;
+  ExprPtr when;
+};
 struct Statement;
-struct Within { Pattern from, to; bool reversible = false; Span arrow; ExprPtr when; std::vector<Statement> body; };
-struct Init { Pattern pattern; Identifier kind; std::vector<CallArgument> args; ExprPtr when; };
+struct Within {
+  Pattern from, to;
+  bool reversible = false;
+  Span arrow;
+  ExprPtr when;
+  std::vector<Statement> body;
+};
+struct Init {
+  Pattern pattern;
+  Identifier kind;
+  std::vector<CallArgument> args;
+  ExprPtr when;
+};
 struct TargetItem {
   enum class Kind { kStrict, kAllowMissing, kAllowUnused, kCast, kMatchSuffix };
   Kind kind = Kind::kStrict;
-  std::vector<Identifier> words;      // strict's
+  std::vector<Identifier> words;  // strict's
   std::optional<Pattern> pattern;
   Identifier cast_from, cast_to;
   std::optional<Identifier> overflow;  // kCast: error, saturate or inf
   Span span;
 };
-struct Target { std::vector<TargetItem> items; };
-struct Assert { ExprPtr condition; std::optional<std::string> message; };
-struct Place { Pattern pattern; Identifier device; ExprPtr when; };
+struct Target {
+  std::vector<TargetItem> items;
+};
+struct Assert {
+  ExprPtr condition;
+  std::optional<std::string> message;
+};
+struct Place {
+  Pattern pattern;
+  Identifier device;
+  ExprPtr when;
+};
 // What is not decided yet: `decide "norm1 or norm2" for "a.**", "b.**";`
 struct Decide {
   enum class Kind { kPlain, kFor, kMissing, kUnused };
@@ -159,7 +256,12 @@ struct Decide {
   Kind kind = Kind::kPlain;
   std::vector<Pattern> patterns;  // of target tensors, of kUnused: of source tensors; none if kPlain
 };
-struct Shard { Pattern pattern; ExprPtr axis; Identifier over; ExprPtr when; };
+struct Shard {
+  Pattern pattern;
+  ExprPtr axis;
+  Identifier over;
+  ExprPtr when;
+};
 struct TestTensor {
   Pattern name;
   std::optional<Identifier> dtype;
@@ -168,8 +270,15 @@ struct TestTensor {
   ExprPtr tolerance;  // null: exactly
   Span span;
 };
-struct TestError { Identifier code; std::optional<Pattern> tensor; Span span; };
-struct TestSide { std::vector<TestTensor> tensors; Span span; };
+struct TestError {
+  Identifier code;
+  std::optional<Pattern> tensor;
+  Span span;
+};
+struct TestSide {
+  std::vector<TestTensor> tensors;
+  Span span;
+};
 struct TestBlock {
   Identifier name;
   std::vector<CallArgument> with;

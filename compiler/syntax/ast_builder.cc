@@ -27,8 +27,7 @@ enum class Block { kFile, kWithin, kLayer };
 
 class Builder {
  public:
-  Builder(antlr4::BufferedTokenStream& tokens, const SourceFile& source, FileId id,
-          DiagnosticSink& sink)
+  Builder(antlr4::BufferedTokenStream& tokens, const SourceFile& source, FileId id, DiagnosticSink& sink)
       : tokens_(tokens), source_(source), id_(id), sink_(sink) {}
 
   ast::File File(P::FileContext& context) {
@@ -48,24 +47,21 @@ class Builder {
     const Span last = context->stop == nullptr ? first : At(context->stop);
     return {id_, first.begin, std::max(first.end, last.end)};
   }
-  std::string Text(Span span) const {
-    return std::string(source_.text().substr(span.begin, span.end - span.begin));
-  }
+  std::string Text(Span span) const { return std::string(source_.text().substr(span.begin, span.end - span.begin)); }
   template <typename Node>
   ast::Identifier Name(const Node* node) const {
     const Span span = At(node);
     return {Text(span), span};
   }
   std::string Unquote(const antlr4::Token* token) { return ParseText(source_, At(token), &sink_); }
-  ast::Identifier UnquotedName(const antlr4::Token* token) {
-    return {Unquote(token), At(token)};
-  }
+  ast::Identifier UnquotedName(const antlr4::Token* token) { return {Unquote(token), At(token)}; }
 
   ast::Pattern Pattern(P::PatternContext* context) {
     ast::Pattern pattern;
     if (const Span whole = At(context); whole.end - whole.begin > kMaxName) {
-      sink_.Report(DiagnosticKind::kPlanLimit, whole,
-                   fmt::format("a name of {} bytes; {} are the most", whole.end - whole.begin, kMaxName))
+      sink_
+          .Report(DiagnosticKind::kPlanLimit, whole,
+                  fmt::format("a name of {} bytes; {} are the most", whole.end - whole.begin, kMaxName))
           .Emit();
       pattern.invalid = true;
       pattern.span = whole;
@@ -99,8 +95,7 @@ class Builder {
       return Make(ast::Unary{Text(At(context->op)), Expr(context->operand)}, span);
     }
     if (context->condition != nullptr) {
-      return Make(
-          ast::Conditional{Expr(context->condition), Expr(context->yes), Expr(context->no)}, span);
+      return Make(ast::Conditional{Expr(context->condition), Expr(context->yes), Expr(context->no)}, span);
     }
     if (context->function != nullptr) {
       ast::CallExpr call{Name(context->function), {}};
@@ -118,8 +113,7 @@ class Builder {
   static bool IsComparison(P::ExprContext* context) {
     if (context->op == nullptr || context->left == nullptr) return false;
     const size_t type = context->op->getType();
-    return type == L::EQ || type == L::NE || type == L::LT || type == L::LE || type == L::GT ||
-           type == L::GE;
+    return type == L::EQ || type == L::NE || type == L::LT || type == L::LE || type == L::GT || type == L::GE;
   }
   void CheckChain(P::ExprContext* context) {
     if (!IsComparison(context) || !IsComparison(context->left)) return;
@@ -133,8 +127,10 @@ class Builder {
     const Span span = At(token);
     const std::string text = Text(span);
     switch (token->getType()) {
-      case L::TRUE: return ast::BoolLiteral{true};
-      case L::FALSE: return ast::BoolLiteral{false};
+      case L::TRUE:
+        return ast::BoolLiteral{true};
+      case L::FALSE:
+        return ast::BoolLiteral{false};
       case L::INT: {
         const std::optional<int64_t> value = Integer(token);
         if (!value) return ast::Invalid{};
@@ -149,7 +145,8 @@ class Builder {
         sink_.Report(DiagnosticKind::kBadNumber, span, "this number does not fit a 64-bit float").Emit();
         return ast::Invalid{};
       }
-      default: break;
+      default:
+        break;
     }
     ast::StringLiteral literal{Unquote(token), nullptr};
     if (span.end - span.begin > kMaxName) return literal;
@@ -185,9 +182,7 @@ class Builder {
     for (auto* argument : context->list) arguments.push_back(Argument(argument));
     return arguments;
   }
-  ast::ExprPtr Optional(P::ExprContext* context) {
-    return context == nullptr ? nullptr : Expr(context);
-  }
+  ast::ExprPtr Optional(P::ExprContext* context) { return context == nullptr ? nullptr : Expr(context); }
 
   // ---- rules ----
 
@@ -236,16 +231,16 @@ class Builder {
       if (term->inner != nullptr && culprit == nullptr) culprit = term;
     }
     if (culprit == nullptr) return;
-    sink_.Report(DiagnosticKind::kOperationOnTarget, At(culprit),
-                 "the right side of a rule only names tensors")
-        .Help("operations stand on the left: `source | operation(…) -> target;`; with `<->` they are "
-              "undone by themselves on the way back")
+    sink_.Report(DiagnosticKind::kOperationOnTarget, At(culprit), "the right side of a rule only names tensors")
+        .Help(
+            "operations stand on the left: `source | operation(…) -> target;`; with `<->` they are "
+            "undone by themselves on the way back")
         .Emit();
   }
 
   void Repeated(const antlr4::ParserRuleContext* clause, std::string_view word) {
     sink_.Report(DiagnosticKind::kRepeatedClause, At(clause), fmt::format("a second `{}`", word))
-        .Help(word == "when" ? "join the conditions with `and`"
+        .Help(word == "when"    ? "join the conditions with `and`"
               : word == "where" ? "list the ranges behind one `where`: `where i in 0..4, j in 0..2`"
                                 : "keep one of them")
         .Emit();
@@ -269,8 +264,7 @@ class Builder {
       } else {
         if (!rule.ranges.empty()) Repeated(clause, "where");
         for (auto* range : clause->ranges) {
-          rule.ranges.push_back(
-              {Name(range->name), Expr(range->first), Expr(range->last), At(range)});
+          rule.ranges.push_back({Name(range->name), Expr(range->first), Expr(range->last), At(range)});
         }
       }
     }
@@ -306,9 +300,7 @@ class Builder {
       use.target = Name(context->path);
       const size_t space = use.target.text.find_first_of(" \t\r\n#");
       if (space != std::string::npos) {
-        sink_.Report(DiagnosticKind::kExpectedToken, use.target.span,
-                     "white space inside the name of a pack")
-            .Emit();
+        sink_.Report(DiagnosticKind::kExpectedToken, use.target.span, "white space inside the name of a pack").Emit();
       }
     }
     if (context->minimum != nullptr) use.version = Name(context->minimum);
@@ -391,7 +383,8 @@ class Builder {
             item.overflow = Name(line->value);
           }
           break;
-        default: item.kind = ast::TargetItem::Kind::kMatchSuffix;
+        default:
+          item.kind = ast::TargetItem::Kind::kMatchSuffix;
       }
       target.items.push_back(std::move(item));
     }
@@ -401,8 +394,7 @@ class Builder {
   void RequireWord(const antlr4::ParserRuleContext* word, std::string_view expected) {
     const Span span = At(word);
     if (Text(span) == expected) return;
-    sink_.Report(DiagnosticKind::kExpectedToken, span,
-                 fmt::format("expected `{}`, found `{}`", expected, Text(span)))
+    sink_.Report(DiagnosticKind::kExpectedToken, span, fmt::format("expected `{}`, found `{}`", expected, Text(span)))
         .Suggest({fmt::format("write `{}`", expected), {{span, std::string(expected)}}})
         .Emit();
   }
@@ -417,7 +409,9 @@ class Builder {
     decide.question = UnquotedName(context->question);
     if (context->kind == nullptr) return decide;
     const size_t kind = context->kind->getType();
-    decide.kind = kind == L::FOR ? ast::Decide::Kind::kFor : kind == L::MISSING ? ast::Decide::Kind::kMissing : ast::Decide::Kind::kUnused;
+    decide.kind = kind == L::FOR       ? ast::Decide::Kind::kFor
+                  : kind == L::MISSING ? ast::Decide::Kind::kMissing
+                                       : ast::Decide::Kind::kUnused;
     for (auto* pattern : context->list) decide.patterns.push_back(Pattern(pattern));
     return decide;
   }
@@ -471,8 +465,7 @@ class Builder {
       return ast::ModuleIs{Pattern(x->name), Name(x->kind), Optional(x->condition)};
     }
     if (auto* x = c->init()) {
-      return ast::Init{Pattern(x->name), Name(x->kind), Arguments(x->values),
-                       Optional(x->condition)};
+      return ast::Init{Pattern(x->name), Name(x->kind), Arguments(x->values), Optional(x->condition)};
     }
     if (auto* x = c->use()) return Use(x);
     if (auto* x = c->param()) return Param(x);
@@ -499,9 +492,9 @@ class Builder {
   static bool Fits(P::StatementContext* c, Block block) {
     const bool rule = c->mapping() != nullptr || c->drop() != nullptr;
     if (block == Block::kLayer) return rule;
-    const bool scoped = rule || c->only() != nullptr || c->init() != nullptr ||
-                        c->moduleIs() != nullptr || c->within() != nullptr ||
-                        c->assertion() != nullptr || c->place() != nullptr || c->shard() != nullptr;
+    const bool scoped = rule || c->only() != nullptr || c->init() != nullptr || c->moduleIs() != nullptr ||
+                        c->within() != nullptr || c->assertion() != nullptr || c->place() != nullptr ||
+                        c->shard() != nullptr;
     return block == Block::kFile ? c->edition() == nullptr : scoped;
   }
 
@@ -509,15 +502,15 @@ class Builder {
     const Span first = At(context->start);
     const std::string word = Text(first);
     if (context->edition() != nullptr) {
-      sink_.Report(DiagnosticKind::kMisplacedStatement, At(context),
-                   "the edition stands in the middle of a file")
+      sink_.Report(DiagnosticKind::kMisplacedStatement, At(context), "the edition stands in the middle of a file")
           .Help("`ckmap 1;` is the first statement of a file, and stands there once")
           .Emit();
       return;
     }
     const bool layer = block == Block::kLayer;
-    sink_.Report(DiagnosticKind::kMisplacedStatement, first,
-                 fmt::format("`{}` inside of a `{}` block", word, layer ? "layer" : "within"))
+    sink_
+        .Report(DiagnosticKind::kMisplacedStatement, first,
+                fmt::format("`{}` inside of a `{}` block", word, layer ? "layer" : "within"))
         .Note(layer ? "a layer holds rules and `drop`"
                     : "a `within` block holds rules, `drop`, `only`, `init`, `module`, `place`, `shard`, "
                       "`assert` and `within`")
@@ -525,8 +518,7 @@ class Builder {
         .Emit();
   }
 
-  std::vector<ast::Statement> Statements(const std::vector<P::StatementContext*>& list,
-                                         Block block) {
+  std::vector<ast::Statement> Statements(const std::vector<P::StatementContext*>& list, Block block) {
     std::vector<ast::Statement> statements;
     for (size_t i = 0; i < list.size(); ++i) {
       P::StatementContext* context = list[i];
@@ -558,8 +550,9 @@ class Builder {
       return;
     }
     const auto begin = static_cast<uint32_t>(source_.text().starts_with("\xef\xbb\xbf") ? 3 : 0);
-    sink_.Report(DiagnosticKind::kMissingEdition, {id_, begin, begin},
-                 "the file does not say its edition of the language")
+    sink_
+        .Report(DiagnosticKind::kMissingEdition, {id_, begin, begin},
+                "the file does not say its edition of the language")
         .Help("write `ckmap 1;` as the first line")
         .Suggest({"add `ckmap 1;`", {{{id_, begin, begin}, "ckmap 1;\n"}}})
         .Emit();
@@ -589,8 +582,7 @@ class Builder {
     for (size_t i = 0; i < tokens_.size(); ++i) {
       const antlr4::Token* token = tokens_.get(i);
       if (token->getType() != L::DOC || used_docs_.contains(i)) continue;
-      sink_.Report(DiagnosticKind::kUnusedDocComment, At(token),
-                   "this doc comment has no statement below it")
+      sink_.Report(DiagnosticKind::kUnusedDocComment, At(token), "this doc comment has no statement below it")
           .Help("`///` documents the statement that follows; other comments start with `#`")
           .Emit();
     }
@@ -605,8 +597,8 @@ class Builder {
 
 }  // namespace
 
-ast::File BuildFile(P::FileContext& file, antlr4::BufferedTokenStream& tokens,
-                    const SourceFile& source, FileId id, DiagnosticSink& sink) {
+ast::File BuildFile(P::FileContext& file, antlr4::BufferedTokenStream& tokens, const SourceFile& source, FileId id,
+                    DiagnosticSink& sink) {
   return Builder(tokens, source, id, sink).File(file);
 }
 

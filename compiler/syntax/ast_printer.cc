@@ -39,14 +39,21 @@ std::string Print(const std::vector<ast::CallArgument>& arguments) {
 std::string Print(const ast::CapturePart& part) {
   std::string out = "{" + part.name.text;
   switch (part.kind) {
-    case ast::CapturePart::Kind::kPlain: break;
-    case ast::CapturePart::Kind::kInt: out += ":int"; break;
-    case ast::CapturePart::Kind::kPath: out += ":path"; break;
+    case ast::CapturePart::Kind::kPlain:
+      break;
+    case ast::CapturePart::Kind::kInt:
+      out += ":int";
+      break;
+    case ast::CapturePart::Kind::kPath:
+      out += ":path";
+      break;
     case ast::CapturePart::Kind::kChoice:
       out += ":choice";
       for (const std::string& choice : part.choices) out += " " + Quote(choice);
       break;
-    case ast::CapturePart::Kind::kRegex: out += ":regex " + Quote(part.regex); break;
+    case ast::CapturePart::Kind::kRegex:
+      out += ":regex " + Quote(part.regex);
+      break;
   }
   return out + (part.gather ? "..." : "") + "}";
 }
@@ -55,17 +62,16 @@ std::string Print(const ast::Pattern& pattern) {
   std::string out = pattern.invalid ? "invalid" : pattern.regex.empty() ? "" : "regex " + Quote(pattern.regex);
   for (const ast::PatternPart& part : pattern.parts) {
     if (!out.empty()) out += " ";
-    out += std::visit(
-        Overload{[](const ast::LiteralPart& p) { return Quote(p.text); },
-                 [](const ast::CapturePart& p) { return Print(p); },
-                 [](const ast::AlternativesPart& p) {
-                   std::string options = "{,";
-                   for (const std::string& option : p.options) options += " " + Quote(option);
-                   return options + "}";
-                 },
-                 [](const ast::WildcardPart& p) { return std::string(p.path ? "**" : "*"); },
-                 [](const ast::ExprPart& p) { return "{= " + Print(p.expr) + "}"; }},
-        part.kind);
+    out += std::visit(Overload{[](const ast::LiteralPart& p) { return Quote(p.text); },
+                               [](const ast::CapturePart& p) { return Print(p); },
+                               [](const ast::AlternativesPart& p) {
+                                 std::string options = "{,";
+                                 for (const std::string& option : p.options) options += " " + Quote(option);
+                                 return options + "}";
+                               },
+                               [](const ast::WildcardPart& p) { return std::string(p.path ? "**" : "*"); },
+                               [](const ast::ExprPart& p) { return "{= " + Print(p.expr) + "}"; }},
+                      part.kind);
   }
   return "<" + out + ">" + (pattern.optional ? "?" : "");
 }
@@ -78,22 +84,16 @@ std::string Print(const ast::Expr& expr) {
                [](const ast::StringLiteral& e) {
                  const bool plain = e.pattern != nullptr && e.pattern->parts.size() <= 1 &&
                                     e.value.find_first_of("{}*") == std::string::npos;
-                 return Quote(e.value) +
-                        (plain ? "" : e.pattern == nullptr ? "!" : ":" + Print(*e.pattern));
+                 return Quote(e.value) + (plain ? "" : e.pattern == nullptr ? "!" : ":" + Print(*e.pattern));
                },
                [](const ast::BoolLiteral& e) { return std::string(e.value ? "true" : "false"); },
                [](const ast::NameRef& e) { return e.name; },
                [](const ast::Unary& e) { return fmt::format("({} {})", e.op, Print(e.operand)); },
-               [](const ast::Binary& e) {
-                 return fmt::format("({} {} {})", e.op, Print(e.left), Print(e.right));
-               },
+               [](const ast::Binary& e) { return fmt::format("({} {} {})", e.op, Print(e.left), Print(e.right)); },
                [](const ast::Conditional& e) {
-                 return fmt::format("(if {} {} {})", Print(e.condition), Print(e.then_value),
-                                    Print(e.else_value));
+                 return fmt::format("(if {} {} {})", Print(e.condition), Print(e.then_value), Print(e.else_value));
                },
-               [](const ast::CallExpr& e) {
-                 return fmt::format("(call {}{})", e.function.text, Print(e.args));
-               },
+               [](const ast::CallExpr& e) { return fmt::format("(call {}{})", e.function.text, Print(e.args)); },
                [](const ast::ListExpr& e) {
                  std::string out = "(list";
                  for (const ast::ExprPtr& item : e.items) out += " " + Print(item);
@@ -107,9 +107,15 @@ std::string Print(const ast::ShapeExpr& shape) {
   for (const ast::DimExpr& dim : shape.dims) {
     if (!out.empty()) out += " ";
     switch (dim.kind) {
-      case ast::DimExpr::Kind::kExpr: out += Print(dim.expr); break;
-      case ast::DimExpr::Kind::kAny: out += "_"; break;
-      case ast::DimExpr::Kind::kRest: out += "..."; break;
+      case ast::DimExpr::Kind::kExpr:
+        out += Print(dim.expr);
+        break;
+      case ast::DimExpr::Kind::kAny:
+        out += "_";
+        break;
+      case ast::DimExpr::Kind::kRest:
+        out += "...";
+        break;
     }
   }
   return "[" + out + "]";
@@ -132,14 +138,11 @@ std::string Print(const ast::Pipeline& pipeline) {
   return "(" + out + ")";
 }
 
-std::string When(const ast::ExprPtr& when) {
-  return when == nullptr ? "" : " (when " + Print(when) + ")";
-}
+std::string When(const ast::ExprPtr& when) { return when == nullptr ? "" : " (when " + Print(when) + ")"; }
 
 std::string Print(const ast::Rule& rule) {
-  std::string out = fmt::format("(rule{} {} {} {}", rule.overrides ? " override" : "",
-                                Print(rule.source), rule.reversible ? "<->" : "->",
-                                Print(rule.target));
+  std::string out = fmt::format("(rule{} {} {} {}", rule.overrides ? " override" : "", Print(rule.source),
+                                rule.reversible ? "<->" : "->", Print(rule.target));
   for (const ast::RangeClause& range : rule.ranges) {
     out += fmt::format(" (where {} {} {})", range.capture.text, Print(range.begin), Print(range.end));
   }
@@ -150,7 +153,8 @@ std::string Print(const ast::Rule& rule) {
 
 std::string Print(const ast::Drop& drop) {
   return fmt::format("({} {}{}{}{})", drop.only ? "only" : "drop", Print(drop.pattern), When(drop.when),
-                     drop.equals ? " (equals " + Print(drop.equals) + ")" : "", drop.reason ? " (because " + Quote(*drop.reason) + ")" : "");
+                     drop.equals ? " (equals " + Print(drop.equals) + ")" : "",
+                     drop.reason ? " (because " + Quote(*drop.reason) + ")" : "");
 }
 
 std::string Print(const ast::Target& target, const std::string& indent) {
@@ -162,14 +166,20 @@ std::string Print(const ast::Target& target, const std::string& indent) {
         out += "strict";
         for (const ast::Identifier& word : item.words) out += " " + word.text;
         break;
-      case ast::TargetItem::Kind::kAllowMissing: out += "missing " + Print(*item.pattern); break;
-      case ast::TargetItem::Kind::kAllowUnused: out += "unused " + Print(*item.pattern); break;
+      case ast::TargetItem::Kind::kAllowMissing:
+        out += "missing " + Print(*item.pattern);
+        break;
+      case ast::TargetItem::Kind::kAllowUnused:
+        out += "unused " + Print(*item.pattern);
+        break;
       case ast::TargetItem::Kind::kCast:
         out += fmt::format("cast {} {}", item.cast_from.text, item.cast_to.text);
         if (item.pattern) out += " in " + Print(*item.pattern);
         if (item.overflow) out += " " + item.overflow->text;
         break;
-      case ast::TargetItem::Kind::kMatchSuffix: out += "match-suffix"; break;
+      case ast::TargetItem::Kind::kMatchSuffix:
+        out += "match-suffix";
+        break;
     }
     out += ")";
   }
@@ -178,7 +188,8 @@ std::string Print(const ast::Target& target, const std::string& indent) {
 
 std::string Print(const ast::TestTensor& tensor) {
   return fmt::format("({}{}{}{}{})", Print(tensor.name), tensor.dtype ? " " + tensor.dtype->text : "",
-                     tensor.shape ? " " + Print(*tensor.shape) : "", tensor.value == nullptr ? "" : " = " + Print(tensor.value),
+                     tensor.shape ? " " + Print(*tensor.shape) : "",
+                     tensor.value == nullptr ? "" : " = " + Print(tensor.value),
                      tensor.tolerance == nullptr ? "" : " within " + Print(tensor.tolerance));
 }
 
@@ -202,17 +213,14 @@ class StatementPrinter {
   }
   std::string operator()(const ast::Use& s) const {
     return fmt::format("(use {}{}{})", s.is_path ? Quote(s.target.text) : s.target.text,
-                       s.version ? " >= " + s.version->text : "",
-                       s.with.empty() ? "" : " (with" + Print(s.with) + ")");
+                       s.version ? " >= " + s.version->text : "", s.with.empty() ? "" : " (with" + Print(s.with) + ")");
   }
   std::string operator()(const ast::Param& s) const {
     return fmt::format("(param {} {}{}{})", s.name.text, s.type.text,
                        s.config_key ? " (config " + Quote(s.config_key->text) + ")" : "",
                        s.value == nullptr ? "" : " " + Print(s.value));
   }
-  std::string operator()(const ast::Let& s) const {
-    return fmt::format("(let {} {})", s.name.text, Print(s.value));
-  }
+  std::string operator()(const ast::Let& s) const { return fmt::format("(let {} {})", s.name.text, Print(s.value)); }
   std::string operator()(const ast::Names& s) const {
     return fmt::format("(names {} {})", Quote(s.from.text), Quote(s.to.text));
   }
@@ -226,8 +234,8 @@ class StatementPrinter {
   std::string operator()(const ast::Layer& s) const {
     std::string out = fmt::format("(layer {}{}", s.name.text, When(s.when));
     for (const ast::LayerItem& item : s.items) {
-      out += "\n" + indent_ + "  " + Docs(item.doc) +
-             std::visit([](const auto& kind) { return Print(kind); }, item.kind);
+      out +=
+          "\n" + indent_ + "  " + Docs(item.doc) + std::visit([](const auto& kind) { return Print(kind); }, item.kind);
     }
     return out + ")";
   }
@@ -237,14 +245,13 @@ class StatementPrinter {
   std::string operator()(const ast::Within& s) const {
     std::string body = StatementPrinter(depth_ + 1).All(s.body);
     if (!body.empty()) body.pop_back();
-    return fmt::format("(within {} {} {}{}{}{})", Print(s.from), s.reversible ? "<->" : "->",
-                       Print(s.to), When(s.when), body.empty() ? "" : "\n", body);
+    return fmt::format("(within {} {} {}{}{}{})", Print(s.from), s.reversible ? "<->" : "->", Print(s.to), When(s.when),
+                       body.empty() ? "" : "\n", body);
   }
   std::string operator()(const ast::Rule& s) const { return Print(s); }
   std::string operator()(const ast::Drop& s) const { return Print(s); }
   std::string operator()(const ast::Init& s) const {
-    return fmt::format("(init {} ({}{}){})", Print(s.pattern), s.kind.text, Print(s.args),
-                       When(s.when));
+    return fmt::format("(init {} ({}{}){})", Print(s.pattern), s.kind.text, Print(s.args), When(s.when));
   }
   std::string operator()(const ast::Target& s) const { return Print(s, indent_); }
   std::string operator()(const ast::Assert& s) const {
@@ -263,7 +270,8 @@ class StatementPrinter {
     return out + ")";
   }
   std::string operator()(const ast::TestBlock& s) const {
-    std::string out = fmt::format("(test {}{}", Quote(s.name.text), s.with.empty() ? "" : " (with" + Print(s.with) + ")");
+    std::string out =
+        fmt::format("(test {}{}", Quote(s.name.text), s.with.empty() ? "" : " (with" + Print(s.with) + ")");
     for (const auto* sides : {&s.source, &s.target}) {
       for (const ast::TestSide& side : *sides) {
         out += "\n" + indent_ + (sides == &s.source ? "  (source" : "  (target");
@@ -272,7 +280,8 @@ class StatementPrinter {
       }
     }
     for (const ast::TestError& error : s.errors) {
-      out += fmt::format("\n{}  (error {}{})", indent_, error.code.text, error.tensor ? " " + Print(*error.tensor) : "");
+      out +=
+          fmt::format("\n{}  (error {}{})", indent_, error.code.text, error.tensor ? " " + Print(*error.tensor) : "");
     }
     return out + ")";
   }

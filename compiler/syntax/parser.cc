@@ -15,9 +15,9 @@
 
 #include "CkmapLexer.h"
 #include "CkmapParser.h"
+#include "compiler/source/own_stack.h"
 #include "compiler/syntax/antlr_errors.h"
 #include "compiler/syntax/antlr_input.h"
-#include "compiler/source/own_stack.h"
 #include "compiler/syntax/ast_builder.h"
 #include "compiler/syntax/tokens.h"
 #include "runtime/base/text.h"
@@ -31,7 +31,7 @@ using grammar::CkmapParser;
 constexpr size_t kMaxFileBytes = size_t{8} << 20;
 constexpr size_t kMaxTokens = 500'000;
 constexpr size_t kMaxNesting = 200;  // brackets and operators
-constexpr size_t kMaxBlocks = 50;     // braces
+constexpr size_t kMaxBlocks = 50;    // braces
 constexpr size_t kMaxErrors = 100;
 
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
@@ -68,8 +68,7 @@ bool CheckText(const SourceFile& file, FileId id, DiagnosticSink& sink) {
   const std::string_view text = file.text();
   if (text.size() > kMaxFileBytes) {
     sink.Report(DiagnosticKind::kFileTooLarge, {id, 0, 0},
-                fmt::format("this file has {}, the limit is {}",
-                            FormatBytes(static_cast<int64_t>(text.size())),
+                fmt::format("this file has {}, the limit is {}", FormatBytes(static_cast<int64_t>(text.size())),
                             FormatBytes(static_cast<int64_t>(kMaxFileBytes))))
         .Help("split it, and bring the parts together with `use`")
         .Emit();
@@ -91,8 +90,8 @@ bool CheckText(const SourceFile& file, FileId id, DiagnosticSink& sink) {
           .Emit();
       return false;
     }
-    const bool steers = IsInvisible(code) && code != '\n' && code != '\r' && code != '\t' &&
-                        !(code == 0xfeff && i == 0);
+    const bool steers =
+        IsInvisible(code) && code != '\n' && code != '\r' && code != '\t' && !(code == 0xfeff && i == 0);
     if (steers) {
       sink.Report(DiagnosticKind::kNotText, {id, Offset(i), Offset(i + length)},
                   fmt::format("invisible character U+{:04X}", static_cast<uint32_t>(code)))
@@ -127,8 +126,7 @@ constexpr std::array<CharacterHint, 13> kCharacterHints = {{
 
 class TokenCheck {
  public:
-  TokenCheck(const SourceFile& file, FileId id, DiagnosticSink& sink)
-      : file_(file), id_(id), sink_(sink) {}
+  TokenCheck(const SourceFile& file, FileId id, DiagnosticSink& sink) : file_(file), id_(id), sink_(sink) {}
 
   // False: nothing more can be said about this file. `bad` gets the indices of reported tokens.
   bool Run(const std::vector<std::unique_ptr<antlr4::Token>>& tokens, std::vector<size_t>& bad) {
@@ -163,8 +161,9 @@ class TokenCheck {
       if (character == hint.text) help = hint.help;
     }
     if (help.empty() && character.size() > 1) help = "names with other letters than a-z are quoted";
-    sink_.Report(DiagnosticKind::kUnexpectedCharacter, span,
-                 fmt::format("unexpected character `{}`", EscapeText(character)))
+    sink_
+        .Report(DiagnosticKind::kUnexpectedCharacter, span,
+                fmt::format("unexpected character `{}`", EscapeText(character)))
         .Help(std::move(help))
         .Emit();
   }
@@ -172,9 +171,9 @@ class TokenCheck {
   void ReportUnterminated(const antlr4::Token& token) {
     const bool regex = token.getType() == CkmapLexer::UNTERMINATED_REGEX;
     const Span span = At(token);
-    sink_.Report(DiagnosticKind::kUnterminatedString, {id_, span.begin, span.begin + 1},
-                 regex ? "this regular expression has no closing `/`"
-                       : "this text has no closing `\"`")
+    sink_
+        .Report(DiagnosticKind::kUnterminatedString, {id_, span.begin, span.begin + 1},
+                regex ? "this regular expression has no closing `/`" : "this text has no closing `\"`")
         .Help(regex ? "it ends on its line; a `/` in it is written `\\/`"
                     : "a text ends on the line where it starts; a quote in it is written `\\\"`")
         .Emit();
@@ -202,7 +201,9 @@ class TokenCheck {
         if (token.getType() == CkmapLexer::RBRACE) Forget();
         break;
       case CkmapLexer::COMMA:
-      case CkmapLexer::SEMI: Forget(); break;
+      case CkmapLexer::SEMI:
+        Forget();
+        break;
       case CkmapLexer::EQ:
       case CkmapLexer::NE:
       case CkmapLexer::LE:
@@ -222,15 +223,17 @@ class TokenCheck {
         ++operators_;
         ++depth_;
         break;
-      default: break;
+      default:
+        break;
     }
     if (token.getType() == CkmapLexer::LBRACE) ++blocks_;
     if (token.getType() == CkmapLexer::RBRACE && blocks_ > 0) --blocks_;
     if (depth_ <= kMaxNesting && blocks_ <= kMaxBlocks) return true;
     const bool blocks = blocks_ > kMaxBlocks;
-    sink_.Report(DiagnosticKind::kNestingTooDeep, At(token),
-                 blocks ? fmt::format("more than {} blocks inside of each other", kMaxBlocks)
-                        : fmt::format("more than {} levels of brackets and operators", kMaxNesting))
+    sink_
+        .Report(DiagnosticKind::kNestingTooDeep, At(token),
+                blocks ? fmt::format("more than {} blocks inside of each other", kMaxBlocks)
+                       : fmt::format("more than {} levels of brackets and operators", kMaxNesting))
         .Help(blocks ? "join the prefixes of nested `within` blocks" : "name a part of it with `let`")
         .Emit();
     return false;
@@ -255,9 +258,9 @@ class TokenCheck {
     const Span span = At(*first[1]);
     const std::string_view text = file_.text().substr(span.begin, span.end - span.begin);
     if (text == "1") return true;
-    sink_.Report(DiagnosticKind::kUnknownEdition, span,
-                 fmt::format("edition {} of the language is not known",
-                             text.size() > 40 ? text.substr(0, 40) : text))
+    sink_
+        .Report(DiagnosticKind::kUnknownEdition, span,
+                fmt::format("edition {} of the language is not known", text.size() > 40 ? text.substr(0, 40) : text))
         .Note("this compiler reads edition 1")
         .Help("write `ckmap 1;`, or use a newer ckmapc")
         .Suggest({"write `1`", {{span, "1"}}})
@@ -277,8 +280,8 @@ class TokenCheck {
 
 // ---- the grammar ---------------------------------------------------------------------------------
 
-ast::File ParseTokens(std::vector<std::unique_ptr<antlr4::Token>> list, std::vector<size_t> bad,
-                      const SourceFile& file, FileId id, DiagnosticSink& sink) {
+ast::File ParseTokens(std::vector<std::unique_ptr<antlr4::Token>> list, std::vector<size_t> bad, const SourceFile& file,
+                      FileId id, DiagnosticSink& sink) {
   antlr4::ListTokenSource source(std::move(list));
   antlr4::CommonTokenStream tokens(&source);
   tokens.fill();
@@ -305,9 +308,9 @@ ast::File ParseBounded(const SourceFile& file, FileId id, DiagnosticSink& sink) 
   TokenReader reader(file.text());
   if (!reader.Read()) {
     const Span span = TokenSpan(reader.tokens().back().get(), id, file);
-    sink.Report(DiagnosticKind::kFileTooLarge, span,
-                fmt::format("this file has more than {} words and signs",
-                            FormatCount(static_cast<int64_t>(kMaxTokens))))
+    sink.Report(
+            DiagnosticKind::kFileTooLarge, span,
+            fmt::format("this file has more than {} words and signs", FormatCount(static_cast<int64_t>(kMaxTokens))))
         .Help("split it, and bring the parts together with `use`")
         .Emit();
     return {};
@@ -322,19 +325,28 @@ TokenKind KindOf(size_t type) {
   if (type >= CkmapLexer::CKMAP && type <= CkmapLexer::FOR) return TokenKind::kWord;
   switch (type) {
     case CkmapLexer::IDENT:
-    case CkmapLexer::UNDERSCORE: return TokenKind::kWord;
-    case CkmapLexer::DOTTED: return TokenKind::kDotted;
+    case CkmapLexer::UNDERSCORE:
+      return TokenKind::kWord;
+    case CkmapLexer::DOTTED:
+      return TokenKind::kDotted;
     case CkmapLexer::INT:
     case CkmapLexer::NUMBER:
-    case CkmapLexer::VERSION: return TokenKind::kNumber;
-    case CkmapLexer::STRING: return TokenKind::kText;
-    case CkmapLexer::REGEX: return TokenKind::kRegex;
-    case CkmapLexer::COMMENT: return TokenKind::kComment;
-    case CkmapLexer::DOC: return TokenKind::kDoc;
+    case CkmapLexer::VERSION:
+      return TokenKind::kNumber;
+    case CkmapLexer::STRING:
+      return TokenKind::kText;
+    case CkmapLexer::REGEX:
+      return TokenKind::kRegex;
+    case CkmapLexer::COMMENT:
+      return TokenKind::kComment;
+    case CkmapLexer::DOC:
+      return TokenKind::kDoc;
     case CkmapLexer::UNTERMINATED_STRING:
     case CkmapLexer::UNTERMINATED_REGEX:
-    case CkmapLexer::UNKNOWN: return TokenKind::kBad;
-    default: return TokenKind::kSymbol;
+    case CkmapLexer::UNKNOWN:
+      return TokenKind::kBad;
+    default:
+      return TokenKind::kSymbol;
   }
 }
 
@@ -348,8 +360,7 @@ ast::File Parse(const SourceFile& file, FileId id, DiagnosticSink& sink) {
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& error) {
-    found.Report(DiagnosticKind::kExpectedToken, {id, 0, 0},
-                 fmt::format("this file cannot be read: {}", error.what()))
+    found.Report(DiagnosticKind::kExpectedToken, {id, 0, 0}, fmt::format("this file cannot be read: {}", error.what()))
         .Emit();
   }
   size_t errors = 0;
@@ -388,8 +399,7 @@ LanguageWords Words() {
   LanguageWords words;
   for (size_t type = CkmapLexer::MIGRATION; type <= CkmapLexer::FOR; ++type) {
     const std::string literal = lexer.getVocabulary().getLiteralName(type);
-    (type <= CkmapLexer::FALSE ? words.reserved : words.special)
-        .push_back(literal.substr(1, literal.size() - 2));
+    (type <= CkmapLexer::FALSE ? words.reserved : words.special).push_back(literal.substr(1, literal.size() - 2));
   }
   return words;
 }

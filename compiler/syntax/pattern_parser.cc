@@ -21,16 +21,13 @@ constexpr int kMaxHoleOperators = 50;  // in one hole
 class Reporter {
  public:
   Reporter(FileId file, DiagnosticSink* sink) : file_(file), sink_(sink) {}
-  void Fail(DiagnosticKind kind, size_t begin, size_t end, std::string message,
-            std::string help = "") {
+  void Fail(DiagnosticKind kind, size_t begin, size_t end, std::string message, std::string help = "") {
     if (!failed_ && sink_ != nullptr) {
       sink_->Report(kind, At(begin, end), std::move(message)).Help(std::move(help)).Emit();
     }
     failed_ = true;
   }
-  Span At(size_t begin, size_t end) const {
-    return {file_, static_cast<uint32_t>(begin), static_cast<uint32_t>(end)};
-  }
+  Span At(size_t begin, size_t end) const { return {file_, static_cast<uint32_t>(begin), static_cast<uint32_t>(end)}; }
   bool failed() const { return failed_; }
 
  private:
@@ -60,12 +57,11 @@ class HoleExpression {
   void Unexpected() {
     Skip();
     const size_t at = std::min(at_, end_);
-    reporter_.Fail(DiagnosticKind::kPatternSyntax, at < end_ ? at : begin_ - 1,
-                   at < end_ ? at + 1 : end_ + 1,
-                   at < end_ ? fmt::format("unexpected `{}` in a hole", text_.substr(at, 1))
-                             : "a value is missing in a hole",
-                   "a hole holds a capture like `{i}` or `{i:int}`, alternatives like `{q,k,v}`, or "
-                   "arithmetic like `{2*i+1}`; a brace itself is written `{{`");
+    reporter_.Fail(
+        DiagnosticKind::kPatternSyntax, at < end_ ? at : begin_ - 1, at < end_ ? at + 1 : end_ + 1,
+        at < end_ ? fmt::format("unexpected `{}` in a hole", text_.substr(at, 1)) : "a value is missing in a hole",
+        "a hole holds a capture like `{i}` or `{i:int}`, alternatives like `{q,k,v}`, or "
+        "arithmetic like `{2*i+1}`; a brace itself is written `{{`");
   }
 
   ast::ExprPtr Make(decltype(ast::Expr::kind) kind, size_t begin, size_t end) {
@@ -172,7 +168,9 @@ class PatternReader {
   std::vector<ast::PatternPart> Parse() {
     while (at_ < end_ && !reporter_.failed()) {
       switch (text_[at_]) {
-        case '{': Pair('{') ? Literal(2, 1) : Hole(); break;
+        case '{':
+          Pair('{') ? Literal(2, 1) : Hole();
+          break;
         case '}':
           if (!Pair('}')) {
             reporter_.Fail(DiagnosticKind::kPatternSyntax, at_, at_ + 1, "`}` without its `{`",
@@ -180,9 +178,14 @@ class PatternReader {
           }
           Literal(2, 1);
           break;
-        case '*': Wildcard(); break;
-        case '\\': Escape(); break;
-        default: Literal(1, 1);
+        case '*':
+          Wildcard();
+          break;
+        case '\\':
+          Escape();
+          break;
+        default:
+          Literal(1, 1);
       }
     }
     Flush();
@@ -226,8 +229,7 @@ class PatternReader {
     while (at_ < end_ && text_[at_] == '*') ++at_;
     const size_t count = at_ - begin;
     if (count > 2) {
-      reporter_.Fail(DiagnosticKind::kPatternSyntax, begin, at_,
-                     fmt::format("{} stars in a row", count),
+      reporter_.Fail(DiagnosticKind::kPatternSyntax, begin, at_, fmt::format("{} stars in a row", count),
                      "`*` stands for text inside one segment, `**` for one segment or more");
     }
     Add(ast::WildcardPart{count == 2}, begin, at_);
@@ -255,8 +257,7 @@ class PatternReader {
     at_ = close + 1;
     if (named && after == close) {
       ast::CapturePart capture;
-      capture.name = {std::string(text_.substr(begin, name_end - begin)),
-                      reporter_.At(begin, name_end)};
+      capture.name = {std::string(text_.substr(begin, name_end - begin)), reporter_.At(begin, name_end)};
       Add(std::move(capture), open, at_);
     } else if (text_.substr(open, close - open).find(',') != std::string_view::npos) {
       Alternatives(open, close);
@@ -284,8 +285,7 @@ class PatternReader {
       return;
     }
     if (text_.substr(open, close - open).ends_with("...")) {
-      reporter_.Fail(DiagnosticKind::kPatternSyntax, open, close + 1,
-                     "a gathered capture without its kind",
+      reporter_.Fail(DiagnosticKind::kPatternSyntax, open, close + 1, "a gathered capture without its kind",
                      "numbers are gathered, in order: `{e:int...}`");
       return;
     }
@@ -302,8 +302,7 @@ class PatternReader {
       while (option.starts_with(' ')) option.remove_prefix(1);
       while (option.ends_with(' ')) option.remove_suffix(1);
       if (option.find_first_of("*|\\:") != std::string_view::npos) {
-        reporter_.Fail(DiagnosticKind::kPatternSyntax, begin, end,
-                       fmt::format("`{}` is no plain text", option),
+        reporter_.Fail(DiagnosticKind::kPatternSyntax, begin, end, fmt::format("`{}` is no plain text", option),
                        "alternatives are plain texts: `{q,k,v}`");
         return;
       }
@@ -317,8 +316,7 @@ class PatternReader {
   // `{name:` has been read; `at` is what follows.
   void KindHole(size_t open, size_t name_begin, size_t name_end, size_t at) {
     ast::CapturePart capture;
-    capture.name = {std::string(text_.substr(name_begin, name_end - name_begin)),
-                    reporter_.At(name_begin, name_end)};
+    capture.name = {std::string(text_.substr(name_begin, name_end - name_begin)), reporter_.At(name_begin, name_end)};
     while (at < end_ && text_[at] == ' ') ++at;
     if (at < end_ && text_[at] == '/') {
       RegexHole(open, at, std::move(capture));
@@ -358,8 +356,7 @@ class PatternReader {
       while (choice.ends_with(' ')) choice.remove_suffix(1);
       if (choice.empty() || choice.find_first_of("*,\\:") != std::string_view::npos) {
         reporter_.Fail(DiagnosticKind::kPatternSyntax, begin, std::max(end, begin + 1),
-                       choice.empty() ? "a choice is empty"
-                                      : fmt::format("`{}` is no plain text", choice),
+                       choice.empty() ? "a choice is empty" : fmt::format("`{}` is no plain text", choice),
                        "choices are plain texts: `{p:q|k|v}`");
         return false;
       }
@@ -380,8 +377,7 @@ class PatternReader {
       regex += text_[end];
     }
     if (end + 1 >= end_ || text_[end + 1] != '}') {
-      reporter_.Fail(DiagnosticKind::kPatternSyntax, slash, slash + 1,
-                     "a regular expression without its end",
+      reporter_.Fail(DiagnosticKind::kPatternSyntax, slash, slash + 1, "a regular expression without its end",
                      "it ends with `/}`; a `/` in it is written `\\/`");
       return;
     }
@@ -463,8 +459,7 @@ std::string ParseText(const SourceFile& file, Span span, DiagnosticSink* sink) {
       if (text[i + 1] == '"' || text[i + 1] == '\\') {
         ++i;
       } else {
-        reporter.Fail(DiagnosticKind::kBadEscape, i, i + 2,
-                      fmt::format("unknown escape `{}`", text.substr(i, 2)),
+        reporter.Fail(DiagnosticKind::kBadEscape, i, i + 2, fmt::format("unknown escape `{}`", text.substr(i, 2)),
                       "a backslash itself is written `\\\\`, a quote `\\\"`");
       }
     }

@@ -9,16 +9,16 @@
 namespace ckmap {
 
 enum class TokenKind : uint8_t {
-  kWord,      // a name, or a word with a meaning in one place only
-  kKeyword,   // reserved
-  kDotted,    // a.b.0
-  kNumber,    // also a version, 1.2.3
-  kText,      // "…"
-  kRegex,     // /^…$/
-  kSymbol,    // arrows, operators, brackets, separators
-  kComment,   // from # to the end of the line
-  kDoc,       // from /// to the end of the line
-  kBad,       // what the language does not know, and texts without their end
+  kWord,     // a name, or a word with a meaning in one place only
+  kKeyword,  // reserved
+  kDotted,   // a.b.0
+  kNumber,   // also a version, 1.2.3
+  kText,     // "…"
+  kRegex,    // /^…$/
+  kSymbol,   // arrows, operators, brackets, separators
+  kComment,  // from # to the end of the line
+  kDoc,      // from /// to the end of the line
+  kBad,      // what the language does not know, and texts without their end
 };
 
 struct Token {

@@ -68,11 +68,15 @@ class Comparison {
 
 }  // namespace
 
-std::optional<TestFailure> Differences(const TensorInfo& info, std::span<const std::byte> found, std::span<const std::byte> expected, double tolerance) {
+std::optional<TestFailure> Differences(const TensorInfo& info, std::span<const std::byte> found,
+                                       std::span<const std::byte> expected, double tolerance) {
   const auto size = static_cast<size_t>(DTypeSize(info.dtype));
   const size_t count = found.size() / size;
   if (expected.size() != found.size()) {
-    return TestFailure{info.name, fmt::format("{} has {}, expected {}", Describe(info), Plural(static_cast<int64_t>(count), "element"), expected.size() / size), {}};
+    return TestFailure{info.name,
+                       fmt::format("{} has {}, expected {}", Describe(info),
+                                   Plural(static_cast<int64_t>(count), "element"), expected.size() / size),
+                       {}};
   }
   const Comparison comparison(found, expected, info.dtype, tolerance);
   size_t first = count, differ = 0;
@@ -87,9 +91,11 @@ std::optional<TestFailure> Differences(const TensorInfo& info, std::span<const s
     failure.notes.push_back("found     " + FormatElements(found, info.dtype, info.shape));
     failure.notes.push_back("expected  " + FormatElements(expected, info.dtype, info.shape));
   }
-  const std::string where = info.shape.empty() ? "" : fmt::format(", the first at {}", Coordinates(static_cast<int64_t>(first), info.shape));
-  failure.message = fmt::format("{}: {} of {} {}{}: found {}, expected {}", Describe(info), differ, Plural(static_cast<int64_t>(count), "element"), differ == 1 ? "differs" : "differ", where,
-                                ElementText(found, first, info.dtype), ElementText(expected, first, info.dtype));
+  const std::string where =
+      info.shape.empty() ? "" : fmt::format(", the first at {}", Coordinates(static_cast<int64_t>(first), info.shape));
+  failure.message = fmt::format("{}: {} of {} {}{}: found {}, expected {}", Describe(info), differ,
+                                Plural(static_cast<int64_t>(count), "element"), differ == 1 ? "differs" : "differ",
+                                where, ElementText(found, first, info.dtype), ElementText(expected, first, info.dtype));
   return failure;
 }
 

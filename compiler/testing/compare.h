@@ -18,7 +18,8 @@ struct TestFailure {
 };
 
 // nullopt: all elements are equal, bit for bit (NaNs equal each other), or differ by at most `tolerance`.
-std::optional<TestFailure> Differences(const TensorInfo& info, std::span<const std::byte> found, std::span<const std::byte> expected, double tolerance);
+std::optional<TestFailure> Differences(const TensorInfo& info, std::span<const std::byte> found,
+                                       std::span<const std::byte> expected, double tolerance);
 
 // "[[1, 2], [3, 4]]", cut where it is long.
 std::string FormatElements(std::span<const std::byte> bytes, DType dtype, const Shape& shape);

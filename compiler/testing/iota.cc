@@ -34,7 +34,8 @@ void Fail(TestResult& result, std::string message, std::vector<std::string> note
 }
 
 // The plan, or what is wrong with it as a failure.
-std::optional<BoundPlan> BindOrFail(const Plan& plan, Manifest source, Manifest target, const BindOptions& options, std::string_view what, TestResult& result) {
+std::optional<BoundPlan> BindOrFail(const Plan& plan, Manifest source, Manifest target, const BindOptions& options,
+                                    std::string_view what, TestResult& result) {
   Result<BindResult> bound = Bind(plan, std::move(source), std::move(target), options);
   if (!bound) {
     Fail(result, fmt::format("{}: {}", what, bound.error().message()));
@@ -42,7 +43,8 @@ std::optional<BoundPlan> BindOrFail(const Plan& plan, Manifest source, Manifest 
   }
   if (!bound->plan) {
     for (const Issue& issue : bound->issues) {
-      if (issue.severity == IssueSeverity::kError) Fail(result, fmt::format("{}: {}: {}", what, issue.code, issue.message), issue.notes);
+      if (issue.severity == IssueSeverity::kError)
+        Fail(result, fmt::format("{}: {}: {}", what, issue.code, issue.message), issue.notes);
     }
   }
   return std::move(bound->plan);
@@ -50,7 +52,8 @@ std::optional<BoundPlan> BindOrFail(const Plan& plan, Manifest source, Manifest 
 
 bool Casts(const BoundPlan& plan) {
   return std::any_of(plan.tensors.begin(), plan.tensors.end(), [](const BoundTensor& tensor) {
-    return std::any_of(tensor.inputs.begin(), tensor.inputs.end(), [](const BoundInput& input) { return !input.casts.empty(); });
+    return std::any_of(tensor.inputs.begin(), tensor.inputs.end(),
+                       [](const BoundInput& input) { return !input.casts.empty(); });
   });
 }
 
@@ -58,7 +61,8 @@ bool Casts(const BoundPlan& plan) {
 std::string OneWay(const plan::Plan& plan) {
   const auto find = [&](const auto& rules) -> std::string {
     for (const plan::Rule& rule : rules) {
-      if (!rule.reversible()) return fmt::format("{}:{}", plan.files(static_cast<int>(rule.loc().file())).name(), rule.loc().line());
+      if (!rule.reversible())
+        return fmt::format("{}:{}", plan.files(static_cast<int>(rule.loc().file())).name(), rule.loc().line());
     }
     return "";
   };
@@ -110,12 +114,14 @@ void ThereAndBack(const Plan& plan, const Pair& pair, TestResult& result) {
   auto middle = RunInMemory(*forth_bound, start);
   if (!middle) return Fail(result, "forth: " + middle.error().message());
   std::vector<std::vector<std::byte>> moved(right.size());
-  for (size_t i = 0; i < forth_bound->tensors.size(); ++i) moved[forth_bound->tensors[i].target] = std::move((*middle)[i]);
+  for (size_t i = 0; i < forth_bound->tensors.size(); ++i)
+    moved[forth_bound->tensors[i].target] = std::move((*middle)[i]);
   const auto end = RunInMemory(*back_bound, std::move(moved));
   if (!end) return Fail(result, "back: " + end.error().message());
   for (size_t i = 0; i < back_bound->tensors.size(); ++i) {
     const size_t tensor = back_bound->tensors[i].target;
-    if (auto difference = Differences(left[tensor], (*end)[i], start[tensor], 0)) result.failures.push_back(*std::move(difference));
+    if (auto difference = Differences(left[tensor], (*end)[i], start[tensor], 0))
+      result.failures.push_back(*std::move(difference));
     ++result.tensors;
   }
 }
@@ -140,14 +146,18 @@ void Against(const Plan& plan, const Plan& other, const std::string& name, const
     const TensorInfo info{tensor.name, tensor.dtype, tensor.shape, -1, false, "", ""};
     ++result.tensors;
     if (other_bytes == nullptr) {
-      result.failures.push_back({tensor.name, fmt::format("{} is not written by {}", QuoteName(tensor.name), name), {}});
+      result.failures.push_back(
+          {tensor.name, fmt::format("{} is not written by {}", QuoteName(tensor.name), name), {}});
     } else if (auto difference = Differences(info, (*found)[i], *other_bytes, 0)) {
-      difference->notes.push_back(fmt::format("found is what these rules make ({}), expected is what {} makes", tensor.rule, name));
+      difference->notes.push_back(
+          fmt::format("found is what these rules make ({}), expected is what {} makes", tensor.rule, name));
       result.failures.push_back(*std::move(difference));
     }
   }
   for (size_t i = 0; i < by_target.size(); ++i) {
-    if (by_target[i] != nullptr) result.failures.push_back({pair.target[i].name, fmt::format("{} is written by {} alone", QuoteName(pair.target[i].name), name), {}});
+    if (by_target[i] != nullptr)
+      result.failures.push_back(
+          {pair.target[i].name, fmt::format("{} is written by {} alone", QuoteName(pair.target[i].name), name), {}});
   }
 }
 
@@ -163,7 +173,8 @@ Result<std::vector<Pair>> PairsOf(const CompileResult& compiled, const IotaOptio
   for (const TestCase& test : compiled.tests) {
     if (!test.errors.empty()) continue;
     TestData data = DataOf(test);
-    Pair pair{test.name, compiled.sources.file(test.span.file).Locate(test.span.begin).line, std::move(data.source), std::move(data.target), options.bind};
+    Pair pair{test.name, compiled.sources.file(test.span.file).Locate(test.span.begin).line, std::move(data.source),
+              std::move(data.target), options.bind};
     for (const auto& [name, value] : test.params) pair.options.defines[name] = value;
     pairs.push_back(std::move(pair));
   }
@@ -172,7 +183,10 @@ Result<std::vector<Pair>> PairsOf(const CompileResult& compiled, const IotaOptio
 
 Result<CompileResult> CompileOrError(const std::string& path, const IotaOptions& options) {
   CompileResult result = Compile(path, {options.pack_path, {}, {}, false});
-  if (!result.plan) return Error(ErrorCode::kMismatch, result.diagnostics.empty() ? "it does not compile" : result.diagnostics[0].message).Context(path);
+  if (!result.plan)
+    return Error(ErrorCode::kMismatch,
+                 result.diagnostics.empty() ? "it does not compile" : result.diagnostics[0].message)
+        .Context(path);
   return result;
 }
 
@@ -192,8 +206,10 @@ Result<std::vector<FileTests>> RunIota(const Suite& suite, const IotaOptions& op
     files.push_back({file.name, {}});
     for (const Pair& pair : pairs) {
       FileTests::Entry entry{pair.name, pair.line, {}};
-      if (other) Against(*compiled.plan, *other, options.against, pair, entry.result);
-      else ThereAndBack(*compiled.plan, pair, entry.result);
+      if (other)
+        Against(*compiled.plan, *other, options.against, pair, entry.result);
+      else
+        ThereAndBack(*compiled.plan, pair, entry.result);
       files.back().tests.push_back(std::move(entry));
     }
     if (!options.source.empty()) break;  // given manifests are for the rules themselves

@@ -22,8 +22,11 @@ std::string MeaningOf(const Result<BindResult>& bound) {
     for (const std::string& issue : issues) out += issue + "\n";
     return out;
   }
-  for (const BoundTensor& tensor : bound->plan->tensors) out += fmt::format("{} {}\n", tensor.name, OriginOf(tensor, [](size_t source) { return fmt::format("{}", source); }));
-  for (const DroppedTensor& tensor : bound->plan->dropped) out += fmt::format("dropped {} {}\n", tensor.name, tensor.equals);
+  for (const BoundTensor& tensor : bound->plan->tensors)
+    out +=
+        fmt::format("{} {}\n", tensor.name, OriginOf(tensor, [](size_t source) { return fmt::format("{}", source); }));
+  for (const DroppedTensor& tensor : bound->plan->dropped)
+    out += fmt::format("dropped {} {}\n", tensor.name, tensor.equals);
   for (const KeptTensor& tensor : bound->plan->kept) out += "kept " + tensor.name + "\n";
   return out;
 }

@@ -12,7 +12,8 @@
 
 namespace ckmap {
 
-MemoryCheckpoint::MemoryCheckpoint(Manifest manifest, std::vector<std::vector<std::byte>> data) : data_(std::move(data)) {
+MemoryCheckpoint::MemoryCheckpoint(Manifest manifest, std::vector<std::vector<std::byte>> data)
+    : data_(std::move(data)) {
   CKMAP_CHECK(data_.size() == manifest.size());
   manifest_ = std::move(manifest);
   for (size_t i = 0; i < manifest_.size(); ++i) {
@@ -34,12 +35,14 @@ Result<std::unique_ptr<MemoryWriter>> MemoryWriter::Create(const std::vector<Out
   std::unique_ptr<MemoryWriter> writer(new MemoryWriter);
   for (const OutputTensor& tensor : tensors) {
     const std::optional<int64_t> bytes = NumBytes(tensor.shape, tensor.dtype);
-    if (!bytes || *bytes > std::numeric_limits<int64_t>::max() - writer->total_) return Error(ErrorCode::kLimit, "the tensors are too large");
+    if (!bytes || *bytes > std::numeric_limits<int64_t>::max() - writer->total_)
+      return Error(ErrorCode::kLimit, "the tensors are too large");
     writer->extents_.push_back({-1, writer->total_, *bytes});
     writer->total_ += *bytes;
   }
   writer->fd_ = memfd_create("ckmap", MFD_CLOEXEC);
-  if (writer->fd_ < 0 || ftruncate(writer->fd_, writer->total_) != 0) return IoError("cannot make a file in memory", errno);
+  if (writer->fd_ < 0 || ftruncate(writer->fd_, writer->total_) != 0)
+    return IoError("cannot make a file in memory", errno);
   for (FileExtent& extent : writer->extents_) extent.fd = writer->fd_;
   return writer;
 }

@@ -28,14 +28,18 @@ class MutantFinder {
     std::string out;
     for (const char c : Text(span)) {
       const bool space = c == ' ' || c == '\n' || c == '\t' || c == '\r';
-      if (!space) out += c;
-      else if (!out.empty() && out.back() != ' ') out += ' ';
+      if (!space)
+        out += c;
+      else if (!out.empty() && out.back() != ' ')
+        out += ' ';
     }
     if (out.size() > kShownText) out = out.substr(0, kShownText - 3) + "…";
     return "`" + out + "`";
   }
 
-  void Add(std::string change, std::vector<Edit> edits) { mutants_.push_back({statement_, std::move(change), std::move(edits), false}); }
+  void Add(std::string change, std::vector<Edit> edits) {
+    mutants_.push_back({statement_, std::move(change), std::move(edits), false});
+  }
   void Replace(Span span, std::string text) {
     if (Text(span) == text) return;
     std::string change = fmt::format("{} becomes `{}`", Shown(span), text);
@@ -54,9 +58,19 @@ class MutantFinder {
 
   void Operator(const ast::Binary& binary) {
     if (!binary.left || !binary.right) return;
-    constexpr std::array<std::array<std::string_view, 2>, 13> kOther = {{{"+", "-"}, {"-", "+"}, {"*", "+"}, {"/", "*"}, {"//", "*"}, {"%", "+"},
-                                                                          {"==", "!="}, {"!=", "=="}, {"<", ">="}, {">=", "<"}, {">", "<="}, {"<=", ">"},
-                                                                          {"and", "or"}}};
+    constexpr std::array<std::array<std::string_view, 2>, 13> kOther = {{{"+", "-"},
+                                                                         {"-", "+"},
+                                                                         {"*", "+"},
+                                                                         {"/", "*"},
+                                                                         {"//", "*"},
+                                                                         {"%", "+"},
+                                                                         {"==", "!="},
+                                                                         {"!=", "=="},
+                                                                         {"<", ">="},
+                                                                         {">=", "<"},
+                                                                         {">", "<="},
+                                                                         {"<=", ">"},
+                                                                         {"and", "or"}}};
     std::string_view other = "and";
     for (const auto& [op, instead] : kOther) {
       if (binary.op == op) other = instead;
@@ -64,7 +78,8 @@ class MutantFinder {
     const size_t at = source_.text().find(binary.op, binary.left->span.end);
     if (at == std::string_view::npos || at >= binary.right->span.begin) return;
     const Span span{binary.left->span.file, static_cast<uint32_t>(at), static_cast<uint32_t>(at + binary.op.size())};
-    Add(fmt::format("`{}` becomes `{}` in {}", binary.op, other, Shown(Join(binary.left->span, binary.right->span))), {{span, std::string(other)}});
+    Add(fmt::format("`{}` becomes `{}` in {}", binary.op, other, Shown(Join(binary.left->span, binary.right->span))),
+        {{span, std::string(other)}});
   }
 
   void Expression(const ast::ExprPtr& expr) {
@@ -75,7 +90,8 @@ class MutantFinder {
     } else if (const auto* flag = std::get_if<ast::BoolLiteral>(&expr->kind)) {
       Replace(expr->span, flag->value ? "false" : "true");
     } else if (const auto* unary = std::get_if<ast::Unary>(&expr->kind)) {
-      if (unary->op == "not" && unary->operand) Add(fmt::format("`not` dropped in {}", Shown(expr->span)), {{expr->span, Text(unary->operand->span)}});
+      if (unary->op == "not" && unary->operand)
+        Add(fmt::format("`not` dropped in {}", Shown(expr->span)), {{expr->span, Text(unary->operand->span)}});
       if (unary->op != "-") Expression(unary->operand);
     } else if (const auto* binary = std::get_if<ast::Binary>(&expr->kind)) {
       Operator(*binary);
@@ -97,7 +113,8 @@ class MutantFinder {
     if (!when) return;
     Add(fmt::format("condition {} turned round", Shown(when->span)), {{when->span, "not (" + Text(when->span) + ")"}});
     const size_t word = source_.text().substr(0, when->span.begin).rfind("when");
-    if (word != std::string_view::npos) Drop({when->span.file, static_cast<uint32_t>(word), when->span.end}, "condition " + Shown(when->span));
+    if (word != std::string_view::npos)
+      Drop({when->span.file, static_cast<uint32_t>(word), when->span.end}, "condition " + Shown(when->span));
     Expression(when);
   }
 
@@ -121,8 +138,10 @@ class MutantFinder {
     if (options.size() < 3) return;  // of two, a hole of one remains: that is no list any more
     for (size_t i = 0; i < options.size(); ++i) {
       Span span = options[i];
-      if (i > 0) --span.begin;
-      else ++span.end;
+      if (i > 0)
+        --span.begin;
+      else
+        ++span.end;
       Drop(span, Shown(options[i]));
     }
   }
@@ -137,7 +156,9 @@ class MutantFinder {
       } else if (const auto* capture = std::get_if<ast::CapturePart>(&part.kind)) {
         const std::vector<Span> options = Options(part.span, capture->choices, '|');
         LeaveOut(options);
-        for (size_t i = 0; options.size() == 2 && i < 2; ++i) Add(fmt::format("{} dropped from {}", Shown(options[i]), Shown(part.span)), {{part.span, Text(options[1 - i])}});
+        for (size_t i = 0; options.size() == 2 && i < 2; ++i)
+          Add(fmt::format("{} dropped from {}", Shown(options[i]), Shown(part.span)),
+              {{part.span, Text(options[1 - i])}});
       } else if (const auto* computed = std::get_if<ast::ExprPart>(&part.kind)) {
         Expression(computed->expr);
       }
@@ -148,7 +169,9 @@ class MutantFinder {
   }
 
   static bool HasAlternatives(const ast::Pattern& pattern) {
-    return std::any_of(pattern.parts.begin(), pattern.parts.end(), [](const ast::PatternPart& part) { return std::holds_alternative<ast::AlternativesPart>(part.kind); });
+    return std::any_of(pattern.parts.begin(), pattern.parts.end(), [](const ast::PatternPart& part) {
+      return std::holds_alternative<ast::AlternativesPart>(part.kind);
+    });
   }
 
   // ---- rules -------------------------------------------------------------------------------------
@@ -158,7 +181,8 @@ class MutantFinder {
     for (size_t i = 0; i < op.args.size(); ++i) {
       Expression(op.args[i].value);
       const bool positional = !op.args[i].name && op.args[i].value;
-      if (positional && i + 1 < op.args.size() && !op.args[i + 1].name && op.args[i + 1].value) Swap(op.args[i].value->span, op.args[i + 1].value->span);
+      if (positional && i + 1 < op.args.size() && !op.args[i + 1].name && op.args[i + 1].value)
+        Swap(op.args[i].value->span, op.args[i + 1].value->span);
     }
   }
 
@@ -194,11 +218,13 @@ class MutantFinder {
       const auto* name = std::get_if<ast::Pattern>(&term.kind);
       if (name != nullptr && !(alternatives && HasAlternatives(*name))) Name(*name, true);
     }
-    for (size_t i = 0; rule.target.terms.size() == rule.source.terms.size() ? false : i + 1 < rule.target.terms.size(); ++i) {
+    for (size_t i = 0; rule.target.terms.size() == rule.source.terms.size() ? false : i + 1 < rule.target.terms.size();
+         ++i) {
       Swap(rule.target.terms[i].span, rule.target.terms[i + 1].span);
     }
     const uint32_t end = rule.source.span.end;
-    const bool turned = !rule.source.ops.empty() && rule.source.ops.back().name.text == "transpose" && rule.source.ops.back().args.empty();
+    const bool turned = !rule.source.ops.empty() && rule.source.ops.back().name.text == "transpose" &&
+                        rule.source.ops.back().args.empty();
     if (!turned) Add("`transpose()` added", {{{rule.source.span.file, end, end}, " | transpose()"}});
     if (rule.overrides) Drop({span.file, span.begin, rule.source.span.begin}, "`override`");
     for (const ast::RangeClause& range : rule.ranges) {
@@ -239,7 +265,8 @@ class MutantFinder {
         return pattern.parts.size() == 1 && std::holds_alternative<ast::LiteralPart>(pattern.parts[0].kind);
       };
       if (plain(pair.from) && plain(pair.to)) Swap(pair.from.span, pair.to.span);
-      if (i + 1 < rename.pairs.size() && plain(pair.to) && plain(rename.pairs[i + 1].to)) Swap(pair.to.span, rename.pairs[i + 1].to.span);
+      if (i + 1 < rename.pairs.size() && plain(pair.to) && plain(rename.pairs[i + 1].to))
+        Swap(pair.to.span, rename.pairs[i + 1].to.span);
       Name(pair.from, false);
       Name(pair.to, false);
     }
@@ -250,8 +277,10 @@ class MutantFinder {
     statement_ = span;
     Condition(layer.when);
     for (const ast::LayerItem& item : layer.items) {
-      if (const auto* rule = std::get_if<ast::Rule>(&item.kind)) Rule(*rule, item.span);
-      else DropStatement(*std::get_if<ast::Drop>(&item.kind), item.span);
+      if (const auto* rule = std::get_if<ast::Rule>(&item.kind))
+        Rule(*rule, item.span);
+      else
+        DropStatement(*std::get_if<ast::Drop>(&item.kind), item.span);
     }
     Neighbours(layer.items, [](const ast::LayerItem& item) { return std::get_if<ast::Rule>(&item.kind); });
   }
@@ -260,7 +289,8 @@ class MutantFinder {
     Remove(span, "`init`");
     statement_ = span;
     Name(init.pattern, false);
-    constexpr std::array<std::array<std::string_view, 2>, 3> kOther = {{{"zeros", "ones"}, {"ones", "zeros"}, {"keep", "zeros"}}};
+    constexpr std::array<std::array<std::string_view, 2>, 3> kOther = {
+        {{"zeros", "ones"}, {"ones", "zeros"}, {"keep", "zeros"}}};
     for (const auto& [kind, other] : kOther) {
       if (init.kind.text == kind) Replace(init.kind.span, std::string(other));
     }
@@ -280,15 +310,24 @@ class MutantFinder {
 
   void Statement(const ast::Statement& statement) {
     statement_ = whole_ = statement.span;
-    if (const auto* rule = std::get_if<ast::Rule>(&statement.kind)) Rule(*rule, statement.span);
-    else if (const auto* drop = std::get_if<ast::Drop>(&statement.kind)) DropStatement(*drop, statement.span);
-    else if (const auto* rename = std::get_if<ast::Rename>(&statement.kind)) Rename(*rename);
-    else if (const auto* layer = std::get_if<ast::Layer>(&statement.kind)) Layer(*layer, statement.span);
-    else if (const auto* init = std::get_if<ast::Init>(&statement.kind)) Init(*init, statement.span);
-    else if (const auto* target = std::get_if<ast::Target>(&statement.kind)) Target(*target);
-    else if (const auto* let = std::get_if<ast::Let>(&statement.kind)) Expression(let->value);
-    else if (const auto* param = std::get_if<ast::Param>(&statement.kind)) Expression(param->value);
-    else if (std::holds_alternative<ast::ModuleIs>(statement.kind)) Remove(statement.span, "`module`");
+    if (const auto* rule = std::get_if<ast::Rule>(&statement.kind))
+      Rule(*rule, statement.span);
+    else if (const auto* drop = std::get_if<ast::Drop>(&statement.kind))
+      DropStatement(*drop, statement.span);
+    else if (const auto* rename = std::get_if<ast::Rename>(&statement.kind))
+      Rename(*rename);
+    else if (const auto* layer = std::get_if<ast::Layer>(&statement.kind))
+      Layer(*layer, statement.span);
+    else if (const auto* init = std::get_if<ast::Init>(&statement.kind))
+      Init(*init, statement.span);
+    else if (const auto* target = std::get_if<ast::Target>(&statement.kind))
+      Target(*target);
+    else if (const auto* let = std::get_if<ast::Let>(&statement.kind))
+      Expression(let->value);
+    else if (const auto* param = std::get_if<ast::Param>(&statement.kind))
+      Expression(param->value);
+    else if (std::holds_alternative<ast::ModuleIs>(statement.kind))
+      Remove(statement.span, "`module`");
     else if (const auto* assertion = std::get_if<ast::Assert>(&statement.kind)) {
       Remove(statement.span, "`assert`");
       statement_ = statement.span;

@@ -11,10 +11,10 @@
 namespace ckmap {
 
 struct Mutant {
-  Span statement;            // the statement (or the line of a block) that is changed
-  std::string change;        // "`transpose()` dropped"
-  std::vector<Edit> edits;   // they do not overlap
-  bool removes = false;      // the whole statement is gone
+  Span statement;           // the statement (or the line of a block) that is changed
+  std::string change;       // "`transpose()` dropped"
+  std::vector<Edit> edits;  // they do not overlap
+  bool removes = false;     // the whole statement is gone
 };
 
 // In the order of the text. `use`, `migration`, `names` and tests are not changed, sizes in brackets neither: they

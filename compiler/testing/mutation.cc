@@ -43,7 +43,8 @@ class MutationRun {
 
   Result<MutationResult> Run() {
     for (const SuiteFile& file : suite_.files) CKMAP_RETURN_IF_ERROR(AddSubject(file));
-    if (std::none_of(subjects_.begin(), subjects_.end(), [](const Subject& subject) { return !subject.compiled.tests.empty(); })) {
+    if (std::none_of(subjects_.begin(), subjects_.end(),
+                     [](const Subject& subject) { return !subject.compiled.tests.empty(); })) {
       return Error(ErrorCode::kMismatch, "no tests: every change would survive").Context(suite_.name);
     }
     MutationResult result;
@@ -60,11 +61,14 @@ class MutationRun {
     subject.path = file.path;
     subject.compiled = Compile(file.path, {options_.pack_path, {}, {}, false});
     if (!subject.compiled.plan) return Error(ErrorCode::kMismatch, "it does not compile").Context(file.name);
-    for (uint32_t i = 0; i < subject.compiled.sources.size(); ++i) subject.files.insert(Normal(subject.compiled.sources.file({i}).name()));
+    for (uint32_t i = 0; i < subject.compiled.sources.size(); ++i)
+      subject.files.insert(Normal(subject.compiled.sources.file({i}).name()));
     for (const TestCase& test : subject.compiled.tests) {
       Case one{&test, test.name, DataOf(test), options_.bind, ""};
       if (!RunTest(*subject.compiled.plan, test, options_.bind).passed()) {
-        return Error(ErrorCode::kMismatch, fmt::format("the test `{}` fails before anything is changed: `ckmapc test` shows why", test.name)).Context(file.name);
+        return Error(ErrorCode::kMismatch,
+                     fmt::format("the test `{}` fails before anything is changed: `ckmapc test` shows why", test.name))
+            .Context(file.name);
       }
       Learn(BindTest(*subject.compiled.plan, test, one.data, one.options), one);
       subject.cases.push_back(std::move(one));
@@ -82,7 +86,8 @@ class MutationRun {
       auto source = ReadManifest(stem + ".source.json"), target = ReadManifest(stem + ".target.json");
       if (!source || !target) continue;
       Case one{nullptr, network, {*std::move(source), *std::move(target), {}}, options_.bind, ""};
-      if (auto config = ReadTextFile(stem + ".config.json"); config && one.options.config_json.empty()) one.options.config_json = *std::move(config);
+      if (auto config = ReadTextFile(stem + ".config.json"); config && one.options.config_json.empty())
+        one.options.config_json = *std::move(config);
       const Result<BindResult> bound = Bind(*subject.compiled.plan, one.data.source, one.data.target, one.options);
       if (!bound || !bound->plan) continue;  // it needs parameters that only a person knows
       Learn(bound, one);
@@ -132,7 +137,9 @@ class MutationRun {
     const std::string name = fs::path(file.path).filename().string();
     for (uint32_t line = first; line <= last; ++line) {
       const std::string place = fmt::format("{}:{}", name, line);
-      if (std::any_of(used_.begin(), used_.end(), [&](const std::string& rule) { return rule == place || rule.ends_with("/" + place); })) return true;
+      if (std::any_of(used_.begin(), used_.end(),
+                      [&](const std::string& rule) { return rule == place || rule.ends_with("/" + place); }))
+        return true;
     }
     return false;
   }
@@ -149,11 +156,13 @@ class MutationRun {
         return;
       }
       for (const Case& one : subject.cases) {
-        const Result<BindResult> bound = one.test != nullptr ? BindTest(*mutated.plan, *one.test, one.data, one.options)
-                                                             : Bind(*mutated.plan, one.data.source, one.data.target, one.options);
+        const Result<BindResult> bound = one.test != nullptr
+                                             ? BindTest(*mutated.plan, *one.test, one.data, one.options)
+                                             : Bind(*mutated.plan, one.data.source, one.data.target, one.options);
         if (MeaningOf(bound) == one.meaning) continue;
         different = true;
-        const bool fails = one.test != nullptr ? !RunTest(*mutated.plan, *one.test, one.options).passed() : !bound || !bound->plan;
+        const bool fails =
+            one.test != nullptr ? !RunTest(*mutated.plan, *one.test, one.options).passed() : !bound || !bound->plan;
         if (!fails) continue;
         outcome.fate = Fate::kKilled;
         outcome.by = one.name;
@@ -172,7 +181,8 @@ class MutationRun {
 }  // namespace
 
 int64_t MutationResult::Count(Fate fate) const {
-  return std::count_if(mutants.begin(), mutants.end(), [fate](const MutantOutcome& mutant) { return mutant.fate == fate; });
+  return std::count_if(mutants.begin(), mutants.end(),
+                       [fate](const MutantOutcome& mutant) { return mutant.fate == fate; });
 }
 
 double MutationResult::score() const {
@@ -181,6 +191,8 @@ double MutationResult::score() const {
   return killed + alive == 0 ? 100 : 100 * killed / (killed + alive);
 }
 
-Result<MutationResult> RunMutations(const Suite& suite, const MutationOptions& options) { return MutationRun(suite, options).Run(); }
+Result<MutationResult> RunMutations(const Suite& suite, const MutationOptions& options) {
+  return MutationRun(suite, options).Run();
+}
 
 }  // namespace ckmap

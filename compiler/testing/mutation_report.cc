@@ -9,11 +9,16 @@ namespace {
 
 std::string_view Name(Fate fate) {
   switch (fate) {
-    case Fate::kKilled: return "killed";
-    case Fate::kSurvived: return "survived";
-    case Fate::kEquivalent: return "equivalent";
-    case Fate::kUnreached: return "not reached";
-    case Fate::kRefused: return "refused";
+    case Fate::kKilled:
+      return "killed";
+    case Fate::kSurvived:
+      return "survived";
+    case Fate::kEquivalent:
+      return "equivalent";
+    case Fate::kUnreached:
+      return "not reached";
+    case Fate::kRefused:
+      return "refused";
   }
   return "";
 }
@@ -25,7 +30,8 @@ std::string RenderMutations(const std::vector<MutationResult>& results, const St
   for (const MutationResult& result : results) {
     for (const MutantOutcome& mutant : result.mutants) {
       if (mutant.fate != Fate::kSurvived && mutant.fate != Fate::kUnreached) continue;
-      out += fmt::format("{}:{}: {}: {}\n", EscapeText(mutant.file), mutant.line, style.Red(Name(mutant.fate)), EscapeText(mutant.change));
+      out += fmt::format("{}:{}: {}: {}\n", EscapeText(mutant.file), mutant.line, style.Red(Name(mutant.fate)),
+                         EscapeText(mutant.change));
     }
   }
   if (!out.empty()) out += "\n";
@@ -33,7 +39,8 @@ std::string RenderMutations(const std::vector<MutationResult>& results, const St
   for (size_t column = 1; column < 8; ++column) table.AlignRight(column);
   for (const MutationResult& result : results) {
     std::vector<std::string> row = {EscapeText(result.suite), fmt::format("{}", result.mutants.size())};
-    for (const Fate fate : {Fate::kKilled, Fate::kSurvived, Fate::kUnreached, Fate::kEquivalent, Fate::kRefused}) row.push_back(fmt::format("{}", result.Count(fate)));
+    for (const Fate fate : {Fate::kKilled, Fate::kSurvived, Fate::kUnreached, Fate::kEquivalent, Fate::kRefused})
+      row.push_back(fmt::format("{}", result.Count(fate)));
     row.push_back(fmt::format("{:.1f} %", result.score()));
     table.AddRow(std::move(row));
   }
@@ -45,10 +52,17 @@ std::string RenderMutationsJson(const std::vector<MutationResult>& results) {
   json.BeginObject().Key("suites").BeginArray().OnLines();
   for (const MutationResult& result : results) {
     json.BeginObject().Key("name").String(result.suite).Key("score").Number(result.score());
-    for (const Fate fate : {Fate::kKilled, Fate::kSurvived, Fate::kUnreached, Fate::kEquivalent, Fate::kRefused}) json.Key(Name(fate)).Int(result.Count(fate));
+    for (const Fate fate : {Fate::kKilled, Fate::kSurvived, Fate::kUnreached, Fate::kEquivalent, Fate::kRefused})
+      json.Key(Name(fate)).Int(result.Count(fate));
     json.Key("mutants").BeginArray().OnLines();
     for (const MutantOutcome& mutant : result.mutants) {
-      json.BeginObject().Key("file").String(mutant.file).Key("line").Int(mutant.line).Key("change").String(mutant.change);
+      json.BeginObject()
+          .Key("file")
+          .String(mutant.file)
+          .Key("line")
+          .Int(mutant.line)
+          .Key("change")
+          .String(mutant.change);
       json.Key("fate").String(Name(mutant.fate));
       if (!mutant.by.empty()) json.Key("by").String(mutant.by);
       json.EndObject();

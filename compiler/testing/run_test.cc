@@ -10,8 +10,8 @@
 #include "compiler/testing/memory_files.h"
 #include "runtime/base/text.h"
 #include "runtime/bind/computed_node.h"
-#include "runtime/exec/kernels/cast.h"
 #include "runtime/exec/executor.h"
+#include "runtime/exec/kernels/cast.h"
 #include "runtime/ops/scalar_bytes.h"
 
 namespace ckmap {
@@ -20,26 +20,38 @@ namespace {
 // How far whole numbers can be told apart; below it a prime, so that strides do not meet the period.
 int64_t Period(DType dtype) {
   switch (dtype) {
-    case DType::kBool: return 2;
-    case DType::kI8: return 127;
-    case DType::kU8: return 251;
-    case DType::kI16: return 32749;
-    case DType::kU16: return 65521;
-    case DType::kF16: return 2039;
-    case DType::kBF16: return 251;
+    case DType::kBool:
+      return 2;
+    case DType::kI8:
+      return 127;
+    case DType::kU8:
+      return 251;
+    case DType::kI16:
+      return 32749;
+    case DType::kU16:
+      return 65521;
+    case DType::kF16:
+      return 2039;
+    case DType::kBF16:
+      return 251;
     case DType::kF8E4M3:
-    case DType::kF8E4M3Fnuz: return 13;
+    case DType::kF8E4M3Fnuz:
+      return 13;
     case DType::kF8E5M2:
-    case DType::kF8E5M2Fnuz: return 7;
+    case DType::kF8E5M2Fnuz:
+      return 7;
     case DType::kF32:
-    case DType::kC64: return 16777213;
-    default: return int64_t{1} << 31;
+    case DType::kC64:
+      return 16777213;
+    default:
+      return int64_t{1} << 31;
   }
 }
 
 class Runner {
  public:
-  Runner(const TestCase& test, TestData data, TestResult& result) : test_(test), data_(std::move(data)), result_(result) {}
+  Runner(const TestCase& test, TestData data, TestResult& result)
+      : test_(test), data_(std::move(data)), result_(result) {}
 
   void Run(const Plan& plan, const BindOptions& options) {
     Result<BindResult> bound = BindTest(plan, test_, data_, options);
@@ -78,7 +90,8 @@ class Runner {
       if (met[i]) continue;
       const TestError& error = test_.errors[i];
       Fail(error.tensor, error.tensor.empty() ? fmt::format("{} was expected, and is not reported", error.code)
-                                              : fmt::format("{} was expected for {}, and is not reported", error.code, QuoteName(error.tensor)));
+                                              : fmt::format("{} was expected for {}, and is not reported", error.code,
+                                                            QuoteName(error.tensor)));
     }
   }
 
@@ -100,17 +113,21 @@ class Runner {
       if (wanted) {
         Fail(tensor.info.name, fmt::format("{} is used; it was expected to be dropped", QuoteName(tensor.info.name)));
       } else {
-        Fail(tensor.info.name, fmt::format("{} is dropped by {}", QuoteName(tensor.info.name), found->second), {"help: where that is meant, write `= dropped` behind it"});
+        Fail(tensor.info.name, fmt::format("{} is dropped by {}", QuoteName(tensor.info.name), found->second),
+             {"help: where that is meant, write `= dropped` behind it"});
       }
     }
     for (const TestTensor& tensor : test_.target) {
       const auto found = kept.find(tensor.info.name);
       const bool wanted = tensor.value == TestTensor::Value::kKept;
-      if (wanted == (found != kept.end()) || (tensor.info.optional && tensor.value == TestTensor::Value::kNone)) continue;
+      if (wanted == (found != kept.end()) || (tensor.info.optional && tensor.value == TestTensor::Value::kNone))
+        continue;
       if (wanted) {
         Fail(tensor.info.name, fmt::format("{} is written; it was expected to be kept", QuoteName(tensor.info.name)));
       } else {
-        Fail(tensor.info.name, fmt::format("{} keeps the network's own value: {}", QuoteName(tensor.info.name), found->second), {"help: where that is meant, write `= kept` behind it"});
+        Fail(tensor.info.name,
+             fmt::format("{} keeps the network's own value: {}", QuoteName(tensor.info.name), found->second),
+             {"help: where that is meant, write `= kept` behind it"});
       }
     }
   }
@@ -120,7 +137,8 @@ class Runner {
     std::erase_if(bound.checks, [&](const ValueCheck& check) {
       bool given = true;
       for (const PiecedTensor* side : {&check.found, &check.expected}) {
-        ForEachSource(*side, [&](size_t source) { given = given && test_.source[source].value == TestTensor::Value::kElements; });
+        ForEachSource(
+            *side, [&](size_t source) { given = given && test_.source[source].value == TestTensor::Value::kElements; });
       }
       return !given;
     });
@@ -191,7 +209,8 @@ std::vector<std::byte> Counting(const TensorInfo& tensor, int64_t first) {
     if (bytes) {
       out.insert(out.end(), bytes->begin(), bytes->end());
     } else {  // a type without numbers, or of powers of two alone: its bits count
-      for (size_t b = 0; b < size; ++b) out.push_back(static_cast<std::byte>(b < 8 ? static_cast<uint64_t>(first + i) >> (8 * b) : 0));
+      for (size_t b = 0; b < size; ++b)
+        out.push_back(static_cast<std::byte>(b < 8 ? static_cast<uint64_t>(first + i) >> (8 * b) : 0));
     }
   }
   return out;
@@ -215,7 +234,8 @@ Result<BindResult> BindTest(const Plan& plan, const TestCase& test, const TestDa
   return Bind(plan, data.source, data.target, own);
 }
 
-Result<std::vector<std::vector<std::byte>>> RunInMemory(const BoundPlan& bound, std::vector<std::vector<std::byte>> source) {
+Result<std::vector<std::vector<std::byte>>> RunInMemory(const BoundPlan& bound,
+                                                        std::vector<std::vector<std::byte>> source) {
   CKMAP_ASSIGN_OR_RETURN(const std::unique_ptr<MemoryWriter> writer, MemoryWriter::Create(OutputTensors(bound)));
   const MemoryCheckpoint checkpoint(bound.source, std::move(source));
   ExecOptions options;

@@ -33,7 +33,8 @@ Result<BindResult> BindTest(const Plan& plan, const TestCase& test, const TestDa
 TestResult RunTest(const Plan& plan, const TestCase& test, const BindOptions& options = {});
 
 // The target tensors' bytes, in the order of `bound.tensors`.
-Result<std::vector<std::vector<std::byte>>> RunInMemory(const BoundPlan& bound, std::vector<std::vector<std::byte>> source);
+Result<std::vector<std::vector<std::byte>>> RunInMemory(const BoundPlan& bound,
+                                                        std::vector<std::vector<std::byte>> source);
 
 // Numbers that run on from `first`; where the dtype cannot hold them, they start over again and again.
 std::vector<std::byte> Counting(const TensorInfo& tensor, int64_t first);

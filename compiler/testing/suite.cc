@@ -18,7 +18,8 @@ constexpr std::string_view kTestEnding = ".test.ckmap";
 void AddFile(const fs::path& path, const std::string& shown_folder, std::vector<SuiteFile>& files) {
   const auto add = [&](const fs::path& file) {
     const std::string name = file.filename().string();
-    const bool known = std::any_of(files.begin(), files.end(), [&](const SuiteFile& other) { return other.path == file.string(); });
+    const bool known =
+        std::any_of(files.begin(), files.end(), [&](const SuiteFile& other) { return other.path == file.string(); });
     if (!known) files.push_back({file.string(), shown_folder.empty() ? file.string() : shown_folder + "/" + name});
   };
   add(path);
@@ -44,7 +45,8 @@ Result<Suite> FindSuite(const std::string& name, const LoadOptions& options) {
   const FoundPack found = FindPack(name.substr(0, slash), options, sources, sink);
   if (found.folder.empty()) {
     const std::string nearest = DidYouMean(name, ListPacks(options));
-    return Error(ErrorCode::kUsage, fmt::format("{}: there is no such file, and no such pack on the pack path{}{}", name, nearest.empty() ? "" : "; ", nearest));
+    return Error(ErrorCode::kUsage, fmt::format("{}: there is no such file, and no such pack on the pack path{}{}",
+                                                name, nearest.empty() ? "" : "; ", nearest));
   }
   const std::string wanted = slash == std::string::npos ? "" : name.substr(slash + 1);
   suite.pack = found.pack.name;
@@ -56,9 +58,11 @@ Result<Suite> FindSuite(const std::string& name, const LoadOptions& options) {
     AddFile(fs::path(found.folder) / migration.file, suite.pack, suite.files);
     suite.migrations.push_back(migration);
   }
-  if (wanted.empty() && !found.pack.library.empty()) AddFile(fs::path(found.folder) / found.pack.library, suite.pack, suite.files);
+  if (wanted.empty() && !found.pack.library.empty())
+    AddFile(fs::path(found.folder) / found.pack.library, suite.pack, suite.files);
   if (suite.files.empty()) {
-    return Error(ErrorCode::kUsage, fmt::format("pack `{}` has no migration `{}`: it offers {}", suite.pack, wanted, ListOf(known, "and")));
+    return Error(ErrorCode::kUsage, fmt::format("pack `{}` has no migration `{}`: it offers {}", suite.pack, wanted,
+                                                ListOf(known, "and")));
   }
   return suite;
 }

@@ -16,9 +16,9 @@ struct SuiteFile {
 };
 
 struct Suite {
-  std::string name;              // as it was asked for
-  std::string pack;              // empty: a file outside of any pack
-  std::vector<SuiteFile> files;  // rules first, each with its tests
+  std::string name;                       // as it was asked for
+  std::string pack;                       // empty: a file outside of any pack
+  std::vector<SuiteFile> files;           // rules first, each with its tests
   std::vector<PackMigration> migrations;  // of the pack, those that were asked for
   std::string folder;
 };

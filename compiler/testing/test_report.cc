@@ -21,7 +21,8 @@ size_t CountTests(const std::vector<FileTests>& files) {
 size_t CountSkipped(const std::vector<FileTests>& files) {
   size_t count = 0;
   for (const FileTests& file : files) {
-    count += static_cast<size_t>(std::count_if(file.tests.begin(), file.tests.end(), [](const auto& test) { return !test.result.skipped.empty(); }));
+    count += static_cast<size_t>(std::count_if(file.tests.begin(), file.tests.end(),
+                                               [](const auto& test) { return !test.result.skipped.empty(); }));
   }
   return count;
 }
@@ -33,7 +34,8 @@ void RenderFailures(const TestResult& result, const Style& style, std::string& o
     for (const std::string& note : failure.notes) out += fmt::format("          {}\n", EscapeText(note));
   }
   if (result.failures.size() > kShownFailures) {
-    out += fmt::format("        and {}\n", Plural(static_cast<int64_t>(result.failures.size() - kShownFailures), "more failure"));
+    out += fmt::format("        and {}\n",
+                       Plural(static_cast<int64_t>(result.failures.size() - kShownFailures), "more failure"));
   }
 }
 
@@ -42,7 +44,8 @@ void RenderFailures(const TestResult& result, const Style& style, std::string& o
 size_t CountFailed(const std::vector<FileTests>& files) {
   size_t count = 0;
   for (const FileTests& file : files) {
-    count += static_cast<size_t>(std::count_if(file.tests.begin(), file.tests.end(), [](const auto& test) { return !test.result.passed(); }));
+    count += static_cast<size_t>(
+        std::count_if(file.tests.begin(), file.tests.end(), [](const auto& test) { return !test.result.passed(); }));
   }
   return count;
 }
@@ -54,14 +57,16 @@ std::string RenderTests(const std::vector<FileTests>& files, const Style& style)
     out += style.Bold(EscapeText(file.file)) + "\n";
     for (const FileTests::Entry& test : file.tests) {
       if (!test.result.skipped.empty()) {
-        out += fmt::format("  {}  {}: {}\n", style.Yellow("skip"), EscapeText(test.name), EscapeText(test.result.skipped));
+        out +=
+            fmt::format("  {}  {}: {}\n", style.Yellow("skip"), EscapeText(test.name), EscapeText(test.result.skipped));
         continue;
       }
       if (test.result.passed()) {
         out += fmt::format("  {}    {}\n", style.Green("ok"), EscapeText(test.name));
         continue;
       }
-      out += fmt::format("  {}  {}  {}\n", style.Red("FAIL"), EscapeText(test.name), style.Dim(fmt::format("line {}", test.line)));
+      out += fmt::format("  {}  {}  {}\n", style.Red("FAIL"), EscapeText(test.name),
+                         style.Dim(fmt::format("line {}", test.line)));
       RenderFailures(test.result, style, out);
     }
   }
@@ -88,7 +93,13 @@ std::string RenderTestsJson(const std::vector<FileTests>& files) {
       if (!test.result.skipped.empty()) json.Key("skipped").String(test.result.skipped);
       json.Key("failures").BeginArray();
       for (const TestFailure& failure : test.result.failures) {
-        json.BeginObject().Key("tensor").String(failure.tensor).Key("message").String(failure.message).Key("notes").BeginArray();
+        json.BeginObject()
+            .Key("tensor")
+            .String(failure.tensor)
+            .Key("message")
+            .String(failure.message)
+            .Key("notes")
+            .BeginArray();
         for (const std::string& note : failure.notes) json.String(note);
         json.EndArray().EndObject();
       }

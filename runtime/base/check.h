@@ -5,10 +5,10 @@
 #include <cstdio>
 #include <cstdlib>
 
-#define CKMAP_CHECK(condition)                                                                  \
-  do {                                                                                          \
-    if (!(condition)) [[unlikely]] {                                                            \
+#define CKMAP_CHECK(condition)                                                                    \
+  do {                                                                                            \
+    if (!(condition)) [[unlikely]] {                                                              \
       std::fprintf(stderr, "ckmap: internal error: %s:%d: %s\n", __FILE__, __LINE__, #condition); \
-      std::abort();                                                                             \
-    }                                                                                           \
+      std::abort();                                                                               \
+    }                                                                                             \
   } while (false)

@@ -29,8 +29,7 @@ Result<InputFile> InputFile::Open(const std::string& path, bool enter) {
   struct stat status {};
   if (::fstat(file.fd_, &status) != 0) return IoError("cannot stat", errno).Context(path);
   if (!S_ISREG(status.st_mode)) {
-    return Error(ErrorCode::kMalformed,
-                 path + ": not a regular file (a folder, pipe or device cannot be read as one)");
+    return Error(ErrorCode::kMalformed, path + ": not a regular file (a folder, pipe or device cannot be read as one)");
   }
   file.stamp_ = StampOf(status);
   if (enter) CKMAP_RETURN_IF_ERROR(EnterInput(path, file.stamp_));

@@ -16,8 +16,8 @@ namespace ckmap {
 // A regular file open for reading. Remembers what it was when it was opened.
 class InputFile {
  public:
-  // kIo if it cannot be opened; kMalformed if it is no regular file (a pipe, a device, a folder). Enters it in the list of
-  // what the run reads (run_files.h).
+  // kIo if it cannot be opened; kMalformed if it is no regular file (a pipe, a device, a folder). Enters it in the list
+  // of what the run reads (run_files.h).
   static Result<InputFile> Open(const std::string& path) { return Open(path, true); }
   InputFile(InputFile&& other) noexcept;
   InputFile& operator=(InputFile&& other) noexcept;

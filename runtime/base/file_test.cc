@@ -78,7 +78,8 @@ TEST_CASE("a folder's names, sorted") {
   Put(folder / ".a", "");
   fs::create_directory(folder / "c");
   CHECK(*ListFolder(folder.path()) == std::vector<std::string>{".a", "b", "c"});
-  CHECK(ListFolder(folder / "d").error().message().find("/d: cannot list: No such file or directory") != std::string::npos);
+  CHECK(ListFolder(folder / "d").error().message().find("/d: cannot list: No such file or directory") !=
+        std::string::npos);
   CHECK_FALSE(ListFolder(folder / "b").ok());
 }
 

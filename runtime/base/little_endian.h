@@ -13,7 +13,8 @@ static_assert(std::endian::native == std::endian::little, "files are read as the
 
 // The caller has checked that sizeof(T) bytes lie at `data`.
 template <typename T>
-requires std::integral<T> || std::floating_point<T> T LoadLittle(const void* data) {
+  requires std::integral<T> || std::floating_point<T>
+T LoadLittle(const void* data) {
   T value;
   std::memcpy(&value, data, sizeof(T));
   return value;

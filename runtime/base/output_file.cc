@@ -65,9 +65,7 @@ class RegistryLock {
   sigset_t before_{};
 };
 
-Error Taken(const std::string& path) {
-  return {ErrorCode::kUsage, path + ": exists already; --force replaces it"};
-}
+Error Taken(const std::string& path) { return {ErrorCode::kUsage, path + ": exists already; --force replaces it"}; }
 
 // What may be replaced: a file, or a link, whatever it leads to, but for a folder: more than one file would go with it.
 Result<void> CheckIsFile(const struct stat& status, const std::string& path) {
@@ -77,9 +75,9 @@ Result<void> CheckIsFile(const struct stat& status, const std::string& path) {
     if (::stat(path.c_str(), &end) != 0 || !S_ISDIR(end.st_mode)) return {};
     return Error(ErrorCode::kUsage, path + ": is a link to a folder; a file was to be written there");
   }
-  return Error(ErrorCode::kUsage, path + (S_ISDIR(status.st_mode)
-                                              ? ": is a folder; a file was to be written there"
-                                              : ": is a device, pipe or socket; a file was to be written there"));
+  return Error(ErrorCode::kUsage,
+               path + (S_ISDIR(status.st_mode) ? ": is a folder; a file was to be written there"
+                                               : ": is a device, pipe or socket; a file was to be written there"));
 }
 
 // Of completeness: an index of shards.
@@ -255,7 +253,8 @@ Result<void> OutputSet::TakeOverModes() {
   if (!first) return {};
   for (size_t i = 0; i < files_.size(); ++i) {
     const struct stat& model = before[i] ? *before[i] : *first;
-    Result<void> taken = TakeOver(files_[i].fd, before[i] ? before[i]->st_mode & 0777 : common, model.st_uid, model.st_gid);
+    Result<void> taken =
+        TakeOver(files_[i].fd, before[i] ? before[i]->st_mode & 0777 : common, model.st_uid, model.st_gid);
     if (!taken) return std::move(taken).error().Context(files_[i].path);
   }
   return {};
@@ -281,7 +280,8 @@ Result<void> OutputSet::WithdrawAll(bool fsync) {
     CKMAP_RETURN_IF_ERROR(Withdraw(file.path, file.aside));
     if (fsync && IsRecord(file.path)) CKMAP_RETURN_IF_ERROR(Sync());
   }
-  for (size_t i = files_.size() - (had_record ? 1 : 0); i-- > 0;) CKMAP_RETURN_IF_ERROR(Withdraw(files_[i].path, files_[i].replaced));
+  for (size_t i = files_.size() - (had_record ? 1 : 0); i-- > 0;)
+    CKMAP_RETURN_IF_ERROR(Withdraw(files_[i].path, files_[i].replaced));
   return fsync ? Sync() : Result<void>();
 }
 
@@ -377,7 +377,8 @@ void OutputSet::ForgetAll() {
 
 Result<void> WriteWholeFile(const std::string& path, std::string_view text, const PublishOptions& options) {
   OutputSet set;
-  CKMAP_ASSIGN_OR_RETURN(const size_t file, set.Add(path, static_cast<int64_t>(text.size()), options.force, options.in_place));
+  CKMAP_ASSIGN_OR_RETURN(const size_t file,
+                         set.Add(path, static_cast<int64_t>(text.size()), options.force, options.in_place));
   if (Result<void> written = WriteAt(set.fd(file), 0, std::as_bytes(std::span(text))); !written) {
     return std::move(written).error().Context(path);
   }

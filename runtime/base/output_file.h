@@ -5,9 +5,9 @@
 //   WriteAt(set.fd(index), …);                 // from any thread
 //   CKMAP_RETURN_IF_ERROR(set.Publish(options));
 //
-// No set takes a name of a file that the run reads, or that the run writes for another purpose (run_files.h). While a set
-// gives its names no other does so in the same folder (a lock): of two runs into one place the names are those of the one
-// or of the other.
+// No set takes a name of a file that the run reads, or that the run writes for another purpose (run_files.h). While a
+// set gives its names no other does so in the same folder (a lock): of two runs into one place the names are those of
+// the one or of the other.
 //
 // A file has no name at all while it is written (O_TMPFILE), so that nothing is left however the
 // program ends, SIGKILL and power loss included. It gets its name when all of its set is complete and
@@ -30,9 +30,9 @@
 namespace ckmap {
 
 struct PublishOptions {
-  bool force = false;  // replace files that have the names already
-  bool fsync = true;   // the bytes and the names are on the disk when Publish returns
-  bool in_place = false;  // the file is one that the run reads, and this is what the run is for
+  bool force = false;        // replace files that have the names already
+  bool fsync = true;         // the bytes and the names are on the disk when Publish returns
+  bool in_place = false;     // the file is one that the run reads, and this is what the run is for
   bool check_inputs = true;  // they must be now what they were when they were opened
 };
 
@@ -52,8 +52,8 @@ class OutputSet {
   // is not set, or is no file. Returns the file's index.
   Result<size_t> Add(const std::string& path, int64_t size, bool force, bool in_place = false);
 
-  // Other files that the set replaces: names that belong to what was there, records of completeness (indexes) first. Asked
-  // when the set is published, while nobody else gives names in the folder. If it names any, `force` must be set.
+  // Other files that the set replaces: names that belong to what was there, records of completeness (indexes) first.
+  // Asked when the set is published, while nobody else gives names in the folder. If it names any, `force` must be set.
   using FindReplaced = std::function<Result<std::vector<std::string>>()>;
   void ReplaceAlso(FindReplaced find) { find_replaced_ = std::move(find); }
 
@@ -75,10 +75,10 @@ class OutputSet {
 
  private:
   struct File {
-    std::string path;       // the final name
-    std::string temporary;  // the present name; empty: none
-    std::string registered; // the temporary name that signal handlers know of
-    std::string replaced;   // the present name of what had the final one; empty: nothing
+    std::string path;        // the final name
+    std::string temporary;   // the present name; empty: none
+    std::string registered;  // the temporary name that signal handlers know of
+    std::string replaced;    // the present name of what had the final one; empty: nothing
     int fd = -1;
     int64_t size = 0;
     bool published = false;

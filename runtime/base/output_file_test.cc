@@ -210,7 +210,8 @@ TEST_CASE("sets that are published at once are there one after the other") {
       set.ReplaceAlso([&]() -> Result<std::vector<std::string>> {
         std::vector<std::string> there;
         for (int i = 0; i < 5; ++i) {
-          if (fs::exists(folder / ("new/s" + std::to_string(i)))) there.push_back(folder / ("new/s" + std::to_string(i)));
+          if (fs::exists(folder / ("new/s" + std::to_string(i))))
+            there.push_back(folder / ("new/s" + std::to_string(i)));
         }
         return there;
       });

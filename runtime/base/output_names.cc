@@ -41,9 +41,7 @@ int Retry(const Call& call) {
 std::string_view NameOf(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
 // ".NAME.ckmap-", where the name may be as long as the file system allows and the temporary one must fit too.
-std::string TemporaryStem(const std::string& path) {
-  return fmt::format(".{}.ckmap-", NameOf(path).substr(0, 180));
-}
+std::string TemporaryStem(const std::string& path) { return fmt::format(".{}.ckmap-", NameOf(path).substr(0, 180)); }
 
 // Whether a name is that of a temporary file for `path`, or for another shard, or the index, of its checkpoint.
 bool IsTemporaryFor(std::string_view name, std::string_view path) {
@@ -52,7 +50,8 @@ bool IsTemporaryFor(std::string_view name, std::string_view path) {
   std::string_view stem = NameOf(path).substr(0, 180);
   if (stem.empty()) return true;
   if (const size_t dot = std::min(stem.find(".safetensors"), stem.rfind('.')); dot != 0) stem = stem.substr(0, dot);
-  if (const size_t count = stem.rfind("-of-"); count != std::string_view::npos) stem = stem.substr(0, stem.rfind('-', count - 1));
+  if (const size_t count = stem.rfind("-of-"); count != std::string_view::npos)
+    stem = stem.substr(0, stem.rfind('-', count - 1));
   name.remove_prefix(1);
   return name.size() > stem.size() && name.starts_with(stem) && (name[stem.size()] == '.' || name[stem.size()] == '-');
 }
@@ -98,7 +97,8 @@ void RemoveStale(const std::string& folder, const std::string& path) {
 std::optional<FolderLock> FolderLock::Try(const std::string& folder) {
   const int fd = Retry([&] { return ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   FolderLock lock(fd);
-  if (fd >= 0 && Retry([&] { return ::flock(fd, LOCK_EX | LOCK_NB); }) != 0 && errno == EWOULDBLOCK) return std::nullopt;
+  if (fd >= 0 && Retry([&] { return ::flock(fd, LOCK_EX | LOCK_NB); }) != 0 && errno == EWOULDBLOCK)
+    return std::nullopt;
   return lock;
 }
 
@@ -109,7 +109,9 @@ Result<FolderLock> FolderLock::Take(const std::string& folder) {
     const timespec pause{0, 5'000'000};
     ::nanosleep(&pause, nullptr);
   }
-  return Error(ErrorCode::kIo, folder + ": another run has been giving names in this folder for two minutes; try again when it has ended");
+  return Error(
+      ErrorCode::kIo,
+      folder + ": another run has been giving names in this folder for two minutes; try again when it has ended");
 }
 
 FolderLock::~FolderLock() {
@@ -117,8 +119,10 @@ FolderLock::~FolderLock() {
 }
 
 bool FolderLock::Holds(const std::string& folder) const {
-  struct stat mine {}, now {};
-  return locked() && ::fstat(fd_, &mine) == 0 && ::stat(folder.c_str(), &now) == 0 && mine.st_dev == now.st_dev && mine.st_ino == now.st_ino;
+  struct stat mine {
+  }, now{};
+  return locked() && ::fstat(fd_, &mine) == 0 && ::stat(folder.c_str(), &now) == 0 && mine.st_dev == now.st_dev &&
+         mine.st_ino == now.st_ino;
 }
 
 namespace {
@@ -232,7 +236,8 @@ Result<void> TakeOver(int fd, mode_t mode, uid_t owner, gid_t group) {
   if (::fstat(fd, &status) != 0) return IoError("cannot stat", errno);
   if (status.st_uid != owner || status.st_gid != group) {
     // Only root gives files away; anybody may give them to a group of their own.
-    if (::fchown(fd, owner, group) != 0 && status.st_gid != group && ::fchown(fd, static_cast<uid_t>(-1), group) != 0) mode &= ~mode_t{070};
+    if (::fchown(fd, owner, group) != 0 && status.st_gid != group && ::fchown(fd, static_cast<uid_t>(-1), group) != 0)
+      mode &= ~mode_t{070};
   }
   if ((status.st_mode & 0777) == mode || Retry([&] { return ::fchmod(fd, mode); }) == 0) return {};
   return IoError("cannot give the file the mode of the one that it replaces", errno);

@@ -19,12 +19,13 @@ std::string FolderOf(const std::string& path);
 std::string TemporaryName(const std::string& folder, const std::string& path, const char* ending);
 
 // Removes what sets that were killed have left for `path` and the files that belong to it (the shards and the index of
-// a name; with a path that ends in `/`, of all that a set made there): files of such names that no process has locked. What cannot be removed stays. Whoever gives names in the folder
-// must not do so meanwhile: call it with the folder locked.
+// a name; with a path that ends in `/`, of all that a set made there): files of such names that no process has locked.
+// What cannot be removed stays. Whoever gives names in the folder must not do so meanwhile: call it with the folder
+// locked.
 void RemoveStale(const std::string& folder, const std::string& path);
 
-// A folder in which nobody else gives names while this lives (flock on the folder: it ends with the process, however that
-// ends). File systems that cannot lock do without.
+// A folder in which nobody else gives names while this lives (flock on the folder: it ends with the process, however
+// that ends). File systems that cannot lock do without.
 class FolderLock {
  public:
   // Waits for others, but not forever: kIo after two minutes.
@@ -51,7 +52,8 @@ class FolderLock {
 // A file without a name in `folder`, -1 (and errno) where there is no such thing. One of those that were reserved, if
 // there are any.
 int OpenUnnamed(const std::string& folder);
-// Opens `count` of them for later, for a process that will not be allowed to open any. False where there is no such thing.
+// Opens `count` of them for later, for a process that will not be allowed to open any. False where there is no such
+// thing.
 bool ReserveUnnamed(const std::string& folder, size_t count);
 // A file of this new name, locked; -1 and errno.
 int OpenNamed(const std::string& name);

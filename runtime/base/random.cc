@@ -49,11 +49,9 @@ RandomStream::RandomStream(uint64_t seed, std::string_view name) {
 }
 
 double RandomStream::Normal(uint64_t index) const {
-  const std::array<uint32_t, 2> key = {static_cast<uint32_t>(key_),
-                                       static_cast<uint32_t>(key_ >> 32)};
+  const std::array<uint32_t, 2> key = {static_cast<uint32_t>(key_), static_cast<uint32_t>(key_ >> 32)};
   for (uint32_t attempt = 0;; ++attempt) {
-    const auto bits =
-        Philox({static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), attempt, 0}, key);
+    const auto bits = Philox({static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), attempt, 0}, key);
     const double x = Symmetric(bits[0], bits[1]), y = Symmetric(bits[2], bits[3]);
     const double square = x * x + y * y;
     if (square < 1) return x * std::sqrt(-2 * NaturalLog(square) / square);

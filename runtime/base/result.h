@@ -104,13 +104,12 @@ class [[nodiscard]] Result<void> {
 
 #define CKMAP_CONCAT_INNER(a, b) a##b
 #define CKMAP_CONCAT(a, b) CKMAP_CONCAT_INNER(a, b)
-#define CKMAP_RETURN_IF_ERROR(expr)                                 \
-  do {                                                              \
-    if (auto ckmap_status = (expr); !ckmap_status) [[unlikely]]     \
-      return std::move(ckmap_status).error();                       \
+#define CKMAP_RETURN_IF_ERROR(expr)                             \
+  do {                                                          \
+    if (auto ckmap_status = (expr); !ckmap_status) [[unlikely]] \
+      return std::move(ckmap_status).error();                   \
   } while (false)
-#define CKMAP_ASSIGN_OR_RETURN(lhs, expr) \
-  CKMAP_ASSIGN_OR_RETURN_INNER(CKMAP_CONCAT(ckmap_result_, __LINE__), lhs, expr)
+#define CKMAP_ASSIGN_OR_RETURN(lhs, expr) CKMAP_ASSIGN_OR_RETURN_INNER(CKMAP_CONCAT(ckmap_result_, __LINE__), lhs, expr)
 #define CKMAP_ASSIGN_OR_RETURN_INNER(tmp, lhs, expr) \
   auto tmp = (expr);                                 \
   if (!tmp) [[unlikely]]                             \

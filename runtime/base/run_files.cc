@@ -111,8 +111,8 @@ std::vector<Folder> FoldersAbove(const std::string& path) {
 }
 
 Error Refused(const std::string& out, std::string_view why, const std::string& input) {
-  return {ErrorCode::kUsage, fmt::format("output `{}` {} (`{}`): inputs are never changed, choose another place", EscapeText(out), why,
-                                         EscapeText(input))};
+  return {ErrorCode::kUsage, fmt::format("output `{}` {} (`{}`): inputs are never changed, choose another place",
+                                         EscapeText(out), why, EscapeText(input))};
 }
 
 Result<void> CheckApart(const Registry& registry, const std::string& path) {
@@ -122,7 +122,8 @@ Result<void> CheckApart(const Registry& registry, const std::string& path) {
   const std::optional<Place> place = PlaceOf(path);
   for (const auto& [run, lists] : registry.runs) {
     for (const auto& [input_path, input] : lists.inputs) {
-      if ((exists && SameFile(stamp, input.stamp)) || (place && input.place == place)) return Refused(path, "is what is read", input_path);
+      if ((exists && SameFile(stamp, input.stamp)) || (place && input.place == place))
+        return Refused(path, "is what is read", input_path);
     }
   }
   const std::vector<Folder> above = FoldersAbove(path);
@@ -211,8 +212,9 @@ Result<OutputClaim> OutputClaim::Make(const std::string& path) {
   const std::optional<Place> place = PlaceOf(path);
   for (const Claim& other : registry.claims) {
     if (MayBeOne(place, other.place)) {
-      return Error(ErrorCode::kUsage, fmt::format("output `{}` is written for two purposes (`{}`): choose another name for one of them",
-                                                  EscapeText(path), EscapeText(other.path)));
+      return Error(ErrorCode::kUsage,
+                   fmt::format("output `{}` is written for two purposes (`{}`): choose another name for one of them",
+                               EscapeText(path), EscapeText(other.path)));
     }
     // Its file may have been opened for reading since.
     CKMAP_RETURN_IF_ERROR(CheckApart(registry, other.path));

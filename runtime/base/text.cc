@@ -15,20 +15,18 @@ struct CodeRange {
 };
 
 bool InAny(char32_t code, std::span<const CodeRange> ranges) {
-  return std::any_of(ranges.begin(), ranges.end(), [code](const CodeRange& range) {
-    return code >= range.first && code <= range.last;
-  });
+  return std::any_of(ranges.begin(), ranges.end(),
+                     [code](const CodeRange& range) { return code >= range.first && code <= range.last; });
 }
 
-constexpr CodeRange kInvisible[] = {{0x00, 0x1f},     {0x7f, 0x9f},      {0xad, 0xad},
-                                    {0x61c, 0x61c},   {0x180e, 0x180e},  {0x200b, 0x200f},
-                                    {0x2028, 0x202e}, {0x2060, 0x206f},  {0xfeff, 0xfeff},
-                                    {0xfff9, 0xfffb}, {0xe0000, 0xe007f}};
+constexpr CodeRange kInvisible[] = {{0x00, 0x1f},     {0x7f, 0x9f},     {0xad, 0xad},      {0x61c, 0x61c},
+                                    {0x180e, 0x180e}, {0x200b, 0x200f}, {0x2028, 0x202e},  {0x2060, 0x206f},
+                                    {0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0xe0000, 0xe007f}};
 
-constexpr CodeRange kWide[] = {
-    {0x1100, 0x115f}, {0x2e80, 0x303e},   {0x3041, 0x33ff},   {0x3400, 0x4dbf},  {0x4e00, 0x9fff},
-    {0xa000, 0xa4cf}, {0xac00, 0xd7a3},   {0xf900, 0xfaff},   {0xfe30, 0xfe6f},  {0xff00, 0xff60},
-    {0xffe0, 0xffe6}, {0x1f300, 0x1f64f}, {0x1f900, 0x1f9ff}, {0x20000, 0x3fffd}};
+constexpr CodeRange kWide[] = {{0x1100, 0x115f},   {0x2e80, 0x303e},  {0x3041, 0x33ff}, {0x3400, 0x4dbf},
+                               {0x4e00, 0x9fff},   {0xa000, 0xa4cf},  {0xac00, 0xd7a3}, {0xf900, 0xfaff},
+                               {0xfe30, 0xfe6f},   {0xff00, 0xff60},  {0xffe0, 0xffe6}, {0x1f300, 0x1f64f},
+                               {0x1f900, 0x1f9ff}, {0x20000, 0x3fffd}};
 
 }  // namespace
 
@@ -170,8 +168,7 @@ bool ParseByteSize(std::string_view text, int64_t& bytes) {
     constexpr std::string_view kPrefixes = "kmgt";
     const size_t power = kPrefixes.find(unit[0]);
     const std::string_view rest = std::string_view(unit).substr(1);
-    if (power == std::string_view::npos || (rest != "b" && rest != "ib" && !rest.empty()))
-      return false;
+    if (power == std::string_view::npos || (rest != "b" && rest != "ib" && !rest.empty())) return false;
     const int64_t base = rest == "b" ? 1000 : 1024;
     for (size_t i = 0; i <= power; ++i) factor *= base;
   }
@@ -209,8 +206,7 @@ std::string TextTable::Render(std::string_view indent) const {
     line.erase(line.find_last_not_of(' ') + 1);
     out += line + "\n";
   };
-  if (std::any_of(header_.begin(), header_.end(),
-                  [](const std::string& cell) { return !cell.empty(); })) {
+  if (std::any_of(header_.begin(), header_.end(), [](const std::string& cell) { return !cell.empty(); })) {
     append(header_);
   }
   for (const auto& row : rows_) append(row);

@@ -56,8 +56,8 @@ TEST_CASE("byte sizes are read with their unit") {
   CHECK(bytes == 64 << 20);
   CHECK(ParseByteSize("17", bytes));
   CHECK(bytes == 17);
-  for (const char* text : {"", "GB", "-1", "5 GB", "5XB", "1.5GB", "99999999999999999999",
-                           "9223372036854775807", "5000000TiB"}) {
+  for (const char* text :
+       {"", "GB", "-1", "5 GB", "5XB", "1.5GB", "99999999999999999999", "9223372036854775807", "5000000TiB"}) {
     CAPTURE(text);
     CHECK_FALSE(ParseByteSize(text, bytes));
   }

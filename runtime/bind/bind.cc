@@ -12,14 +12,14 @@
 
 #include "plan.pb.h"
 #include "runtime/bind/explain/candidates.h"
+#include "runtime/bind/reverse.h"
 #include "runtime/bind/rules/layer_binder.h"
+#include "runtime/bind/rules/rule_binder.h"
+#include "runtime/bind/rules/unmatched.h"
 #include "runtime/bind/target/contents.h"
 #include "runtime/bind/target/placement.h"
-#include "runtime/bind/reverse.h"
-#include "runtime/bind/rules/rule_binder.h"
 #include "runtime/bind/target/target_check.h"
 #include "runtime/bind/target/tied.h"
-#include "runtime/bind/rules/unmatched.h"
 
 namespace ckmap {
 namespace {
@@ -67,8 +67,12 @@ class Binder {
     CKMAP_ASSIGN_OR_RETURN(LayerBindings layers, BindLayers(context, issues_));
     for (RuleInstance& instance : layers.instances) instances_.push_back(std::move(instance));
     for (const LayerDrop& drop : layers.drops) {
-      drops_.push_back({drop.source, static_cast<int>(context.Level(drop.layer->loc())) * 4 + 2,
-                        context.Where(drop.drop->loc()), drop.drop, drop.prefix, {}});
+      drops_.push_back({drop.source,
+                        static_cast<int>(context.Level(drop.layer->loc())) * 4 + 2,
+                        context.Where(drop.drop->loc()),
+                        drop.drop,
+                        drop.prefix,
+                        {}});
     }
     Overrule();
     CKMAP_RETURN_IF_ERROR(ApplyDrops());
@@ -91,7 +95,9 @@ class Binder {
       const auto holds = EvaluateBool(statement.condition(), ApplicationScope(*context_, prefix, none));
       if (holds && *holds) continue;
       const std::string why = holds ? "does not hold" : "cannot be decided: " + holds.error().message();
-      issues_.push_back({"CK1217", IssueSeverity::kError, "",
+      issues_.push_back({"CK1217",
+                         IssueSeverity::kError,
+                         "",
                          fmt::format("`assert {}` {}", statement.text(), why),
                          {fmt::format("the statement is at {}", context_->Where(statement.loc()))},
                          statement.message().empty() ? "check the parameters" : statement.message()});
@@ -104,9 +110,8 @@ class Binder {
     std::string only_where;
     for (const plan::Drop& drop : proto_.drops()) {
       for (const std::vector<size_t>& choices : AllChoices(drop.pattern())) {
-        CKMAP_ASSIGN_OR_RETURN(CompiledName pattern,
-                               CompiledName::Compile(Choose(drop.pattern(), choices),
-                                                    {context_->source_separator, variables_}));
+        CKMAP_ASSIGN_OR_RETURN(CompiledName pattern, CompiledName::Compile(Choose(drop.pattern(), choices),
+                                                                           {context_->source_separator, variables_}));
         if (drop.only()) {
           only.push_back(std::move(pattern));
           only_where = context_->Where(drop.loc());
@@ -134,7 +139,12 @@ class Binder {
                                EvaluateBool(drop.when(), ApplicationScope(*context_, prefix, captures)));
         if (!when) return {};
       }
-      drops_.push_back({tensor, static_cast<int>(context_->Level(drop.loc())) * 4 + 1, context_->Where(drop.loc()), &drop, {}, captures});
+      drops_.push_back({tensor,
+                        static_cast<int>(context_->Level(drop.loc())) * 4 + 1,
+                        context_->Where(drop.loc()),
+                        &drop,
+                        {},
+                        captures});
       return {};
     };
     if (pattern.literal()) {
@@ -196,7 +206,9 @@ class Binder {
       if (user != used.end()) {
         if (Priority(*user->second) < drop.priority || drop.priority < 0) continue;  // overruled
         if (!done.emplace(drop.source, kReported).second) continue;
-        issues_.push_back({"CK1211", IssueSeverity::kError, name,
+        issues_.push_back({"CK1211",
+                           IssueSeverity::kError,
+                           name,
                            fmt::format("`{}` is dropped and used", name),
                            {fmt::format("dropped at {}", drop.where),
                             fmt::format("used by the rule at {}: {}", context_->Where(user->second->rule->loc()),
@@ -204,7 +216,8 @@ class Binder {
                            "take one of the two away, or give it a `when`"});
         continue;
       }
-      if (drop.drop != nullptr && drop.priority != decides.at(drop.source)) continue;  // a file that uses this one says otherwise
+      if (drop.drop != nullptr && drop.priority != decides.at(drop.source))
+        continue;  // a file that uses this one says otherwise
       const auto [at, first] = done.try_emplace(drop.source, bound_.dropped.size());
       if (first) bound_.dropped.push_back({drop.source, name, drop.where, ""});
       if (drop.drop == nullptr || !drop.drop->has_equals()) continue;
@@ -255,9 +268,8 @@ class Binder {
   // `match suffix`: a target that nobody writes takes the one left-over source whose name ends in
   // its name, on whole segments, where no other target fits that source as well.
   void MatchSuffixes(const std::vector<size_t>& left_over) {
-    const auto policy = std::find_if(proto_.policies().begin(), proto_.policies().end(), [](const auto& p) {
-      return p.kind() == plan::TargetPolicy::MATCH_SUFFIX;
-    });
+    const auto policy = std::find_if(proto_.policies().begin(), proto_.policies().end(),
+                                     [](const auto& p) { return p.kind() == plan::TargetPolicy::MATCH_SUFFIX; });
     if (policy == proto_.policies().end()) return;
     std::set<size_t> written;
     for (const RuleInstance& instance : instances_) {
@@ -335,10 +347,13 @@ Result<BindResult> Bind(const Plan& plan, Manifest source, Manifest target, cons
   if (!issues.empty()) return BindResult{std::nullopt, std::move(issues)};
   if (plan.proto().reversed()) {
     if (!options.placement.ranks.empty() || !options.placement.devices.entries.empty()) {
-      return Error(ErrorCode::kUsage, "the plan runs backwards: its `place` and `shard` are of the other side, and neither ranks nor a device map can be given");
+      return Error(ErrorCode::kUsage,
+                   "the plan runs backwards: its `place` and `shard` are of the other side, and neither ranks nor a "
+                   "device map can be given");
     }
-    CKMAP_ASSIGN_OR_RETURN(BindResult forward,
-                           Binder(plan, std::move(target), std::move(source), std::move(variables)).Run(options.placement));
+    CKMAP_ASSIGN_OR_RETURN(
+        BindResult forward,
+        Binder(plan, std::move(target), std::move(source), std::move(variables)).Run(options.placement));
     return Reverse(std::move(forward));
   }
   return Binder(plan, std::move(source), std::move(target), std::move(variables)).Run(options.placement);

@@ -27,7 +27,6 @@ struct BindResult {
 };
 
 // An Error only for what is no question of fit (a config that is not JSON, a limit).
-Result<BindResult> Bind(const Plan& plan, Manifest source, Manifest target,
-                        const BindOptions& options);
+Result<BindResult> Bind(const Plan& plan, Manifest source, Manifest target, const BindOptions& options);
 
 }  // namespace ckmap

@@ -74,26 +74,89 @@ TEST_CASE("without rules every name goes to itself, strictly") {
 
 TEST_CASE("renames rewrite whole segments at once") {
   const std::string plan = R"pb(
-    renames { from { parts { literal: "a" } text: "a" } to { parts { literal: "b" } text: "b" } loc { line: 3 } }
-    renames { from { parts { literal: "b" } text: "b" } to { parts { literal: "a" } text: "a" } loc { line: 4 } })pb";
+    renames {
+      from {
+        parts { literal: "a" }
+        text: "a"
+      }
+      to {
+        parts { literal: "b" }
+        text: "b"
+      }
+      loc { line: 3 }
+    }
+    renames {
+      from {
+        parts { literal: "b" }
+        text: "b"
+      }
+      to {
+        parts { literal: "a" }
+        text: "a"
+      }
+      loc { line: 4 }
+    })pb";
   const auto result = BindText(plan, {{"a.ab", {1}}, {"b.a", {2}}}, {{"b.ab", {1}}, {"a.b", {2}}});
   CHECK(Find(result, "b.ab").rule == "test.ckmap:3");
   CHECK(Find(result, "a.b").value.shape == Shape{2});
 }
 
 constexpr const char* kSplitRule = R"pb(
-  rules { loc { line: 7 } text: "qkv -> q, k, v"
-    source { terms { pattern { text: "h.{i}.qkv" parts { literal: "h." } parts { capture { name: "i" kind: INT } } parts { literal: ".qkv" } }
-                     shape { dims { expr { call { function: "*" args { int: 3 } args { dim: "D" } } } } dims { bind: "D" } } }
-             ops { name: "split" text: "split(axis=0)" args { name: "axis" value { int: 0 } } }
-             ops { name: "transpose" text: "transpose()" } }
-    target { terms { pattern { text: "b.{i}.{q,k,v}" parts { literal: "b." } parts { reference: "i" } parts { literal: "." }
-                               parts { alternatives { options: "q" options: "k" options: "v" } } } } } })pb";
+  rules {
+    loc { line: 7 }
+    text: "qkv -> q, k, v"
+    source {
+      terms {
+        pattern {
+          text: "h.{i}.qkv"
+          parts { literal: "h." }
+          parts { capture { name: "i" kind: INT } }
+          parts { literal: ".qkv" }
+        }
+        shape {
+          dims {
+            expr {
+              call {
+                function: "*"
+                args { int: 3 }
+                args { dim: "D" }
+              }
+            }
+          }
+          dims { bind: "D" }
+        }
+      }
+      ops {
+        name: "split"
+        text: "split(axis=0)"
+        args {
+          name: "axis"
+          value { int: 0 }
+        }
+      }
+      ops { name: "transpose" text: "transpose()" }
+    }
+    target {
+      terms {
+        pattern {
+          text: "b.{i}.{q,k,v}"
+          parts { literal: "b." }
+          parts { reference: "i" }
+          parts { literal: "." }
+          parts { alternatives { options: "q" options: "k" options: "v" } }
+        }
+      }
+    }
+  })pb";
 
 TEST_CASE("a rule with captures splits into the names of the other side") {
   const auto result = BindText(kSplitRule, {{"h.0.qkv", {6, 2}}, {"h.1.qkv", {6, 2}}},
-                               {{"b.0.q", {2, 2}}, {"b.0.k", {2, 2}}, {"b.0.v", {2, 2}},
-                                {"b.1.q", {2, 2}}, {"b.1.k", {2, 2}}, {"b.1.v", {2, 2}}});
+                               {{"b.0.q", {2, 2}},
+                                {"b.0.k", {2, 2}},
+                                {"b.0.v", {2, 2}},
+                                {"b.1.q", {2, 2}},
+                                {"b.1.k", {2, 2}},
+                                {"b.1.v", {2, 2}}});
   const BoundTensor& k = Find(result, "b.1.k");
   CHECK(k.rule == "test.ckmap:7");
   CHECK(k.ops == std::vector<std::string>{"split(axis=0, sizes=[2, 2, 2])", "permute(1, 0)"});
@@ -110,12 +173,39 @@ TEST_CASE("a rule with captures splits into the names of the other side") {
 // One name on either side, so that its applications repeat (repeated_application.h); sizes by name and a tensor of the
 // network whose name asks for the capture.
 constexpr const char* kTurnRule = R"pb(
-  rules { loc { line: 5 } text: "w -> kernel"
-    source { terms { pattern { text: "h.{i}.w" parts { literal: "h." } parts { capture { name: "i" kind: INT } } parts { literal: ".w" } }
-                     shape { dims { bind: "O" } dims { bind: "I" } } }
-             ops { name: "transpose" text: "transpose()" } }
-    target { terms { pattern { text: "b.{i}.kernel" parts { literal: "b." } parts { reference: "i" } parts { literal: ".kernel" } }
-                     shape { dims { bind: "I" } dims { bind: "O" } } } } })pb";
+  rules {
+    loc { line: 5 }
+    text: "w -> kernel"
+    source {
+      terms {
+        pattern {
+          text: "h.{i}.w"
+          parts { literal: "h." }
+          parts { capture { name: "i" kind: INT } }
+          parts { literal: ".w" }
+        }
+        shape {
+          dims { bind: "O" }
+          dims { bind: "I" }
+        }
+      }
+      ops { name: "transpose" text: "transpose()" }
+    }
+    target {
+      terms {
+        pattern {
+          text: "b.{i}.kernel"
+          parts { literal: "b." }
+          parts { reference: "i" }
+          parts { literal: ".kernel" }
+        }
+        shape {
+          dims { bind: "I" }
+          dims { bind: "O" }
+        }
+      }
+    }
+  })pb";
 
 TEST_CASE("what repeats is made as if it were alone") {
   std::vector<Tensor> source, target;
@@ -158,17 +248,51 @@ TEST_CASE("a reversed plan turns the pieces round") {
 }
 
 TEST_CASE("a size in brackets that does not hold is reported with its tensor") {
-  const auto result = BindText(kSplitRule, {{"h.0.qkv", {6, 3}}}, {{"b.0.q", {3, 2}}, {"b.0.k", {3, 2}}, {"b.0.v", {3, 2}}});
+  const auto result =
+      BindText(kSplitRule, {{"h.0.qkv", {6, 3}}}, {{"b.0.q", {3, 2}}, {"b.0.k", {3, 2}}, {"b.0.v", {3, 2}}});
   CHECK(Codes(result) == std::vector<std::string>{"CK1203 h.0.qkv"});
 }
 
 constexpr const char* kStackRule = R"pb(
-  rules { loc { line: 9 } text: "stack"
-    source { terms { pattern { text: "e.{e:int...}.{a,b}" parts { literal: "e." } parts { capture { name: "e" kind: INT gather: true } }
-                               parts { literal: "." } parts { alternatives { options: "a" options: "b" } } } }
-             ops { name: "concat" text: "concat(axis=0)" args { name: "axis" value { int: 0 } } }
-             ops { name: "stack" text: "stack(axis=0)" args { name: "axis" value { int: 0 } } } }
-    target { terms { pattern { text: "all" parts { literal: "all" } } } } })pb";
+  rules {
+    loc { line: 9 }
+    text: "stack"
+    source {
+      terms {
+        pattern {
+          text: "e.{e:int...}.{a,b}"
+          parts { literal: "e." }
+          parts { capture { name: "e" kind: INT gather: true } }
+          parts { literal: "." }
+          parts { alternatives { options: "a" options: "b" } }
+        }
+      }
+      ops {
+        name: "concat"
+        text: "concat(axis=0)"
+        args {
+          name: "axis"
+          value { int: 0 }
+        }
+      }
+      ops {
+        name: "stack"
+        text: "stack(axis=0)"
+        args {
+          name: "axis"
+          value { int: 0 }
+        }
+      }
+    }
+    target {
+      terms {
+        pattern {
+          text: "all"
+          parts { literal: "all" }
+        }
+      }
+    }
+  })pb";
 
 TEST_CASE("gathered lists are complete and in numeric order") {
   std::vector<Tensor> source;
@@ -189,34 +313,124 @@ TEST_CASE("gathered lists are complete and in numeric order") {
 }
 
 constexpr const char* kLayer = R"pb(
-  layers { name: "bn" loc { line: 5 }
-    rules { text: "running_mean <-> moving_mean" source { terms { pattern { text: "running_mean" parts { literal: "running_mean" } } shape { dims { bind: "C" } } } }
-            target { terms { pattern { text: "moving_mean" parts { literal: "moving_mean" } } } } }
-    rules { text: "weight? <-> gamma" source { terms { optional: true pattern { text: "weight" parts { literal: "weight" } } shape { dims { bind: "C" } } } }
-            target { terms { pattern { text: "gamma" parts { literal: "gamma" } } } } }
-    drops { optional: true pattern { text: "num" parts { literal: "num" } } } })pb";
+  layers {
+    name: "bn"
+    loc { line: 5 }
+    rules {
+      text: "running_mean <-> moving_mean"
+      source {
+        terms {
+          pattern {
+            text: "running_mean"
+            parts { literal: "running_mean" }
+          }
+          shape { dims { bind: "C" } }
+        }
+      }
+      target {
+        terms {
+          pattern {
+            text: "moving_mean"
+            parts { literal: "moving_mean" }
+          }
+        }
+      }
+    }
+    rules {
+      text: "weight? <-> gamma"
+      source {
+        terms {
+          optional: true
+          pattern {
+            text: "weight"
+            parts { literal: "weight" }
+          }
+          shape { dims { bind: "C" } }
+        }
+      }
+      target {
+        terms {
+          pattern {
+            text: "gamma"
+            parts { literal: "gamma" }
+          }
+        }
+      }
+    }
+    drops {
+      optional: true
+      pattern {
+        text: "num"
+        parts { literal: "num" }
+      }
+    }
+  })pb";
 
 TEST_CASE("a layer is recognised by the tensors that a module holds") {
-  const auto result =
-      BindText(kLayer, {{"x.1.running_mean", {4}}, {"x.1.weight", {4}}, {"x.1.num", {}}, {"x.2.weight", {4, 4}}, {"running_mean", {2}}},
-               {{"x.1.moving_mean", {4}}, {"x.1.gamma", {4}}, {"x.2.weight", {4, 4}}, {"moving_mean", {2}}});
+  const auto result = BindText(
+      kLayer,
+      {{"x.1.running_mean", {4}}, {"x.1.weight", {4}}, {"x.1.num", {}}, {"x.2.weight", {4, 4}}, {"running_mean", {2}}},
+      {{"x.1.moving_mean", {4}}, {"x.1.gamma", {4}}, {"x.2.weight", {4, 4}}, {"moving_mean", {2}}});
   CHECK(Find(result, "x.1.gamma").inputs.size() == 1);
   CHECK(Find(result, "moving_mean").shape == Shape{2});
   REQUIRE(result.plan->dropped.size() == 1);
   CHECK(result.plan->dropped[0].name == "x.1.num");
   // A module that holds anything else is another kind of layer.
-  const auto other = BindText(kLayer, {{"x.running_mean", {4}}, {"x.other", {4}}}, {{"x.moving_mean", {4}}, {"x.other", {4}}});
+  const auto other =
+      BindText(kLayer, {{"x.running_mean", {4}}, {"x.other", {4}}}, {{"x.moving_mean", {4}}, {"x.other", {4}}});
   CHECK(Codes(other) == std::vector<std::string>{"CK1201 x.moving_mean", "CK1202 x.running_mean"});
 }
 
 TEST_CASE("a file overrides the pack that it uses; rules of one level collide") {
   const std::string two = R"pb(
     files { name: "pack.ckmap" level: 1 }
-    rules { text: "a -> x" loc { file: LEVEL line: 2 } source { terms { pattern { text: "a" parts { literal: "a" } } } }
-            target { terms { pattern { text: "x" parts { literal: "x" } } } } }
-    rules { text: "b -> x" loc { line: 3 } source { terms { pattern { text: "b" parts { literal: "b" } } } }
-            target { terms { pattern { text: "x" parts { literal: "x" } } } } }
-    drops { pattern { text: "{n}" parts { literal: "a" } } when { boolean: DROP } })pb";
+    rules {
+      text: "a -> x"
+      loc { file: LEVEL line: 2 }
+      source {
+        terms {
+          pattern {
+            text: "a"
+            parts { literal: "a" }
+          }
+        }
+      }
+      target {
+        terms {
+          pattern {
+            text: "x"
+            parts { literal: "x" }
+          }
+        }
+      }
+    }
+    rules {
+      text: "b -> x"
+      loc { line: 3 }
+      source {
+        terms {
+          pattern {
+            text: "b"
+            parts { literal: "b" }
+          }
+        }
+      }
+      target {
+        terms {
+          pattern {
+            text: "x"
+            parts { literal: "x" }
+          }
+        }
+      }
+    }
+    drops {
+      pattern {
+        text: "{n}"
+        parts { literal: "a" }
+      }
+      when { boolean: DROP }
+    })pb";
   auto plan = [&](const std::string& file, const std::string& drop) {
     std::string text = two;
     text.replace(text.find("LEVEL"), 5, file);
@@ -231,9 +445,32 @@ TEST_CASE("a file overrides the pack that it uses; rules of one level collide") 
 
 TEST_CASE("parameters come from -D, then the config, then their default") {
   const std::string plan = R"pb(
-    variables { name: "heads" is_param: true config_key: "num.heads" value { int: 2 } }
-    variables { name: "dim" value { call { function: "/" args { int: 12 } args { variable: "heads" } } } }
-    asserts { text: "dim == 4" condition { call { function: "==" args { variable: "dim" } args { int: 4 } } } })pb";
+    variables {
+      name: "heads"
+      is_param: true
+      config_key: "num.heads"
+      value { int: 2 }
+    }
+    variables {
+      name: "dim"
+      value {
+        call {
+          function: "/"
+          args { int: 12 }
+          args { variable: "heads" }
+        }
+      }
+    }
+    asserts {
+      text: "dim == 4"
+      condition {
+        call {
+          function: "=="
+          args { variable: "dim" }
+          args { int: 4 }
+        }
+      }
+    })pb";
   BindOptions options;
   CHECK(Codes(BindText(plan, {}, {}, options)) == std::vector<std::string>{"CK1217 "});
   options.config_json = R"({"num": {"heads": 3}})";
@@ -250,8 +487,21 @@ TEST_CASE("parameters come from -D, then the config, then their default") {
 TEST_CASE("casts and initial values are made where the plan says so") {
   const std::string plan = R"pb(
     policies { kind: CAST cast_from: "f32" cast_to: "f16" overflow: "saturate" }
-    inits { kind: ONES loc { line: 4 } pattern { text: "n" parts { literal: "n" } } }
-    inits { kind: KEEP pattern { text: "k" parts { literal: "k" } } })pb";
+    inits {
+      kind: ONES
+      loc { line: 4 }
+      pattern {
+        text: "n"
+        parts { literal: "n" }
+      }
+    }
+    inits {
+      kind: KEEP
+      pattern {
+        text: "k"
+        parts { literal: "k" }
+      }
+    })pb";
   const auto result = BindText(plan, {{"a", {2}}}, {{"a", {2}, DType::kF16}, {"n", {3}, DType::kBF16}, {"k", {1}}});
   REQUIRE(Find(result, "a").inputs[0].casts.size() == 1);
   CHECK(Find(result, "a").inputs[0].casts[0].overflow == Overflow::kSaturate);
@@ -261,9 +511,37 @@ TEST_CASE("casts and initial values are made where the plan says so") {
 
 TEST_CASE("elements that no rule reads are named") {
   const std::string plan = R"pb(
-    rules { text: "slice" source { terms { pattern { text: "a" parts { literal: "a" } } }
-              ops { name: "slice" text: "slice" args { name: "axis" value { int: 0 } } args { name: "end" value { int: 12 } } } }
-            target { terms { pattern { text: "b" parts { literal: "b" } } } } })pb";
+    rules {
+      text: "slice"
+      source {
+        terms {
+          pattern {
+            text: "a"
+            parts { literal: "a" }
+          }
+        }
+        ops {
+          name: "slice"
+          text: "slice"
+          args {
+            name: "axis"
+            value { int: 0 }
+          }
+          args {
+            name: "end"
+            value { int: 12 }
+          }
+        }
+      }
+      target {
+        terms {
+          pattern {
+            text: "b"
+            parts { literal: "b" }
+          }
+        }
+      }
+    })pb";
   const auto result = BindText(plan, {{"a", {16, 2}}}, {{"b", {12, 2}}});
   CHECK(Codes(result) == std::vector<std::string>{"CK1214 a"});
   CHECK(result.issues[0].message == "rows 12..15 of `a` (f32 [16, 2]) are read by no rule");

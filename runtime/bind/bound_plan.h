@@ -22,11 +22,11 @@ struct ComputedNode;  // runtime/bind/computed_node.h
 // One input of a tensor that is made of pieces: a source tensor or the result of a computed node, with
 // the elementwise chain that its elements pass.
 struct BoundInput {
-  size_t source = 0;         // index into the source manifest; without meaning where there is a node
+  size_t source = 0;                  // index into the source manifest; without meaning where there is a node
   std::vector<ElementOp> casts = {};  // in order; empty: bits are copied
   std::shared_ptr<const ComputedNode> node = nullptr;
-  // Not kAny: the bytes of the source tensor, in row-major order, are taken as elements of this dtype, whose size differs.
-  // Pieces count these elements.
+  // Not kAny: the bytes of the source tensor, in row-major order, are taken as elements of this dtype, whose size
+  // differs. Pieces count these elements.
   DType view = DType::kAny;
 };
 
@@ -41,7 +41,7 @@ struct PiecedTensor {
 struct BoundTensor : PiecedTensor {
   size_t target = 0;  // index into the target manifest
   std::string name;
-  Shape shape;  // what -1 was is filled in
+  Shape shape;                   // what -1 was is filled in
   std::string rule;              // "torch2ms.ckmap:12", as reports show it
   std::vector<std::string> ops;  // "permute(1, 0)", as reports show it
   bool initialized = false;      // made by `init` alone
@@ -54,10 +54,11 @@ struct DroppedTensor {
   std::string equals;  // what it is said to hold, as reports show it; empty: nothing is said
 };
 
-// Two tensors that the plan takes to be equal: what is dropped because it equals something else, the padding that is taken
-// off, tensors that the target ties. No tensor that is written shows whether they are, so the executor compares them.
+// Two tensors that the plan takes to be equal: what is dropped because it equals something else, the padding that is
+// taken off, tensors that the target ties. No tensor that is written shows whether they are, so the executor compares
+// them.
 struct ValueCheck {
-  std::string tensor;  // that `found` belongs to, as messages name it
+  std::string tensor;      // that `found` belongs to, as messages name it
   bool of_target = false;  // else it is a tensor of the source
   PiecedTensor found;      // in the tensor's shape; only what its pieces cover is compared
   PiecedTensor expected;   // of the same shape and dtype, whole
@@ -103,7 +104,7 @@ struct BoundPlan {
   std::vector<DroppedTensor> dropped;
   std::vector<KeptTensor> kept;
   std::vector<ValueCheck> checks;  // must hold, or nothing is written
-  std::vector<Issue> notes;  // severity note or warning; errors prevent a BoundPlan
+  std::vector<Issue> notes;        // severity note or warning; errors prevent a BoundPlan
 
   // Of tensors of `tensors`, by index.
   std::map<size_t, DevicePlace> devices;
@@ -111,9 +112,9 @@ struct BoundPlan {
   std::map<std::string, Rank> ranks;  // that the tensors were cut for
 
   // For the report.
-  std::string plan_digest;                              // sha256 of the plan's bytes, hex
+  std::string plan_digest;                                 // sha256 of the plan's bytes, hex
   std::vector<std::pair<std::string, std::string>> packs;  // name, version
-  std::map<std::string, std::string> params;            // as bound, printed
+  std::map<std::string, std::string> params;               // as bound, printed
 };
 
 }  // namespace ckmap

@@ -16,11 +16,12 @@
 //   Normal, Sequence       nothing
 //   Bitcast                the elements whose bytes the range holds
 //
-// Numbers are read as f64, and an integer that f64 would round is an error. All sums run in f64 and in ascending order of the
-// index that is summed over, so the result does not depend on how the work is cut. It is rounded once to the node's dtype;
-// Dequantize rounds its product to f32 before that, as the frameworks do. Pointwise nodes of integers alone do not pass through
-// f64: they are exact, and rounded once if the result is a float. A NaN that is computed is the dtype's own quiet NaN (positive, without a payload), whichever
-// NaNs it came from. Bitcast moves bits and computes nothing.
+// Numbers are read as f64, and an integer that f64 would round is an error. All sums run in f64 and in ascending order
+// of the index that is summed over, so the result does not depend on how the work is cut. It is rounded once to the
+// node's dtype; Dequantize rounds its product to f32 before that, as the frameworks do. Pointwise nodes of integers
+// alone do not pass through f64: they are exact, and rounded once if the result is a float. A NaN that is computed is
+// the dtype's own quiet NaN (positive, without a payload), whichever NaNs it came from. Bitcast moves bits and computes
+// nothing.
 #pragma once
 
 #include <memory>
@@ -39,8 +40,7 @@ namespace ckmap {
 struct ScaleSpec {
   bool quantize = false;
   Shape block;
-  int64_t pack =
-      1;  // integers of 4 bits in one element of operand 0, lowest bits first, along the last axis
+  int64_t pack = 1;          // integers of 4 bits in one element of operand 0, lowest bits first, along the last axis
   bool pack_signed = false;  // they are -8 … 7, else 0 … 15
 };
 
@@ -112,9 +112,9 @@ struct BitcastSpec {};
 // What its index alone says of an element.
 struct SequenceSpec {
   enum class Kind {
-    kCount,            // first + i
-    kLowerTriangle,    // of matrices [rows, columns]: 1 where the column is not behind the row, else 0
-    kInverseFrequency, // theta ^ (-i / n), of n elements a row
+    kCount,             // first + i
+    kLowerTriangle,     // of matrices [rows, columns]: 1 where the column is not behind the row, else 0
+    kInverseFrequency,  // theta ^ (-i / n), of n elements a row
   } kind = Kind::kCount;
   double first = 0;  // kCount
   double theta = 0;  // kInverseFrequency
@@ -123,8 +123,8 @@ struct SequenceSpec {
 
 struct ComputedNode {
   std::string text;  // "lora_merge(alpha=16, r=8)", for messages
-  std::variant<ScaleSpec, ProductSpec, LoraMergeSpec, RowScaleSpec, BatchNormSpec, InterpolateSpec,
-               PointwiseSpec, MapSpec, AverageSpec, NormalSpec, BitcastSpec, SequenceSpec>
+  std::variant<ScaleSpec, ProductSpec, LoraMergeSpec, RowScaleSpec, BatchNormSpec, InterpolateSpec, PointwiseSpec,
+               MapSpec, AverageSpec, NormalSpec, BitcastSpec, SequenceSpec>
       spec;
   std::vector<PiecedTensor> operands;
   std::vector<std::string> names;  // of the operands, for messages

@@ -14,10 +14,10 @@ enum class IssueSeverity { kError, kWarning, kNote };
 struct Issue {
   std::string code;  // "CK1203"
   IssueSeverity severity = IssueSeverity::kError;
-  std::string tensor;                  // the source or target name it is about; may be empty
-  std::string message;                 // what was found, one line
-  std::vector<std::string> notes;      // facts: expected, the rule and its line, nearest candidates
-  std::string help;                    // what to do
+  std::string tensor;              // the source or target name it is about; may be empty
+  std::string message;             // what was found, one line
+  std::vector<std::string> notes;  // facts: expected, the rule and its line, nearest candidates
+  std::string help;                // what to do
 };
 
 }  // namespace ckmap

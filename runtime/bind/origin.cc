@@ -37,7 +37,8 @@ struct SpecText {
   }
   std::string operator()(const InterpolateSpec& spec) const {
     const auto& [mode, align_corners, antialias, from, to] = spec;
-    return fmt::format("interpolate {} {} {} {} {}", static_cast<int>(mode), align_corners, antialias, FormatShape(from), FormatShape(to));
+    return fmt::format("interpolate {} {} {} {} {}", static_cast<int>(mode), align_corners, antialias,
+                       FormatShape(from), FormatShape(to));
   }
   std::string operator()(const PointwiseSpec& spec) const {
     const auto& [kind] = spec;
@@ -64,7 +65,8 @@ struct SpecText {
 
 std::string OpText(const ElementOp& op) {
   const auto& [from, to, overflow, kind, operand] = op;
-  return fmt::format(">{} {} {} {} {}", static_cast<int>(kind), DTypeName(from), DTypeName(to), static_cast<int>(overflow), FormatNumber(operand));
+  return fmt::format(">{} {} {} {} {}", static_cast<int>(kind), DTypeName(from), DTypeName(to),
+                     static_cast<int>(overflow), FormatNumber(operand));
 }
 
 class Origin {
@@ -79,7 +81,8 @@ class Origin {
     std::vector<std::string> pieces;
     for (const Piece& piece : value.pieces) {
       const bool fill = piece.input == kFillInput;
-      std::string text = fmt::format("{}:{}", piece.dst_offset, fill ? "fill" : inputs[static_cast<size_t>(piece.input)]);
+      std::string text =
+          fmt::format("{}:{}", piece.dst_offset, fill ? "fill" : inputs[static_cast<size_t>(piece.input)]);
       if (fill) {
         for (const std::byte byte : tensor.fill) text += fmt::format(" {:02x}", static_cast<unsigned>(byte));
       } else {

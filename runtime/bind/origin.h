@@ -9,9 +9,10 @@
 
 namespace ckmap {
 
-// Equal texts: the tensors hold the same bytes, whatever the sources hold. Different texts may still give the same bytes.
-// The text holds the dtype, the shape, and for each piece its input with every step of its chain and every parameter of
-// its computed nodes. `source` names a source tensor; two sources that it gives one name hold the same elements.
+// Equal texts: the tensors hold the same bytes, whatever the sources hold. Different texts may still give the same
+// bytes. The text holds the dtype, the shape, and for each piece its input with every step of its chain and every
+// parameter of its computed nodes. `source` names a source tensor; two sources that it gives one name hold the same
+// elements.
 std::string OriginOf(const PiecedTensor& tensor, const std::function<std::string(size_t)>& source);
 
 }  // namespace ckmap

@@ -31,7 +31,8 @@ class TensorReverser {
     }
   }
 
-  // False if the rules do not give the tensor back; `issue` says why. Copies that are passed over are added to `checks`.
+  // False if the rules do not give the tensor back; `issue` says why. Copies that are passed over are added to
+  // `checks`.
   bool Reverse(size_t left, BoundTensor& result, std::vector<ValueCheck>& checks, Issue& issue) const {
     const TensorInfo& info = forward_.source[left];
     result.target = left;
@@ -46,10 +47,12 @@ class TensorReverser {
       const BoundInput& input = tensor.inputs[static_cast<size_t>(piece.input)];
       const auto chain = Undone(input.casts);
       if (!chain) {
-        const bool cast = std::any_of(input.casts.begin(), input.casts.end(), [](const ElementOp& op) { return op.kind == ElementOp::Kind::kCast; });
-        issue = Problem(info, cast ? fmt::format("`{}` was cast from {} to {} on the way there", tensor.name,
-                                                 DTypeName(input.casts.front().from), DTypeName(input.casts.back().to))
-                                   : fmt::format("`{}` was computed from it with a loss", tensor.name),
+        const bool cast = std::any_of(input.casts.begin(), input.casts.end(),
+                                      [](const ElementOp& op) { return op.kind == ElementOp::Kind::kCast; });
+        issue = Problem(info,
+                        cast ? fmt::format("`{}` was cast from {} to {} on the way there", tensor.name,
+                                           DTypeName(input.casts.front().from), DTypeName(input.casts.back().to))
+                             : fmt::format("`{}` was computed from it with a loss", tensor.name),
                         tensor.rule);
         return false;
       }
@@ -76,7 +79,9 @@ class TensorReverser {
     // All bytes, row after row; a rest that fills no element of `viewed` went nowhere.
     const int64_t bytes = NumBytes(info.shape, info.dtype).value_or(0), size = DTypeSize(viewed);
     if (bytes % size != 0) {
-      issue = Problem(info, fmt::format("its last {} bytes do not fill an element of {}", bytes % size, DTypeName(viewed)), result.rule);
+      issue =
+          Problem(info, fmt::format("its last {} bytes do not fill an element of {}", bytes % size, DTypeName(viewed)),
+                  result.rule);
       return false;
     }
     value.shape = {bytes / size};
@@ -93,7 +98,9 @@ class TensorReverser {
   };
 
   static Issue Problem(const TensorInfo& info, const std::string& why, const std::string& rule) {
-    return {"CK1223", IssueSeverity::kError, info.name,
+    return {"CK1223",
+            IssueSeverity::kError,
+            info.name,
             fmt::format("`{}` cannot be had back: {}", info.name, why),
             {fmt::format("the rule is at {}", rule), kNote},
             "leave the tensor out of the target, or mark it optional there"};
@@ -120,7 +127,8 @@ class TensorReverser {
     return back;
   }
 
-  // The left side had its bytes taken as `viewed`; `value` holds them all, in that dtype. The same bytes in the left side's own.
+  // The left side had its bytes taken as `viewed`; `value` holds them all, in that dtype. The same bytes in the left
+  // side's own.
   static bool TakeBack(DType viewed, const TensorInfo& info, PieceValue& value, BoundTensor& result, Issue& issue) {
     TensorValue tensor;
     tensor.value = std::move(value);
@@ -160,7 +168,8 @@ class TensorReverser {
 
   // A tensor that went to several places (tied weights) comes back from the first that has it whole. The others are to
   // hold the same.
-  bool Choose(PieceValue& value, const TensorInfo& info, DType dtype, BoundTensor& result, std::vector<ValueCheck>& checks, Issue& issue) const {
+  bool Choose(PieceValue& value, const TensorInfo& info, DType dtype, BoundTensor& result,
+              std::vector<ValueCheck>& checks, Issue& issue) const {
     Normalize(value);
     Result<void> tiling = CheckTiling(value);
     for (size_t chosen = 0; !tiling && chosen < result.inputs.size(); ++chosen) {
@@ -189,15 +198,16 @@ class TensorReverser {
   void CheckCopies(PieceValue copies, const BoundInput& from, const BoundInput& chosen, const PiecedTensor& expected,
                    const TensorInfo& info, std::vector<ValueCheck>& checks) const {
     const auto check = [&](PieceValue found) {
-      checks.push_back({.tensor = info.name,
-                        .of_target = true,
-                        .found = {std::move(found), expected.dtype, {from}, {}},
-                        .expected = expected,
-                        .tolerance = 0,
-                        .claim = fmt::format("the rules make `{}` and `{}` of one tensor, and `{}` gives the other value",
-                                             forward_.target[from.source].name, forward_.target[chosen.source].name,
-                                             forward_.target[chosen.source].name),
-                        .help = "leave one of the two out of what is converted, if they are meant to differ"});
+      checks.push_back(
+          {.tensor = info.name,
+           .of_target = true,
+           .found = {std::move(found), expected.dtype, {from}, {}},
+           .expected = expected,
+           .tolerance = 0,
+           .claim = fmt::format("the rules make `{}` and `{}` of one tensor, and `{}` gives the other value",
+                                forward_.target[from.source].name, forward_.target[chosen.source].name,
+                                forward_.target[chosen.source].name),
+           .help = "leave one of the two out of what is converted, if they are meant to differ"});
     };
     if (CheckTiling(copies)) return check(std::move(copies));
     for (Piece& piece : copies.pieces) check({copies.shape, {std::move(piece)}});  // they may overlap
@@ -209,14 +219,17 @@ class TensorReverser {
 
 // What the way there filled with a constant falls away on the way back: it must be the constant still.
 void CheckPadding(const BoundTensor& tensor, std::vector<ValueCheck>& checks) {
-  ValueCheck check{.tensor = tensor.name,
-                   .of_target = false,
-                   .found = {{tensor.value.shape, {}}, tensor.dtype, {{tensor.target, {}}}, {}},
-                   .expected = {WholeTensor(kFillInput, tensor.value.shape), tensor.dtype, {}, tensor.fill},
-                   .tolerance = 0,
-                   .claim = fmt::format("it is the padding that the rule at {} adds, which falls away when the rule is undone", tensor.rule),
-                   .help = fmt::format("if it is to be lost, write rules for this direction, with `slice` and "
-                                       "target {{ allow unused \"{}\"; }}", tensor.name)};
+  ValueCheck check{
+      .tensor = tensor.name,
+      .of_target = false,
+      .found = {{tensor.value.shape, {}}, tensor.dtype, {{tensor.target, {}}}, {}},
+      .expected = {WholeTensor(kFillInput, tensor.value.shape), tensor.dtype, {}, tensor.fill},
+      .tolerance = 0,
+      .claim = fmt::format("it is the padding that the rule at {} adds, which falls away when the rule is undone",
+                           tensor.rule),
+      .help = fmt::format("if it is to be lost, write rules for this direction, with `slice` and "
+                          "target {{ allow unused \"{}\"; }}",
+                          tensor.name)};
   for (Piece piece : tensor.value.pieces) {
     if (piece.input != kFillInput) continue;
     piece.input = 0;
@@ -230,7 +243,8 @@ void CheckPadding(const BoundTensor& tensor, std::vector<ValueCheck>& checks) {
 // Why a tensor that the way there drops can be made again, if it can: the statement says what it holds.
 const ValueCheck* ContentsOf(const BoundPlan& there, const DroppedTensor& dropped) {
   for (const ValueCheck& check : there.checks) {
-    const bool this_one = !check.of_target && check.found.inputs.size() == 1 && check.found.inputs[0].source == dropped.source;
+    const bool this_one =
+        !check.of_target && check.found.inputs.size() == 1 && check.found.inputs[0].source == dropped.source;
     if (this_one && check.tolerance == 0) return &check;
   }
   return nullptr;
@@ -285,7 +299,9 @@ BindResult Reverse(BindResult forward) {
         back.kept.push_back({info.name, "optional in the target"});
         continue;
       }
-      result.issues.push_back({"CK1201", IssueSeverity::kError, info.name,
+      result.issues.push_back({"CK1201",
+                               IssueSeverity::kError,
+                               info.name,
                                fmt::format("nothing writes {}", DescribeTensor(info)),
                                {fmt::format("it is dropped at {}", dropped[left]->rule), kNote},
                                "leave the tensor out of the target, or mark it optional there"});
@@ -308,7 +324,8 @@ BindResult Reverse(BindResult forward) {
     if (used[tensor.target]) CheckPadding(tensor, back.checks);
   }
   for (const KeptTensor& tensor : there.kept) {
-    if (const auto index = there.target.Find(tensor.name)) back.dropped.push_back({*index, tensor.name, tensor.rule, ""});
+    if (const auto index = there.target.Find(tensor.name))
+      back.dropped.push_back({*index, tensor.name, tensor.rule, ""});
   }
   for (const Issue& note : there.notes) result.issues.push_back(note);
   if (std::none_of(result.issues.begin(), result.issues.end(),

@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "runtime/base/out_of_memory.h"
 #include "runtime/base/run_files.h"
@@ -56,8 +56,7 @@ void AddCommon(CLI::App& command, Common& common) {
 }
 
 void AddSource(CLI::App& command, SourceArgs& args) {
-  command.add_option("--root", args.root,
-                     "the dict inside a torch checkpoint that holds the tensors (a.b for b in a)");
+  command.add_option("--root", args.root, "the dict inside a torch checkpoint that holds the tensors (a.b for b in a)");
   command.add_flag("--skip-unknown-objects", args.skip_unknown_objects,
                    "read a torch file around objects of unknown classes; they are told, never run");
   command.add_option("--key-file", args.key.file,
@@ -85,8 +84,7 @@ void AddSelection(CLI::App& command, Selection& selection) {
 
 // What of the target counts: the same choices as of the source.
 void AddTarget(CLI::App& command, TargetOptions& options) {
-  command.add_option("--target-root", options.root,
-                     "the dict inside a torch file that is the target (a.b for b in a)");
+  command.add_option("--target-root", options.root, "the dict inside a torch file that is the target (a.b for b in a)");
   command.add_flag("--target-skip-unknown-objects", options.skip_unknown_objects,
                    "read a target of torch around objects of unknown classes");
   const auto add = [&command](const char* name, std::vector<std::string>& values, const char* help) {
@@ -96,29 +94,19 @@ void AddTarget(CLI::App& command, TargetOptions& options) {
   add("--target-drop", options.selection.drop, "tensors whose names match are no part of the target (repeatable)");
 }
 
-void AddAll(CLI::App& command, bool& all) {
-  command.add_flag("--all", all, "print every line: neither fold nor cut");
-}
+void AddAll(CLI::App& command, bool& all) { command.add_flag("--all", all, "print every line: neither fold nor cut"); }
 
 void AddParams(CLI::App& command, std::string& config, Common& common) {
   command.add_option("-D", common.defines, "gives a parameter its value: -D heads=32")
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
-  command.add_option("--config", config,
-                     "the model's config.json, for parameters that come from it");
+  command.add_option("--config", config, "the model's config.json, for parameters that come from it");
 }
 
 void AddMigration(CLI::App& command, MigrateArgs& args, Common& common) {
-  command
-      .add_option("PLAN", args.plan, "a .ckplan file, or an installed pack: NAME or NAME/MIGRATION")
-      ->required();
-  command
-      .add_option("SOURCE", args.source, "a checkpoint: a file, a folder of shards, or their index")
-      ->required();
-  command
-      .add_option("--target", args.target,
-                  "names and shapes to reach: a checkpoint or a spec (.yaml)")
-      ->required();
+  command.add_option("PLAN", args.plan, "a .ckplan file, or an installed pack: NAME or NAME/MIGRATION")->required();
+  command.add_option("SOURCE", args.source, "a checkpoint: a file, a folder of shards, or their index")->required();
+  command.add_option("--target", args.target, "names and shapes to reach: a checkpoint or a spec (.yaml)")->required();
   AddParams(command, args.config, common);
   command.add_option("--rank", common.ranks, "write the slice of one rank: --rank tp=1/8 is rank 1 of 8, from 0")
       ->type_name("GROUP=INDEX/COUNT")
@@ -129,9 +117,9 @@ void AddMigration(CLI::App& command, MigrateArgs& args, Common& common) {
   AddSelection(command, args.open.selection);
   AddTarget(command, args.target_options);
   command.add_option("-j", args.threads, "threads; 0: one per core")->check(CLI::Range(0, 1024));
-  command.add_option("--max-memory", common.max_memory, "memory for buffers, such as 64MiB")
-      ->capture_default_str();
-  command.add_option("--report", args.reports, "also write the report to FILE.json or FILE.html (repeatable)")->allow_extra_args(false);
+  command.add_option("--max-memory", common.max_memory, "memory for buffers, such as 64MiB")->capture_default_str();
+  command.add_option("--report", args.reports, "also write the report to FILE.json or FILE.html (repeatable)")
+      ->allow_extra_args(false);
   command.add_flag("--force", args.force, "replace outputs that exist");
   AddAll(command, args.all);
   AddCommon(command, common);
@@ -140,13 +128,11 @@ void AddMigration(CLI::App& command, MigrateArgs& args, Common& common) {
 Result<int64_t> ReadSize(std::string_view option, const std::string& text, int64_t least) {
   int64_t bytes = 0;
   if (!ParseByteSize(text, bytes)) {
-    return Error(
-        ErrorCode::kUsage,
-        fmt::format("{} {}: not a size; write 64MiB, 5GB or a number of bytes", option, text));
+    return Error(ErrorCode::kUsage,
+                 fmt::format("{} {}: not a size; write 64MiB, 5GB or a number of bytes", option, text));
   }
   if (bytes < least)
-    return Error(ErrorCode::kUsage,
-                 fmt::format("{} {}: the least is {}", option, text, FormatBytes(least)));
+    return Error(ErrorCode::kUsage, fmt::format("{} {}: the least is {}", option, text, FormatBytes(least)));
   return bytes;
 }
 
@@ -163,7 +149,9 @@ Result<void> ReadRank(const std::string& text, std::map<std::string, Rank>& rank
       !number(std::string_view(text).substr(equals + 1, slash - equals - 1), rank.index) ||
       !number(std::string_view(text).substr(slash + 1), rank.count) || rank.count < 1 || rank.count > kMaxRanks ||
       rank.index < 0 || rank.index >= rank.count) {
-    return Error(ErrorCode::kUsage, fmt::format("--rank {}: write --rank GROUP=INDEX/COUNT; tp=0/8 to tp=7/8 are the ranks of eight", text));
+    return Error(
+        ErrorCode::kUsage,
+        fmt::format("--rank {}: write --rank GROUP=INDEX/COUNT; tp=0/8 to tp=7/8 are the ranks of eight", text));
   }
   if (!ranks.emplace(text.substr(0, equals), rank).second) {
     return Error(ErrorCode::kUsage, fmt::format("--rank {}: given twice", text.substr(0, equals)));
@@ -188,11 +176,9 @@ Result<void> ReadDefines(const Common& common, std::map<std::string, std::string
 // Turns what was typed into what the commands take.
 Result<void> Complete(const Common& common, MigrateArgs& args) {
   constexpr int64_t kLeastMemory = int64_t{1} << 20;
-  CKMAP_ASSIGN_OR_RETURN(args.max_memory,
-                         ReadSize("--max-memory", common.max_memory, kLeastMemory));
+  CKMAP_ASSIGN_OR_RETURN(args.max_memory, ReadSize("--max-memory", common.max_memory, kLeastMemory));
   if (!common.max_shard_size.empty()) {
-    CKMAP_ASSIGN_OR_RETURN(args.max_shard_size,
-                           ReadSize("--max-shard-size", common.max_shard_size, 1));
+    CKMAP_ASSIGN_OR_RETURN(args.max_shard_size, ReadSize("--max-shard-size", common.max_shard_size, 1));
   }
   args.fsync = !common.no_fsync;
   for (const std::string& rank : common.ranks) CKMAP_RETURN_IF_ERROR(ReadRank(rank, args.ranks));
@@ -208,8 +194,7 @@ Console MakeConsole(const Common& common) {
 
 class Program {
  public:
-  Program()
-      : app_("Migrates checkpoints between frameworks, by plans that ckmapc compiles.", "ckmap") {
+  Program() : app_("Migrates checkpoints between frameworks, by plans that ckmapc compiles.", "ckmap") {
     app_.footer(kExitCodes);
     app_.set_version_flag("--version", "ckmap " CKMAP_VERSION);
     app_.require_subcommand(1);
@@ -232,9 +217,7 @@ class Program {
     commands_.emplace_back(added, std::move(command));
     return *added;
   }
-  DataFormat Format() const {
-    return common_.format == "json" ? DataFormat::kJson : DataFormat::kText;
-  }
+  DataFormat Format() const { return common_.format == "json" ? DataFormat::kJson : DataFormat::kText; }
 
   // The command, in its sandbox.
   template <typename Args>
@@ -245,7 +228,8 @@ class Program {
     if constexpr (std::is_same_v<Args, MigrateArgs>) {
       if (run == RunApply) signals.emplace();
     }
-    if (auto entered = EnterSandboxFor(PathsOf(args), Sandbox(), console); !entered) return console.Fail(entered.error());
+    if (auto entered = EnterSandboxFor(PathsOf(args), Sandbox(), console); !entered)
+      return console.Fail(entered.error());
     const int code = run(args, console);
     // What was said holds for files that were the same all the time. An output has been checked before it got its name.
     if constexpr (!std::is_same_v<Args, MigrateArgs>) {
@@ -254,7 +238,7 @@ class Program {
     return code;
   }
   SandboxMode Sandbox() const {
-    return common_.sandbox == "off" ? SandboxMode::kOff
+    return common_.sandbox == "off"  ? SandboxMode::kOff
            : common_.sandbox == "on" ? SandboxMode::kOn
                                      : SandboxMode::kRequire;
   }
@@ -280,15 +264,10 @@ class Program {
 
 void Program::AddInspect() {
   CLI::App& command = Add("inspect", "Lists what is in a checkpoint, without reading its bytes.",
-                          [this](const Console& console) {
-                            return Shut(RunInspect, inspect_, console);
-                          });
-  command
-      .add_option("PATH", inspect_.path,
-                  "a checkpoint: a file, a folder of shards, or their index; or a spec")
+                          [this](const Console& console) { return Shut(RunInspect, inspect_, console); });
+  command.add_option("PATH", inspect_.path, "a checkpoint: a file, a folder of shards, or their index; or a spec")
       ->required();
-  command.add_flag("--digest", inspect_.digest,
-                   "add the SHA-256 of each tensor's elements (reads all bytes)");
+  command.add_flag("--digest", inspect_.digest, "add the SHA-256 of each tensor's elements (reads all bytes)");
   command.add_flag("--spec", inspect_.spec, "print a spec that --target reads: YAML, or JSON with --format json");
   AddSource(command, inspect_.open);
   AddSelection(command, inspect_.open.selection);
@@ -297,27 +276,22 @@ void Program::AddInspect() {
 }
 
 void Program::AddPlan() {
-  CLI::App& command =
-      Add("plan", "The dry run: what becomes what, proved, without reading a tensor's bytes.",
-          [this](const Console& console) {
-            if (auto complete = Complete(common_, plan_); !complete)
-              return console.Fail(complete.error());
-            return Shut(RunPlan, plan_, console);
-          });
+  CLI::App& command = Add("plan", "The dry run: what becomes what, proved, without reading a tensor's bytes.",
+                          [this](const Console& console) {
+                            if (auto complete = Complete(common_, plan_); !complete)
+                              return console.Fail(complete.error());
+                            return Shut(RunPlan, plan_, console);
+                          });
   AddMigration(command, plan_, common_);
 }
 
 void Program::AddApply() {
-  CLI::App& command =
-      Add("apply", "Migrates SOURCE to OUT, after the same proof.", [this](const Console& console) {
-        if (auto complete = Complete(common_, apply_); !complete)
-          return console.Fail(complete.error());
-        return Shut(RunApply, apply_, console);
-      });
+  CLI::App& command = Add("apply", "Migrates SOURCE to OUT, after the same proof.", [this](const Console& console) {
+    if (auto complete = Complete(common_, apply_); !complete) return console.Fail(complete.error());
+    return Shut(RunApply, apply_, console);
+  });
   AddMigration(command, apply_, common_);
-  command
-      .add_option("-o,--output", apply_.output,
-                  "OUT: the file to write; with --max-shard-size also a folder")
+  command.add_option("-o,--output", apply_.output, "OUT: the file to write; with --max-shard-size also a folder")
       ->required();
   command.add_option("--to", apply_.to,
                      "the output's format: ckpt, safetensors, torch, npz or gguf (else by OUT's ending)");
@@ -332,18 +306,15 @@ void Program::AddApply() {
   command.add_option("--output-key-file", apply_.output_key.file,
                      "a file with the key for --encrypt, if it is not that of the source");
   command.add_option("--output-key-env", apply_.output_key.variable, "the environment variable that holds it");
-  command.add_flag("--old-scalars", apply_.old_scalars, "write rank 0 into a .ckpt as MindSpore before 2.3 did, dims [0]");
+  command.add_flag("--old-scalars", apply_.old_scalars,
+                   "write rank 0 into a .ckpt as MindSpore before 2.3 did, dims [0]");
 }
 
 void Program::AddLoadCheck() {
-  CLI::App& command =
-      Add("load-check", "Would SOURCE load into the target as it is, in MindSpore and strictly?",
-          [this](const Console& console) {
-            return Shut(RunLoadCheck, load_check_, console);
-          });
+  CLI::App& command = Add("load-check", "Would SOURCE load into the target as it is, in MindSpore and strictly?",
+                          [this](const Console& console) { return Shut(RunLoadCheck, load_check_, console); });
   command.add_option("SOURCE", load_check_.source, "a checkpoint")->required();
-  command.add_option("--target", load_check_.target, "the network: a checkpoint or a spec (.yaml)")
-      ->required();
+  command.add_option("--target", load_check_.target, "the network: a checkpoint or a spec (.yaml)")->required();
   AddSource(command, load_check_.open);
   AddSelection(command, load_check_.open.selection);
   AddTarget(command, load_check_.target_options);
@@ -352,14 +323,11 @@ void Program::AddLoadCheck() {
 }
 
 void Program::AddDiff() {
-  CLI::App& command =
-      Add("diff", "Compares two checkpoints tensor by tensor.", [this](const Console& console) {
-        return Shut(RunDiff, diff_, console);
-      });
+  CLI::App& command = Add("diff", "Compares two checkpoints tensor by tensor.",
+                          [this](const Console& console) { return Shut(RunDiff, diff_, console); });
   command.add_option("A", diff_.a, "a checkpoint")->required();
   command.add_option("B", diff_.b, "another")->required();
-  command.add_option("--rtol", diff_.rtol, "equal if |a - b| <= atol + rtol * |b|")
-      ->check(CLI::NonNegativeNumber);
+  command.add_option("--rtol", diff_.rtol, "equal if |a - b| <= atol + rtol * |b|")->check(CLI::NonNegativeNumber);
   command.add_option("--atol", diff_.atol, "see --rtol; with both 0, bytes must be equal")
       ->check(CLI::NonNegativeNumber);
   AddSource(command, diff_.open);
@@ -370,13 +338,16 @@ void Program::AddDiff() {
 void Program::AddVerify() {
   CLI::App& command = Add("verify", "Checks an output against the receipt that it carries, or the report of its run.",
                           [this](const Console& console) {
-                            if (auto complete = ReadDefines(common_, verify_.defines); !complete) return console.Fail(complete.error());
+                            if (auto complete = ReadDefines(common_, verify_.defines); !complete)
+                              return console.Fail(complete.error());
                             return Shut(RunVerify, verify_, console);
                           });
   command.add_option("OUT", verify_.output, "the checkpoint that was written")->required();
   command.add_option("--report", verify_.report, "the JSON report that `apply --report FILE.json` wrote");
-  command.add_option("--source", verify_.source, "the checkpoint that it was made from: what was copied is compared with it");
-  command.add_option("--plan", verify_.plan, "the plan that it was made by: all that the receipt says is recomputed from it and the source");
+  command.add_option("--source", verify_.source,
+                     "the checkpoint that it was made from: what was copied is compared with it");
+  command.add_option("--plan", verify_.plan,
+                     "the plan that it was made by: all that the receipt says is recomputed from it and the source");
   command.add_option("--target", verify_.target, "what it was made for, if that is more than OUT");
   AddParams(command, verify_.config, common_);
   AddSource(command, verify_.open);
@@ -385,8 +356,7 @@ void Program::AddVerify() {
 
 int Program::UsageError(const CLI::ParseError& error) {
   std::string help = "ckmap --help";
-  for (const CLI::App* command : app_.get_subcommands())
-    help = fmt::format("ckmap {} --help", command->get_name());
+  for (const CLI::App* command : app_.get_subcommands()) help = fmt::format("ckmap {} --help", command->get_name());
   const Console console = MakeConsole(common_);
   console.Fail({ErrorCode::kUsage, error.what()});
   console.SayAlways(fmt::format("see `{}`\n", help));
@@ -422,8 +392,7 @@ int RunCkmap(int argc, const char* const* argv) {
   } catch (const std::bad_alloc&) {
     return OutOfMemory("error: out of memory\n");
   } catch (const std::exception& error) {
-    return Console(ColorMode::kAuto, false)
-        .Fail({ErrorCode::kIo, fmt::format("internal error: {}", error.what())});
+    return Console(ColorMode::kAuto, false).Fail({ErrorCode::kIo, fmt::format("internal error: {}", error.what())});
   }
 }
 

@@ -43,17 +43,14 @@ struct Outcome {
   std::string err;
 };
 
-bool Has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
+bool Has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 // A folder with a source, a target spec and a plan that moves one to the other.
 class Fixture {
  public:
   Fixture() {
     const std::vector<float> weights = {0, 1, 2, 3, 4, 5};
-    WriteSource("source.safetensors",
-                {{"fc.weight", DType::kF32, {2, 3}}, {"fc.bias", DType::kF32, {2}}}, weights);
+    WriteSource("source.safetensors", {{"fc.weight", DType::kF32, {2, 3}}, {"fc.bias", DType::kF32, {2}}}, weights);
     Put(folder / "target.yaml",
         "tensors:\n"
         "  - {name: dense.weight, dtype: f32, shape: [2, 3]}\n"
@@ -63,8 +60,8 @@ class Fixture {
 
   void WriteSource(const std::string& name, const std::vector<OutputTensor>& tensors,
                    const std::vector<float>& values) {
-    auto writer = CreateCheckpoint(folder / name, OutputFormat::kSafetensors, tensors,
-                                   {.metadata = {}, .fsync = false});
+    auto writer =
+        CreateCheckpoint(folder / name, OutputFormat::kSafetensors, tensors, {.metadata = {}, .fsync = false});
     REQUIRE(writer.ok());
     for (size_t i = 0; i < tensors.size(); ++i) {
       const auto bytes = static_cast<size_t>(*NumBytes(tensors[i].shape, tensors[i].dtype));
@@ -91,11 +88,10 @@ class Fixture {
 
   // `{}` in the arguments stands for the folder.
   Outcome Run(std::string arguments, const std::string& before = "") const {
-    for (size_t at; (at = arguments.find("{}")) != std::string::npos;)
-      arguments.replace(at, 2, folder.path());
+    for (size_t at; (at = arguments.find("{}")) != std::string::npos;) arguments.replace(at, 2, folder.path());
     const TempFolder streams;
-    const std::string command = before + " " CKMAP_PROGRAM " " + arguments + " >" +
-                                (streams / "out") + " 2>" + (streams / "err") + " </dev/null";
+    const std::string command = before + " " CKMAP_PROGRAM " " + arguments + " >" + (streams / "out") + " 2>" +
+                                (streams / "err") + " </dev/null";
     const int status = std::system(command.c_str());
     REQUIRE(WIFEXITED(status));
     return {WEXITSTATUS(status), Get(streams / "out"), Get(streams / "err")};
@@ -116,8 +112,7 @@ TEST_CASE("usage") {
   CHECK(Has(fixture.Run("apply --help").out, "--max-shard-size"));
   CHECK(Has(fixture.Run("--version").out, "ckmap 0."));
   for (const char* arguments :
-       {"", "explode", "inspect", "inspect --digest", "plan {}/plan.ckplan",
-        "inspect --format xml {}",
+       {"", "explode", "inspect", "inspect --digest", "plan {}/plan.ckplan", "inspect --format xml {}",
         "apply {}/plan.ckplan {}/source.safetensors --target {}/target.yaml"}) {
     CAPTURE(arguments);
     const Outcome outcome = fixture.Run(arguments);
@@ -203,8 +198,7 @@ TEST_CASE("plans: rules are no plan, damaged and absent ones are told") {
   const Fixture fixture;
   Put(fixture.folder / "rules.ckmap", "ckmap 1;\n");
   const auto plan = [&](const std::string& name) {
-    return fixture.Run("plan " + name + " {}/source.safetensors --target {}/target.yaml",
-                       "CKMAP_PACKS=/nonexistent");
+    return fixture.Run("plan " + name + " {}/source.safetensors --target {}/target.yaml", "CKMAP_PACKS=/nonexistent");
   };
   CHECK(plan("{}/rules.ckmap").exit_code == 2);
   CHECK(Has(plan("{}/rules.ckmap").err, "ckmapc"));
@@ -253,8 +247,7 @@ TEST_CASE("apply never overwrites unasked, and never its inputs") {
 
   const std::string source = Get(fixture.folder / "source.safetensors");
   fs::create_symlink(fixture.folder / "source.safetensors", fixture.folder / "link.safetensors");
-  for (const char* out : {"source.safetensors", "link.safetensors", "target.yaml --to ckpt",
-                          "plan.ckplan --to ckpt"}) {
+  for (const char* out : {"source.safetensors", "link.safetensors", "target.yaml --to ckpt", "plan.ckplan --to ckpt"}) {
     CAPTURE(out);
     CHECK(fixture.Run(kApply + "--force -o {}/" + out).exit_code == 2);
   }
@@ -275,8 +268,7 @@ TEST_CASE("colour is for terminals, unless asked for") {
 TEST_CASE("a closed pipe ends the program as SIGPIPE would; a full disk is an I/O error") {
   const Fixture fixture;
   const std::string inspect = CKMAP_PROGRAM " inspect " + (fixture.folder / "source.safetensors");
-  const std::string command =
-      "{ sleep 0.2; " + inspect + "; echo $? >" + (fixture.folder / "code") + "; } | true";
+  const std::string command = "{ sleep 0.2; " + inspect + "; echo $? >" + (fixture.folder / "code") + "; } | true";
   CHECK(std::system(command.c_str()) == 0);
   CHECK(Get(fixture.folder / "code") == "141\n");
   const int status = std::system((inspect + " >/dev/full 2>/dev/null").c_str());
@@ -296,8 +288,7 @@ TEST_CASE("a signal ends the run with 128 + n and leaves nothing") {
   Fixture fixture;
   // A sparse source of 1 GiB: its conversion takes long enough to be met.
   constexpr int64_t kElements = int64_t{1} << 28;
-  std::string header =
-      R"({"fc.weight":{"dtype":"F32","shape":[268435456],"data_offsets":[0,1073741824]}})";
+  std::string header = R"({"fc.weight":{"dtype":"F32","shape":[268435456],"data_offsets":[0,1073741824]}})";
   header.resize((header.size() + 7) / 8 * 8, ' ');
   std::string start(8, '\0');
   const uint64_t size = header.size();
@@ -305,8 +296,7 @@ TEST_CASE("a signal ends the run with 128 + n and leaves nothing") {
   Put(fixture.folder / "big.safetensors", start + header);
   fs::resize_file(fixture.folder / "big.safetensors",
                   start.size() + header.size() + static_cast<uint64_t>(kElements) * 4);
-  Put(fixture.folder / "big.yaml",
-      "tensors:\n  - {name: dense.weight, dtype: f16, shape: [268435456]}\n");
+  Put(fixture.folder / "big.yaml", "tensors:\n  - {name: dense.weight, dtype: f16, shape: [268435456]}\n");
   plan::Plan plan = Fixture::RenamePlan("fc", "dense");
   auto* policy = plan.add_policies();
   policy->set_kind(plan::TargetPolicy::CAST);
@@ -324,9 +314,8 @@ TEST_CASE("a signal ends the run with 128 + n and leaves nothing") {
       const int null = ::open("/dev/null", O_WRONLY);
       ::dup2(null, 2);
       ::execl(CKMAP_PROGRAM, "ckmap", "apply", (fixture.folder / "big.ckplan").c_str(),
-              (fixture.folder / "big.safetensors").c_str(), "--target",
-              (fixture.folder / "big.yaml").c_str(), "-o", (out + "/big.ckpt").c_str(),
-              "--no-fsync", "-j1", nullptr);
+              (fixture.folder / "big.safetensors").c_str(), "--target", (fixture.folder / "big.yaml").c_str(), "-o",
+              (out + "/big.ckpt").c_str(), "--no-fsync", "-j1", nullptr);
       ::_exit(127);
     }
     int status = 0;

@@ -33,7 +33,7 @@ struct MigrateArgs {
   TargetOptions target_options;
   SourceArgs open;
   std::map<std::string, std::string> defines;
-  std::string config;  // path of a config.json
+  std::string config;                 // path of a config.json
   std::map<std::string, Rank> ranks;  // --rank tp=1/8
   std::string device_map;             // path
   int threads = 0;

@@ -90,18 +90,16 @@ int Console::Fail(const Error& error) const {
 std::string ProgressLine(std::string_view verb, int64_t done, int64_t total, double seconds) {
   if (total <= 0) return std::string(verb);
   const double share = static_cast<double>(done) / static_cast<double>(total);
-  std::string line = fmt::format("{} {:3}%  {} of {}", verb, static_cast<int>(share * 100),
-                                 FormatBytes(done), FormatBytes(total));
+  std::string line =
+      fmt::format("{} {:3}%  {} of {}", verb, static_cast<int>(share * 100), FormatBytes(done), FormatBytes(total));
   if (seconds < 0.5 || done <= 0) return line;
   const double rate = static_cast<double>(done) / seconds;
   line += fmt::format("  {}/s", FormatBytes(static_cast<int64_t>(rate)));
-  if (done < total)
-    line += fmt::format("  {} left", FormatDuration(static_cast<double>(total - done) / rate));
+  if (done < total) line += fmt::format("  {} left", FormatDuration(static_cast<double>(total - done) / rate));
   return line;
 }
 
-ProgressBar::ProgressBar(const Console& console, std::string_view verb)
-    : console_(console), verb_(verb) {}
+ProgressBar::ProgressBar(const Console& console, std::string_view verb) : console_(console), verb_(verb) {}
 
 void ProgressBar::Update(int64_t done, int64_t total) {
   if (!console_.shows_progress()) return;

@@ -10,8 +10,7 @@ TEST_CASE("the progress line has bytes, rate and time left") {
   CHECK(ProgressLine("converting", 0, 4 * kGiB, 0) == "converting   0%  0 B of 4.0 GiB");
   CHECK(ProgressLine("converting", kGiB, 4 * kGiB, 2) ==
         "converting  25%  1.0 GiB of 4.0 GiB  512.0 MiB/s  6.0 s left");
-  CHECK(ProgressLine("converting", 4 * kGiB, 4 * kGiB, 8) ==
-        "converting 100%  4.0 GiB of 4.0 GiB  512.0 MiB/s");
+  CHECK(ProgressLine("converting", 4 * kGiB, 4 * kGiB, 8) == "converting 100%  4.0 GiB of 4.0 GiB  512.0 MiB/s");
   CHECK(ProgressLine("converting", 0, 0, 1) == "converting");
 }
 

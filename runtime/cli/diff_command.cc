@@ -17,15 +17,12 @@ int RunDiff(const DiffArgs& args, const Console& console) {
   console.Warn((*b)->warnings());
   ProgressBar bar(console, "comparing");
   const DiffOptions options{
-      .rtol = args.rtol, .atol = args.atol, .progress = [&](int64_t done, int64_t total) {
-        bar.Update(done, total);
-      }};
+      .rtol = args.rtol, .atol = args.atol, .progress = [&](int64_t done, int64_t total) { bar.Update(done, total); }};
   const auto result = CompareCheckpoints(**a, **b, options);
   bar.Clear();
   if (!result) return console.Fail(result.error());
-  const int written =
-      console.Write(args.format == DataFormat::kJson ? DiffJson(args.a, args.b, *result)
-                                                     : DiffText(*result, console.out(), args.all));
+  const int written = console.Write(args.format == DataFormat::kJson ? DiffJson(args.a, args.b, *result)
+                                                                     : DiffText(*result, console.out(), args.all));
   if (written != 0) return written;
   return result->differences.empty() ? 0 : static_cast<int>(ErrorCode::kMismatch);
 }

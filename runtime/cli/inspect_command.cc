@@ -39,7 +39,8 @@ int PrintSpecOf(const InspectArgs& args, const Console& console, const Checkpoin
     CKMAP_CHECK(spec.Add(std::move(tensor)));
   }
   console.Warn(checkpoint.warnings());
-  if (unreadable > 0) console.Warn({fmt::format("left out of the spec: {} that cannot be read", Plural(unreadable, "tensor"))});
+  if (unreadable > 0)
+    console.Warn({fmt::format("left out of the spec: {} that cannot be read", Plural(unreadable, "tensor"))});
   return PrintSpec(args, console, spec);
 }
 
@@ -51,8 +52,7 @@ int InspectSpec(const InspectArgs& args, const Console& console, const Manifest&
   return console.Write(
       args.format == DataFormat::kJson
           ? InspectSpecJson(args.path, manifest)
-          : InspectSpecText(args.path, manifest,
-                            {.style = console.out(), .all = args.all, .digests = {}}));
+          : InspectSpecText(args.path, manifest, {.style = console.out(), .all = args.all, .digests = {}}));
 }
 
 Result<std::vector<std::string>> Digests(const Checkpoint& checkpoint, const Console& console) {
@@ -85,9 +85,8 @@ int RunInspect(const InspectArgs& args, const Console& console) {
     options.digests = *std::move(digests);
   }
   console.Warn((*checkpoint)->warnings());
-  return console.Write(args.format == DataFormat::kJson
-                           ? InspectJson(args.path, **checkpoint, options)
-                           : InspectText(args.path, **checkpoint, options));
+  return console.Write(args.format == DataFormat::kJson ? InspectJson(args.path, **checkpoint, options)
+                                                        : InspectText(args.path, **checkpoint, options));
 }
 
 }  // namespace ckmap

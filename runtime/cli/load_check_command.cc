@@ -25,9 +25,8 @@ int RunLoadCheck(const LoadCheckArgs& args, const Console& console) {
       console.Say(RenderIssues(verdict.issues, {.style = console.err(), .all = args.all}) + "\n");
     }
   }
-  const int written = console.Write(args.format == DataFormat::kJson
-                                        ? LoadCheckJson(args.source, args.target, verdicts)
-                                        : LoadCheckText(verdicts, console.out()));
+  const int written = console.Write(args.format == DataFormat::kJson ? LoadCheckJson(args.source, args.target, verdicts)
+                                                                     : LoadCheckText(verdicts, console.out()));
   if (written != 0) return written;
   return verdicts.back().fits ? 0 : static_cast<int>(ErrorCode::kMismatch);
 }

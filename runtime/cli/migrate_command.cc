@@ -83,8 +83,10 @@ Result<void> MigrateCommand::Prepare() {
   report_.plan_path = args_.plan;
   report_.source_path = args_.source;
   report_.target_path = args_.target;
-  CKMAP_ASSIGN_OR_RETURN(const BindOptions bind, ReadParams({.defines = args_.defines, .config = args_.config, .ranks = args_.ranks,
-                                                             .device_map = args_.device_map}));
+  CKMAP_ASSIGN_OR_RETURN(
+      const BindOptions bind,
+      ReadParams(
+          {.defines = args_.defines, .config = args_.config, .ranks = args_.ranks, .device_map = args_.device_map}));
   CKMAP_ASSIGN_OR_RETURN(MigrationSource source, OpenSource());
   CKMAP_ASSIGN_OR_RETURN(Manifest target, ReadTarget(args_.target, args_.target_options));
   CKMAP_ASSIGN_OR_RETURN(migration_, PrepareMigration(plan, std::move(source), std::move(target), bind));
@@ -110,8 +112,9 @@ Result<MigrationSource> MigrateCommand::OpenSource() {
     // A run checks on its way; a dry run has none.
     if (args_.output.empty() && source.crc_check) CKMAP_RETURN_IF_ERROR(VerifyChecksums(*source.checkpoint));
   } else if (!args_.output.empty()) {
-    return Error(ErrorCode::kUsage,
-                 fmt::format("{} is a spec, names and shapes without values: only `ckmap plan` can use it", args_.source));
+    return Error(
+        ErrorCode::kUsage,
+        fmt::format("{} is a spec, names and shapes without values: only `ckmap plan` can use it", args_.source));
   }
   return source;
 }
@@ -135,9 +138,10 @@ Result<void> MigrateCommand::FindOutputKey(const SecretKey& source_key) {
     output_key_ = source_key;
   }
   if (!output_key_.empty()) return {};
-  return Error(ErrorCode::kUsage, fmt::format("--encrypt {}: a key is needed: --output-key-file or --output-key-env (or "
-                                              "--key-file or --key-env, for source and output alike)",
-                                              args_.encrypt));
+  return Error(ErrorCode::kUsage,
+               fmt::format("--encrypt {}: a key is needed: --output-key-file or --output-key-env (or "
+                           "--key-file or --key-env, for source and output alike)",
+                           args_.encrypt));
 }
 
 Result<void> MigrateCommand::Run(const SignalGuard& signals) {
@@ -169,8 +173,7 @@ Result<void> MigrateCommand::WriteReports() {
 
 void MigrateCommand::ReportOutcome() const {
   console_.Warn(report_.warnings);
-  const std::string issues =
-      RenderIssues(report_.issues, {.style = console_.err(), .all = args_.all});
+  const std::string issues = RenderIssues(report_.issues, {.style = console_.err(), .all = args_.all});
   if (!report_.ok()) {
     console_.SayAlways(issues);
     if (report_.source_format.empty()) return;
@@ -181,8 +184,8 @@ void MigrateCommand::ReportOutcome() const {
   }
   console_.Say(issues);
   for (const WrittenFile& file : report_.files) {
-    console_.Say(fmt::format("wrote {} ({}, {})\n", console_.err().Bold(EscapeText(file.path)),
-                             FormatBytes(file.bytes), FormatDuration(report_.seconds)));
+    console_.Say(fmt::format("wrote {} ({}, {})\n", console_.err().Bold(EscapeText(file.path)), FormatBytes(file.bytes),
+                             FormatDuration(report_.seconds)));
   }
 }
 

@@ -12,8 +12,8 @@
 
 #include "runtime/base/output_names.h"
 #include "runtime/base/text.h"
-#include "runtime/sandbox/sandbox.h"
 #include "runtime/plan/plan_io.h"
+#include "runtime/sandbox/sandbox.h"
 
 namespace ckmap {
 namespace {
@@ -68,7 +68,9 @@ std::vector<std::string> HelpersOf(const SourceArgs& open, std::vector<std::stri
 CommandPaths PathsOf(const InspectArgs& args) { return {{args.path}, HelpersOf(args.open), {}}; }
 
 CommandPaths PathsOf(const MigrateArgs& args) {
-  CommandPaths paths{{args.source, args.target}, HelpersOf(args.open, {args.plan, args.config, args.device_map, args.output_key.file}), {}};
+  CommandPaths paths{{args.source, args.target},
+                     HelpersOf(args.open, {args.plan, args.config, args.device_map, args.output_key.file}),
+                     {}};
   if (!args.output.empty()) {
     const bool folder = args.max_shard_size > 0 && !args.output.ends_with(".safetensors");
     paths.outputs.push_back({args.output, folder, args.force, FilesOf(args)});
@@ -83,7 +85,8 @@ CommandPaths PathsOf(const LoadCheckArgs& args) { return {{args.source, args.tar
 CommandPaths PathsOf(const DiffArgs& args) { return {{args.a, args.b}, HelpersOf(args.open), {}}; }
 
 CommandPaths PathsOf(const VerifyArgs& args) {
-  CommandPaths paths{{args.output, args.source, args.target}, HelpersOf(args.open, {args.report, args.plan, args.config}), {}};
+  CommandPaths paths{
+      {args.output, args.source, args.target}, HelpersOf(args.open, {args.report, args.plan, args.config}), {}};
   for (std::string& folder : PackFolders()) paths.read.push_back(std::move(folder));
   return paths;
 }
@@ -102,8 +105,9 @@ Result<void> EnterSandboxFor(const CommandPaths& paths, SandboxMode mode, const 
   rules.outputs = paths.outputs;
   const SandboxState state = EnterSandbox(rules);
   for (const std::string& folder : state.open_folders) {
-    console.Say(fmt::format("note: the sandbox lets this process change all files in `{}`: its file system has no files without names\n",
-                            EscapeText(folder)));
+    console.Say(fmt::format(
+        "note: the sandbox lets this process change all files in `{}`: its file system has no files without names\n",
+        EscapeText(folder)));
   }
   if (state.missing.empty()) return {};
   if (mode == SandboxMode::kOn) {

@@ -44,8 +44,7 @@ Result<std::string> KeyText(const KeyArgs& args, const std::string& option) {
 }  // namespace
 
 Result<std::string> DecodeKey(std::string text) {
-  if (!text.empty() && text.back() == '\n' && (text.starts_with(kHex) || !IsKeyLength(text.size())))
-    text.pop_back();
+  if (!text.empty() && text.back() == '\n' && (text.starts_with(kHex) || !IsKeyLength(text.size()))) text.pop_back();
   if (!text.starts_with(kHex)) return text;
   std::string key;
   bool ok = text.size() % 2 == 0;
@@ -58,8 +57,7 @@ Result<std::string> DecodeKey(std::string text) {
   SecretKey::Wipe(text);
   if (ok) return key;
   SecretKey::Wipe(key);
-  return Error(ErrorCode::kUsage,
-               "the key: after `hex:` an even number of hexadecimal digits is expected");
+  return Error(ErrorCode::kUsage, "the key: after `hex:` an even number of hexadecimal digits is expected");
 }
 
 Result<SecretKey> ReadKey(const KeyArgs& args, const std::string& option) {
@@ -81,7 +79,8 @@ Result<SourceOptions> MakeSourceOptions(const SourceArgs& args) {
   if (!args.dec_mode.empty()) {
     options.open.cipher = ParseCipherMode(args.dec_mode);
     if (!options.open.cipher) {
-      return Error(ErrorCode::kUsage, fmt::format("--dec-mode {}: not one of aes-gcm, aes-cbc, sm4-cbc", args.dec_mode));
+      return Error(ErrorCode::kUsage,
+                   fmt::format("--dec-mode {}: not one of aes-gcm, aes-cbc, sm4-cbc", args.dec_mode));
     }
   }
   if (args.key.empty()) return options;

@@ -14,8 +14,7 @@ TEST_CASE("keys are raw bytes, or hexadecimal digits after hex:") {
   const std::string raw = "0123456789abcdef";
   CHECK(*DecodeKey(raw) == raw);
   CHECK(*DecodeKey(raw + "\n") == raw);
-  CHECK(*DecodeKey("0123456789abcde\n") ==
-        "0123456789abcde\n");  // 16 bytes: the line feed belongs to it
+  CHECK(*DecodeKey("0123456789abcde\n") == "0123456789abcde\n");  // 16 bytes: the line feed belongs to it
   CHECK(*DecodeKey("hex:30313233\n") == "0123");
   CHECK(*DecodeKey("hex:FFfe") == "\xff\xfe");
   CHECK_FALSE(DecodeKey("hex:3").ok());
@@ -25,15 +24,13 @@ TEST_CASE("keys are raw bytes, or hexadecimal digits after hex:") {
 TEST_CASE("a key comes from a file or from the environment, never from both") {
   const TempFolder folder;
   REQUIRE(WriteWholeFile(folder / "key", "0123456789abcdef\n", {}).ok());
-  const auto from_file =
-      MakeSourceOptions({.root = "net", .key = {.file = folder / "key", .variable = ""}});
+  const auto from_file = MakeSourceOptions({.root = "net", .key = {.file = folder / "key", .variable = ""}});
   REQUIRE(from_file.ok());
   CHECK(from_file->open.root == "net");
   CHECK(from_file->open.key.bytes() == "0123456789abcdef");
 
   ::setenv("CKMAP_TEST_KEY", "hex:000102030405060708090a0b0c0d0e0f", 1);
-  const auto from_environment =
-      MakeSourceOptions({.key = {.file = "", .variable = "CKMAP_TEST_KEY"}});
+  const auto from_environment = MakeSourceOptions({.key = {.file = "", .variable = "CKMAP_TEST_KEY"}});
   REQUIRE(from_environment.ok());
   CHECK(from_environment->open.key.bytes().size() == 16);
   CHECK(std::getenv("CKMAP_TEST_KEY") == nullptr);

@@ -56,10 +56,12 @@ Result<void> Worker::RunBatch(const BatchTask& task) {
   return context_.progress.Advance(whole.length);
 }
 
-// To a writer without files. Each tensor is completed before the next is begun: the writer may wait for whoever takes them.
+// To a writer without files. Each tensor is completed before the next is begun: the writer may wait for whoever takes
+// them.
 Result<void> Worker::WriteBatch(const std::vector<BatchItem>& items) {
   for (const BatchItem& item : items) {
-    CKMAP_RETURN_IF_ERROR(context_.writer.Write(item.tensor, 0, Bytes(gatherer_.strip() + item.at, item.lowered.bytes)));
+    CKMAP_RETURN_IF_ERROR(
+        context_.writer.Write(item.tensor, 0, Bytes(gatherer_.strip() + item.at, item.lowered.bytes)));
     CKMAP_RETURN_IF_ERROR(context_.writer.Completed(item.tensor, item.lowered.bytes));
     CKMAP_RETURN_IF_ERROR(context_.progress.Advance(item.lowered.bytes));
   }
@@ -93,8 +95,7 @@ Result<void> Worker::GatherBatch(std::vector<BatchItem>& items) {
       const Box& box = item.lowered.boxes[b];
       Request request{-1, 0, 0, i, b};
       const bool found =
-          box.input != kFillInput &&
-          FindInFile(box, item.lowered.inputs[static_cast<size_t>(box.input)], request);
+          box.input != kFillInput && FindInFile(box, item.lowered.inputs[static_cast<size_t>(box.input)], request);
       if (found) {
         requests.push_back(request);
       } else {

@@ -50,7 +50,8 @@ class Digester {
 
 }  // namespace
 
-Result<std::vector<std::string>> DigestBound(const BoundPlan& plan, const Checkpoint& source, const ExecOptions& options) {
+Result<std::vector<std::string>> DigestBound(const BoundPlan& plan, const Checkpoint& source,
+                                             const ExecOptions& options) {
   const int threads = options.threads > 0 ? options.threads : DefaultThreads();
   const Budget budget = Budget::Make(threads, options.max_memory);
   Progress progress(EstimateCost(plan, options).bytes_written + BytesToCheck(plan), options);

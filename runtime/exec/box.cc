@@ -39,8 +39,7 @@ int64_t Box::DstRun(int64_t element) const {
   return run;
 }
 
-void CutToRange(const Box& box, int64_t begin, int64_t end, int64_t element,
-                std::vector<Box>& out) {
+void CutToRange(const Box& box, int64_t begin, int64_t end, int64_t element, std::vector<Box>& out) {
   const int64_t box_end = box.dst + box.DstSpan(element);
   if (box.dst >= end || box_end <= begin) return;
   if (box.dst >= begin && box_end <= end) {
@@ -53,10 +52,8 @@ void CutToRange(const Box& box, int64_t begin, int64_t end, int64_t element,
   // Stretches [whole_begin, whole_end) lie inside; at most one on either side is cut.
   const int64_t below = begin - box.dst;
   const int64_t above = end - box.dst;
-  const int64_t whole_begin =
-      below <= 0 ? 0 : std::min(axis.size, (below + axis.dst - 1) / axis.dst);
-  const int64_t whole_end =
-      above < span ? 0 : std::min(axis.size, (above - span) / axis.dst + 1);
+  const int64_t whole_begin = below <= 0 ? 0 : std::min(axis.size, (below + axis.dst - 1) / axis.dst);
+  const int64_t whole_end = above < span ? 0 : std::min(axis.size, (above - span) / axis.dst + 1);
   if (whole_begin > 0) {
     CutToRange(Part(box, whole_begin - 1, whole_begin), begin, end, element, out);
   }
@@ -75,9 +72,8 @@ Staging PlanStaging(const Box& box, int64_t element, int64_t max_gap, int64_t ca
     if (axis.src < 0) staging.first += (axis.size - 1) * axis.src;
     if (axis.src != 0) order.push_back(k);
   }
-  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return std::abs(box.axes[a].src) < std::abs(box.axes[b].src);
-  });
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return std::abs(box.axes[a].src) < std::abs(box.axes[b].src); });
   staging.segment = element;
   size_t inner = 0;
   for (; inner < order.size(); ++inner) {

@@ -32,9 +32,9 @@ void CutToRange(const Box& box, int64_t begin, int64_t end, int64_t element, std
 // How a box's source bytes are read: in segments of equal length, one for each index of `outer`,
 // that are laid side by side in a buffer.
 struct Staging {
-  int64_t first = 0;    // storage offset of the first segment
-  int64_t segment = 0;  // bytes of one
-  int64_t pitch = 0;    // distance of segments in the buffer
+  int64_t first = 0;            // storage offset of the first segment
+  int64_t segment = 0;          // bytes of one
+  int64_t pitch = 0;            // distance of segments in the buffer
   std::vector<CopyAxis> outer;  // src: stride in the storage (>= 0), dst: in the buffer
   std::vector<CopyAxis> axes;   // the box's axes, with src a stride in the buffer
   int64_t start = 0;            // where element [0, …, 0] lies in the buffer

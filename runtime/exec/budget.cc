@@ -9,8 +9,7 @@ namespace ckmap {
 Budget Budget::Make(int threads, int64_t max_memory) {
   constexpr int64_t kLeast = int64_t{512} << 10;
   Budget budget;
-  budget.threads =
-      static_cast<int>(std::clamp<int64_t>(max_memory / kLeast, 1, std::max(threads, 1)));
+  budget.threads = static_cast<int>(std::clamp<int64_t>(max_memory / kLeast, 1, std::max(threads, 1)));
   const int64_t each = std::max(max_memory / budget.threads, kLeast);
   budget.strip = std::clamp<int64_t>(each / 8, int64_t{64} << 10, int64_t{2} << 20) / 4096 * 4096;
   budget.convert = budget.strip / 4;

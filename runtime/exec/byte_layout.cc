@@ -99,8 +99,7 @@ class Mapper {
     CKMAP_CHECK(step > 0 && axis.size > 1);
     const int64_t period = size / step;
     // Where a whole number of steps crosses the group, the axis is two: across and along.
-    if (at < step && size % step == 0 && axis.src == step * groups_[g].logical &&
-        axis.size > period && period > 1) {
+    if (at < step && size % step == 0 && axis.src == step * groups_[g].logical && axis.size > period && period > 1) {
       if (axis.size % period == 0) {
         Walk split = walk;
         split.axes[k] = {axis.size / period, axis.src * period, axis.dst * period};
@@ -172,8 +171,7 @@ void AppendBoxes(Walk walk, int32_t input, int64_t element, std::vector<Box>& ou
 }
 
 Error TooManyParts(std::string_view rule) {
-  return {ErrorCode::kLimit,
-          fmt::format("takes more than {} separate strided parts (rule {})", kMaxPieces, rule)};
+  return {ErrorCode::kLimit, fmt::format("takes more than {} separate strided parts (rule {})", kMaxPieces, rule)};
 }
 
 // Where the elements of an input lie: in a storage of the source, or in the row-major result of a node.
@@ -221,7 +219,10 @@ std::shared_ptr<const ComputedNode> InOrder(const BoundInput& input, const Check
   const int64_t bytes = *NumBytes(info.shape, info.dtype);
   ComputedNode node{.text = fmt::format("bitcast({})", DTypeName(input.view)),
                     .spec = BitcastSpec{},
-                    .operands = {{.value = WholeTensor(0, info.shape), .dtype = info.dtype, .inputs = {{.source = input.source}}, .fill = {}}},
+                    .operands = {{.value = WholeTensor(0, info.shape),
+                                  .dtype = info.dtype,
+                                  .inputs = {{.source = input.source}},
+                                  .fill = {}}},
                     .names = {info.name},
                     .shape = {bytes / DTypeSize(input.view)},
                     .dtype = input.view};
@@ -255,14 +256,13 @@ Result<void> LowerPacked(const PiecedTensor& tensor, const Checkpoint& source, s
   for (const Piece& piece : tensor.value.pieces) {
     Piece run = piece;
     std::erase_if(run.axes, [](const PieceAxis& axis) { return axis.size == 1; });
-    const bool unit = run.axes.empty() || (run.axes.size() == 1 && run.axes[0].src_stride == 1 &&
-                                           run.axes[0].dst_stride == 1);
-    if (!unit || piece.input == kFillInput || piece.src_offset * bits % 8 != 0 ||
-        piece.dst_offset * bits % 8 != 0 || piece.elements() * bits % 8 != 0) {
-      return Error(ErrorCode::kMismatch,
-                   fmt::format("{} elements are smaller than a byte, such tensors can only be "
-                               "copied whole (rule {})",
-                               DTypeName(tensor.dtype), rule));
+    const bool unit =
+        run.axes.empty() || (run.axes.size() == 1 && run.axes[0].src_stride == 1 && run.axes[0].dst_stride == 1);
+    if (!unit || piece.input == kFillInput || piece.src_offset * bits % 8 != 0 || piece.dst_offset * bits % 8 != 0 ||
+        piece.elements() * bits % 8 != 0) {
+      return Error(ErrorCode::kMismatch, fmt::format("{} elements are smaller than a byte, such tensors can only be "
+                                                     "copied whole (rule {})",
+                                                     DTypeName(tensor.dtype), rule));
     }
     const TensorLayout layout = PlaceOf(tensor.inputs[static_cast<size_t>(piece.input)], source).layout;
     const int64_t bytes = piece.elements() * bits / 8;
@@ -329,8 +329,7 @@ Result<LoweredInput> LowerInput(const PlacedInput& placed, const PiecedTensor& t
   if (input.node == nullptr) {
     const TensorInfo& info = source.manifest()[input.source];
     if (!info.unreadable.empty()) {
-      return Error(ErrorCode::kMismatch, fmt::format("source tensor `{}`: {}", EscapeText(info.name),
-                                                     info.unreadable));
+      return Error(ErrorCode::kMismatch, fmt::format("source tensor `{}`: {}", EscapeText(info.name), info.unreadable));
     }
     lowered.source = input.source;
     lowered.storage = place.layout.storage;
@@ -377,8 +376,7 @@ Result<LoweredTensor> LowerTensor(const PiecedTensor& tensor, const Checkpoint& 
       offsets.push_back(place.layout.offset);
     }
     for (const Piece& piece : tensor.value.pieces) {
-      const Mapper* mapper =
-          piece.input == kFillInput ? nullptr : &mappers[static_cast<size_t>(piece.input)];
+      const Mapper* mapper = piece.input == kFillInput ? nullptr : &mappers[static_cast<size_t>(piece.input)];
       CKMAP_RETURN_IF_ERROR(LowerPiece(piece, mapper, rule, out));
     }
     for (Box& box : out.boxes) {

@@ -36,7 +36,7 @@ struct LoweredTensor {
   int64_t bytes = 0;    // of the target tensor
   int64_t element = 1;  // bytes of one element in it (1 for dtypes below a byte)
   std::vector<LoweredInput> inputs;
-  std::vector<Box> boxes;  // tile [0, bytes)
+  std::vector<Box> boxes;       // tile [0, bytes)
   std::vector<std::byte> fill;  // one element, for boxes with kFillInput
 };
 

@@ -53,12 +53,9 @@ class Numbers final : public Checkpoint {
   }
 
   std::string_view format() const override { return "numbers"; }
-  int64_t storage_bytes(uint32_t /*storage*/) const override {
-    return static_cast<int64_t>(bytes_.size());
-  }
+  int64_t storage_bytes(uint32_t /*storage*/) const override { return static_cast<int64_t>(bytes_.size()); }
   std::vector<FileExtent> storage_extents(uint32_t /*storage*/) const override { return {}; }
-  Result<void> ReadStorage(uint32_t /*storage*/, int64_t offset,
-                           std::span<std::byte> out) const override {
+  Result<void> ReadStorage(uint32_t /*storage*/, int64_t offset, std::span<std::byte> out) const override {
     CKMAP_CHECK(offset >= 0 && static_cast<size_t>(offset) + out.size() <= bytes_.size());
     std::memcpy(out.data(), bytes_.data() + offset, out.size());
     return {};
@@ -70,16 +67,15 @@ class Numbers final : public Checkpoint {
   std::minstd_rand random_{7};
 };
 
-PiecedTensor NodeOf(decltype(ComputedNode::spec) spec, std::vector<PiecedTensor> operands,
-                    const Shape& shape, DType dtype = DType::kF32) {
+PiecedTensor NodeOf(decltype(ComputedNode::spec) spec, std::vector<PiecedTensor> operands, const Shape& shape,
+                    DType dtype = DType::kF32) {
   ComputedNode node;
   node.text = "node";
   node.spec = std::move(spec);
   node.shape = shape;
   node.dtype = dtype;
   node.overflow = Overflow::kSaturate;
-  for (const PiecedTensor& operand : operands)
-    node.depth = std::max(node.depth, ComputedDepth(operand) + 1);
+  for (const PiecedTensor& operand : operands) node.depth = std::max(node.depth, ComputedDepth(operand) + 1);
   node.names.assign(operands.size(), "operand");
   node.operands = std::move(operands);
   PiecedTensor result;
@@ -107,8 +103,7 @@ void Check(const Numbers& source, const std::vector<PiecedTensor>& wanted) {
   }
   std::vector<std::vector<std::byte>> expected;
   for (const PiecedTensor& tensor : wanted) expected.push_back(ReferenceTensor(tensor, source));
-  for (const auto& [threads, memory] :
-       {std::pair<int, int64_t>{1, 64 << 20}, {2, 4 << 20}, {3, 64 << 10}}) {
+  for (const auto& [threads, memory] : {std::pair<int, int64_t>{1, 64 << 20}, {2, 4 << 20}, {3, 64 << 10}}) {
     auto writer = CreateCheckpoint(folder / "out", OutputFormat::kSafetensors, OutputTensors(plan), {});
     REQUIRE(writer.ok());
     ExecOptions options;
@@ -122,8 +117,7 @@ void Check(const Numbers& source, const std::vector<PiecedTensor>& wanted) {
       REQUIRE(extents.size() == 1);
       REQUIRE(::pread(extents[0].fd, bytes.data(), bytes.size(), extents[0].offset) ==
               static_cast<ssize_t>(bytes.size()));
-      CHECK_MESSAGE(bytes == expected[i], "tensor ", i, " with ", threads, " threads and ", memory,
-                    " bytes");
+      CHECK_MESSAGE(bytes == expected[i], "tensor ", i, " with ", threads, " threads and ", memory, " bytes");
     }
   }
 }
@@ -132,42 +126,30 @@ TEST_CASE("every kind of node, as it is and turned, in whole and in tiles") {
   Numbers source;
   using Rows = RowScaleSpec::Kind;
   std::vector<PiecedTensor> nodes;
-  const PiecedTensor matrix = source.Add({97, 331}), row = source.Add({1, 331}),
-                     column = source.Add({97, 1});
+  const PiecedTensor matrix = source.Add({97, 331}), row = source.Add({1, 331}), column = source.Add({97, 1});
   const PiecedTensor lengths = source.Add({97});
-  nodes.push_back(NodeOf(ScaleSpec{false, {32, 96}},
-                         {source.Add({97, 331}, DType::kF8E4M3), source.Add({4, 4})}, {97, 331},
-                         DType::kBF16));
-  nodes.push_back(NodeOf(
-      ScaleSpec{false, {1, 4}, 8, false},
-      {source.Add({97, 8}, DType::kI32), source.Add({97, 16}), source.Add({97, 16}, DType::kU8)},
-      {97, 64}, DType::kF16));
+  nodes.push_back(NodeOf(ScaleSpec{false, {32, 96}}, {source.Add({97, 331}, DType::kF8E4M3), source.Add({4, 4})},
+                         {97, 331}, DType::kBF16));
+  nodes.push_back(NodeOf(ScaleSpec{false, {1, 4}, 8, false},
+                         {source.Add({97, 8}, DType::kI32), source.Add({97, 16}), source.Add({97, 16}, DType::kU8)},
+                         {97, 64}, DType::kF16));
   nodes.push_back(NodeOf(ScaleSpec{true, {1, 331}}, {matrix, lengths}, {97, 331}, DType::kI8));
-  nodes.push_back(NodeOf(ProductSpec{97, 41, 1100}, {source.Add({97, 41}), source.Add({41, 1100})},
-                         {97, 1100}));
+  nodes.push_back(NodeOf(ProductSpec{97, 41, 1100}, {source.Add({97, 41}), source.Add({41, 1100})}, {97, 1100}));
   nodes.push_back(NodeOf(LoraMergeSpec{97, 4, 197, 0.5},
-                         {source.Add({97, 197}), source.Add({97, 4}), source.Add({4, 197})},
-                         {97, 197}));
-  nodes.push_back(NodeOf(LoraMergeSpec{97, 4, 331, 2},
-                         {matrix, source.Add({97, 4}), source.Add({4, 331}), lengths}, {97, 331}));
+                         {source.Add({97, 197}), source.Add({97, 4}), source.Add({4, 197})}, {97, 197}));
+  nodes.push_back(
+      NodeOf(LoraMergeSpec{97, 4, 331, 2}, {matrix, source.Add({97, 4}), source.Add({4, 331}), lengths}, {97, 331}));
   nodes.push_back(NodeOf(RowScaleSpec{Rows::kWeightNorm, 331, 0}, {matrix, lengths}, {97, 331}));
-  nodes.push_back(
-      NodeOf(RowScaleSpec{Rows::kUnitLength, 331, 1e-12}, {matrix}, {97, 331}, DType::kF64));
-  nodes.push_back(
-      NodeOf(RowScaleSpec{Rows::kStandardize, 97, 1e-6}, {Turned(matrix, {1, 0})}, {331, 97}));
-  const std::vector<PiecedTensor> norm = {source.Add({97}), source.Add({97}), source.Add({97}),
-                                          source.Add({97})};
+  nodes.push_back(NodeOf(RowScaleSpec{Rows::kUnitLength, 331, 1e-12}, {matrix}, {97, 331}, DType::kF64));
+  nodes.push_back(NodeOf(RowScaleSpec{Rows::kStandardize, 97, 1e-6}, {Turned(matrix, {1, 0})}, {331, 97}));
+  const std::vector<PiecedTensor> norm = {source.Add({97}), source.Add({97}), source.Add({97}), source.Add({97})};
   std::vector<PiecedTensor> folded = norm;
   folded.push_back(matrix);
-  nodes.push_back(
-      NodeOf(BatchNormSpec{BatchNormSpec::Gives::kWeight, 1e-5, 97, 331, 1}, folded, {97, 331}));
-  nodes.push_back(NodeOf(BatchNormSpec{BatchNormSpec::Gives::kIdentity, 1e-5, 97, 450, 9}, norm,
-                         {97, 50, 3, 3}));
-  nodes.push_back(
-      NodeOf(InterpolateSpec{InterpolateSpec::Mode::kNearest, false, false, {30, 70}, {41, 23}},
-             {source.Add({20, 30, 70})}, {20, 41, 23}));
-  nodes.push_back(
-      NodeOf(PointwiseSpec{PointwiseSpec::Kind::kSum}, {matrix, row, column}, {97, 331}));
+  nodes.push_back(NodeOf(BatchNormSpec{BatchNormSpec::Gives::kWeight, 1e-5, 97, 331, 1}, folded, {97, 331}));
+  nodes.push_back(NodeOf(BatchNormSpec{BatchNormSpec::Gives::kIdentity, 1e-5, 97, 450, 9}, norm, {97, 50, 3, 3}));
+  nodes.push_back(NodeOf(InterpolateSpec{InterpolateSpec::Mode::kNearest, false, false, {30, 70}, {41, 23}},
+                         {source.Add({20, 30, 70})}, {20, 41, 23}));
+  nodes.push_back(NodeOf(PointwiseSpec{PointwiseSpec::Kind::kSum}, {matrix, row, column}, {97, 331}));
   nodes.push_back(NodeOf(PointwiseSpec{PointwiseSpec::Kind::kMultiply}, {column, row}, {97, 331}));
   nodes.push_back(NodeOf(AverageSpec{97, 331}, {matrix}, {1, 331}));
   nodes.push_back(NodeOf(NormalSpec{0, 1, 5, "x"}, {}, {97, 331}));
@@ -175,8 +157,7 @@ TEST_CASE("every kind of node, as it is and turned, in whole and in tiles") {
   nodes.push_back(NodeOf(SequenceSpec{SequenceSpec::Kind::kLowerTriangle, 0, 0, 61, 83}, {}, {5, 61, 83}));
   for (const DType dtype : {DType::kBF16, DType::kF16, DType::kF8E4M3}) {
     nodes.push_back(NodeOf(RowScaleSpec{Rows::kUnitLength, 331, 0}, {matrix}, {97, 331}, dtype));
-    nodes.push_back(
-        NodeOf(PointwiseSpec{PointwiseSpec::Kind::kMultiply}, {matrix, row, column}, {97, 331}, dtype));
+    nodes.push_back(NodeOf(PointwiseSpec{PointwiseSpec::Kind::kMultiply}, {matrix, row, column}, {97, 331}, dtype));
   }
   std::vector<PiecedTensor> wanted;
   for (const PiecedTensor& node : nodes) {
@@ -192,18 +173,15 @@ TEST_CASE("nodes in nodes, in a concatenation with a plain tensor, sliced, flipp
   Numbers source;
   const PiecedTensor matrix = source.Add({80, 120});
   const PiecedTensor exp = NodeOf(MapSpec{}, {matrix}, {80, 120});
-  const PiecedTensor product =
-      NodeOf(ProductSpec{80, 120, 80}, {exp, Turned(exp, {1, 0})}, {80, 80});
-  PiecedTensor joined = NodeOf(PointwiseSpec{PointwiseSpec::Kind::kMean},
-                               {product, Turned(product, {1, 0})}, {80, 80});
+  const PiecedTensor product = NodeOf(ProductSpec{80, 120, 80}, {exp, Turned(exp, {1, 0})}, {80, 80});
+  PiecedTensor joined = NodeOf(PointwiseSpec{PointwiseSpec::Kind::kMean}, {product, Turned(product, {1, 0})}, {80, 80});
   PiecedTensor plain = source.Add({80, 80});
   joined.inputs.push_back(plain.inputs[0]);
   for (Piece& piece : plain.value.pieces) piece.input = 1;
   joined.value = *Concat({joined.value, plain.value}, 1);
   PiecedTensor cut = exp;
   cut.value = *Flip(*Slice(cut.value, 1, 3, 110, 2), 0);
-  for (BoundInput& input : cut.inputs)
-    input.casts.push_back({DType::kF32, DType::kF16, Overflow::kError});
+  for (BoundInput& input : cut.inputs) input.casts.push_back({DType::kF32, DType::kF16, Overflow::kError});
   cut.dtype = DType::kF16;
   Check(source, {joined, Turned(joined, {1, 0}), cut});
 }

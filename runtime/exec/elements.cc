@@ -60,8 +60,8 @@ void PutRight(const ElementChain& chain, std::byte* data, int64_t bytes) {
 }
 
 // One block: at most kBlock elements.
-void ConvertBlock(const ElementChain& chain, const std::byte* src, std::byte* dst, int64_t count,
-                  int64_t index, ElementCounts& counts) {
+void ConvertBlock(const ElementChain& chain, const std::byte* src, std::byte* dst, int64_t count, int64_t index,
+                  ElementCounts& counts) {
   Scratch& scratch = ThreadScratch();
   const int64_t bytes = count * DTypeSize(chain.from);
   if (chain.byteswap || chain.conjugate || chain.negative) {
@@ -94,8 +94,7 @@ void ConvertBlock(const ElementChain& chain, const std::byte* src, std::byte* ds
     src = out;
   }
   counts.overflowed += sums.overflowed;
-  counts.changed += several ? std::count(scratch.touched.begin(), scratch.touched.begin() + count, 1)
-                            : sums.changed;
+  counts.changed += several ? std::count(scratch.touched.begin(), scratch.touched.begin() + count, 1) : sums.changed;
 }
 
 Error NotDefined(const ElementOp& op) {
@@ -109,9 +108,11 @@ std::string DescribeRefusal(const ElementOp& op, uint64_t bits) {
   const bool infinite = CanCast({op.from == op.to ? DType::kF64 : op.from, op.to, Overflow::kInf}) && !IsInteger(op.to);
   const std::string instead = fmt::format("overflow=saturate{} if that is meant", infinite ? " or inf" : "");
   if (op.kind == ElementOp::Kind::kCast) {
-    return fmt::format("is {}, which {} cannot hold; cast with {}", FormatElement(op.from, bits), DTypeName(op.to), instead);
+    return fmt::format("is {}, which {} cannot hold; cast with {}", FormatElement(op.from, bits), DTypeName(op.to),
+                       instead);
   }
-  return fmt::format("is {}, and {} cannot hold exactly what {} makes of it{}", FormatElement(op.from, bits), DTypeName(op.to), FormatOp(op),
+  return fmt::format("is {}, and {} cannot hold exactly what {} makes of it{}", FormatElement(op.from, bits),
+                     DTypeName(op.to), FormatOp(op),
                      op.kind == ElementOp::Kind::kNegate ? "" : fmt::format("; say {}", instead));
 }
 
@@ -145,8 +146,8 @@ Result<ElementChain> MakeElementChain(DType from, const std::vector<ElementOp>& 
   return chain;
 }
 
-void ConvertElements(const ElementChain& chain, const std::byte* src, std::byte* dst,
-                     int64_t count, int64_t index, ElementCounts& counts) {
+void ConvertElements(const ElementChain& chain, const std::byte* src, std::byte* dst, int64_t count, int64_t index,
+                     ElementCounts& counts) {
   const int64_t from = DTypeSize(chain.from);
   const int64_t to = DTypeSize(chain.to);
   if (chain.trivial()) {
@@ -154,8 +155,7 @@ void ConvertElements(const ElementChain& chain, const std::byte* src, std::byte*
     return;
   }
   for (int64_t done = 0; done < count; done += kBlock) {
-    ConvertBlock(chain, src + done * from, dst + done * to, std::min(kBlock, count - done),
-                 index + done, counts);
+    ConvertBlock(chain, src + done * from, dst + done * to, std::min(kBlock, count - done), index + done, counts);
   }
 }
 

@@ -49,7 +49,7 @@ std::string DescribeRefusal(const ElementOp& op, uint64_t bits);
 
 // Passes `count` dense elements through the chain. `index` is the first one's place in the target
 // tensor. The ranges must not overlap.
-void ConvertElements(const ElementChain& chain, const std::byte* src, std::byte* dst,
-                     int64_t count, int64_t index, ElementCounts& counts);
+void ConvertElements(const ElementChain& chain, const std::byte* src, std::byte* dst, int64_t count, int64_t index,
+                     ElementCounts& counts);
 
 }  // namespace ckmap

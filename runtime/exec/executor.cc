@@ -21,9 +21,7 @@
 namespace ckmap {
 namespace {
 
-int ThreadCount(const ExecOptions& options) {
-  return options.threads > 0 ? options.threads : DefaultThreads();
-}
+int ThreadCount(const ExecOptions& options) { return options.threads > 0 ? options.threads : DefaultThreads(); }
 
 // The storages whose checksums must be right.
 std::vector<uint32_t> StoragesToCheck(const BoundPlan& plan, const Checkpoint& source, bool all) {
@@ -98,7 +96,8 @@ int64_t BytesRead(const PiecedTensor& tensor, const Manifest& source) {
 
 constexpr double kManyOperations = 1e12;
 
-// How often each computed node is made, and what that takes (the tiles of compute_product.cc, the rows of compute_rows.cc).
+// How often each computed node is made, and what that takes (the tiles of compute_product.cc, the rows of
+// compute_rows.cc).
 class Work {
  public:
   // For all elements of a tensor, once.
@@ -119,7 +118,9 @@ class Work {
   static double Elements(const Shape& shape) { return static_cast<double>(NumElements(shape).value_or(0)); }
 
   // Small operands are kept, others are made again each time.
-  double Again(const PiecedTensor& operand, double times) { return Of(operand) * (Elements(operand.value.shape) <= 1 << 15 ? 1 : std::max(times, 1.0)); }
+  double Again(const PiecedTensor& operand, double times) {
+    return Of(operand) * (Elements(operand.value.shape) <= 1 << 15 ? 1 : std::max(times, 1.0));
+  }
 
   double OfNode(const ComputedNode& node) {
     if (const auto known = nodes_.find(&node); known != nodes_.end()) return known->second;
@@ -127,12 +128,15 @@ class Work {
     const std::vector<PiecedTensor>& operands = node.operands;
     double work = 0;
     const auto product = [&](double rows, double inner, double columns, size_t left, size_t right) {
-      work += elements * inner + Again(operands[left], std::ceil(columns / 1024)) + Again(operands[right], std::ceil(rows / 64));
+      work += elements * inner + Again(operands[left], std::ceil(columns / 1024)) +
+              Again(operands[right], std::ceil(rows / 64));
     };
     if (const auto* spec = std::get_if<ProductSpec>(&node.spec)) {
-      product(static_cast<double>(spec->rows), static_cast<double>(spec->inner), static_cast<double>(spec->columns), 0, 1);
+      product(static_cast<double>(spec->rows), static_cast<double>(spec->inner), static_cast<double>(spec->columns), 0,
+              1);
     } else if (const auto* lora = std::get_if<LoraMergeSpec>(&node.spec)) {
-      product(static_cast<double>(lora->rows), static_cast<double>(lora->inner), static_cast<double>(lora->columns), 1, 2);
+      product(static_cast<double>(lora->rows), static_cast<double>(lora->inner), static_cast<double>(lora->columns), 1,
+              2);
       work += Of(operands[0]);
       if (operands.size() == 4) work *= 2;  // the rows are measured first
     } else {
@@ -172,9 +176,11 @@ Cost EstimateCost(const BoundPlan& plan, const ExecOptions& options) {
     }
   }
   if (cost.operations > kManyOperations) {
-    cost.warning = fmt::format("computing takes about {:.1e} operations, of which a core does 1e9 a second; `{}` alone takes {:.1e}. An operand that is computed itself is "
-                               "computed again for each tile of the result: write it to a checkpoint first",
-                               cost.operations, EscapeText(heaviest->name), most);
+    cost.warning = fmt::format(
+        "computing takes about {:.1e} operations, of which a core does 1e9 a second; `{}` alone takes {:.1e}. An "
+        "operand that is computed itself is "
+        "computed again for each tile of the result: write it to a checkpoint first",
+        cost.operations, EscapeText(heaviest->name), most);
   }
   const Budget budget = Budget::Make(ThreadCount(options), options.max_memory);
   cost.peak_memory = budget.threads * (budget.total() + depth * kComputedMemory);
@@ -184,12 +190,13 @@ Cost EstimateCost(const BoundPlan& plan, const ExecOptions& options) {
 std::vector<OutputTensor> OutputTensors(const BoundPlan& plan) {
   std::vector<OutputTensor> outputs;
   outputs.reserve(plan.tensors.size());
-  for (const BoundTensor& tensor : plan.tensors) outputs.push_back({.name = tensor.name, .dtype = tensor.dtype, .shape = tensor.shape});
+  for (const BoundTensor& tensor : plan.tensors)
+    outputs.push_back({.name = tensor.name, .dtype = tensor.dtype, .shape = tensor.shape});
   return outputs;
 }
 
-Result<ExecResult> Execute(const BoundPlan& plan, const Checkpoint& source,
-                           CheckpointWriter& writer, const ExecOptions& options) {
+Result<ExecResult> Execute(const BoundPlan& plan, const Checkpoint& source, CheckpointWriter& writer,
+                           const ExecOptions& options) {
   const int threads = ThreadCount(options);
   const Budget budget = Budget::Make(threads, options.max_memory);
   std::optional<ReadChecks> own;
@@ -201,9 +208,10 @@ Result<ExecResult> Execute(const BoundPlan& plan, const Checkpoint& source,
   context.outcomes.resize(plan.tensors.size());
   // First, since what does not hold makes all the rest in vain.
   Result<void> done = RunValueChecks(plan, source, budget, progress);
-  if (done) done = ForEachInParallel(budget.threads, schedule.tasks.size(), [&]() -> ItemBody {
-    return [&, worker = std::make_shared<Worker>(context)](size_t i) { return worker->Run(schedule.tasks[i]); };
-  });
+  if (done)
+    done = ForEachInParallel(budget.threads, schedule.tasks.size(), [&]() -> ItemBody {
+      return [&, worker = std::make_shared<Worker>(context)](size_t i) { return worker->Run(schedule.tasks[i]); };
+    });
   // A value that is refused may be one of a damaged source: then that is what must be reported.
   if (own && (done || done.error().code() == ErrorCode::kMismatch)) CKMAP_RETURN_IF_ERROR(checks.Finish(threads));
   CKMAP_RETURN_IF_ERROR(done);

@@ -47,7 +47,13 @@ class MadeUp final : public Checkpoint {
     return AddView(name, dtype, shape, layout);
   }
   size_t AddView(const std::string& name, DType dtype, const Shape& shape, const TensorLayout& layout) {
-    REQUIRE(manifest_.Add({.name = name, .dtype = dtype, .shape = shape, .storage = 0, .optional = false, .tied_to = "", .unreadable = ""}));
+    REQUIRE(manifest_.Add({.name = name,
+                           .dtype = dtype,
+                           .shape = shape,
+                           .storage = 0,
+                           .optional = false,
+                           .tied_to = "",
+                           .unreadable = ""}));
     layouts_.push_back(layout);
     return manifest_.size() - 1;
   }
@@ -139,9 +145,9 @@ void Check(const TempFolder& folder, const BoundPlan& plan, const Checkpoint& so
     int threads;
     int64_t memory;
   };
-  for (const Case& one : {Case{OutputFormat::kSafetensors, 2, int64_t{64} << 20},
-                          Case{OutputFormat::kMindSporeCkpt, 3, int64_t{2} << 20},
-                          Case{OutputFormat::kSafetensors, 1, int64_t{1} << 16}}) {
+  for (const Case& one :
+       {Case{OutputFormat::kSafetensors, 2, int64_t{64} << 20}, Case{OutputFormat::kMindSporeCkpt, 3, int64_t{2} << 20},
+        Case{OutputFormat::kSafetensors, 1, int64_t{1} << 16}}) {
     auto writer = CreateCheckpoint(folder / "out", one.format, OutputTensors(plan), {});
     REQUIRE_MESSAGE(writer.ok(), (writer.ok() ? "" : writer.error().message()));
     ExecOptions options;
@@ -168,10 +174,13 @@ TEST_CASE("copies, transposes and layouts of every element size") {
       if (dtype == DType::kC128) break;  // not in a .ckpt
       tensors.push_back(Permuted(source, source.Add("a" + std::string(DTypeName(dtype)), dtype, {300, 517}), {0, 1}));
       tensors.push_back(Permuted(source, source.Add("b" + std::string(DTypeName(dtype)), dtype, {300, 517}), {1, 0}));
-      tensors.push_back(Permuted(source, source.Add("c" + std::string(DTypeName(dtype)), dtype, {40, 30, 3, 3}), {2, 3, 1, 0}));
+      tensors.push_back(
+          Permuted(source, source.Add("c" + std::string(DTypeName(dtype)), dtype, {40, 30, 3, 3}), {2, 3, 1, 0}));
       // As torch keeps a transposed tensor, and one cut out of a larger one.
-      tensors.push_back(Permuted(source, source.Add("d" + std::string(DTypeName(dtype)), dtype, {64, 100}, {1, 0}), {0, 1}));
-      tensors.push_back(Permuted(source, source.Add("e" + std::string(DTypeName(dtype)), dtype, {7, 9, 11}, {2, 0, 1}, 24), {1, 2, 0}));
+      tensors.push_back(
+          Permuted(source, source.Add("d" + std::string(DTypeName(dtype)), dtype, {64, 100}, {1, 0}), {0, 1}));
+      tensors.push_back(Permuted(
+          source, source.Add("e" + std::string(DTypeName(dtype)), dtype, {7, 9, 11}, {2, 0, 1}, 24), {1, 2, 0}));
       tensors.push_back(Permuted(source, source.Add("f" + std::string(DTypeName(dtype)), dtype, {}), {}));
     }
     source.Flush();
@@ -188,8 +197,8 @@ TEST_CASE("tensors larger than the memory") {
   const size_t cube = source.Add("cube", DType::kU8, {48, 64, 80});
   source.Flush();
   Check(folder,
-        PlanOf(source, {Permuted(source, wide, {1, 0}), Permuted(source, tall, {1, 0}), Permuted(source, square, {1, 0}),
-                        Permuted(source, cube, {2, 1, 0})}),
+        PlanOf(source, {Permuted(source, wide, {1, 0}), Permuted(source, tall, {1, 0}),
+                        Permuted(source, square, {1, 0}), Permuted(source, cube, {2, 1, 0})}),
         source);
 }
 
@@ -209,7 +218,8 @@ TEST_CASE("interlocking pieces: stack of rows, concatenation along the last axis
   auto turn = Bound("turn", DType::kF32, {400, 96, 3}, {{gate, {}}, {up, {}}},
                     {{0, 0, 0, {{38400, 1, 3}}}, {1, 0, 1, {{38400, 1, 3}}}, {kFillInput, 0, 2, {{38400, 0, 3}}}});
   turn.fill = {std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4}};
-  const auto repeat = Bound("repeat", DType::kF32, {400, 5, 96}, {{gate, {}}}, {{0, 0, 0, {{400, 96, 480}, {5, 0, 96}, {96, 1, 1}}}});
+  const auto repeat =
+      Bound("repeat", DType::kF32, {400, 5, 96}, {{gate, {}}}, {{0, 0, 0, {{400, 96, 480}, {5, 0, 96}, {96, 1, 1}}}});
   const auto flip = Bound("flip", DType::kF32, {400, 96}, {{up, {}}}, {{0, 38399, 0, {{38400, -1, 1}}}});
   const auto every_third = Bound("third", DType::kF32, {12800}, {{up, {}}}, {{0, 1, 0, {{12800, 3, 1}}}});
   auto fill = Bound("fill", DType::kF32, {300, 1000}, {}, {{kFillInput, 0, 0, {{300000, 0, 1}}}});
@@ -274,10 +284,12 @@ TEST_CASE("arithmetic on the way, and bytes taken as elements of another size") 
   const auto scaled = Bound("scaled", DType::kF32, {300, 700}, {{f32, {third}}}, {Whole({300, 700}, {0, 1})});
   const auto chain = Bound("chain", DType::kF16, {700, 300}, {{f32, {third, more, down}}}, {Whole({300, 700}, {1, 0})});
   const auto negative = Bound("negative", DType::kBF16, {100, 64}, {{turned, {minus}}}, {Whole({64, 100}, {1, 0})});
-  const auto swapped = Bound("swapped", DType::kI16, {64, 100}, {{turned, {minus, name, swap}}}, {Whole({64, 100}, {0, 1})});
+  const auto swapped =
+      Bound("swapped", DType::kI16, {64, 100}, {{turned, {minus, name, swap}}}, {Whole({64, 100}, {0, 1})});
   const auto apart = Bound("apart", DType::kU8, {100, 128}, {{turned, {}, nullptr, DType::kU8}},
                            {{0, 0, 0, {{100, 2, 128}, {64, 200, 2}, {2, 1, 1}}}});
-  const auto joined = Bound("joined", DType::kU32, {16, 50}, {{bytes, {}, nullptr, DType::kU32}}, {Whole({50, 16}, {1, 0})});
+  const auto joined =
+      Bound("joined", DType::kU32, {16, 50}, {{bytes, {}, nullptr, DType::kU32}}, {Whole({50, 16}, {1, 0})});
   Check(folder, PlanOf(source, {scaled, chain, negative, swapped, apart, joined}), source);
 }
 
@@ -304,7 +316,8 @@ TEST_CASE("a value that does not fit is named, whatever the number of threads") 
       REQUIRE_FALSE(result.ok());
       CHECK(result.error().code() == ErrorCode::kMismatch);
       const std::string& text = result.error().message();
-      for (const char* part : {"`out`", "`w`", "f16", turned ? "[1, 1999]" : "[1234, 56]", turned ? "80000" : "-70000"}) {
+      for (const char* part :
+           {"`out`", "`w`", "f16", turned ? "[1, 1999]" : "[1234, 56]", turned ? "80000" : "-70000"}) {
         CHECK_MESSAGE(text.find(part) != std::string::npos, text);
       }
     }

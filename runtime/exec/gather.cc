@@ -6,8 +6,8 @@
 #include <fmt/format.h>
 
 #include "runtime/base/text.h"
-#include "runtime/exec/kernels/cast.h"
 #include "runtime/exec/computed/evaluators.h"
+#include "runtime/exec/kernels/cast.h"
 #include "runtime/exec/read_checks.h"
 
 namespace ckmap {
@@ -21,8 +21,7 @@ std::string FormatCoordinates(int64_t index, const Shape& shape) {
   return FormatShape(coordinates);
 }
 
-Gatherer::Gatherer(const Checkpoint& source, const Budget& budget, Evaluators& evaluators,
-                   int level)
+Gatherer::Gatherer(const Checkpoint& source, const Budget& budget, Evaluators& evaluators, int level)
     : source_(source),
       budget_(budget),
       evaluators_(evaluators),
@@ -32,24 +31,22 @@ Gatherer::Gatherer(const Checkpoint& source, const Budget& budget, Evaluators& e
       convert_(strip_ + budget.strip),
       staging_(convert_ + budget.convert) {}
 
-void Gatherer::MoveElements(const Box& box, const LoweredTensor& lowered, const std::byte* base,
-                            std::byte* out, int64_t out_begin) {
+void Gatherer::MoveElements(const Box& box, const LoweredTensor& lowered, const std::byte* base, std::byte* out,
+                            int64_t out_begin) {
   if (box.input == kFillInput) {
     StridedCopy(lowered.fill.data(), out + (box.dst - out_begin), box.axes, lowered.element);
     return;
   }
   const LoweredInput& input = lowered.inputs[static_cast<size_t>(box.input)];
-  if (!input.chain.trivial())
-    return MoveConverted(box, input, lowered.element, base, out, out_begin);
+  if (!input.chain.trivial()) return MoveConverted(box, input, lowered.element, base, out, out_begin);
   StridedCopy(base + box.src, out + (box.dst - out_begin), box.axes, lowered.element);
 }
 
-void Gatherer::MoveConverted(const Box& box, const LoweredInput& input, int64_t element,
-                             const std::byte* base, std::byte* out, int64_t out_begin) {
+void Gatherer::MoveConverted(const Box& box, const LoweredInput& input, int64_t element, const std::byte* base,
+                             std::byte* out, int64_t out_begin) {
   const int64_t count = box.elements();
   const bool dense =
-      box.axes.empty() ||
-      (box.axes.size() == 1 && box.axes[0].src == input.element && box.axes[0].dst == element);
+      box.axes.empty() || (box.axes.size() == 1 && box.axes[0].src == input.element && box.axes[0].dst == element);
   if (dense) {
     return Convert(input, base + box.src, out + (box.dst - out_begin), count, box.dst / element);
   }
@@ -68,8 +65,7 @@ void Gatherer::MoveConverted(const Box& box, const LoweredInput& input, int64_t 
     parts.clear();
     CutToRange(packed, done * input.element, end * input.element, input.element, parts);
     for (const Box& part : parts) {
-      StridedCopy(base + part.src, convert_ + (part.dst - done * input.element), part.axes,
-                  input.element);
+      StridedCopy(base + part.src, convert_ + (part.dst - done * input.element), part.axes, input.element);
     }
     for (int64_t at = done; at < end;) {
       const int64_t n = std::min(run - at % run, end - at);
@@ -80,22 +76,19 @@ void Gatherer::MoveConverted(const Box& box, const LoweredInput& input, int64_t 
         dst += stretch % box.axes[k].size * box.axes[k].dst;
         stretch /= box.axes[k].size;
       }
-      Convert(input, convert_ + (at - done) * input.element, out + (dst - out_begin), n,
-              dst / element);
+      Convert(input, convert_ + (at - done) * input.element, out + (dst - out_begin), n, dst / element);
       at += n;
     }
   }
 }
 
-void Gatherer::Convert(const LoweredInput& input, const std::byte* src, std::byte* dst,
-                       int64_t count, int64_t index) {
+void Gatherer::Convert(const LoweredInput& input, const std::byte* src, std::byte* dst, int64_t count, int64_t index) {
   const int64_t before = counts_.first.index;
   ConvertElements(input.chain, src, dst, count, index, counts_);
   if (counts_.first.index != before) refused_ = input;
 }
 
-Result<void> Gatherer::MoveBox(const Box& box, const LoweredTensor& lowered, std::byte* out,
-                               int64_t out_begin) {
+Result<void> Gatherer::MoveBox(const Box& box, const LoweredTensor& lowered, std::byte* out, int64_t out_begin) {
   if (box.input == kFillInput) {
     MoveElements(box, lowered, nullptr, out, out_begin);
     return {};
@@ -119,8 +112,7 @@ Result<void> Gatherer::MoveBox(const Box& box, const LoweredTensor& lowered, std
   return {};
 }
 
-Result<std::span<const std::byte>> Gatherer::Gather(const LoweredTensor& lowered, int64_t begin,
-                                                    int64_t end) {
+Result<std::span<const std::byte>> Gatherer::Gather(const LoweredTensor& lowered, int64_t begin, int64_t end) {
   CKMAP_CHECK(end - begin <= budget_.strip);
   if (!memory_.ok()) return Error(ErrorCode::kLimit, "out of memory");
   CKMAP_RETURN_IF_ERROR(CheckStop());
@@ -132,8 +124,7 @@ Result<std::span<const std::byte>> Gatherer::Gather(const LoweredTensor& lowered
   return std::span<const std::byte>(Bytes(strip_, end - begin));
 }
 
-Result<void> Gatherer::ReadStaged(const Staging& staging, const LoweredInput& input,
-                                  std::byte* to) {
+Result<void> Gatherer::ReadStaged(const Staging& staging, const LoweredInput& input, std::byte* to) {
   constexpr size_t kMostAtOnce = 4096;
   std::vector<Segment> wanted;  // of a computed node: it may serve several at once
   std::vector<int64_t> index(staging.outer.size(), 0);
@@ -167,11 +158,9 @@ Result<void> Gatherer::Evaluate(const LoweredInput& input, std::span<const Segme
   return evaluators_.Evaluate(input.node, level_, wanted, counts_.overflowed);
 }
 
-Result<void> Gatherer::ReadSource(const LoweredInput& input, int64_t offset,
-                                  std::span<std::byte> out) {
+Result<void> Gatherer::ReadSource(const LoweredInput& input, int64_t offset, std::span<std::byte> out) {
   if (input.node != nullptr) {
-    const Segment all{offset / input.element, static_cast<int64_t>(out.size()) / input.element,
-                      out.data()};
+    const Segment all{offset / input.element, static_cast<int64_t>(out.size()) / input.element, out.data()};
     return Evaluate(input, std::span(&all, 1));
   }
   Result<void> read = source_.ReadStorage(input.storage, offset, out);
@@ -184,9 +173,8 @@ Result<ElementCounts> Gatherer::Settle(const Shape& shape) {
   const ElementCounts counts = std::exchange(counts_, {});
   if (counts.first.index < 0) return counts;
   return Where(refused_,
-               Error(ErrorCode::kMismatch,
-                     fmt::format("element {} {}", FormatCoordinates(counts.first.index, shape),
-                                 DescribeRefusal(counts.first.cast, counts.first.bits))));
+               Error(ErrorCode::kMismatch, fmt::format("element {} {}", FormatCoordinates(counts.first.index, shape),
+                                                       DescribeRefusal(counts.first.cast, counts.first.bits))));
 }
 
 Result<void> Gatherer::CheckStop() const { return evaluators_.CheckStop(); }
@@ -194,12 +182,10 @@ Result<void> Gatherer::CheckStop() const { return evaluators_.CheckStop(); }
 std::string_view Gatherer::target() const { return evaluators_.target(); }
 
 Error Gatherer::Where(const LoweredInput& input, Error error) const {
-  const std::string from = input.node != nullptr
-                               ? fmt::format("by {}", EscapeText(input.node->node->text))
-                               : fmt::format("from source tensor `{}`",
-                                             EscapeText(source_.manifest()[input.source].name));
-  return std::move(error).Context(
-      fmt::format("target tensor `{}`, {}", EscapeText(target()), from));
+  const std::string from =
+      input.node != nullptr ? fmt::format("by {}", EscapeText(input.node->node->text))
+                            : fmt::format("from source tensor `{}`", EscapeText(source_.manifest()[input.source].name));
+  return std::move(error).Context(fmt::format("target tensor `{}`, {}", EscapeText(target()), from));
 }
 
 }  // namespace ckmap

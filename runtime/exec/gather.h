@@ -15,9 +15,7 @@ namespace ckmap {
 class Evaluators;
 struct Segment;
 
-inline std::span<std::byte> Bytes(std::byte* data, int64_t size) {
-  return {data, static_cast<size_t>(size)};
-}
+inline std::span<std::byte> Bytes(std::byte* data, int64_t size) { return {data, static_cast<size_t>(size)}; }
 
 // "[3, 0]": where the row-major element `index` of a tensor stands.
 std::string FormatCoordinates(int64_t index, const Shape& shape);
@@ -34,21 +32,18 @@ class Gatherer {
 
   // Bytes [begin, end) of a lowered tensor, at most budget.strip of them, at multiples of its
   // element size; in the strip, valid until the next call.
-  Result<std::span<const std::byte>> Gather(const LoweredTensor& lowered, int64_t begin,
-                                            int64_t end);
+  Result<std::span<const std::byte>> Gather(const LoweredTensor& lowered, int64_t begin, int64_t end);
 
   // Moves a box's elements from memory at `base` (box.src is an offset there) to `out`, which
   // stands for byte `out_begin` of the target.
-  void MoveElements(const Box& box, const LoweredTensor& lowered, const std::byte* base,
-                    std::byte* out, int64_t out_begin);
+  void MoveElements(const Box& box, const LoweredTensor& lowered, const std::byte* base, std::byte* out,
+                    int64_t out_begin);
   // Reads a box into the staging buffer and moves it, in parts if it does not fit there.
-  Result<void> MoveBox(const Box& box, const LoweredTensor& lowered, std::byte* out,
-                       int64_t out_begin);
+  Result<void> MoveBox(const Box& box, const LoweredTensor& lowered, std::byte* out, int64_t out_begin);
 
   Result<void> ReadStaged(const Staging& staging, const LoweredInput& input, std::byte* to);
   Result<void> ReadSource(const LoweredInput& input, int64_t offset, std::span<std::byte> out);
-  void Convert(const LoweredInput& input, const std::byte* src, std::byte* dst, int64_t count,
-               int64_t index);
+  void Convert(const LoweredInput& input, const std::byte* src, std::byte* dst, int64_t count, int64_t index);
 
   // The counts since the last call; an Error if a cast refused an element of a tensor of this
   // shape.
@@ -62,8 +57,8 @@ class Gatherer {
 
  private:
   Result<void> Evaluate(const LoweredInput& input, std::span<const Segment> wanted);
-  void MoveConverted(const Box& box, const LoweredInput& input, int64_t element,
-                     const std::byte* base, std::byte* out, int64_t out_begin);
+  void MoveConverted(const Box& box, const LoweredInput& input, int64_t element, const std::byte* base, std::byte* out,
+                     int64_t out_begin);
 
   const Checkpoint& source_;
   const Budget budget_;

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <tuple>
 
-#include "runtime/base/parallel.h"
 #include "runtime/base/file_crc.h"
+#include "runtime/base/parallel.h"
 
 namespace ckmap {
 namespace {
@@ -47,7 +47,8 @@ void ReadChecks::SawStorage(uint32_t storage, int64_t offset, std::span<const st
   for (const FileExtent& extent : storages_[found->second].extents) {
     if (bytes.empty()) return;
     if (offset < extent.length) {
-      const auto part = bytes.first(static_cast<size_t>(std::min(extent.length - offset, static_cast<int64_t>(bytes.size()))));
+      const auto part =
+          bytes.first(static_cast<size_t>(std::min(extent.length - offset, static_cast<int64_t>(bytes.size()))));
       SawFile(extent.fd, extent.offset + offset, part);
       bytes = bytes.subspan(part.size());
       offset = 0;
@@ -60,8 +61,9 @@ void ReadChecks::SawStorage(uint32_t storage, int64_t offset, std::span<const st
 void ReadChecks::SawFile(int fd, int64_t offset, std::span<const std::byte> bytes) {
   const int64_t end = offset + static_cast<int64_t>(bytes.size());
   // Runs do not overlap, so that those that end behind `offset` stand together.
-  auto at = std::partition_point(runs_.begin(), runs_.end(),
-                                 [&](const auto& run) { return run->fd < fd || (run->fd == fd && run->end <= offset); });
+  auto at = std::partition_point(runs_.begin(), runs_.end(), [&](const auto& run) {
+    return run->fd < fd || (run->fd == fd && run->end <= offset);
+  });
   for (; at != runs_.end() && (*at)->fd == fd && (*at)->begin < end; ++at) {
     const int64_t from = std::max(offset, (*at)->begin);
     const int64_t to = std::min(end, (*at)->end);
@@ -91,7 +93,8 @@ void ReadChecks::See(Run& run, int64_t offset, std::span<const std::byte> bytes)
       }
       part = run.parts.emplace_hint(next, at, Part{until, 0, false});
     }
-    const uint32_t crc = ExtendCrc32(0, bytes.subspan(static_cast<size_t>(at - offset), static_cast<size_t>(until - at)));
+    const uint32_t crc =
+        ExtendCrc32(0, bytes.subspan(static_cast<size_t>(at - offset), static_cast<size_t>(until - at)));
     const std::lock_guard lock(run.mutex);
     part->second.crc = crc;
     part->second.summed = true;
@@ -104,7 +107,8 @@ void ReadChecks::See(Run& run, int64_t offset, std::span<const std::byte> bytes)
 void ReadChecks::Join(Run& run, std::map<int64_t, Part>::iterator part) {
   const auto absorb = [&run](std::map<int64_t, Part>::iterator left) {
     const auto right = std::next(left);
-    if (right == run.parts.end() || left->second.end != right->first || !left->second.summed || !right->second.summed) return;
+    if (right == run.parts.end() || left->second.end != right->first || !left->second.summed || !right->second.summed)
+      return;
     left->second.crc = JoinCrc32(left->second.crc, right->second.crc, right->second.end - right->first);
     left->second.end = right->second.end;
     run.parts.erase(right);
@@ -168,7 +172,9 @@ Result<void> ReadChecks::CheckIfSeen(uint32_t storage) {
   const auto found = by_storage_.find(storage);
   if (found == by_storage_.end()) return {};
   Group* const group = storages_[found->second].group;
-  if (group == nullptr || !std::all_of(group->runs.begin(), group->runs.end(), [](Run* run) { return SeenWhole(*run); })) return {};
+  if (group == nullptr ||
+      !std::all_of(group->runs.begin(), group->runs.end(), [](Run* run) { return SeenWhole(*run); }))
+    return {};
   return Check(*group, 1);
 }
 

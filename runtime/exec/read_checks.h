@@ -1,5 +1,5 @@
-// Checksums of the source, checked on the way: the bytes that an execution reads are summed as they come, so that none is read
-// twice. What an execution leaves out is read at the end.
+// Checksums of the source, checked on the way: the bytes that an execution reads are summed as they come, so that none
+// is read twice. What an execution leaves out is read at the end.
 #pragma once
 
 #include <cstdint>
@@ -24,12 +24,12 @@ class ReadChecks {
   void SawStorage(uint32_t storage, int64_t offset, std::span<const std::byte> bytes);
   void SawFile(int fd, int64_t offset, std::span<const std::byte> bytes);
 
-  // Compares the checksum of a storage, if all but a few of the bytes that it covers have been seen; those are read. An Error if
-  // it is wrong.
+  // Compares the checksum of a storage, if all but a few of the bytes that it covers have been seen; those are read. An
+  // Error if it is wrong.
   Result<void> CheckIfSeen(uint32_t storage);
 
-  // Reads what has not been seen, compares all checksums; also those that are not CRC-32s of files' bytes. The Error of the first
-  // storage that has one.
+  // Reads what has not been seen, compares all checksums; also those that are not CRC-32s of files' bytes. The Error of
+  // the first storage that has one.
   Result<void> Finish(int threads);
 
  private:

@@ -32,9 +32,9 @@ class Tiler {
         reach = std::max(reach, boxes[end].dst + boxes[end].DstSpan(element_));
         ++end;
       }
-      TileGroup(std::vector<Box>(boxes.begin() + static_cast<ptrdiff_t>(begin),
-                                 boxes.begin() + static_cast<ptrdiff_t>(end)),
-                boxes[begin].dst, reach);
+      TileGroup(
+          std::vector<Box>(boxes.begin() + static_cast<ptrdiff_t>(begin), boxes.begin() + static_cast<ptrdiff_t>(end)),
+          boxes[begin].dst, reach);
       begin = end;
     }
   }
@@ -55,8 +55,7 @@ class Tiler {
   }
 
   int64_t SourceElement(const Box& box) const {
-    return box.input == kFillInput ? element_
-                                   : large_->lowered.inputs[static_cast<size_t>(box.input)].element;
+    return box.input == kFillInput ? element_ : large_->lowered.inputs[static_cast<size_t>(box.input)].element;
   }
 
   // One contiguous stretch on both sides.
@@ -163,8 +162,7 @@ class Tiler {
 
   // The largest axis, of those with a target stride in [min_dst, max_dst), that is contiguous on
   // neither side.
-  static size_t LargestOther(const Box& box, size_t column, size_t row, int64_t min_dst,
-                             int64_t max_dst) {
+  static size_t LargestOther(const Box& box, size_t column, size_t row, int64_t min_dst, int64_t max_dst) {
     size_t best = box.axes.size();
     for (size_t k = 0; k < box.axes.size(); ++k) {
       if (k == column || k == row || box.axes[k].dst < min_dst || box.axes[k].dst >= max_dst) continue;
@@ -268,8 +266,8 @@ constexpr int64_t kMaxHole = 4096;  // between tensors of a batch
 
 }  // namespace
 
-Result<Schedule> MakeSchedule(const BoundPlan& plan, const Checkpoint& source,
-                              const CheckpointWriter& writer, const Budget& budget) {
+Result<Schedule> MakeSchedule(const BoundPlan& plan, const Checkpoint& source, const CheckpointWriter& writer,
+                              const Budget& budget) {
   std::vector<Place> places;
   places.reserve(plan.tensors.size());
   for (size_t i = 0; i < plan.tensors.size(); ++i) {

@@ -58,7 +58,7 @@ struct Schedule {
 };
 
 // Errors are those of LowerTensor, with the tensor's name.
-Result<Schedule> MakeSchedule(const BoundPlan& plan, const Checkpoint& source,
-                              const CheckpointWriter& writer, const Budget& budget);
+Result<Schedule> MakeSchedule(const BoundPlan& plan, const Checkpoint& source, const CheckpointWriter& writer,
+                              const Budget& budget);
 
 }  // namespace ckmap

@@ -27,8 +27,10 @@ std::optional<StoredRun> AsStored(const LoweredTensor& tensor) {
   if (tensor.bytes == 0 || tensor.boxes.size() != 1 || tensor.inputs.size() != 1) return std::nullopt;
   const Box& box = tensor.boxes[0];
   const LoweredInput& input = tensor.inputs[0];
-  if (box.input != 0 || input.node != nullptr || !input.chain.trivial() || input.element != tensor.element) return std::nullopt;
-  const bool dense = box.axes.empty() || (box.axes.size() == 1 && box.axes[0].src == tensor.element && box.axes[0].dst == tensor.element);
+  if (box.input != 0 || input.node != nullptr || !input.chain.trivial() || input.element != tensor.element)
+    return std::nullopt;
+  const bool dense = box.axes.empty() ||
+                     (box.axes.size() == 1 && box.axes[0].src == tensor.element && box.axes[0].dst == tensor.element);
   if (!dense || box.dst != 0 || box.elements() * tensor.element != tensor.bytes) return std::nullopt;
   return StoredRun{input.storage, box.src, tensor.bytes};
 }
@@ -54,7 +56,9 @@ Result<std::unique_ptr<TensorReader>> TensorReader::Make(const Checkpoint& check
 }
 
 TensorReader::TensorReader(const Checkpoint& checkpoint, const std::string& name, LoweredTensor lowered)
-    : lowered_(std::move(lowered)), evaluators_(checkpoint), gatherer_(checkpoint, Budget::Make(1, kMemory), evaluators_, 0) {
+    : lowered_(std::move(lowered)),
+      evaluators_(checkpoint),
+      gatherer_(checkpoint, Budget::Make(1, kMemory), evaluators_, 0) {
   evaluators_.set_target(name);
 }
 

@@ -1,4 +1,5 @@
-// The elements of one tensor of a checkpoint in row-major order: the one way in which loading, digests, diff and verify see them.
+// The elements of one tensor of a checkpoint in row-major order: the one way in which loading, digests, diff and verify
+// see them.
 #pragma once
 
 #include <cstdint>
@@ -39,8 +40,8 @@ class TensorReader {
   int64_t element() const { return lowered_.element; }  // of one; 1 for dtypes below a byte
   const LoweredTensor& layout() const { return lowered_; }
 
-  // The little-endian bytes from `begin` on, with the layout's byte order and lazy bits applied. Both ends are multiples of
-  // element().
+  // The little-endian bytes from `begin` on, with the layout's byte order and lazy bits applied. Both ends are
+  // multiples of element().
   Result<void> Read(int64_t begin, std::span<std::byte> out);
 
  private:

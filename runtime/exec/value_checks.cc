@@ -11,9 +11,9 @@
 
 #include "runtime/base/parallel.h"
 #include "runtime/base/text.h"
-#include "runtime/exec/kernels/cast.h"
 #include "runtime/exec/computed/evaluators.h"
 #include "runtime/exec/gather.h"
+#include "runtime/exec/kernels/cast.h"
 #include "runtime/exec/worker.h"
 
 namespace ckmap {
@@ -33,15 +33,19 @@ struct Part {
 };
 
 bool SameBox(const Box& a, const Box& b) {
-  const auto same_axis = [](const CopyAxis& x, const CopyAxis& y) { return x.size == y.size && x.src == y.src && x.dst == y.dst; };
+  const auto same_axis = [](const CopyAxis& x, const CopyAxis& y) {
+    return x.size == y.size && x.src == y.src && x.dst == y.dst;
+  };
   return a.input == b.input && a.src == b.src && a.dst == b.dst &&
          std::equal(a.axes.begin(), a.axes.end(), b.axes.begin(), b.axes.end(), same_axis);
 }
 
-// Whether both are the same bytes of the same storages, as tied tensors of a torch file are: nothing is left to compare.
+// Whether both are the same bytes of the same storages, as tied tensors of a torch file are: nothing is left to
+// compare.
 bool SameBytes(const LoweredTensor& a, const LoweredTensor& b) {
   const auto same_input = [](const LoweredInput& x, const LoweredInput& y) {
-    return x.node == nullptr && y.node == nullptr && x.storage == y.storage && x.element == y.element && x.chain == y.chain;
+    return x.node == nullptr && y.node == nullptr && x.storage == y.storage && x.element == y.element &&
+           x.chain == y.chain;
   };
   return a.bytes == b.bytes && a.fill == b.fill &&
          std::equal(a.inputs.begin(), a.inputs.end(), b.inputs.begin(), b.inputs.end(), same_input) &&
@@ -78,7 +82,8 @@ std::string BitsText(std::span<const std::byte> bytes) {
 }
 
 std::string ElementText(std::span<const std::byte> bytes, DType dtype) {
-  if (bytes.size() > 8 || (dtype != DType::kF64 && !CanCast({dtype, DType::kF64, Overflow::kInf}))) return BitsText(bytes);
+  if (bytes.size() > 8 || (dtype != DType::kF64 && !CanCast({dtype, DType::kF64, Overflow::kInf})))
+    return BitsText(bytes);
   uint64_t bits = 0;
   std::memcpy(&bits, bytes.data(), bytes.size());
   return FormatElement(dtype, bits);
@@ -130,8 +135,9 @@ class Comparer {
     for (const Box& box : covered) {
       ForEachRun(box, lowered.found.element, [&](int64_t at, int64_t bytes) {
         if (first && at - begin >= *first) return false;
-        const auto differs = Difference(lowered, found.subspan(static_cast<size_t>(at - begin), static_cast<size_t>(bytes)),
-                                        expected.subspan(static_cast<size_t>(at - begin), static_cast<size_t>(bytes)));
+        const auto differs =
+            Difference(lowered, found.subspan(static_cast<size_t>(at - begin), static_cast<size_t>(bytes)),
+                       expected.subspan(static_cast<size_t>(at - begin), static_cast<size_t>(bytes)));
         if (differs) first = at - begin + *differs;
         return !differs;
       });
@@ -161,17 +167,19 @@ class Comparer {
     const ValueCheck& check = *lowered.check;
     const auto begin = static_cast<size_t>(in_strip), size = static_cast<size_t>(lowered.found.element);
     const bool whole = DTypeBits(check.found.dtype) % 8 == 0;  // smaller elements are compared by the byte
-    const std::string where = whole ? "element " + FormatCoordinates(at / lowered.found.element, check.found.value.shape)
-                                    : fmt::format("byte {}", at);
+    const std::string where = whole
+                                  ? "element " + FormatCoordinates(at / lowered.found.element, check.found.value.shape)
+                                  : fmt::format("byte {}", at);
     const DType dtype = whole ? check.found.dtype : DType::kU8;
-    std::string is = ElementText(found.subspan(begin, size), dtype), wanted = ElementText(expected.subspan(begin, size), dtype);
+    std::string is = ElementText(found.subspan(begin, size), dtype),
+                wanted = ElementText(expected.subspan(begin, size), dtype);
     if (is == wanted) {  // NaNs
       is += " (" + BitsText(found.subspan(begin, size)) + ")";
       wanted += " (" + BitsText(expected.subspan(begin, size)) + ")";
     }
-    return {ErrorCode::kMismatch,
-            fmt::format("{} tensor `{}`: {} is {}, not {}: {}{}", check.of_target ? "target" : "source", EscapeText(check.tensor), where,
-                        is, wanted, check.claim, check.help.empty() ? "" : "; " + check.help)};
+    return {ErrorCode::kMismatch, fmt::format("{} tensor `{}`: {} is {}, not {}: {}{}",
+                                              check.of_target ? "target" : "source", EscapeText(check.tensor), where,
+                                              is, wanted, check.claim, check.help.empty() ? "" : "; " + check.help)};
   }
 
   Evaluators evaluators_;
@@ -211,7 +219,9 @@ Result<void> RunValueChecks(const BoundPlan& plan, const Checkpoint& source, con
   CKMAP_ASSIGN_OR_RETURN(const std::vector<Part> parts, MakeParts(plan, source));
   const Budget half = Budget::Make(1, budget.total() / 2);
   return ForEachInParallel(budget.threads, parts.size(), [&]() -> ItemBody {
-    return [&, comparer = std::make_shared<Comparer>(source, half)](size_t i) { return comparer->Compare(parts[i], progress); };
+    return [&, comparer = std::make_shared<Comparer>(source, half)](size_t i) {
+      return comparer->Compare(parts[i], progress);
+    };
   });
 }
 

@@ -1,5 +1,5 @@
-// Proves what a bound plan takes for granted: that tensors which it takes to be equal are (BoundPlan::checks). Both sides are
-// read in strips, so memory does not grow with them.
+// Proves what a bound plan takes for granted: that tensors which it takes to be equal are (BoundPlan::checks). Both
+// sides are read in strips, so memory does not grow with them.
 #pragma once
 
 #include "runtime/base/result.h"

@@ -47,9 +47,12 @@ Worker::Worker(ExecutionContext& context)
 Result<void> Worker::Run(const Task& task) {
   if (!gatherer_.ok()) return Error(ErrorCode::kLimit, "out of memory");
   switch (task.kind) {
-    case Task::Kind::kBatch: return RunBatch(task.batch);
-    case Task::Kind::kRun: return RunRun(task.run);
-    case Task::Kind::kRegion: return RunRegion(task.region);
+    case Task::Kind::kBatch:
+      return RunBatch(task.batch);
+    case Task::Kind::kRun:
+      return RunRun(task.run);
+    case Task::Kind::kRegion:
+      return RunRegion(task.region);
   }
   return {};
 }
@@ -191,8 +194,7 @@ Result<void> Worker::WriteRegion(const RegionTask& task, int64_t begin, int64_t 
   return {};
 }
 
-Result<void> Worker::WriteTarget(const LargeTensor& large, int64_t offset,
-                                 std::span<const std::byte> data) {
+Result<void> Worker::WriteTarget(const LargeTensor& large, int64_t offset, std::span<const std::byte> data) {
   const auto size = static_cast<int64_t>(data.size());
   if (large.extents[0].fd < 0) {
     CKMAP_RETURN_IF_ERROR(context_.writer.Write(large.tensor, offset, data));
@@ -202,10 +204,11 @@ Result<void> Worker::WriteTarget(const LargeTensor& large, int64_t offset,
   for (const FileExtent& extent : large.extents) {
     const int64_t end = begin + extent.length;
     if (offset < end && !data.empty()) {
-      const auto part = data.first(static_cast<size_t>(
-          std::min<int64_t>(end - offset, static_cast<int64_t>(data.size()))));
+      const auto part =
+          data.first(static_cast<size_t>(std::min<int64_t>(end - offset, static_cast<int64_t>(data.size()))));
       if (Result<void> ok = WriteAt(extent.fd, extent.offset + offset - begin, part); !ok) {
-        return std::move(ok).error()
+        return std::move(ok)
+            .error()
             .Context(fmt::format("tensor `{}`", EscapeText(context_.plan.tensors[large.tensor].name)))
             .Context(context_.writer.path(large.tensor));
       }

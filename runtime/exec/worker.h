@@ -82,8 +82,7 @@ class Worker {
   Result<void> StageBoxes(const RegionTask& task, std::vector<Box>& boxes);
   Result<void> WriteRegion(const RegionTask& task, int64_t begin, int64_t end);
 
-  Result<void> WriteTarget(const LargeTensor& large, int64_t offset,
-                           std::span<const std::byte> data);
+  Result<void> WriteTarget(const LargeTensor& large, int64_t offset, std::span<const std::byte> data);
   // Adds the counts since the last call to the tensor's outcome; an Error if a cast refused a value.
   Result<void> Account(size_t tensor);
 

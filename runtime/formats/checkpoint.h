@@ -48,9 +48,10 @@ struct FileExtent {
 
 // Runs of files whose CRC-32s show whether the bytes of some storages are as they were written.
 struct ChecksumGroup {
-  std::string path;               // of the file, for messages
-  std::vector<FileExtent> runs;   // none overlaps another one of the checkpoint
-  // Compares the CRCs of the runs with what the file promises. kMalformed, with the path. Used while the checkpoint lives.
+  std::string path;              // of the file, for messages
+  std::vector<FileExtent> runs;  // none overlaps another one of the checkpoint
+  // Compares the CRCs of the runs with what the file promises. kMalformed, with the path. Used while the checkpoint
+  // lives.
   std::function<Result<void>(std::span<const uint32_t> crcs)> check;
 };
 
@@ -89,14 +90,13 @@ class Checkpoint {
   virtual std::vector<FileExtent> storage_extents(uint32_t storage) const = 0;
 
   // Fills `out` from `offset` (bytes in the storage). The range must lie inside the storage.
-  virtual Result<void> ReadStorage(uint32_t storage, int64_t offset,
-                                   std::span<std::byte> out) const = 0;
+  virtual Result<void> ReadStorage(uint32_t storage, int64_t offset, std::span<std::byte> out) const = 0;
 
   // Checks what the format itself promises of these storages' bytes (zip CRC-32s). Reads them.
   virtual Result<void> VerifyStorage(uint32_t storage) const;
 
-  // What VerifyStorage checks, for whoever reads the bytes anyway; storages of one group give one pointer. Null where nothing is
-  // promised, or something else than CRC-32s of the file's bytes.
+  // What VerifyStorage checks, for whoever reads the bytes anyway; storages of one group give one pointer. Null where
+  // nothing is promised, or something else than CRC-32s of the file's bytes.
   virtual std::shared_ptr<const ChecksumGroup> checksums(uint32_t storage) const;
 
   // Whether the file carries a checksum over all of its tensors (MindSpore's crc_num) that

@@ -17,7 +17,7 @@ namespace {
 
 struct Format {
   OutputFormat format;
-  std::string_view name;                     // of --to
+  std::string_view name;                    // of --to
   std::array<std::string_view, 3> endings;  // of files
   Result<std::unique_ptr<CheckpointWriter>> (*create)(const std::string&, std::vector<OutputTensor>,
                                                       const WriteOptions&);
@@ -33,12 +33,12 @@ constexpr std::array<Format, 5> kFormats = {{
 
 }  // namespace
 
-Result<std::unique_ptr<CheckpointWriter>> CreateCheckpoint(const std::string& path,
-                                                           OutputFormat format,
+Result<std::unique_ptr<CheckpointWriter>> CreateCheckpoint(const std::string& path, OutputFormat format,
                                                            std::vector<OutputTensor> tensors,
                                                            const WriteOptions& options) {
   if (options.cipher && format != OutputFormat::kMindSporeCkpt) {
-    return Error(ErrorCode::kUsage, path + ": only a MindSpore .ckpt can be encrypted; MindSpore refuses a key for other formats");
+    return Error(ErrorCode::kUsage,
+                 path + ": only a MindSpore .ckpt can be encrypted; MindSpore refuses a key for other formats");
   }
   const bool shards = format == OutputFormat::kSafetensors && options.max_shard_size > 0;
   const std::string file = shards ? ShardedName(path) : path;
@@ -49,7 +49,8 @@ Result<std::unique_ptr<CheckpointWriter>> CreateCheckpoint(const std::string& pa
     CKMAP_ASSIGN_OR_RETURN(const OlderCheckpoint older, FindOlderCheckpoint(file, whole_folder));
     with.index = !older.left.empty();
   }
-  const auto known = std::find_if(kFormats.begin(), kFormats.end(), [format](const Format& f) { return f.format == format; });
+  const auto known =
+      std::find_if(kFormats.begin(), kFormats.end(), [format](const Format& f) { return f.format == format; });
   CKMAP_CHECK(known != kFormats.end());
   CKMAP_ASSIGN_OR_RETURN(std::unique_ptr<CheckpointWriter> writer, known->create(path, std::move(tensors), with));
   CKMAP_RETURN_IF_ERROR(ReplaceOlderCheckpoint(file, whole_folder, options.force, *writer));

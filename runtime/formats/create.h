@@ -17,8 +17,7 @@ std::string OutputFormatNames();
 // `path`: the file to make, or, with shards, the folder (made if absent) or the first file's
 // name. Refuses an existing path without options.force, names and dtypes that the format (or MindSpore's
 // reader of it) cannot hold, all of them at once.
-Result<std::unique_ptr<CheckpointWriter>> CreateCheckpoint(const std::string& path,
-                                                           OutputFormat format,
+Result<std::unique_ptr<CheckpointWriter>> CreateCheckpoint(const std::string& path, OutputFormat format,
                                                            std::vector<OutputTensor> tensors,
                                                            const WriteOptions& options);
 

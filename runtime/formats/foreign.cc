@@ -26,7 +26,8 @@ constexpr size_t kTarBlock = 512;
 // A path as a word of a command for sh.
 std::string Word(std::string_view path) {
   const bool plain = !path.empty() && std::all_of(path.begin(), path.end(), [](char c) {
-    return IsDigit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || "._-/+=@%"sv.find(c) != std::string_view::npos;
+    return IsDigit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           "._-/+=@%"sv.find(c) != std::string_view::npos;
   });
   if (plain) return std::string(path);
   std::string word = "'";
@@ -96,16 +97,19 @@ bool IsTorchMember(const TarMember& member) {
 }
 
 std::string TarAdvice(const std::string& path, const std::vector<TarMember>& members) {
-  constexpr std::array<std::string_view, 14> kEndings = {".ckpt", ".pt",  ".pth",      ".bin",  ".safetensors", ".npz", ".npy",
-                                                         ".pkl",  ".h5",  ".pdparams", ".onnx", ".gguf",        ".tar", ".mindir"};
+  constexpr std::array<std::string_view, 14> kEndings = {".ckpt", ".pt",   ".pth", ".bin",   ".safetensors",
+                                                         ".npz",  ".npy",  ".pkl", ".h5",    ".pdparams",
+                                                         ".onnx", ".gguf", ".tar", ".mindir"};
   const TarMember* best = nullptr;
   for (const TarMember& member : members) {
-    const bool fits = std::any_of(kEndings.begin(), kEndings.end(), [&](std::string_view ending) { return member.name.ends_with(ending); });
+    const bool fits = std::any_of(kEndings.begin(), kEndings.end(),
+                                  [&](std::string_view ending) { return member.name.ends_with(ending); });
     if (fits && (best == nullptr || member.size > best->size)) best = &member;
   }
   const std::string kind = path.ends_with(".nemo") ? "is a NeMo archive (tar)" : "is a tar archive";
   if (best == nullptr) return fmt::format("{}, not a checkpoint; unpack it: tar -xf {}", kind, Word(path));
-  return fmt::format("{}, not a checkpoint; unpack the checkpoint in it: tar -xf {} {}", kind, Word(path), Word(best->name));
+  return fmt::format("{}, not a checkpoint; unpack the checkpoint in it: tar -xf {} {}", kind, Word(path),
+                     Word(best->name));
 }
 
 // The first plain bytes of a gzip file.
@@ -138,7 +142,8 @@ std::optional<std::string> DescribeArchive(const ByteSource& source, std::string
     if (IsTarHeader(Gunzip(longer)))
       return fmt::format("is a tar archive, compressed by gzip; unpack it: tar -xzf {}", Word(path));
     if (path.ends_with(".gz")) return fmt::format("is compressed by gzip; unpack it: gunzip -k {}", Word(path));
-    return fmt::format("is compressed by gzip; unpack it: gunzip -c {} > {}", Word(path), Word(WithoutEnding(path, ".gz")));
+    return fmt::format("is compressed by gzip; unpack it: gunzip -c {} > {}", Word(path),
+                       Word(WithoutEnding(path, ".gz")));
   }
   struct Packer {
     std::string_view magic, name, command, ending;
@@ -163,7 +168,8 @@ std::optional<std::string> DescribeArchive(const ByteSource& source, std::string
 std::string TensorFlowAdvice(const std::string& prefix) {
   return fmt::format(
       "write its variables as an .npz and read that: python -c \"import numpy, tensorflow as tf; r = "
-      "tf.train.load_checkpoint('{}'); numpy.savez('out.npz', **{{n: r.get_tensor(n) for n in r.get_variable_to_shape_map()}})\"",
+      "tf.train.load_checkpoint('{}'); numpy.savez('out.npz', **{{n: r.get_tensor(n) for n in "
+      "r.get_variable_to_shape_map()}})\"",
       EscapeText(prefix));
 }
 
@@ -176,7 +182,9 @@ bool EndsAsTable(const ByteSource& source) {
   constexpr std::string_view kMagic = "\x57\xfb\x80\x8b\x24\x75\x47\xdb"sv;
   if (source.size() < static_cast<int64_t>(kMagic.size())) return false;
   std::string tail(kMagic.size(), '\0');
-  return source.ReadAt(source.size() - static_cast<int64_t>(kMagic.size()), std::as_writable_bytes(std::span(tail))).ok() && tail == kMagic;
+  return source.ReadAt(source.size() - static_cast<int64_t>(kMagic.size()), std::as_writable_bytes(std::span(tail)))
+             .ok() &&
+         tail == kMagic;
 }
 
 // A map whose first key is a short text, as msgpack writes it.
@@ -197,11 +205,14 @@ bool LooksLikeMsgpack(std::string_view head) {
 std::optional<std::string> DescribeTensorFlow(const ByteSource& source, std::string_view head) {
   const std::string& path = source.path();
   const std::string name = fs::path(path).filename().string();
-  if (EndsAsTable(source)) return "is the index of a TensorFlow checkpoint; " + TensorFlowAdvice(WithoutEnding(path, ".index"));
-  if (const size_t data = path.rfind(".data-"); data != std::string::npos && path.find("-of-", data) != std::string::npos)
+  if (EndsAsTable(source))
+    return "is the index of a TensorFlow checkpoint; " + TensorFlowAdvice(WithoutEnding(path, ".index"));
+  if (const size_t data = path.rfind(".data-");
+      data != std::string::npos && path.find("-of-", data) != std::string::npos)
     return "is a part of a TensorFlow checkpoint; " + TensorFlowAdvice(path.substr(0, data));
   if (head.starts_with("model_checkpoint_path:"))
-    return "names the checkpoints of TensorFlow in its folder; " + TensorFlowAdvice(fs::path(path).parent_path().string());
+    return "names the checkpoints of TensorFlow in its folder; " +
+           TensorFlowAdvice(fs::path(path).parent_path().string());
   if (name == "saved_model.pb") return SavedModelAdvice(fs::path(path).parent_path().string());
   if (head.size() >= 8 && head.substr(4, 4) == "TFL3")
     return "is a TensorFlow Lite model; start from the checkpoint that it was converted from";
@@ -216,20 +227,24 @@ std::optional<std::string> DescribeForeignFile(const ByteSource& source, std::st
   const std::string& path = source.path();
   if (path.ends_with(".msgpack") || LooksLikeMsgpack(head)) {
     return fmt::format(
-        "is a msgpack file, as Flax writes it; write its arrays as an .npz and read that: python -c \"import numpy; from flax "
-        "import serialization as s, traverse_util as u; numpy.savez('out.npz', **u.flatten_dict(s.msgpack_restore(open('{}', "
+        "is a msgpack file, as Flax writes it; write its arrays as an .npz and read that: python -c \"import numpy; "
+        "from flax "
+        "import serialization as s, traverse_util as u; numpy.savez('out.npz', "
+        "**u.flatten_dict(s.msgpack_restore(open('{}', "
         "'rb').read()), sep='.'))\"",
         EscapeText(path));
   }
   // Three numbers of a version, then how many images were seen.
   const bool darknet = head.starts_with("\0\0\0\0\x01\0\0\0"sv) || head.starts_with("\0\0\0\0\x02\0\0\0"sv);
   if (path.ends_with(".weights") && darknet) {
-    return "is a darknet file: numbers without names, whose order is that of the layers in the .cfg; load both into the network in "
+    return "is a darknet file: numbers without names, whose order is that of the layers in the .cfg; load both into "
+           "the network in "
            "PyTorch, and torch.save its state_dict";
   }
   if (head.starts_with("\x12\x01\0\0\0\0\0\0"sv)) {
     return fmt::format(
-        "is an MXNet file; write its arrays as an .npz and read that: python -c \"import mxnet, numpy; numpy.savez('out.npz', **{{n: "
+        "is an MXNet file; write its arrays as an .npz and read that: python -c \"import mxnet, numpy; "
+        "numpy.savez('out.npz', **{{n: "
         "a.asnumpy() for n, a in mxnet.nd.load('{}').items()}})\"",
         EscapeText(path));
   }
@@ -243,8 +258,10 @@ std::optional<std::string> DescribeForeignFolder(const std::string& path) {
   if (has("saved_model.pb")) return SavedModelAdvice(path);
   if (has("_CHECKPOINT_METADATA") || has("manifest.ocdbt") || (has("_METADATA") && has("_sharding"))) {
     return fmt::format(
-        "is a checkpoint of orbax; write its arrays as an .npz and read that: python -c \"import numpy, orbax.checkpoint as o; from flax "
-        "import traverse_util as u; numpy.savez('out.npz', **u.flatten_dict(o.PyTreeCheckpointer().restore('{}'), sep='.'))\"",
+        "is a checkpoint of orbax; write its arrays as an .npz and read that: python -c \"import numpy, "
+        "orbax.checkpoint as o; from flax "
+        "import traverse_util as u; numpy.savez('out.npz', **u.flatten_dict(o.PyTreeCheckpointer().restore('{}'), "
+        "sep='.'))\"",
         EscapeText(fs::absolute(path, ignored).string()));
   }
   if (!has("checkpoint")) return std::nullopt;
@@ -254,7 +271,8 @@ std::optional<std::string> DescribeForeignFolder(const std::string& path) {
     if (name.ends_with(".index") && (index.empty() || name < index)) index = name;
   }
   if (index.empty()) return std::nullopt;
-  return "is a folder of TensorFlow checkpoints; " + TensorFlowAdvice((fs::path(path) / WithoutEnding(index, ".index")).string());
+  return "is a folder of TensorFlow checkpoints; " +
+         TensorFlowAdvice((fs::path(path) / WithoutEnding(index, ".index")).string());
 }
 
 }  // namespace ckmap

@@ -22,8 +22,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kIndexEnding = ".index.json";
-constexpr std::array<std::string_view, 4> kFoundByTransformers = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
-                                                                  "pytorch_model.bin.index.json"};
+constexpr std::array<std::string_view, 4> kFoundByTransformers = {"model.safetensors", "model.safetensors.index.json",
+                                                                  "pytorch_model.bin", "pytorch_model.bin.index.json"};
 
 bool IsIndex(std::string_view name) { return name == kMindSporeIndex || name.ends_with(kIndexEnding); }
 
@@ -62,7 +62,8 @@ class Search {
     OlderCheckpoint older;
     for (const std::string& name : indexes_) older.replaced.push_back(Path(name));
     for (const std::string& name : shards_) {
-      if (fs::symlink_status(Path(name), error).type() != fs::file_type::not_found) older.replaced.push_back(Path(name));
+      if (fs::symlink_status(Path(name), error).type() != fs::file_type::not_found)
+        older.replaced.push_back(Path(name));
     }
     for (const std::string& name : weights_) {
       if (!shards_.contains(name)) older.left.push_back(name);
@@ -76,7 +77,9 @@ class Search {
   }
 
  private:
-  std::string Path(const std::string& name) const { return folder_ == "." ? name : (fs::path(folder_) / name).string(); }
+  std::string Path(const std::string& name) const {
+    return folder_ == "." ? name : (fs::path(folder_) / name).string();
+  }
 
   Result<void> Look(const std::string& name) {
     if (name.starts_with('.')) {
@@ -102,15 +105,17 @@ class Search {
   }
 
   Error Stands(const std::string& name, std::string_view what) const {
-    return {ErrorCode::kUsage, fmt::format("{}: holds {} (`{}`), which readers would take in place of the output; it is never removed "
-                                           "here: remove it, or choose another folder",
-                                           folder_, what, EscapeText(name))};
+    return {ErrorCode::kUsage,
+            fmt::format("{}: holds {} (`{}`), which readers would take in place of the output; it is never removed "
+                        "here: remove it, or choose another folder",
+                        folder_, what, EscapeText(name))};
   }
 
   Result<void> Index(const std::string& name) {
     const bool replaced = whole_folder_ || name == set_ + std::string(kIndexEnding);
     const auto text = PeekTextFile(Path(name));  // the run does not depend on it
-    const auto tensors = text ? ParseShardIndex(*text, name == kMindSporeIndex) : Result<std::vector<IndexedTensor>>(text.error());
+    const auto tensors =
+        text ? ParseShardIndex(*text, name == kMindSporeIndex) : Result<std::vector<IndexedTensor>>(text.error());
     if (replaced) indexes_.insert(name);
     if (!tensors) return {};  // one that nobody can read leads nobody to a shard
     for (const IndexedTensor& tensor : *tensors) {
@@ -118,8 +123,11 @@ class Search {
         // Never a file that no checkpoint would be, nor one in a folder below, whatever an index says.
         if (tensor.file.find('/') == std::string::npos && IsWeightsName(tensor.file)) shards_.insert(tensor.file);
       } else if (tensor.file == name_) {
-        return Error(ErrorCode::kUsage, fmt::format("{}: is a shard of `{}`, whose other shards would stay: remove that index, or choose another name",
-                                                    Path(name_), EscapeText(Path(name))));
+        return Error(
+            ErrorCode::kUsage,
+            fmt::format(
+                "{}: is a shard of `{}`, whose other shards would stay: remove that index, or choose another name",
+                Path(name_), EscapeText(Path(name))));
       }
     }
     if (replaced && name == kMindSporeIndex) shards_.insert(std::string(kMindSporeExtra));
@@ -146,7 +154,9 @@ std::string Listed(const std::vector<std::string>& paths) {
 
 }  // namespace
 
-Result<OlderCheckpoint> FindOlderCheckpoint(const std::string& path, bool whole_folder) { return Search(path, whole_folder).Find(); }
+Result<OlderCheckpoint> FindOlderCheckpoint(const std::string& path, bool whole_folder) {
+  return Search(path, whole_folder).Find();
+}
 
 Result<void> ReplaceOlderCheckpoint(const std::string& path, bool whole_folder, bool force, CheckpointWriter& writer) {
   OutputSet& set = writer.files();
@@ -169,7 +179,8 @@ Result<void> ReplaceOlderCheckpoint(const std::string& path, bool whole_folder, 
     writer.Warn("files with other weights stay beside the output and are not part of it: " + Listed(older.left));
   }
   if (!older.preferred.empty()) {
-    writer.Warn(fmt::format("`{}` stays beside the output, and transformers loads it in place of the output", older.preferred));
+    writer.Warn(
+        fmt::format("`{}` stays beside the output, and transformers loads it in place of the output", older.preferred));
   }
   set.ReplaceAlso([path, whole_folder]() -> Result<std::vector<std::string>> {
     CKMAP_ASSIGN_OR_RETURN(OlderCheckpoint now, FindOlderCheckpoint(path, whole_folder));

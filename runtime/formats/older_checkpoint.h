@@ -1,9 +1,10 @@
-// What lies where an output goes: files of an older checkpoint that readers would take together with it, or in its place.
+// What lies where an output goes: files of an older checkpoint that readers would take together with it, or in its
+// place.
 //
 //     x.safetensors    x-00001-of-00003.safetensors …    x.safetensors.index.json        one set, in any format
 //
-// An output that is a file replaces the set of its name. An output that is a folder replaces every set in it: the files of
-// each index, all shards that count, and the files that transformers looks for.
+// An output that is a file replaces the set of its name. An output that is a folder replaces every set in it: the files
+// of each index, all shards that count, and the files that transformers looks for.
 #pragma once
 
 #include <string>
@@ -17,15 +18,16 @@ namespace ckmap {
 struct OlderCheckpoint {
   std::vector<std::string> replaced;  // paths, indexes first; all in the output's folder
   std::vector<std::string> left;      // names of other weights in a folder that is the output: they stay
-  std::string preferred;              // the name of a file beside the output that transformers takes before it; "": none
+  std::string preferred;  // the name of a file beside the output that transformers takes before it; "": none
 };
 
-// `path`: the file that will be made; with `whole_folder` its folder is the output. kUsage if readers would take what this
-// never removes: folders of ranks, a distributed checkpoint of torch, the index of another set that names this file.
+// `path`: the file that will be made; with `whole_folder` its folder is the output. kUsage if readers would take what
+// this never removes: folders of ranks, a distributed checkpoint of torch, the index of another set that names this
+// file.
 Result<OlderCheckpoint> FindOlderCheckpoint(const std::string& path, bool whole_folder);
 
-// Has a writer, which has added all of its files, replace what is there; kUsage without `force`. The writer's warnings name
-// what goes and what stays.
+// Has a writer, which has added all of its files, replace what is there; kUsage without `force`. The writer's warnings
+// name what goes and what stays.
 Result<void> ReplaceOlderCheckpoint(const std::string& path, bool whole_folder, bool force, CheckpointWriter& writer);
 
 }  // namespace ckmap

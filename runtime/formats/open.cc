@@ -12,8 +12,6 @@
 #include "runtime/base/file.h"
 #include "runtime/base/run_files.h"
 #include "runtime/formats/foreign.h"
-#include "runtime/formats/storage/byte_source.h"
-#include "runtime/formats/storage/ties.h"
 #include "runtime/formats/gguf/gguf.h"
 #include "runtime/formats/hdf5/hdf5.h"
 #include "runtime/formats/mindspore/mf_checkpoint.h"
@@ -26,6 +24,8 @@
 #include "runtime/formats/safetensors/safetensors.h"
 #include "runtime/formats/sharded/shard_index.h"
 #include "runtime/formats/spec/spec.h"
+#include "runtime/formats/storage/byte_source.h"
+#include "runtime/formats/storage/ties.h"
 #include "runtime/formats/torch/torch.h"
 
 namespace ckmap {
@@ -47,7 +47,9 @@ struct Format {
 
 constexpr std::array<Format, 2> kMindSporeFormats = {{
     {"MindSpore .ckpt",
-     [](const Glance& glance) { return LooksLikeMsCkpt(glance.source) && !LooksLikeMindIr(glance.source) && !LooksLikePickle(glance.head); },
+     [](const Glance& glance) {
+       return LooksLikeMsCkpt(glance.source) && !LooksLikeMindIr(glance.source) && !LooksLikePickle(glance.head);
+     },
      [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenMsCkpt(std::move(source)); }},
     {"MindIR", [](const Glance& glance) { return LooksLikeMindIr(glance.source); },
      [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenMindIr(std::move(source)); }},
@@ -55,8 +57,13 @@ constexpr std::array<Format, 2> kMindSporeFormats = {{
 
 constexpr std::array<Format, 13> kFormats = {{
     {"safetensors", [](const Glance& glance) { return LooksLikeSafetensors(glance.source.file()); },
-     [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenSafetensors(std::move(*source).TakeFile()); }},
-    {"torch zip", [](const Glance& glance) { return LooksLikeTorchZip(glance.head) && !LooksLikeNpz(glance.head) && !LooksLikeKeras(glance.head); },
+     [](std::unique_ptr<ByteSource> source, const OpenOptions&) {
+       return OpenSafetensors(std::move(*source).TakeFile());
+     }},
+    {"torch zip",
+     [](const Glance& glance) {
+       return LooksLikeTorchZip(glance.head) && !LooksLikeNpz(glance.head) && !LooksLikeKeras(glance.head);
+     },
      [](std::unique_ptr<ByteSource> source, const OpenOptions& options) {
        return OpenTorchZip(std::move(*source).TakeFile(), options);
      }},
@@ -69,7 +76,9 @@ constexpr std::array<Format, 13> kFormats = {{
        return OpenTorchTar(std::move(*source).TakeFile(), options);
      }},
     {"pickle", [](const Glance& glance) { return LooksLikePickle(glance.head); },
-     [](std::unique_ptr<ByteSource> source, const OpenOptions& options) { return OpenPickle(std::move(*source).TakeFile(), options); }},
+     [](std::unique_ptr<ByteSource> source, const OpenOptions& options) {
+       return OpenPickle(std::move(*source).TakeFile(), options);
+     }},
     {"npz", [](const Glance& glance) { return LooksLikeNpz(glance.head); },
      [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenNpz(std::move(*source).TakeFile()); }},
     {"npy", [](const Glance& glance) { return LooksLikeNpy(glance.head); },
@@ -103,7 +112,9 @@ Error Unknown(const ByteSource& source, std::string_view head) {
   if (LooksLikeMsStrategy(source)) {
     return Bad(path, "is a parallel strategy of MindSpore, not weights (both end in .ckpt)");
   }
-  return Bad(path, "is not a checkpoint that is known: safetensors, torch (zip, legacy, tar), pickle, MindSpore .ckpt, MindIR, npz, npy, GGUF, ONNX, HDF5 or Keras");
+  return Bad(path,
+             "is not a checkpoint that is known: safetensors, torch (zip, legacy, tar), pickle, MindSpore .ckpt, "
+             "MindIR, npz, npy, GGUF, ONNX, HDF5 or Keras");
 }
 
 Result<std::string> ReadHead(const ByteSource& source) {
@@ -120,7 +131,8 @@ Opened OpenAs(std::span<const Format> formats, std::unique_ptr<ByteSource> sourc
     if (format.fits(glance)) fitting.push_back(&format);
   }
   // A tar may be torch's own; SavedModel and ONNX begin alike.
-  const bool doubtful = fitting.empty() || fitting[0]->name == "torch tar" || source->path().ends_with("saved_model.pb");
+  const bool doubtful =
+      fitting.empty() || fitting[0]->name == "torch tar" || source->path().ends_with("saved_model.pb");
   if (doubtful && source->plain()) {
     if (const auto foreign = DescribeForeignFile(*source, head)) return Bad(source->path(), *foreign);
   }
@@ -139,9 +151,10 @@ Opened OpenFile(InputFile file, const OpenOptions& options) {
     Opened opened = OpenAs(kMindSporeFormats, std::move(source), options);
     if (opened || opened.error().code() != ErrorCode::kMalformed) return opened;
     if (opened.error().message().find(kCipherErrorMark) != std::string::npos) return opened;
-    return Error(ErrorCode::kMalformed, opened.error().message() +
-                                            " (this is what it decrypts to: a block is missing, out of place or changed, "
-                                            "or the key is wrong)");
+    return Error(ErrorCode::kMalformed,
+                 opened.error().message() +
+                     " (this is what it decrypts to: a block is missing, out of place or changed, "
+                     "or the key is wrong)");
   }
   return OpenAs(kFormats, MakePlainSource(std::move(file)), options);
 }
@@ -245,15 +258,20 @@ Result<Manifest> ReadPart(const std::string& path, const TargetOptions& options,
   if (opened->spec && !options.root.empty()) {
     return Error(ErrorCode::kUsage, fmt::format("{}: a spec has no dicts that {}root could name", path, begin));
   }
-  auto selected = Select(opened->spec ? *std::move(opened->spec) : ManifestWithTies(*opened->checkpoint), options.selection, begin);
+  auto selected =
+      Select(opened->spec ? *std::move(opened->spec) : ManifestWithTies(*opened->checkpoint), options.selection, begin);
   if (!selected) return std::move(selected).error().Context(path);
   return selected;
 }
 
 }  // namespace
 
-Result<Manifest> ReadSource(const std::string& path, const TargetOptions& options) { return ReadPart(path, options, "--"); }
+Result<Manifest> ReadSource(const std::string& path, const TargetOptions& options) {
+  return ReadPart(path, options, "--");
+}
 
-Result<Manifest> ReadTarget(const std::string& path, const TargetOptions& options) { return ReadPart(path, options, "--target-"); }
+Result<Manifest> ReadTarget(const std::string& path, const TargetOptions& options) {
+  return ReadPart(path, options, "--target-");
+}
 
 }  // namespace ckmap

@@ -12,8 +12,7 @@
 namespace ckmap {
 
 // `path` is a file, a folder of shards, or a shard index. Errors name the path.
-Result<std::unique_ptr<Checkpoint>> OpenCheckpoint(const std::string& path,
-                                                   const OpenOptions& options = {});
+Result<std::unique_ptr<Checkpoint>> OpenCheckpoint(const std::string& path, const OpenOptions& options = {});
 
 // A checkpoint, or the names and shapes of a spec.
 struct CheckpointOrSpec {

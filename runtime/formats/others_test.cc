@@ -66,12 +66,14 @@ std::string CompareAll(const Checkpoint& checkpoint, const std::string& oracle_p
   std::string differences;
   for (const TensorInfo& info : checkpoint.manifest().tensors()) {
     const bool expected = extras.unreadable.contains(info.name);
-    if (info.unreadable.empty() == expected) differences += fmt::format("{}: unreadable: \"{}\"\n", info.name, info.unreadable);
+    if (info.unreadable.empty() == expected)
+      differences += fmt::format("{}: unreadable: \"{}\"\n", info.name, info.unreadable);
     // CompareWithOracle wants every tensor; of these only the name is known.
     if (expected) oracle.tensors.push_back({info.name, std::string(DTypeName(info.dtype)), info.shape, "", -1});
   }
   const auto& known = checkpoint.manifest();
-  if (known.size() != oracle.tensors.size()) differences += fmt::format("{} tensors, not {}\n", known.size(), oracle.tensors.size());
+  if (known.size() != oracle.tensors.size())
+    differences += fmt::format("{} tensors, not {}\n", known.size(), oracle.tensors.size());
   for (const auto& tensor : oracle.tensors) {
     if (!known.Find(tensor.name)) differences += fmt::format("no tensor {}\n", tensor.name);
   }
@@ -87,7 +89,8 @@ std::string CompareAll(const Checkpoint& checkpoint, const std::string& oracle_p
   differences = CompareWithOracle(checkpoint, oracle);
   for (size_t i = 0; i < known.size(); ++i) {
     if (!known[i].unreadable.empty()) continue;
-    if (auto verified = checkpoint.VerifyStorage(checkpoint.layout(i).storage); !verified) differences += verified.error().message();
+    if (auto verified = checkpoint.VerifyStorage(checkpoint.layout(i).storage); !verified)
+      differences += verified.error().message();
   }
   return differences;
 }
@@ -118,7 +121,9 @@ std::string Contents(const std::string& path) {
 // The name of an array that is a file of its own is the file's, which is another one here.
 bool NamedByFile(const std::string& path) { return path.ends_with(".npy"); }
 // Whose tensors lie in files beside it.
-bool HasCompanions(const std::string& path) { return path.find("external") != std::string::npos || path.find("parts/") != std::string::npos; }
+bool HasCompanions(const std::string& path) {
+  return path.find("external") != std::string::npos || path.find("parts/") != std::string::npos;
+}
 
 }  // namespace
 

@@ -59,7 +59,8 @@ Oracle ReadOracle(const std::string& path) {
   dom::element load;
   if (root["load"].get(load) == simdjson::SUCCESS) oracle.options = OptionsOf(load);
   for (const dom::element& entry : root["tensors"].get_array()) {
-    Expected tensor{.name = Text(entry, "name"), .dtype = Text(entry, "dtype"), .shape = {}, .sha256 = Text(entry, "sha256")};
+    Expected tensor{
+        .name = Text(entry, "name"), .dtype = Text(entry, "dtype"), .shape = {}, .sha256 = Text(entry, "sha256")};
     for (char& c : tensor.dtype) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     if (tensor.dtype == "int4x2") tensor.dtype = "i4";
     for (const int64_t size : entry["shape"].get_array()) tensor.shape.push_back(size);
@@ -87,7 +88,8 @@ std::string Compare(const Checkpoint& checkpoint, const Oracle& oracle) {
     }
     const TensorInfo& info = checkpoint.manifest()[*at];
     if (!info.unreadable.empty()) {
-      if (oracle.refuse_scope != "entry") differences += fmt::format("`{}` is unreadable: {}\n", want.name, info.unreadable);
+      if (oracle.refuse_scope != "entry")
+        differences += fmt::format("`{}` is unreadable: {}\n", want.name, info.unreadable);
       continue;
     }
     if (DTypeName(info.dtype) != want.dtype || info.shape != want.shape) {
@@ -96,7 +98,8 @@ std::string Compare(const Checkpoint& checkpoint, const Oracle& oracle) {
       continue;
     }
     const auto bytes = LogicalBytes(checkpoint, *at);
-    if (!bytes || Sha256Hex(*bytes) != want.sha256) differences += fmt::format("`{}` has other bytes\n", EscapeText(want.name));
+    if (!bytes || Sha256Hex(*bytes) != want.sha256)
+      differences += fmt::format("`{}` has other bytes\n", EscapeText(want.name));
     if (auto verified = checkpoint.VerifyStorage(checkpoint.layout(*at).storage); !verified) {
       differences += verified.error().message() + "\n";
     }
@@ -158,7 +161,8 @@ TEST_CASE("hostile files are refused, odd ones read exactly") {
   size_t checked = 0;
   for (const dom::element& entry : parser.load(kData + "/hostile/readers_index.json").get_array()) {
     const std::string file = Text(entry, "file");
-    const bool ours = file.starts_with("st_") || file.starts_with("idx_") || file.starts_with("ms_") || file.starts_with("enc_");
+    const bool ours =
+        file.starts_with("st_") || file.starts_with("idx_") || file.starts_with("ms_") || file.starts_with("enc_");
     if (!ours) continue;
     ++checked;
     const std::string path = kData + "/hostile/" + file;

@@ -88,7 +88,9 @@ bool Keeps(std::vector<Choice>& choices, std::string_view name) {
 }
 
 // "--only" as the caller's options begin.
-std::string OptionName(const Choice& choice, const std::string& begin) { return begin + std::string(choice.option.substr(2)); }
+std::string OptionName(const Choice& choice, const std::string& begin) {
+  return begin + std::string(choice.option.substr(2));
+}
 
 Result<void> CheckUsed(const std::vector<Choice>& choices, const std::string& begin) {
   std::string unused;
@@ -97,12 +99,14 @@ Result<void> CheckUsed(const std::vector<Choice>& choices, const std::string& be
       unused += fmt::format("{}{} {}", unused.empty() ? "" : ", ", OptionName(choice, begin), EscapeText(choice.text));
   }
   if (unused.empty()) return {};
-  return Error(ErrorCode::kMismatch, fmt::format("no tensor has such a name: {}; `ckmap inspect` lists the names", unused));
+  return Error(ErrorCode::kMismatch,
+               fmt::format("no tensor has such a name: {}; `ckmap inspect` lists the names", unused));
 }
 
 Result<void> CheckTexts(const std::vector<Choice>& choices, const std::string& begin) {
   for (const Choice& choice : choices) {
-    if (choice.text.empty()) return Error(ErrorCode::kUsage, fmt::format("{}: must not be empty", OptionName(choice, begin)));
+    if (choice.text.empty())
+      return Error(ErrorCode::kUsage, fmt::format("{}: must not be empty", OptionName(choice, begin)));
   }
   return {};
 }

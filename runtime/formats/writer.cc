@@ -7,8 +7,7 @@
 
 namespace ckmap {
 
-Result<void> CheckpointWriter::Write(size_t tensor, int64_t offset,
-                                     std::span<const std::byte> data) {
+Result<void> CheckpointWriter::Write(size_t tensor, int64_t offset, std::span<const std::byte> data) {
   int64_t begin = 0;  // of the run, in bytes of the tensor
   for (const FileExtent& extent : extents(tensor)) {
     if (data.empty()) break;

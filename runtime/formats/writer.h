@@ -24,7 +24,6 @@ namespace ckmap {
 // create.h knows how each is written.
 enum class OutputFormat { kSafetensors, kMindSporeCkpt, kTorch, kNpz, kGguf };
 
-
 struct OutputTensor {
   std::string name;
   DType dtype = DType::kF32;
@@ -37,11 +36,11 @@ struct OutputTensor {
 struct WriteOptions {
   // safetensors' `__metadata__`, GGUF's key-value pairs; of torch's zip only kReceiptKey, as a record of its own.
   std::map<std::string, std::string> metadata = {};
-  std::map<std::string, std::string> texts = {};     // entries of type str in a .ckpt (MindSpore's append_dict)
-  int64_t max_shard_size = 0;                        // bytes; 0: one file
-  bool crc = false;                                  // MindSpore's crc_num
-  bool old_scalars = false;                          // in a .ckpt: rank 0 as dims [0], as before MindSpore 2.3
-  std::optional<CipherMode> cipher = std::nullopt;   // encrypt a .ckpt, with `key`
+  std::map<std::string, std::string> texts = {};    // entries of type str in a .ckpt (MindSpore's append_dict)
+  int64_t max_shard_size = 0;                       // bytes; 0: one file
+  bool crc = false;                                 // MindSpore's crc_num
+  bool old_scalars = false;                         // in a .ckpt: rank 0 as dims [0], as before MindSpore 2.3
+  std::optional<CipherMode> cipher = std::nullopt;  // encrypt a .ckpt, with `key`
   SecretKey key = {};
   bool force = false;  // replace what is there
   bool fsync = true;
@@ -61,10 +60,11 @@ class CheckpointWriter {
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
 
   // Where tensor `tensor` (index into the list given at creation) goes: runs of output files, in
-  // order, that add up to its byte count; none for a tensor that is not wanted. One run with the descriptor -1 is not in a file:
-  // then Write is called, and the offset only says in which order tensors are wanted. The fds are open for reading and writing and owned by the
-  // writer. A caller may write them directly (pwrite, copy_file_range), each byte exactly once (tensors of
-  // the same bytes may have one place, which all of them write), and may rewrite what lies between two
+  // order, that add up to its byte count; none for a tensor that is not wanted. One run with the descriptor -1 is not
+  // in a file:
+  // then Write is called, and the offset only says in which order tensors are wanted. The fds are open for reading and
+  // writing and owned by the writer. A caller may write them directly (pwrite, copy_file_range), each byte exactly once
+  // (tensors of the same bytes may have one place, which all of them write), and may rewrite what lies between two
   // neighbouring runs with the bytes that are there.
   virtual std::vector<FileExtent> extents(size_t tensor) const = 0;
 

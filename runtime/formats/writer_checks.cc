@@ -47,12 +47,11 @@ void CheckTensors(const std::vector<OutputTensor>& tensors, Refusals& refusals) 
       refusals.Add(tensor.name.substr(0, 60) + "…", "the name is longer than 65536 bytes");
     }
     if (tensor.shape.size() > kMaxAxes) {
-      refusals.Add(tensor.name, fmt::format("has {} axes, at most 64 can be read again",
-                                            tensor.shape.size()));
+      refusals.Add(tensor.name, fmt::format("has {} axes, at most 64 can be read again", tensor.shape.size()));
     }
     if (!NumBytes(tensor.shape, tensor.dtype)) {
-      refusals.Add(tensor.name, fmt::format("{} {} is no number of whole bytes below 2^62",
-                                            DTypeName(tensor.dtype), FormatShape(tensor.shape)));
+      refusals.Add(tensor.name, fmt::format("{} {} is no number of whole bytes below 2^62", DTypeName(tensor.dtype),
+                                            FormatShape(tensor.shape)));
     }
   }
 }

@@ -11,8 +11,8 @@
 
 namespace ckmap {
 
-// Hex SHA-256 of the elements of each tensor of the manifest, "" for those that cannot be read. What the format promises of the
-// bytes is checked first. `progress` counts bytes.
+// Hex SHA-256 of the elements of each tensor of the manifest, "" for those that cannot be read. What the format
+// promises of the bytes is checked first. `progress` counts bytes.
 Result<std::vector<std::string>> DigestTensors(const Checkpoint& checkpoint,
                                                const std::function<void(int64_t done, int64_t total)>& progress);
 

@@ -52,7 +52,8 @@ class MemoryWriter : public CheckpointWriter {
 // Memory of the caller.
 class PlacesWriter final : public MemoryWriter {
  public:
-  PlacesWriter(const BoundPlan& bound, std::span<const TensorPlace> places) : MemoryWriter(bound), places_(places), left_(places.size()) {
+  PlacesWriter(const BoundPlan& bound, std::span<const TensorPlace> places)
+      : MemoryWriter(bound), places_(places), left_(places.size()) {
     for (size_t i = 0; i < places.size(); ++i) {
       left_[i] = places[i].shared ? 0 : static_cast<int64_t>(places[i].bytes.size());
       if (left_[i] > 0) Add(i);
@@ -79,7 +80,10 @@ class PlacesWriter final : public MemoryWriter {
 // Tensors between the threads that make them and the one that takes them.
 struct TensorLoader::State final : MemoryWriter {
   State(std::shared_ptr<const PreparedMigration> prepared, LoadRequest wanted, std::shared_ptr<MappedFiles> mapped)
-      : MemoryWriter(*prepared->report.bound), migration(std::move(prepared)), request(std::move(wanted)), maps(std::move(mapped)) {}
+      : MemoryWriter(*prepared->report.bound),
+        migration(std::move(prepared)),
+        request(std::move(wanted)),
+        maps(std::move(mapped)) {}
 
   struct Item {
     LoadedTensor tensor;
@@ -89,8 +93,8 @@ struct TensorLoader::State final : MemoryWriter {
     bool ready = false;
   };
 
-  // In the threads that make them. Memory is given in the order of the tensors, and a tensor that finds nothing else waiting gets
-  // it whatever its size: so the one that is taken next is always on its way.
+  // In the threads that make them. Memory is given in the order of the tensors, and a tensor that finds nothing else
+  // waiting gets it whatever its size: so the one that is taken next is always on its way.
   Result<void> Write(size_t tensor, int64_t offset, std::span<const std::byte> data) override {
     Item& item = items[index.at(tensor)];
     {
@@ -103,7 +107,8 @@ struct TensorLoader::State final : MemoryWriter {
         if (stop.load()) return Stopped();
         if (item.memory == nullptr) {
           item.memory = AllocateElements(item.tensor.length);
-          if (item.memory == nullptr) return Error(ErrorCode::kLimit, fmt::format("no memory for {} bytes", item.tensor.length));
+          if (item.memory == nullptr)
+            return Error(ErrorCode::kLimit, fmt::format("no memory for {} bytes", item.tensor.length));
           held += item.tensor.length;
           ++given;
           changed.notify_all();
@@ -150,18 +155,18 @@ struct TensorLoader::State final : MemoryWriter {
   LoadRequest request;
   std::shared_ptr<MappedFiles> maps;
   std::unique_ptr<ReadChecks> checks;
-  std::vector<Item> items;                    // in the order in which they are wanted
-  std::vector<size_t> index;                  // of each target tensor's item
-  std::vector<Item*> made;                    // the items that are made, in order
-  size_t next = 0;                            // the item that is taken next
+  std::vector<Item> items;    // in the order in which they are wanted
+  std::vector<size_t> index;  // of each target tensor's item
+  std::vector<Item*> made;    // the items that are made, in order
+  size_t next = 0;            // the item that is taken next
   bool ended = false;
 
   std::mutex mutex;
   std::condition_variable changed;
   std::atomic<bool> stop{false};
-  size_t given = 0;   // items of `made` that have their memory
-  int64_t held = 0;   // bytes of memory that was given and not taken
-  int64_t room = 0;   // for these
+  size_t given = 0;  // items of `made` that have their memory
+  int64_t held = 0;  // bytes of memory that was given and not taken
+  int64_t room = 0;  // for these
   bool finished = false;
   Result<void> result;
   std::thread thread;
@@ -193,13 +198,15 @@ void TensorLoader::State::AddItems() {
     index[request.order[i]] = i;
     item.tensor = {.tensor = request.order[i], .bytes = nullptr, .length = BytesOf(tensor), .view = false};
     item.left = item.tensor.length;
-    ForEachSource(tensor, [&](size_t source) { storages.insert(migration->source.checkpoint->layout(source).storage); });
+    ForEachSource(tensor,
+                  [&](size_t source) { storages.insert(migration->source.checkpoint->layout(source).storage); });
     item.run = ViewOf(tensor);
     if (item.run || item.left == 0) continue;
     Add(request.order[i]);
     made.push_back(&item);
   }
-  checks = std::make_unique<ReadChecks>(*migration->source.checkpoint, std::vector<uint32_t>(storages.begin(), storages.end()));
+  checks = std::make_unique<ReadChecks>(*migration->source.checkpoint,
+                                        std::vector<uint32_t>(storages.begin(), storages.end()));
 }
 
 Result<std::optional<LoadedTensor>> TensorLoader::State::TakeView(Item& item) {
@@ -209,7 +216,8 @@ Result<std::optional<LoadedTensor>> TensorLoader::State::TakeView(Item& item) {
   item.tensor.bytes = maps->Map(*extent);
   if (item.tensor.bytes == nullptr) return Error(ErrorCode::kIo, "the source changed while it was read");
   item.tensor.view = true;
-  checks->SawStorage(item.run->storage, item.run->offset, {item.tensor.bytes.get(), static_cast<size_t>(item.tensor.length)});
+  checks->SawStorage(item.run->storage, item.run->offset,
+                     {item.tensor.bytes.get(), static_cast<size_t>(item.tensor.length)});
   CKMAP_RETURN_IF_ERROR(checks->CheckIfSeen(item.run->storage));
   return std::optional(std::move(item.tensor));
 }
@@ -238,8 +246,8 @@ void TensorLoader::Stop() {
   state_->changed.notify_all();
 }
 
-Result<std::unique_ptr<TensorLoader>> TensorLoader::Start(std::shared_ptr<const PreparedMigration> migration, LoadRequest request,
-                                                          std::shared_ptr<MappedFiles> maps) {
+Result<std::unique_ptr<TensorLoader>> TensorLoader::Start(std::shared_ptr<const PreparedMigration> migration,
+                                                          LoadRequest request, std::shared_ptr<MappedFiles> maps) {
   CKMAP_RETURN_IF_ERROR(CheckDecided(migration->report.issues));
   std::unique_ptr<TensorLoader> loader(
       new TensorLoader(std::make_unique<State>(std::move(migration), std::move(request), std::move(maps))));
@@ -283,12 +291,13 @@ Result<std::optional<LoadedTensor>> TensorLoader::Next() {
   return std::optional(std::move(item.tensor));
 }
 
-Result<ExecResult> LoadInto(const PreparedMigration& migration, std::span<const TensorPlace> places, const ExecOptions& options,
-                            std::vector<bool>& complete) {
+Result<ExecResult> LoadInto(const PreparedMigration& migration, std::span<const TensorPlace> places,
+                            const ExecOptions& options, std::vector<bool>& complete) {
   CKMAP_RETURN_IF_ERROR(CheckDecided(migration.report.issues));
   const BoundPlan& bound = *migration.report.bound;
   CKMAP_CHECK(places.size() == bound.tensors.size());
-  for (size_t i = 0; i < places.size(); ++i) CKMAP_CHECK(static_cast<int64_t>(places[i].bytes.size()) == BytesOf(bound.tensors[i]));
+  for (size_t i = 0; i < places.size(); ++i)
+    CKMAP_CHECK(static_cast<int64_t>(places[i].bytes.size()) == BytesOf(bound.tensors[i]));
   PlacesWriter writer(bound, places);
   Result<ExecResult> done = Execute(bound, *migration.source.checkpoint, writer, options);
   complete.assign(places.size(), false);

@@ -19,7 +19,7 @@ namespace ckmap {
 
 // The elements of a tensor, little-endian, dense and row-major.
 struct LoadedTensor {
-  size_t tensor = 0;  // index into BoundPlan::tensors
+  size_t tensor = 0;                       // index into BoundPlan::tensors
   std::shared_ptr<const std::byte> bytes;  // owns them; null if there are none
   int64_t length = 0;
   bool view = false;  // of the source's file
@@ -27,16 +27,17 @@ struct LoadedTensor {
 
 struct LoadRequest {
   std::vector<size_t> order;  // indices into BoundPlan::tensors, each at most once: what is wanted
-  ExecOptions run = {};       // of max_memory, a half holds tensors that are ready, the other moves bytes; `stop` is not used
-  bool views = true;          // give views of the source's files where they hold the elements as they are
+  ExecOptions run =
+      {};             // of max_memory, a half holds tensors that are ready, the other moves bytes; `stop` is not used
+  bool views = true;  // give views of the source's files where they hold the elements as they are
 };
 
 // Makes tensors ahead, in order, on threads of its own. Next and the destructor belong to one thread.
 class TensorLoader {
  public:
   // The migration must fit and have a checkpoint as its source.
-  static Result<std::unique_ptr<TensorLoader>> Start(std::shared_ptr<const PreparedMigration> migration, LoadRequest request,
-                                                     std::shared_ptr<MappedFiles> maps);
+  static Result<std::unique_ptr<TensorLoader>> Start(std::shared_ptr<const PreparedMigration> migration,
+                                                     LoadRequest request, std::shared_ptr<MappedFiles> maps);
   ~TensorLoader();  // stops and joins the threads
 
   // nullopt at the end, when all checksums of the source are right.
@@ -57,7 +58,7 @@ struct TensorPlace {
 };
 
 // Fills all places, one for each tensor. `complete`: which of them hold their tensor, also where it fails.
-Result<ExecResult> LoadInto(const PreparedMigration& migration, std::span<const TensorPlace> places, const ExecOptions& options,
-                            std::vector<bool>& complete);
+Result<ExecResult> LoadInto(const PreparedMigration& migration, std::span<const TensorPlace> places,
+                            const ExecOptions& options, std::vector<bool>& complete);
 
 }  // namespace ckmap

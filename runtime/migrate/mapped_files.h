@@ -13,8 +13,8 @@ namespace ckmap {
 // Thread-safe. A mapping stays as long as anybody holds it, also when the file has been closed or this is gone.
 class MappedFiles {
  public:
-  // The bytes of an extent of an open file; null where the system does not map it. They must not be read where another program
-  // has cut the file short meanwhile (SIGBUS).
+  // The bytes of an extent of an open file; null where the system does not map it. They must not be read where another
+  // program has cut the file short meanwhile (SIGBUS).
   std::shared_ptr<const std::byte> Map(const FileExtent& extent);
 
  private:

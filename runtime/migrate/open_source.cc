@@ -12,14 +12,17 @@ namespace {
 
 // Formats as people call them; each covers several as `inspect` names them.
 bool IsFormat(std::string_view asked, std::string_view format) {
-  const auto family = [&format](std::string_view name) { return format == name || format.starts_with(std::string(name) + "-"); };
+  const auto family = [&format](std::string_view name) {
+    return format == name || format.starts_with(std::string(name) + "-");
+  };
   if (asked == "ckpt") return family("ms-ckpt");
   return family(asked);
 }
 
 Result<void> CheckAsked(const std::string& path, const Checkpoint& checkpoint, const SourceOptions& options) {
   if (!options.from.empty() && !IsFormat(options.from, checkpoint.format())) {
-    return Error(ErrorCode::kMalformed, fmt::format("{}: is {}, not {} as --from says", path, checkpoint.format(), options.from));
+    return Error(ErrorCode::kMalformed,
+                 fmt::format("{}: is {}, not {} as --from says", path, checkpoint.format(), options.from));
   }
   if (options.crc_check && !checkpoint.has_crc()) {
     return Error(ErrorCode::kMalformed, path + ": carries no checksum (crc_num) that --crc-check could check");

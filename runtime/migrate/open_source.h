@@ -18,7 +18,8 @@ struct SourceOptions {
   Selection selection = {};
 };
 
-// Opens a checkpoint as the options say. Its checksum is not checked yet, only that it has one if options.crc_check insists.
+// Opens a checkpoint as the options say. Its checksum is not checked yet, only that it has one if options.crc_check
+// insists.
 Result<std::unique_ptr<Checkpoint>> OpenSource(const std::string& path, const SourceOptions& options);
 
 // The same, and reads all of it if options.crc_check insists on its checksum: for whoever does not read it anyway.

@@ -16,7 +16,8 @@ namespace {
 
 // Metadata that say how a file is to be read; another file has its own.
 bool IsTechnical(const std::string& key, const std::string& value) {
-  return key == "format" || key == "crc_num" || key == "remove_redundancy" || value == "Int4" || key.starts_with("ckmap.");
+  return key == "format" || key == "crc_num" || key == "remove_redundancy" || value == "Int4" ||
+         key.starts_with("ckmap.");
 }
 
 }  // namespace
@@ -66,7 +67,8 @@ void CarryTexts(const BoundPlan& bound, const Checkpoint& source, OutputFormat f
   }
   if (lost.empty()) return;
   warnings.push_back(fmt::format("left out, as the output has no place for what is no tensor: {} ({})",
-                                 lost.size() == 1 ? "1 entry" : fmt::format("{} entries", lost.size()), NameSome(lost)));
+                                 lost.size() == 1 ? "1 entry" : fmt::format("{} entries", lost.size()),
+                                 NameSome(lost)));
 }
 
 }  // namespace ckmap

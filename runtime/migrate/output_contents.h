@@ -9,12 +9,13 @@
 
 namespace ckmap {
 
-// OutputTensors (runtime/exec/executor.h) with the ties of the target. Those that it ties share their bytes, which are equal:
+// OutputTensors (runtime/exec/executor.h) with the ties of the target. Those that it ties share their bytes, which are
+// equal:
 // the binder has seen to it (runtime/bind/target/tied.h).
 std::vector<OutputTensor> TiedOutputTensors(const BoundPlan& bound);
 
-// Adds the source's texts (strings of append_dict, metadata) to options.texts or options.metadata, where the output has a
-// place for them. A warning tells what else of the source is no tensor and is left out.
+// Adds the source's texts (strings of append_dict, metadata) to options.texts or options.metadata, where the output has
+// a place for them. A warning tells what else of the source is no tensor and is left out.
 void CarryTexts(const BoundPlan& bound, const Checkpoint& source, OutputFormat format, WriteOptions& options,
                 std::vector<std::string>& warnings);
 

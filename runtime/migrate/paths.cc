@@ -29,9 +29,7 @@ bool IsFolder(const fs::path& path) {
 }
 
 // An index names its shards, which lie beside it.
-bool IsIndex(const fs::path& path) {
-  return path.extension() == ".json" || path.extension() == ".index";
-}
+bool IsIndex(const fs::path& path) { return path.extension() == ".json" || path.extension() == ".index"; }
 
 }  // namespace
 
@@ -52,10 +50,8 @@ Result<void> CheckOutputApart(const std::string& out, const std::vector<std::str
       why = "is the folder that holds what is read";
     }
     if (why.empty()) continue;
-    return Error(
-        ErrorCode::kUsage,
-        fmt::format("output `{}` {} (`{}`): inputs are never changed, choose another place",
-                    EscapeText(out), why, EscapeText(input)));
+    return Error(ErrorCode::kUsage, fmt::format("output `{}` {} (`{}`): inputs are never changed, choose another place",
+                                                EscapeText(out), why, EscapeText(input)));
   }
   return {};
 }

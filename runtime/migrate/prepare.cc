@@ -13,16 +13,20 @@
 namespace ckmap {
 namespace {
 
-bool EndsIn(const std::string& path, std::string_view ending) { return path.size() > ending.size() && path.ends_with(ending); }
+bool EndsIn(const std::string& path, std::string_view ending) {
+  return path.size() > ending.size() && path.ends_with(ending);
+}
 
 }  // namespace
 
 Result<Plan> LoadPlanOrPack(const std::string& path_or_pack) {
   std::error_code error;
   if (EndsIn(path_or_pack, ".ckmap")) {
-    return Error(ErrorCode::kUsage, fmt::format("{} holds rules, not a plan; compile it first: ckmapc {}", path_or_pack, path_or_pack));
+    return Error(ErrorCode::kUsage,
+                 fmt::format("{} holds rules, not a plan; compile it first: ckmapc {}", path_or_pack, path_or_pack));
   }
-  if (EndsIn(path_or_pack, ".ckplan") || std::filesystem::is_regular_file(path_or_pack, error)) return LoadPlan(path_or_pack);
+  if (EndsIn(path_or_pack, ".ckplan") || std::filesystem::is_regular_file(path_or_pack, error))
+    return LoadPlan(path_or_pack);
   CKMAP_ASSIGN_OR_RETURN(const std::string path, FindPackPlan(path_or_pack));
   return LoadPlan(path);
 }
@@ -40,8 +44,10 @@ Result<BindOptions> ReadParams(const ParamFiles& files) {
   return bind;
 }
 
-Result<PreparedMigration> PrepareMigration(const Plan& plan, MigrationSource source, Manifest target, const BindOptions& options) {
-  PreparedMigration migration{.report = MigrationReport::Of(plan), .source = std::move(source), .to_framework = plan.proto().to_framework()};
+Result<PreparedMigration> PrepareMigration(const Plan& plan, MigrationSource source, Manifest target,
+                                           const BindOptions& options) {
+  PreparedMigration migration{
+      .report = MigrationReport::Of(plan), .source = std::move(source), .to_framework = plan.proto().to_framework()};
   MigrationReport& report = migration.report;
   report.source_path = migration.source.path;
   report.source_format = migration.source.spec ? "spec" : migration.source.checkpoint->format();

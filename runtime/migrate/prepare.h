@@ -35,6 +35,7 @@ struct PreparedMigration {
 };
 
 // `target_path` and `plan_path`: for reports. An Error only for what is not a question of fit.
-Result<PreparedMigration> PrepareMigration(const Plan& plan, MigrationSource source, Manifest target, const BindOptions& options);
+Result<PreparedMigration> PrepareMigration(const Plan& plan, MigrationSource source, Manifest target,
+                                           const BindOptions& options);
 
 }  // namespace ckmap

@@ -27,8 +27,15 @@ Issue ToPublic(const ckmap::Issue& issue) {
   const Severity severity = issue.severity == IssueSeverity::kError     ? Severity::kError
                             : issue.severity == IssueSeverity::kWarning ? Severity::kWarning
                                                                         : Severity::kNote;
-  return {.code = issue.code, .severity = severity, .tensor = issue.tensor, .message = issue.message, .notes = issue.notes, .help = issue.help,
-          .file = "", .line = 0, .column = 0};
+  return {.code = issue.code,
+          .severity = severity,
+          .tensor = issue.tensor,
+          .message = issue.message,
+          .notes = issue.notes,
+          .help = issue.help,
+          .file = "",
+          .line = 0,
+          .column = 0};
 }
 
 std::vector<Issue> ToPublic(const std::vector<ckmap::Issue>& issues) {
@@ -46,8 +53,13 @@ Manifest Access::Make(ckmap::Manifest manifest) {
   auto state = std::make_shared<Manifest::State>();
   state->tensors.reserve(manifest.size());
   for (const ckmap::TensorInfo& tensor : manifest.tensors()) {
-    state->tensors.push_back({.name = tensor.name, .dtype = static_cast<DType>(tensor.dtype), .shape = tensor.shape, .optional = tensor.optional,
-                              .tied_to = tensor.tied_to, .storage = tensor.storage, .unreadable = tensor.unreadable});
+    state->tensors.push_back({.name = tensor.name,
+                              .dtype = static_cast<DType>(tensor.dtype),
+                              .shape = tensor.shape,
+                              .optional = tensor.optional,
+                              .tied_to = tensor.tied_to,
+                              .storage = tensor.storage,
+                              .unreadable = tensor.unreadable});
   }
   state->manifest = std::move(manifest);
   Manifest made;
@@ -68,7 +80,8 @@ Result<Manifest> Manifest::Of(std::vector<TensorInfo> tensors, std::string frame
     info.unreadable = std::move(tensor.unreadable);
     info.name = tensor.name;
     for (const int64_t size : info.shape) {
-      if (size < -1) return Error(ErrorCode::kUsage, "`" + tensor.name + "`: an axis has the size " + std::to_string(size));
+      if (size < -1)
+        return Error(ErrorCode::kUsage, "`" + tensor.name + "`: an axis has the size " + std::to_string(size));
     }
     if (!manifest.Add(std::move(info))) return Error(ErrorCode::kUsage, "`" + tensor.name + "`: the name occurs twice");
   }
@@ -89,7 +102,8 @@ std::span<const TensorInfo> Manifest::tensors() const { return state_->tensors; 
 std::optional<size_t> Manifest::Find(std::string_view name) const { return state_->manifest.Find(name); }
 const std::string& Manifest::framework() const { return state_->manifest.framework; }
 
-Tensor Access::Make(std::shared_ptr<const TensorInfo> info, std::span<const std::byte> bytes, std::shared_ptr<const void> owner, bool view) {
+Tensor Access::Make(std::shared_ptr<const TensorInfo> info, std::span<const std::byte> bytes,
+                    std::shared_ptr<const void> owner, bool view) {
   Tensor tensor;
   tensor.info_ = std::move(info);
   tensor.bytes_ = bytes;

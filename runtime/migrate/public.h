@@ -1,5 +1,5 @@
-// Between the public types of <ckmap/ckmap.h>, which are in ckmap::v1, and those of the library. For the files that implement that
-// header; whoever includes this must not have included <ckmap/ckmap.h> before.
+// Between the public types of <ckmap/ckmap.h>, which are in ckmap::v1, and those of the library. For the files that
+// implement that header; whoever includes this must not have included <ckmap/ckmap.h> before.
 #pragma once
 
 #define CKMAP_INTERNAL
@@ -60,7 +60,8 @@ struct Access {
   static Manifest Make(ckmap::Manifest manifest);
   static Plan Make(ckmap::Plan plan);
   // `owner` keeps the bytes alive.
-  static Tensor Make(std::shared_ptr<const TensorInfo> info, std::span<const std::byte> bytes, std::shared_ptr<const void> owner, bool view);
+  static Tensor Make(std::shared_ptr<const TensorInfo> info, std::span<const std::byte> bytes,
+                     std::shared_ptr<const void> owner, bool view);
   static TensorStream Make(std::unique_ptr<TensorStream::State> state);
 
   static const Manifest::State& StateOf(const Manifest& manifest) { return *manifest.state_; }
@@ -68,8 +69,8 @@ struct Access {
   static const Plan::State& StateOf(const Plan& plan) { return *plan.state_; }
 };
 
-// A caller's stop token and progress callback as the executor takes them. What the callback throws stops the run; Finish throws it
-// again, in the caller's thread.
+// A caller's stop token and progress callback as the executor takes them. What the callback throws stops the run;
+// Finish throws it again, in the caller's thread.
 class Watch {
  public:
   Watch(std::stop_token token, Progress progress);
@@ -98,10 +99,11 @@ class Watch {
 // As CKMAP_ASSIGN_OR_RETURN, from the library's Result to a public one.
 #define CKMAP_PUBLIC_CONCAT_INNER(a, b) a##b
 #define CKMAP_PUBLIC_CONCAT(a, b) CKMAP_PUBLIC_CONCAT_INNER(a, b)
-#define CKMAP_PUBLIC_INNER(result, variable, expression)             \
-  auto result = (expression);                                        \
+#define CKMAP_PUBLIC_INNER(result, variable, expression)                \
+  auto result = (expression);                                           \
   if (!result) return ::ckmap::v1::ToPublic(std::move(result).error()); \
   variable = *std::move(result)
-#define CKMAP_PUBLIC_OR_RETURN(variable, expression) CKMAP_PUBLIC_INNER(CKMAP_PUBLIC_CONCAT(ckmap_public_, __LINE__), variable, expression)
+#define CKMAP_PUBLIC_OR_RETURN(variable, expression) \
+  CKMAP_PUBLIC_INNER(CKMAP_PUBLIC_CONCAT(ckmap_public_, __LINE__), variable, expression)
 #define CKMAP_TRY_VOID(expression) \
   if (auto ckmap_status = (expression); !ckmap_status) return std::move(ckmap_status).error()

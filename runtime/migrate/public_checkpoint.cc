@@ -17,7 +17,8 @@ Result<Checkpoint> Checkpoint::Open(const std::filesystem::path& path, const Ope
   state->views = options.views;
   state->format = state->checkpoint->format();
   state->manifest = Access::Make(state->checkpoint->manifest());
-  for (const OtherEntry& other : state->checkpoint->others()) state->entries.push_back({other.name, other.kind, other.value});
+  for (const OtherEntry& other : state->checkpoint->others())
+    state->entries.push_back({other.name, other.kind, other.value});
   Checkpoint checkpoint;
   checkpoint.state_ = std::move(state);
   return checkpoint;
@@ -47,7 +48,8 @@ Result<Tensor> Checkpoint::Read(std::string_view name) const {
   if (!index) return Error(ErrorCode::kUsage, path + ": no tensor is called `" + std::string(name) + "`");
   // The alias keeps all of the checkpoint alive, the manifest too.
   const std::shared_ptr<const TensorInfo> info(state_, &state_->manifest.tensors()[*index]);
-  if (!info->unreadable.empty()) return Error(ErrorCode::kMalformed, path + ": tensor `" + info->name + "`: " + info->unreadable);
+  if (!info->unreadable.empty())
+    return Error(ErrorCode::kMalformed, path + ": tensor `" + info->name + "`: " + info->unreadable);
   const ckmap::Checkpoint& checkpoint = *state_->checkpoint;
   if (auto sound = state_->Verify(checkpoint.layout(*index).storage); !sound) return std::move(sound).error();
   CKMAP_PUBLIC_OR_RETURN(const auto reader, TensorReader::Make(checkpoint, *index));

@@ -20,28 +20,43 @@ Result<Verdict> Verify(const std::filesystem::path& output, const VerifyOptions&
   auto outcome = VerifyOutput(request);
   watch.Rethrow();
   if (!outcome) return watch.Explain(std::move(outcome).error());
-  return Verdict{.ok = outcome->issues.empty(), .issues = ToPublic(outcome->issues), .tensors = outcome->tensors, .by_digest = outcome->by_digest,
+  return Verdict{.ok = outcome->issues.empty(),
+                 .issues = ToPublic(outcome->issues),
+                 .tensors = outcome->tensors,
+                 .by_digest = outcome->by_digest,
                  .by_source = outcome->by_source};
 }
 
 Result<std::vector<TensorDifference>> Diff(const Checkpoint& a, const Checkpoint& b, const DiffOptions& options) {
   Watch watch(options.stop, options.progress);
-  auto result = CompareCheckpoints(*Access::StateOf(a).checkpoint, *Access::StateOf(b).checkpoint,
-                                   {.rtol = options.rtol, .atol = options.atol, .progress = watch.progress(), .stop = watch.stop()});
+  auto result = CompareCheckpoints(
+      *Access::StateOf(a).checkpoint, *Access::StateOf(b).checkpoint,
+      {.rtol = options.rtol, .atol = options.atol, .progress = watch.progress(), .stop = watch.stop()});
   watch.Rethrow();
   if (!result) return watch.Explain(std::move(result).error());
   std::vector<TensorDifference> out;
   for (const TensorDiff& diff : result->differences) {
-    out.push_back({.name = diff.name, .kind = std::string(DiffKindName(diff.kind)), .in_a = diff.in_a, .in_b = diff.in_b, .different = diff.different,
-                   .elements = diff.elements, .max_difference = diff.max_difference, .first_index = diff.first_index});
+    out.push_back({.name = diff.name,
+                   .kind = std::string(DiffKindName(diff.kind)),
+                   .in_a = diff.in_a,
+                   .in_b = diff.in_b,
+                   .different = diff.different,
+                   .elements = diff.elements,
+                   .max_difference = diff.max_difference,
+                   .first_index = diff.first_index});
   }
   return out;
 }
 
 std::vector<LoadVerdict> LoadCheck(const Manifest& checkpoint, const Manifest& network) {
   std::vector<LoadVerdict> out;
-  for (const ckmap::LoadVerdict& verdict : CheckLoad(Access::StateOf(checkpoint).manifest, Access::StateOf(network).manifest)) {
-    out.push_back({.rules = verdict.rules, .fits = verdict.fits, .loaded = verdict.loaded, .missing = verdict.missing, .unused = verdict.unused,
+  for (const ckmap::LoadVerdict& verdict :
+       CheckLoad(Access::StateOf(checkpoint).manifest, Access::StateOf(network).manifest)) {
+    out.push_back({.rules = verdict.rules,
+                   .fits = verdict.fits,
+                   .loaded = verdict.loaded,
+                   .missing = verdict.missing,
+                   .unused = verdict.unused,
                    .issues = ToPublic(verdict.issues)});
   }
   return out;

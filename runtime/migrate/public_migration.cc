@@ -39,8 +39,13 @@ BoundPlan ToPublic(const ckmap::BoundPlan& plan) {
   for (size_t i = 0; i < plan.tensors.size(); ++i) {
     const ckmap::BoundTensor& tensor = plan.tensors[i];
     const auto device = plan.devices.find(i);
-    out.tensors.push_back({.name = tensor.name, .dtype = static_cast<DType>(tensor.dtype), .shape = tensor.shape,
-                           .sources = SourcesOf(plan, tensor), .ops = tensor.ops, .rule = tensor.rule, .initialized = tensor.initialized,
+    out.tensors.push_back({.name = tensor.name,
+                           .dtype = static_cast<DType>(tensor.dtype),
+                           .shape = tensor.shape,
+                           .sources = SourcesOf(plan, tensor),
+                           .ops = tensor.ops,
+                           .rule = tensor.rule,
+                           .initialized = tensor.initialized,
                            .device = device == plan.devices.end() ? "" : device->second.device});
   }
   for (const DroppedTensor& tensor : plan.dropped) out.dropped.push_back({tensor.name, tensor.rule});
@@ -69,13 +74,14 @@ Error Misfit(const MigrationReport& report) {
   constexpr size_t kShown = 3;
   size_t shown = 0;
   for (const ckmap::Issue& issue : report.issues) {
-    if (issue.severity == IssueSeverity::kError && shown++ < kShown) text += fmt::format("\n{}: {}", issue.code, issue.message);
+    if (issue.severity == IssueSeverity::kError && shown++ < kShown)
+      text += fmt::format("\n{}: {}", issue.code, issue.message);
   }
   return {ErrorCode::kMisfit, std::move(text), ckmap::v1::ToPublic(report.issues)};
 }
 
-Result<std::shared_ptr<const PreparedMigration>> PrepareFitting(const Plan& plan, MigrationSource source, const Target& target,
-                                                                const Params& params) {
+Result<std::shared_ptr<const PreparedMigration>> PrepareFitting(const Plan& plan, MigrationSource source,
+                                                                const Target& target, const Params& params) {
   ckmap::Manifest manifest;
   if (target.manifest()) {
     manifest = Access::StateOf(*target.manifest()).manifest;
@@ -94,7 +100,10 @@ Report ToPublic(const MigrationReport& report) {
   Report out;
   for (size_t i = 0; report.outcome && i < report.outcome->tensors.size(); ++i) {
     const ckmap::TensorOutcome& outcome = report.outcome->tensors[i];
-    out.tensors.push_back({.name = report.bound->tensors[i].name, .sha256 = outcome.sha256, .overflowed = outcome.overflowed, .changed = outcome.changed});
+    out.tensors.push_back({.name = report.bound->tensors[i].name,
+                           .sha256 = outcome.sha256,
+                           .overflowed = outcome.overflowed,
+                           .changed = outcome.changed});
   }
   for (const WrittenFile& file : report.files) out.files.push_back({.path = file.path, .bytes = file.bytes});
   out.issues = ckmap::v1::ToPublic(report.issues);
@@ -105,13 +114,18 @@ Report ToPublic(const MigrationReport& report) {
 
 }  // namespace
 
-Result<Migration> Migration::Prepare(const Plan& plan, const Checkpoint& source, const Target& target, const Params& params) {
+Result<Migration> Migration::Prepare(const Plan& plan, const Checkpoint& source, const Target& target,
+                                     const Params& params) {
   const Checkpoint::State& from = Access::StateOf(source);
   auto state = std::make_shared<State>();
   state->maps = from.maps;
   state->views = from.views;
   state->inputs = {from.path.string(), target.path().string()};
-  CKMAP_TRY(state->prepared, PrepareFitting(plan, {.path = from.path.string(), .checkpoint = from.checkpoint, .spec = std::nullopt, .crc_check = from.crc_check},
+  CKMAP_TRY(state->prepared, PrepareFitting(plan,
+                                            {.path = from.path.string(),
+                                             .checkpoint = from.checkpoint,
+                                             .spec = std::nullopt,
+                                             .crc_check = from.crc_check},
                                             target, params));
   state->bound = ToPublic(state->plan());
   state->notes = ckmap::v1::ToPublic(state->prepared->report.issues);
@@ -121,10 +135,13 @@ Result<Migration> Migration::Prepare(const Plan& plan, const Checkpoint& source,
   return migration;
 }
 
-Result<Migration> Migration::Prepare(const Plan& plan, const Manifest& source, const Target& target, const Params& params) {
+Result<Migration> Migration::Prepare(const Plan& plan, const Manifest& source, const Target& target,
+                                     const Params& params) {
   auto state = std::make_shared<State>();
-  CKMAP_TRY(state->prepared, PrepareFitting(plan, {.path = "", .checkpoint = nullptr, .spec = Access::StateOf(source).manifest, .crc_check = false},
-                                            target, params));
+  CKMAP_TRY(state->prepared,
+            PrepareFitting(
+                plan, {.path = "", .checkpoint = nullptr, .spec = Access::StateOf(source).manifest, .crc_check = false},
+                target, params));
   state->bound = ToPublic(state->plan());
   state->notes = ckmap::v1::ToPublic(state->prepared->report.issues);
   state->target = Access::Make(OutputManifest(state->plan()));
@@ -159,7 +176,8 @@ std::string Migration::Json() const {
 
 Result<void> Migration::State::CheckRunnable() const {
   if (prepared->source.checkpoint != nullptr) return {};
-  return Error(ErrorCode::kUsage, "the source is a manifest, names and shapes without values: it can be neither saved nor loaded");
+  return Error(ErrorCode::kUsage,
+               "the source is a manifest, names and shapes without values: it can be neither saved nor loaded");
 }
 
 Result<Report> Migration::Save(const std::filesystem::path& path, const SaveOptions& options) const {
@@ -170,7 +188,8 @@ Result<Report> Migration::Save(const std::filesystem::path& path, const SaveOpti
   for (const std::string& input : state_->inputs) {
     if (!input.empty()) inputs.push_back(input);
   }
-  if (auto apart = CheckOutputApart(path.string(), inputs); !apart) return ckmap::v1::ToPublic(std::move(apart).error());
+  if (auto apart = CheckOutputApart(path.string(), inputs); !apart)
+    return ckmap::v1::ToPublic(std::move(apart).error());
   MigrationReport report = state_->prepared->report;
   report.cost = EstimateCost(state_->plan(), request.run);
   const auto saved = SaveMigration(*state_->prepared, path.string(), std::move(request), report);
@@ -184,7 +203,8 @@ Result<Report> Migration::Save(const std::filesystem::path& path, const SaveOpti
 // ---- Load ----
 
 struct TensorStream::State {
-  State(std::shared_ptr<const Migration::State> of, const RunOptions& options) : migration(std::move(of)), watch(options.stop, options.progress), token(options.stop) {}
+  State(std::shared_ptr<const Migration::State> of, const RunOptions& options)
+      : migration(std::move(of)), watch(options.stop, options.progress), token(options.stop) {}
 
   std::shared_ptr<const Migration::State> migration;
   Watch watch;
@@ -209,7 +229,8 @@ Result<std::optional<Tensor>> TensorStream::Next() {
   if (!*next) return std::optional<Tensor>();
   const LoadedTensor& loaded = **next;
   const std::shared_ptr<const TensorInfo> info(state_->migration, &state_->migration->target.tensors()[loaded.tensor]);
-  return std::optional(Access::Make(info, {loaded.bytes.get(), static_cast<size_t>(loaded.length)}, loaded.bytes, loaded.view));
+  return std::optional(
+      Access::Make(info, {loaded.bytes.get(), static_cast<size_t>(loaded.length)}, loaded.bytes, loaded.view));
 }
 
 Result<std::vector<size_t>> Migration::State::Order(const std::vector<std::string>& names) const {
@@ -221,7 +242,8 @@ Result<std::vector<size_t>> Migration::State::Order(const std::vector<std::strin
   std::vector<bool> seen(plan().tensors.size(), false);
   for (const std::string& name : names) {
     const auto found = target.Find(name);
-    if (!found) return Error(ErrorCode::kUsage, fmt::format("order: the migration makes no tensor `{}`", EscapeText(name)));
+    if (!found)
+      return Error(ErrorCode::kUsage, fmt::format("order: the migration makes no tensor `{}`", EscapeText(name)));
     if (seen[*found]) return Error(ErrorCode::kUsage, fmt::format("order: `{}` occurs twice", EscapeText(name)));
     seen[*found] = true;
     order.push_back(*found);
@@ -245,12 +267,19 @@ Result<TensorStream> Migration::Load(const RunOptions& options) const {
 // ---- LoadInto ----
 
 // The place of each target tensor; an Error that names everything that is wrong with them.
-Result<std::vector<TensorPlace>> Migration::State::Places(std::span<const Destination> destinations, Report& report) const {
+Result<std::vector<TensorPlace>> Migration::State::Places(std::span<const Destination> destinations,
+                                                          Report& report) const {
   std::vector<TensorPlace> places(plan().tensors.size());
   std::vector<bool> given(places.size(), false);
   std::vector<Issue> issues;
   const auto wrong = [&issues](const std::string& name, std::string message) {
-    issues.push_back({.code = "", .severity = Severity::kError, .tensor = name, .message = std::move(message), .notes = {}, .help = "", .file = ""});
+    issues.push_back({.code = "",
+                      .severity = Severity::kError,
+                      .tensor = name,
+                      .message = std::move(message),
+                      .notes = {},
+                      .help = "",
+                      .file = ""});
   };
   for (const Destination& destination : destinations) {
     const auto found = target.Find(destination.name);
@@ -262,14 +291,16 @@ Result<std::vector<TensorPlace>> Migration::State::Places(std::span<const Destin
     const auto bytes = static_cast<size_t>(*NumBytes(plan().tensors[*found].shape, plan().tensors[*found].dtype));
     if (given[*found]) wrong(destination.name, fmt::format("destination `{}` is given twice", name));
     if (destination.bytes.size() != bytes) {
-      wrong(destination.name, fmt::format("destination `{}` has {} bytes, {} {} needs {}", name, destination.bytes.size(),
-                                          DTypeName(target.tensors()[*found].dtype), FormatShape(target.tensors()[*found].shape), bytes));
+      wrong(destination.name,
+            fmt::format("destination `{}` has {} bytes, {} {} needs {}", name, destination.bytes.size(),
+                        DTypeName(target.tensors()[*found].dtype), FormatShape(target.tensors()[*found].shape), bytes));
     }
     given[*found] = true;
     places[*found].bytes = destination.bytes;
   }
   for (size_t i = 0; i < given.size(); ++i) {
-    if (!given[i]) wrong(plan().tensors[i].name, fmt::format("`{}` has no destination", EscapeText(plan().tensors[i].name)));
+    if (!given[i])
+      wrong(plan().tensors[i].name, fmt::format("`{}` has no destination", EscapeText(plan().tensors[i].name)));
   }
   const std::vector<OutputTensor> outputs = TiedOutputTensors(plan());
   std::vector<size_t> by_address;
@@ -284,16 +315,19 @@ Result<std::vector<TensorPlace>> Migration::State::Places(std::span<const Destin
   for (size_t k = 1; k < by_address.size(); ++k) {
     const size_t before = by_address[k - 1], at = by_address[k];
     if (places[before].bytes.data() + places[before].bytes.size() <= places[at].bytes.data()) continue;
-    places[at].shared = places[before].bytes.data() == places[at].bytes.data() && places[before].bytes.size() == places[at].bytes.size() &&
-                        same(before) == same(at);
+    places[at].shared = places[before].bytes.data() == places[at].bytes.data() &&
+                        places[before].bytes.size() == places[at].bytes.size() && same(before) == same(at);
     if (places[at].shared) continue;
-    wrong(plan().tensors[at].name, fmt::format("the destinations of `{}` and `{}` overlap", EscapeText(plan().tensors[before].name),
-                                               EscapeText(plan().tensors[at].name)));
+    wrong(plan().tensors[at].name,
+          fmt::format("the destinations of `{}` and `{}` overlap", EscapeText(plan().tensors[before].name),
+                      EscapeText(plan().tensors[at].name)));
   }
   if (issues.empty()) return places;
   const std::string first = issues[0].message;
-  return Error(ErrorCode::kUsage, issues.size() == 1 ? first : fmt::format("{} and {} more mistakes of destinations", first, issues.size() - 1),
-               std::move(issues));
+  return Error(
+      ErrorCode::kUsage,
+      issues.size() == 1 ? first : fmt::format("{} and {} more mistakes of destinations", first, issues.size() - 1),
+      std::move(issues));
 }
 
 Result<Report> Migration::LoadInto(std::span<const Destination> destinations, const RunOptions& options) const {
@@ -313,10 +347,17 @@ Result<Report> Migration::LoadInto(std::span<const Destination> destinations, co
     for (size_t i = 0; i < complete.size(); ++i) {
       if (complete[i]) continue;
       const std::string& name = state_->plan().tensors[i].name;
-      incomplete.push_back({.code = "", .severity = Severity::kError, .tensor = name,
-                            .message = fmt::format("destination `{}` was not completed", EscapeText(name)), .notes = {}, .help = "", .file = ""});
+      incomplete.push_back({.code = "",
+                            .severity = Severity::kError,
+                            .tensor = name,
+                            .message = fmt::format("destination `{}` was not completed", EscapeText(name)),
+                            .notes = {},
+                            .help = "",
+                            .file = ""});
     }
-    return Error(error.code(), fmt::format("{} ({} of {} destinations were not completed)", error.message(), incomplete.size(), complete.size()),
+    return Error(error.code(),
+                 fmt::format("{} ({} of {} destinations were not completed)", error.message(), incomplete.size(),
+                             complete.size()),
                  std::move(incomplete));
   }
   done.outcome = *std::move(outcome);

@@ -13,7 +13,8 @@ ckmap::Result<std::optional<CipherMode>> ToCipher(std::string_view option, const
   if (name.empty()) return std::optional<CipherMode>();
   const auto mode = ParseCipherMode(name);
   if (mode) return std::optional(*mode);
-  return ckmap::Error(ckmap::ErrorCode::kUsage, fmt::format("{} \"{}\": not one of aes-gcm, aes-cbc, sm4-cbc", option, name));
+  return ckmap::Error(ckmap::ErrorCode::kUsage,
+                      fmt::format("{} \"{}\": not one of aes-gcm, aes-cbc, sm4-cbc", option, name));
 }
 
 }  // namespace
@@ -35,10 +36,14 @@ ckmap::Result<SourceOptions> ToSourceOptions(const OpenOptions& options) {
 }
 
 ckmap::Result<BindOptions> ToBindOptions(const Params& params) {
-  ParamFiles files{.defines = params.values, .config = params.config.string(), .ranks = {}, .device_map = params.device_map.string()};
+  ParamFiles files{.defines = params.values,
+                   .config = params.config.string(),
+                   .ranks = {},
+                   .device_map = params.device_map.string()};
   for (const auto& [group, rank] : params.ranks) {
     if (rank.count < 1 || rank.index < 0 || rank.index >= rank.count) {
-      return ckmap::Error(ckmap::ErrorCode::kUsage, fmt::format("rank {}/{} of `{}`: ranks count from 0", rank.index, rank.count, group));
+      return ckmap::Error(ckmap::ErrorCode::kUsage,
+                          fmt::format("rank {}/{} of `{}`: ranks count from 0", rank.index, rank.count, group));
     }
     files.ranks[group] = {.index = rank.index, .count = rank.count};
   }
@@ -63,8 +68,10 @@ ckmap::Result<SaveRequest> ToSaveRequest(const std::string& path, const SaveOpti
   request.write.force = options.force;
   request.write.fsync = options.fsync;
   CKMAP_ASSIGN_OR_RETURN(request.write.cipher, ToCipher("encrypt", options.encrypt));
-  if (request.write.cipher && options.key.empty()) return ckmap::Error(ckmap::ErrorCode::kUsage, "encrypt: a key is needed");
-  if (!request.write.cipher && !options.key.empty()) return ckmap::Error(ckmap::ErrorCode::kUsage, "a key for the output is of use only with encrypt");
+  if (request.write.cipher && options.key.empty())
+    return ckmap::Error(ckmap::ErrorCode::kUsage, "encrypt: a key is needed");
+  if (!request.write.cipher && !options.key.empty())
+    return ckmap::Error(ckmap::ErrorCode::kUsage, "a key for the output is of use only with encrypt");
   request.write.key = SecretKey(options.key);
   request.digests = options.digest;
   request.run = ToExecOptions(options.run, watch);

@@ -42,18 +42,21 @@ std::map<std::string, std::string> Metadata(const PreparedMigration& migration, 
 Result<OutputFormat> FindOutputFormat(const std::string& path, const std::string& name, const std::string& option) {
   const auto format = name.empty() ? OutputFormatFromPath(path) : ParseOutputFormat(name);
   if (format) return *format;
-  if (!name.empty()) return Error(ErrorCode::kUsage, fmt::format("{} {}: not one of {}", option, name, OutputFormatNames()));
-  return Error(ErrorCode::kUsage,
-               fmt::format("the ending of `{}` names no format that is written; say {} {}", path, option, OutputFormatNames()));
+  if (!name.empty())
+    return Error(ErrorCode::kUsage, fmt::format("{} {}: not one of {}", option, name, OutputFormatNames()));
+  return Error(ErrorCode::kUsage, fmt::format("the ending of `{}` names no format that is written; say {} {}", path,
+                                              option, OutputFormatNames()));
 }
 
-Result<void> SaveMigration(const PreparedMigration& migration, const std::string& path, SaveRequest request, MigrationReport& report) {
+Result<void> SaveMigration(const PreparedMigration& migration, const std::string& path, SaveRequest request,
+                           MigrationReport& report) {
   CKMAP_RETURN_IF_ERROR(CheckDecided(report.issues));
   const auto start = std::chrono::steady_clock::now();
   const BoundPlan& bound = *report.bound;
   const Checkpoint& source = *migration.source.checkpoint;
   if (bound.tensors.empty()) {
-    return Error(ErrorCode::kMismatch, fmt::format("{}: no tensor would be written: the target wants none of {}", path, migration.source.path));
+    return Error(ErrorCode::kMismatch, fmt::format("{}: no tensor would be written: the target wants none of {}", path,
+                                                   migration.source.path));
   }
   std::vector<OutputTensor> tensors = TiedOutputTensors(bound);
   request.write.metadata = Metadata(migration, request.format, request.digests);
@@ -78,13 +81,13 @@ void NoteOverflows(MigrationReport& report) {
     const int64_t overflowed = report.outcome->tensors[i].overflowed;
     if (overflowed == 0) continue;
     const BoundTensor& tensor = report.bound->tensors[i];
-    report.issues.push_back(
-        {.code = "CK1402",
-         .severity = IssueSeverity::kWarning,
-         .tensor = tensor.name,
-         .message = fmt::format("`{}`: {} did not fit {}", tensor.name, Plural(overflowed, "value"), DTypeName(tensor.dtype)),
-         .notes = {fmt::format("by the rule at {}", tensor.rule)},
-         .help = ""});
+    report.issues.push_back({.code = "CK1402",
+                             .severity = IssueSeverity::kWarning,
+                             .tensor = tensor.name,
+                             .message = fmt::format("`{}`: {} did not fit {}", tensor.name, Plural(overflowed, "value"),
+                                                    DTypeName(tensor.dtype)),
+                             .notes = {fmt::format("by the rule at {}", tensor.rule)},
+                             .help = ""});
   }
 }
 

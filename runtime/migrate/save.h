@@ -10,7 +10,8 @@
 
 namespace ckmap {
 
-// By the name of a format, or by the path's ending if it is empty. `option`: what the caller calls the name, for messages.
+// By the name of a format, or by the path's ending if it is empty. `option`: what the caller calls the name, for
+// messages.
 Result<OutputFormat> FindOutputFormat(const std::string& path, const std::string& name, const std::string& option);
 
 struct SaveRequest {
@@ -21,7 +22,8 @@ struct SaveRequest {
 };
 
 // Converts and commits. `report` is that of the migration; what happened is added to it, warnings also where it fails.
-Result<void> SaveMigration(const PreparedMigration& migration, const std::string& path, SaveRequest request, MigrationReport& report);
+Result<void> SaveMigration(const PreparedMigration& migration, const std::string& path, SaveRequest request,
+                           MigrationReport& report);
 
 // Values that saturated or became infinite were allowed, but are worth a word: one warning for each tensor.
 void NoteOverflows(MigrationReport& report);

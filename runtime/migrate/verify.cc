@@ -23,9 +23,10 @@ Result<Receipt> FindReceipt(const VerifyRequest& request, const Checkpoint& outp
   if (request.report.empty() && request.report_json.empty()) {
     const auto found = output.metadata().find(std::string(kReceiptKey));
     if (found == output.metadata().end()) {
-      return Error(ErrorCode::kUsage, fmt::format("{}: carries no receipt (a {} holds none, or ckmap did not write it); "
-                                                  "give the report of its run: --report FILE.json",
-                                                  request.output, output.format()));
+      return Error(ErrorCode::kUsage,
+                   fmt::format("{}: carries no receipt (a {} holds none, or ckmap did not write it); "
+                               "give the report of its run: --report FILE.json",
+                               request.output, output.format()));
     }
     auto receipt = ParseReceipt(found->second);
     if (!receipt) return std::move(receipt).error().Context(request.output + ": receipt");
@@ -39,22 +40,26 @@ Result<Receipt> FindReceipt(const VerifyRequest& request, const Checkpoint& outp
   auto receipt = ParseReceipt(text);
   if (!receipt) return std::move(receipt).error().Context(name);
   if (!receipt->tensors.empty() && !receipt->has_digests) {
-    return Error(ErrorCode::kMalformed, fmt::format("{}: `{}` has no digest: this is the report of a dry run, not of `apply`", name,
-                                                    receipt->tensors.front().name));
+    return Error(ErrorCode::kMalformed,
+                 fmt::format("{}: `{}` has no digest: this is the report of a dry run, not of `apply`", name,
+                             receipt->tensors.front().name));
   }
   return receipt;
 }
 
-// Values of parameters that nobody gives are those that the receipt claims: what is made with them shows whether they are, where
-// they matter. Gives the names.
-std::vector<std::string> TakeParams(const Plan& plan, const Receipt& receipt, std::map<std::string, std::string>& defines) {
+// Values of parameters that nobody gives are those that the receipt claims: what is made with them shows whether they
+// are, where they matter. Gives the names.
+std::vector<std::string> TakeParams(const Plan& plan, const Receipt& receipt,
+                                    std::map<std::string, std::string>& defines) {
   std::vector<std::string> taken;
   for (const plan::Variable& variable : plan.proto().variables()) {
     const auto said = receipt.params.find(variable.name());
-    if (!variable.is_param() || variable.fixed() || said == receipt.params.end() || defines.contains(variable.name())) continue;
+    if (!variable.is_param() || variable.fixed() || said == receipt.params.end() || defines.contains(variable.name()))
+      continue;
     std::string value = said->second;
     const bool quoted = value.size() >= 2 && value.front() == '"' && value.back() == '"';
-    if (quoted && (variable.type() == plan::Variable::STRING || value.size() == 2)) value = value.substr(1, value.size() - 2);
+    if (quoted && (variable.type() == plan::Variable::STRING || value.size() == 2))
+      value = value.substr(1, value.size() - 2);
     defines.emplace(variable.name(), std::move(value));
     taken.push_back(variable.name());
   }
@@ -74,7 +79,8 @@ Result<void> TakeRanks(const Receipt& receipt, std::map<std::string, Rank>& rank
     const bool read = slash != std::string::npos && ReadNumber(std::string_view(text).substr(0, slash), rank.index) &&
                       ReadNumber(std::string_view(text).substr(slash + 1), rank.count);
     if (!read || rank.index < 0 || rank.count < 1 || rank.index >= rank.count || rank.count > kMaxRanks) {
-      return Error(ErrorCode::kMalformed, fmt::format("the receipt's rank of `{}` is no INDEX/COUNT", EscapeText(group)));
+      return Error(ErrorCode::kMalformed,
+                   fmt::format("the receipt's rank of `{}` is no INDEX/COUNT", EscapeText(group)));
     }
     ranks.emplace(group, rank);
   }
@@ -82,14 +88,15 @@ Result<void> TakeRanks(const Receipt& receipt, std::map<std::string, Rank>& rank
 }
 
 // The dry run that the receipt speaks of, once more. Where the plan does not fit, its issues say why.
-Result<PreparedMigration> DryRun(const VerifyRequest& request, const Receipt& receipt, MigrationSource source, const Manifest& output,
-                                 std::vector<std::string>& assumed) {
+Result<PreparedMigration> DryRun(const VerifyRequest& request, const Receipt& receipt, MigrationSource source,
+                                 const Manifest& output, std::vector<std::string>& assumed) {
   CKMAP_ASSIGN_OR_RETURN(const Plan plan, LoadPlanOrPack(request.plan));
   CKMAP_ASSIGN_OR_RETURN(BindOptions options, ReadParams(request.params));
   if (request.params.config.empty()) assumed = TakeParams(plan, receipt, options.defines);
   CKMAP_RETURN_IF_ERROR(TakeRanks(receipt, options.placement.ranks));
   if (!receipt.ranks.empty() && request.target.empty()) {
-    return Error(ErrorCode::kUsage, "the receipt says that the output is the slice of a rank: give the whole target, --target T");
+    return Error(ErrorCode::kUsage,
+                 "the receipt says that the output is the slice of a rank: give the whole target, --target T");
   }
   // Without the target that it was written for, the output's own names, dtypes and shapes are what is to come out.
   Manifest target = output;
@@ -105,14 +112,17 @@ Result<VerifyOutcome> VerifyOutput(const VerifyRequest& request) {
   CKMAP_ASSIGN_OR_RETURN(const auto output, OpenCheckedSource(request.output, request.open));
   CKMAP_ASSIGN_OR_RETURN(const Receipt receipt, FindReceipt(request, *output));
   if (!request.plan.empty() && request.source.empty()) {
-    return Error(ErrorCode::kUsage, "--plan: what the plan makes depends on the source: give --source (a spec of its names and shapes will do, and "
-                                    "proves nothing of the bytes)");
+    return Error(
+        ErrorCode::kUsage,
+        "--plan: what the plan makes depends on the source: give --source (a spec of its names and shapes will do, and "
+        "proves nothing of the bytes)");
   }
   MigrationSource source;
   if (!request.source.empty()) {
     CKMAP_ASSIGN_OR_RETURN(source, OpenMigrationSource(request.source, request.open));
     if (source.spec && request.plan.empty()) {
-      return Error(ErrorCode::kUsage, fmt::format("{} is a spec, which has no bytes to compare: give --plan, too", request.source));
+      return Error(ErrorCode::kUsage,
+                   fmt::format("{} is a spec, which has no bytes to compare: give --plan, too", request.source));
     }
   }
   const std::shared_ptr<const Checkpoint> checkpoint = source.checkpoint;

@@ -19,9 +19,11 @@ struct VerifyRequest {
   std::string report_json;  // its text instead
   std::string source;       // empty: it is not compared
   SourceOptions open = {};  // of both
-  std::string plan;         // a .ckplan file or the name of a pack: what the receipt says is recomputed. Needs the source; empty: it is not
-  std::string target;       // that the plan was run for; empty: the output itself
-  ParamFiles params = {};   // where it names no config, what it lacks is taken from the receipt
+  std::string
+      // a .ckplan file or the name of a pack: what the receipt says is recomputed. Needs the source; empty: it is not
+      plan;
+  std::string target;      // that the plan was run for; empty: the output itself
+  ParamFiles params = {};  // where it names no config, what it lacks is taken from the receipt
   std::function<void(int64_t done, int64_t total)> progress = nullptr;  // counts tensors
   const std::atomic<bool>* stop = nullptr;                              // becomes true: end with an Error soon
 };

@@ -28,9 +28,12 @@ struct FloatFormat {
   uint64_t max_bits() const {
     const uint64_t all = sign_bit() - 1;
     switch (specials) {
-      case Specials::kIeee: return all - (uint64_t{1} << mantissa_bits);
-      case Specials::kNoInfinity: return all - 1;
-      case Specials::kNoInfinityNoMinusZero: return all;
+      case Specials::kIeee:
+        return all - (uint64_t{1} << mantissa_bits);
+      case Specials::kNoInfinity:
+        return all - 1;
+      case Specials::kNoInfinityNoMinusZero:
+        return all;
     }
     return all;
   }
@@ -39,15 +42,24 @@ struct FloatFormat {
 
 std::optional<FloatFormat> FormatOf(DType dtype) {
   switch (dtype) {
-    case DType::kF16: return FloatFormat{5, 10, 15, Specials::kIeee};
-    case DType::kBF16: return FloatFormat{8, 7, 127, Specials::kIeee};
-    case DType::kF32: return FloatFormat{8, 23, 127, Specials::kIeee};
-    case DType::kF64: return FloatFormat{11, 52, 1023, Specials::kIeee};
-    case DType::kF8E5M2: return FloatFormat{5, 2, 15, Specials::kIeee};
-    case DType::kF8E4M3: return FloatFormat{4, 3, 7, Specials::kNoInfinity};
-    case DType::kF8E4M3Fnuz: return FloatFormat{4, 3, 8, Specials::kNoInfinityNoMinusZero};
-    case DType::kF8E5M2Fnuz: return FloatFormat{5, 2, 16, Specials::kNoInfinityNoMinusZero};
-    default: return std::nullopt;
+    case DType::kF16:
+      return FloatFormat{5, 10, 15, Specials::kIeee};
+    case DType::kBF16:
+      return FloatFormat{8, 7, 127, Specials::kIeee};
+    case DType::kF32:
+      return FloatFormat{8, 23, 127, Specials::kIeee};
+    case DType::kF64:
+      return FloatFormat{11, 52, 1023, Specials::kIeee};
+    case DType::kF8E5M2:
+      return FloatFormat{5, 2, 15, Specials::kIeee};
+    case DType::kF8E4M3:
+      return FloatFormat{4, 3, 7, Specials::kNoInfinity};
+    case DType::kF8E4M3Fnuz:
+      return FloatFormat{4, 3, 8, Specials::kNoInfinityNoMinusZero};
+    case DType::kF8E5M2Fnuz:
+      return FloatFormat{5, 2, 16, Specials::kNoInfinityNoMinusZero};
+    default:
+      return std::nullopt;
   }
 }
 
@@ -75,8 +87,12 @@ Parts DecodeFloat(const FloatFormat& format, uint64_t bits) {
       nan = body > format.infinity();
       if (body == format.infinity()) number.kind = Parts::kInfinite;
       break;
-    case Specials::kNoInfinity: nan = body == format.sign_bit() - 1; break;
-    case Specials::kNoInfinityNoMinusZero: nan = bits == format.sign_bit(); break;
+    case Specials::kNoInfinity:
+      nan = body == format.sign_bit() - 1;
+      break;
+    case Specials::kNoInfinityNoMinusZero:
+      nan = bits == format.sign_bit();
+      break;
   }
   if (nan) {
     number.kind = Parts::kNan;
@@ -159,15 +175,12 @@ ElementResult EncodeFloat(const FloatFormat& format, const Parts& number, Overfl
   const int last = std::max(unit, top - format.mantissa_bits);
   bool inexact = false;
   const int shift = last - number.exponent;
-  const uint64_t kept = shift <= 0 ? number.magnitude << -shift
-                                   : RoundShift(number.magnitude, shift, inexact);
+  const uint64_t kept = shift <= 0 ? number.magnitude << -shift : RoundShift(number.magnitude, shift, inexact);
   // A carry out of the rounding moves into the exponent by itself.
   const uint64_t hidden = uint64_t{1} << format.mantissa_bits;
-  const uint64_t body = last == unit
-                            ? kept
-                            : (static_cast<uint64_t>(last - unit) << format.mantissa_bits) + kept;
-  const bool too_large = last - unit > static_cast<int>(format.exponent_mask()) ||
-                         body > format.max_bits() || kept > 2 * hidden;
+  const uint64_t body = last == unit ? kept : (static_cast<uint64_t>(last - unit) << format.mantissa_bits) + kept;
+  const bool too_large =
+      last - unit > static_cast<int>(format.exponent_mask()) || body > format.max_bits() || kept > 2 * hidden;
   if (too_large) return OverflowFloat(format, number.negative, overflow);
   if (body == 0 && fnuz) return {0, false, inexact};
   return {sign | body, false, inexact};
@@ -176,8 +189,8 @@ ElementResult EncodeFloat(const FloatFormat& format, const Parts& number, Overfl
 ElementResult EncodeInteger(DType dtype, const Parts& number) {
   const int width = DTypeBits(dtype);
   const bool is_signed = IsSignedInteger(dtype);
-  const uint64_t max = is_signed ? (uint64_t{1} << (width - 1)) - 1
-                                 : (width == 64 ? ~uint64_t{0} : (uint64_t{1} << width) - 1);
+  const uint64_t max =
+      is_signed ? (uint64_t{1} << (width - 1)) - 1 : (width == 64 ? ~uint64_t{0} : (uint64_t{1} << width) - 1);
   const uint64_t limit = number.negative ? (is_signed ? max + 1 : 0) : max;
   const uint64_t mask = width == 64 ? ~uint64_t{0} : (uint64_t{1} << width) - 1;
   if (number.kind == Parts::kNan) return {0, true, true};
@@ -199,8 +212,8 @@ ElementResult EncodeInteger(DType dtype, const Parts& number) {
 }  // namespace
 
 bool CanCast(const CastOp& cast) {
-  const bool from = cast.from == DType::kBool || IsInteger(cast.from) || FormatOf(cast.from) ||
-                    cast.from == DType::kF8E8M0;
+  const bool from =
+      cast.from == DType::kBool || IsInteger(cast.from) || FormatOf(cast.from) || cast.from == DType::kF8E8M0;
   const auto to = FormatOf(cast.to);
   if (!from || !(to || IsInteger(cast.to))) return cast.from == cast.to;
   return cast.overflow != Overflow::kInf || (to && to->specials == Specials::kIeee);

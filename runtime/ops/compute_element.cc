@@ -73,8 +73,9 @@ ElementResult ComputeFloat(const ElementOp& op, uint64_t bits) {
   const InDouble computed = ComputeInDouble(op.kind, operand, value);
   ElementResult result = CastElement({DType::kF64, op.to, op.overflow}, std::bit_cast<uint64_t>(computed.value));
   if (std::isfinite(value) && !std::isfinite(computed.value)) {  // beyond f64 itself
-    const double most = op.overflow == Overflow::kInf ? computed.value
-                                                      : std::copysign(std::numeric_limits<double>::max(), computed.value);
+    const double most = op.overflow == Overflow::kInf
+                            ? computed.value
+                            : std::copysign(std::numeric_limits<double>::max(), computed.value);
     result = CastElement({DType::kF64, op.to, op.overflow}, std::bit_cast<uint64_t>(most));
     result.overflowed = result.changed = true;
   }
@@ -89,9 +90,12 @@ bool CanCompute(const ElementOp& op) {
   if (op.from != op.to) return false;
   switch (op.kind) {
     case Kind::kCast:
-    case Kind::kBitcast: return false;
-    case Kind::kByteswap: return Holds(DTypes::kWholeBytes, op.from);
-    case Kind::kNegate: return Holds(DTypes::kSigned, op.from);
+    case Kind::kBitcast:
+      return false;
+    case Kind::kByteswap:
+      return Holds(DTypes::kWholeBytes, op.from);
+    case Kind::kNegate:
+      return Holds(DTypes::kSigned, op.from);
     case Kind::kScale:
     case Kind::kAdd:
       if (!Holds(DTypes::kNumbers, op.from)) return false;
@@ -119,12 +123,18 @@ ElementResult ApplyToElement(const ElementOp& op, uint64_t bits) {
 
 std::string FormatOp(const ElementOp& op) {
   switch (op.kind) {
-    case Kind::kScale: return fmt::format("scale({})", FormatNumber(op.operand));
-    case Kind::kAdd: return fmt::format("add({})", FormatNumber(op.operand));
-    case Kind::kNegate: return "neg()";
-    case Kind::kByteswap: return "byteswap()";
-    case Kind::kBitcast: return fmt::format("bitcast({})", DTypeName(op.to));
-    case Kind::kCast: break;
+    case Kind::kScale:
+      return fmt::format("scale({})", FormatNumber(op.operand));
+    case Kind::kAdd:
+      return fmt::format("add({})", FormatNumber(op.operand));
+    case Kind::kNegate:
+      return "neg()";
+    case Kind::kByteswap:
+      return "byteswap()";
+    case Kind::kBitcast:
+      return fmt::format("bitcast({})", DTypeName(op.to));
+    case Kind::kCast:
+      break;
   }
   return fmt::format("cast({})", DTypeName(op.to));
 }

@@ -78,8 +78,10 @@ class SideParser {
   }
 
   bool Ellipsis() {
-    if (side_->ellipsis) return Fail("two ellipses on one side", "`...` stands for all axes that are not named", at_, 3);
-    if (open_ && left_) return Fail("an ellipsis in brackets on the left", "how many axes it cuts would be open; name them", at_, 3);
+    if (side_->ellipsis)
+      return Fail("two ellipses on one side", "`...` stands for all axes that are not named", at_, 3);
+    if (open_ && left_)
+      return Fail("an ellipsis in brackets on the left", "how many axes it cuts would be open; name them", at_, 3);
     side_->ellipsis = true;
     Put({std::string(kEllipsis), at_}, 3);
     at_ += 3;
@@ -106,11 +108,13 @@ class SideParser {
     while (at_ < end_ && IsWord(text_[at_])) ++at_;
     const std::string_view word = text_.substr(begin, at_ - begin);
     if (word.front() == '_' || word.back() == '_') {
-      return Fail(fmt::format("`{}` is no name of an axis", word), "names neither start nor end with `_`", begin, word.size());
+      return Fail(fmt::format("`{}` is no name of an axis", word), "names neither start nor end with `_`", begin,
+                  word.size());
     }
     for (const EinopsGroup& group : side_->groups) {
       for (const EinopsAxis& axis : group.axes) {
-        if (axis.name == word) return Fail(fmt::format("axis `{}` stands twice on one side", word), "", begin, word.size());
+        if (axis.name == word)
+          return Fail(fmt::format("axis `{}` stands twice on one side", word), "", begin, word.size());
       }
     }
     Put({std::string(word), begin}, word.size());
@@ -146,7 +150,8 @@ std::variant<Rearrangement, EinopsMistake> ParseRearrangement(std::string_view t
   if (text.size() > kMaxText) return EinopsMistake{"the text is too long", "", 0, text.size()};
   const size_t arrow = text.find("->");
   if (arrow == std::string_view::npos) {
-    return EinopsMistake{"there is no `->`", "write what the axes are and what they become: \"(h d) e -> h d e\"", 0, text.size()};
+    return EinopsMistake{"there is no `->`", "write what the axes are and what they become: \"(h d) e -> h d e\"", 0,
+                         text.size()};
   }
   if (const size_t second = text.find("->", arrow + 2); second != std::string_view::npos) {
     return EinopsMistake{"there are two `->`", "", second, 2};
@@ -155,10 +160,13 @@ std::variant<Rearrangement, EinopsMistake> ParseRearrangement(std::string_view t
   EinopsMistake mistake;
   if (!SideParser(text, 0, arrow, true).Parse(result.left, mistake)) return mistake;
   if (!SideParser(text, arrow + 2, text.size(), false).Parse(result.right, mistake)) return mistake;
-  for (const auto& [side, other, where] : {std::tuple(&result.left, &result.right, "left"), std::tuple(&result.right, &result.left, "right")}) {
+  for (const auto& [side, other, where] :
+       {std::tuple(&result.left, &result.right, "left"), std::tuple(&result.right, &result.left, "right")}) {
     if (const EinopsAxis* axis = Missing(*side, *other)) {
-      return EinopsMistake{fmt::format("{} stands on the {} side only", axis->name == kEllipsis ? "the ellipsis" : fmt::format("axis `{}`", axis->name), where),
-                           "a rearrangement keeps all axes: both sides hold the same", axis->at, axis->name.size()};
+      return EinopsMistake{
+          fmt::format("{} stands on the {} side only",
+                      axis->name == kEllipsis ? "the ellipsis" : fmt::format("axis `{}`", axis->name), where),
+          "a rearrangement keeps all axes: both sides hold the same", axis->at, axis->name.size()};
     }
   }
   return result;

@@ -1,5 +1,5 @@
-// Elementwise operations, and what each makes of one element: bits in, bits out. The kernels of runtime/exec do the same to
-// many elements at once, and are tested against this.
+// Elementwise operations, and what each makes of one element: bits in, bits out. The kernels of runtime/exec do the
+// same to many elements at once, and are tested against this.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +21,11 @@ enum class Overflow : uint8_t {
 struct ElementOp {
   enum class Kind : uint8_t {
     kCast,
-    kScale,     // times `operand`
-    kAdd,       // plus `operand`
+    kScale,  // times `operand`
+    kAdd,    // plus `operand`
     kNegate,
     kByteswap,
-    kBitcast,   // the same bits under another name
+    kBitcast,  // the same bits under another name
   };
   DType from = DType::kF32;
   DType to = DType::kF32;
@@ -49,8 +49,8 @@ struct ElementResult {
 // The value is kept where the new type has it. Otherwise it is rounded to the nearest value that the
 // new type has, ties to even, in one step (never through a third type). A value that rounds beyond
 // the largest finite one (or, for integers, out of range; or an infinity that the new type lacks)
-// overflows; what then happens is ElementOp::overflow. A NaN stays a NaN with its sign and the leading bits of its payload; where
-// bits of it are lost, it becomes quiet. A NaN cast to an integer overflows (saturated: 0).
+// overflows; what then happens is ElementOp::overflow. A NaN stays a NaN with its sign and the leading bits of its
+// payload; where bits of it are lost, it becomes quiet. A NaN cast to an integer overflows (saturated: 0).
 //
 // What can be cast: bool and integers to integers and floats, floats to floats and integers.
 // f8_e8m0 can only be cast from; i4, complex types, f4 and f6 not at all.
@@ -67,7 +67,8 @@ ElementResult CastElement(const CastOp& cast, uint64_t bits);
 // normal numbers) counts as overflowed. NaNs stay as they are. neg changes the sign and loses nothing. An operand is an
 // integer only where f64 holds it exactly.
 //
-// Integers: exact, with any 64-bit integer as operand. A result out of range, and one that would not be whole, overflows.
+// Integers: exact, with any 64-bit integer as operand. A result out of range, and one that would not be whole,
+// overflows.
 
 // Whether ComputeElement knows this operation with this dtype and operand.
 bool CanCompute(const ElementOp& op);

@@ -1,5 +1,5 @@
-// One product or sum of floats in f64, and whether it is exact. For ComputeElement and for the kernel that does it to many
-// elements.
+// One product or sum of floats in f64, and whether it is exact. For ComputeElement and for the kernel that does it to
+// many elements.
 #pragma once
 
 #include <cmath>
@@ -29,7 +29,8 @@ inline InDouble ComputeInDouble(ElementOp::Kind kind, double operand, double val
 // Whether a product that must be rounded counts as overflowed.
 inline bool MustBeExact(const ElementOp& op, double operand) {
   int exponent = 0;
-  return op.kind == ElementOp::Kind::kScale && op.overflow == Overflow::kError && std::fabs(std::frexp(operand, &exponent)) == 0.5;
+  return op.kind == ElementOp::Kind::kScale && op.overflow == Overflow::kError &&
+         std::fabs(std::frexp(operand, &exponent)) == 0.5;
 }
 
 }  // namespace ckmap

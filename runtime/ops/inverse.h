@@ -17,14 +17,17 @@ struct Undone {
   bool leaves_out = false;         // it drops elements that the operation added
   std::string why, help;           // it cannot be said
 
-  static Undone Not(std::string why, std::string help = "") { return {{}, false, false, std::move(why), std::move(help)}; }
+  static Undone Not(std::string why, std::string help = "") {
+    return {{}, false, false, std::move(why), std::move(help)};
+  }
 };
 
 // `in`: the call that is undone, with the shapes that it was given.
 template <typename Size>
 using InverseRule = Undone<Size> (*)(const ShapeInput<Size>& in);
 
-inline constexpr std::string_view kGiveShape = "give the tensor's shape in brackets on the left, and the sizes by names that the right side has too";
+inline constexpr std::string_view kGiveShape =
+    "give the tensor's shape in brackets on the left, and the sizes by names that the right side has too";
 
 template <typename Size>
 Argument<Size> SizeArgument(Dim<Size> size) {
@@ -84,7 +87,8 @@ Undone<Size> ReorderBack(const ShapeInput<Size>& in) {
   std::vector<int64_t> back(count, -1);
   for (size_t i = 0; i < count; ++i) {
     const auto block = blocks->items[i].Int();
-    if (!block || *block < 0 || *block >= static_cast<int64_t>(count)) return Undone<Size>::Not("its blocks are not numbers");
+    if (!block || *block < 0 || *block >= static_cast<int64_t>(count))
+      return Undone<Size>::Not("its blocks are not numbers");
     back[static_cast<size_t>(*block)] = static_cast<int64_t>(i);
   }
   Argument<Size> order;
@@ -103,7 +107,8 @@ Undone<Size> ReshapeBack(const ShapeInput<Size>& in) {
     open += dim ? 0 : 1;
     shape.items.push_back(dim ? SizeArgument<Size>(dim) : IntArgument<Size>(-1));
   }
-  if (open > 1) return Undone<Size>::Not("more than one size of the shape before it is not known", std::string(kGiveShape));
+  if (open > 1)
+    return Undone<Size>::Not("more than one size of the shape before it is not known", std::string(kGiveShape));
   return {Call<Size>{"reshape", {{"shape", std::move(shape)}}}};
 }
 
@@ -134,8 +139,9 @@ Undone<Size> DeinterleaveBack(const ShapeInput<Size>& in) {
 
 template <typename Size>
 Undone<Size> UnknownCount() {
-  return Undone<Size>::Not("how many tensors it joins is not known",
-                           "give the tensors' shapes in brackets on both sides, or the range of the gathered capture: `where e in 0..8`");
+  return Undone<Size>::Not(
+      "how many tensors it joins is not known",
+      "give the tensors' shapes in brackets on both sides, or the range of the gathered capture: `where e in 0..8`");
 }
 
 template <typename Size>
@@ -156,15 +162,20 @@ Undone<Size> ConcatBack(const ShapeInput<Size>& in) {
     const Dims<Size>& tensor = in.tensors[t];
     const auto given = in.call.Int("axis");
     const int64_t axis = given && tensor ? *given + (*given < 0 ? static_cast<int64_t>(tensor->size()) : 0) : -1;
-    const Dim<Size> size = axis >= 0 && axis < static_cast<int64_t>(tensor->size()) ? (*tensor)[static_cast<size_t>(axis)] : std::nullopt;
+    const Dim<Size> size =
+        axis >= 0 && axis < static_cast<int64_t>(tensor->size()) ? (*tensor)[static_cast<size_t>(axis)] : std::nullopt;
     if (!size) {
-      return Undone<Size>::Not("the sizes of its parts are not known", "give them in brackets on the left, by parameters or by names that the right side has too");
+      return Undone<Size>::Not(
+          "the sizes of its parts are not known",
+          "give them in brackets on the left, by parameters or by names that the right side has too");
     }
     equal = equal && (t == 0 || SizeKind<Size>::Equal(*size, *sizes.items[0].size));
     sizes.items.push_back(SizeArgument<Size>(size));
   }
-  if (equal) call.args.emplace_back("parts", SizeArgument<Size>(in.count));
-  else call.args.emplace_back("sizes", std::move(sizes));
+  if (equal)
+    call.args.emplace_back("parts", SizeArgument<Size>(in.count));
+  else
+    call.args.emplace_back("sizes", std::move(sizes));
   return {std::move(call)};
 }
 
@@ -175,8 +186,11 @@ Undone<Size> PadBack(const ShapeInput<Size>& in) {
     const Dims<Size>& dims = in.tensors[0];
     const auto given = in.call.Int("axis");
     const int64_t axis = given && dims ? *given + (*given < 0 ? static_cast<int64_t>(dims->size()) : 0) : -1;
-    const Dim<Size> size = axis >= 0 && axis < static_cast<int64_t>(dims->size()) ? (*dims)[static_cast<size_t>(axis)] : std::nullopt;
-    if (!size) return Undone<Size>::Not("the size before it is not known", "give it in brackets on the left, as a number or a parameter");
+    const Dim<Size> size =
+        axis >= 0 && axis < static_cast<int64_t>(dims->size()) ? (*dims)[static_cast<size_t>(axis)] : std::nullopt;
+    if (!size)
+      return Undone<Size>::Not("the size before it is not known",
+                               "give it in brackets on the left, as a number or a parameter");
     call.args.emplace_back("end", SizeArgument<Size>(size));
     return {std::move(call), false, true};
   }
@@ -206,8 +220,10 @@ Undone<Size> RearrangeBack(const ShapeInput<Size>& in) {
       std::string open;
       for (const EinopsAxis& axis : form->left.groups[i].axes) {
         const auto given = sizes.find(axis.name);
-        if (given == sizes.end()) open = axis.name;
-        else rest = ShapeWork<Size>::Divide(rest, given->second.size);
+        if (given == sizes.end())
+          open = axis.name;
+        else
+          rest = ShapeWork<Size>::Divide(rest, given->second.size);
       }
       if (!open.empty() && rest) sizes.emplace(open, SizeArgument<Size>(rest));
     }
@@ -218,7 +234,9 @@ Undone<Size> RearrangeBack(const ShapeInput<Size>& in) {
     text.erase(text.find_last_not_of(' ') + 1);
     return text;
   };
-  Call<Size> call{"rearrange", {{"pattern", TextArgument<Size>(fmt::format("{} -> {}", trim(pattern.substr(arrow + 2)), trim(pattern.substr(0, arrow))))}}};
+  Call<Size> call{"rearrange",
+                  {{"pattern", TextArgument<Size>(fmt::format("{} -> {}", trim(pattern.substr(arrow + 2)),
+                                                              trim(pattern.substr(0, arrow))))}}};
   for (const EinopsGroup& group : form->right.groups) {
     if (group.axes.size() < 2) continue;
     size_t open = 0;
@@ -226,10 +244,14 @@ Undone<Size> RearrangeBack(const ShapeInput<Size>& in) {
     for (const EinopsAxis& axis : group.axes) {
       const auto size = sizes.find(axis.name);
       ellipsis = ellipsis || axis.name == kEllipsis;
-      if (size == sizes.end()) ++open;
-      else call.args.emplace_back(axis.name, size->second);
+      if (size == sizes.end())
+        ++open;
+      else
+        call.args.emplace_back(axis.name, size->second);
     }
-    if (open > 1 || ellipsis) return Undone<Size>::Not("the sizes of the axes that it merges are not known", "name them: rearrange(\"…\", name=size)");
+    if (open > 1 || ellipsis)
+      return Undone<Size>::Not("the sizes of the axes that it merges are not known",
+                               "name them: rearrange(\"…\", name=size)");
   }
   return {std::move(call)};
 }
@@ -237,7 +259,8 @@ Undone<Size> RearrangeBack(const ShapeInput<Size>& in) {
 template <typename Size>
 Undone<Size> ScaleBack(const ShapeInput<Size>& in) {
   const Argument<Size>* factor = in.call.Find("factor");
-  if (factor == nullptr || !factor->number || *factor->number == 0) return Undone<Size>::Not("its factor is not written as a number");
+  if (factor == nullptr || !factor->number || *factor->number == 0)
+    return Undone<Size>::Not("its factor is not written as a number");
   Argument<Size> inverse;
   inverse.number = 1 / *factor->number;
   return {Call<Size>{"scale", {{"factor", std::move(inverse)}}}};
@@ -258,13 +281,26 @@ struct NamedInverse {
 
 template <typename Size>
 inline constexpr NamedInverse<Size> kInverses[] = {
-    {"transpose", ByItself<Size>},      {"permute", PermuteBack<Size>},   {"reshape", ReshapeBack<Size>},
-    {"flatten", ReshapeBack<Size>},     {"squeeze", SqueezeBack<Size>},   {"unsqueeze", UnsqueezeBack<Size>},
-    {"split", SplitBack<Size>},         {"concat", ConcatBack<Size>},     {"stack", StackBack<Size>},
-    {"unstack", UnstackBack<Size>},     {"pad", PadBack<Size>},           {"flip", ByItself<Size>},
-    {"interleave", InterleaveBack<Size>}, {"deinterleave", DeinterleaveBack<Size>}, {"rearrange", RearrangeBack<Size>},
-    {"scale", ScaleBack<Size>},         {"neg", ByItself<Size>},          {"bitcast", BitcastBack<Size>},
-    {"byteswap", ByItself<Size>},       {"reorder", ReorderBack<Size>},
+    {"transpose", ByItself<Size>},
+    {"permute", PermuteBack<Size>},
+    {"reshape", ReshapeBack<Size>},
+    {"flatten", ReshapeBack<Size>},
+    {"squeeze", SqueezeBack<Size>},
+    {"unsqueeze", UnsqueezeBack<Size>},
+    {"split", SplitBack<Size>},
+    {"concat", ConcatBack<Size>},
+    {"stack", StackBack<Size>},
+    {"unstack", UnstackBack<Size>},
+    {"pad", PadBack<Size>},
+    {"flip", ByItself<Size>},
+    {"interleave", InterleaveBack<Size>},
+    {"deinterleave", DeinterleaveBack<Size>},
+    {"rearrange", RearrangeBack<Size>},
+    {"scale", ScaleBack<Size>},
+    {"neg", ByItself<Size>},
+    {"bitcast", BitcastBack<Size>},
+    {"byteswap", ByItself<Size>},
+    {"reorder", ReorderBack<Size>},
 };
 
 // nullptr: the operation is not undone (OpSpec::inverse says why).

@@ -7,18 +7,24 @@ namespace {
 
 std::string_view Title(OpKind kind) {
   switch (kind) {
-    case OpKind::kStructural: return "Structural";
-    case OpKind::kElementwise: return "Elementwise";
-    case OpKind::kComputed: return "Computed";
+    case OpKind::kStructural:
+      return "Structural";
+    case OpKind::kElementwise:
+      return "Elementwise";
+    case OpKind::kComputed:
+      return "Computed";
   }
   return "";
 }
 
 std::string_view How(Inverse undone) {
   switch (undone) {
-    case Inverse::kAlways: return "undone by";
-    case Inverse::kSometimes: return "undone where it is exact";
-    case Inverse::kNever: return "not undone";
+    case Inverse::kAlways:
+      return "undone by";
+    case Inverse::kSometimes:
+      return "undone where it is exact";
+    case Inverse::kNever:
+      return "not undone";
   }
   return "";
 }
@@ -41,7 +47,8 @@ std::string OperationsMarkdown() {
     for (const OpSpec& op : Ops()) {
       if (op.kind == kind) part += "\n" + OperationMarkdown(op);
     }
-    if (!part.empty()) text += fmt::format("\n### {} operations\n\nEach costs {}.\n{}", Title(kind), CostClass(kind), part);
+    if (!part.empty())
+      text += fmt::format("\n### {} operations\n\nEach costs {}.\n{}", Title(kind), CostClass(kind), part);
   }
   return text;
 }

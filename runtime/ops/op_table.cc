@@ -17,7 +17,8 @@ constexpr FunctionSpec kFunctions[] = {
     {"source_size", 2, 2, true, "size of one axis of a source tensor, -1 if there is no such tensor or axis"},
     {"target_size", 2, 2, true, "size of one axis of a target tensor, -1 if there is no such tensor or axis"},
     {"lookup", 3, 3, true,
-     "the number that a `json` parameter has for a name: that of its first key which, as a regular expression, matches the whole name or its last "
+     "the number that a `json` parameter has for a name: that of its first key which, as a regular expression, matches "
+     "the whole name or its last "
      "segments; else the third argument"},
     {"min", 1, 16, false, "the least of its arguments"},
     {"max", 1, 16, false, "the greatest of its arguments"},
@@ -31,7 +32,8 @@ constexpr FunctionSpec kFunctions[] = {
 std::span<const OpSpec> Ops() {
   static const std::vector<OpSpec> kAll = [] {
     std::vector<OpSpec> all;
-    for (const auto rows : {StructuralOps(), ElementwiseOps(), ComputedOps()}) all.insert(all.end(), rows.begin(), rows.end());
+    for (const auto rows : {StructuralOps(), ElementwiseOps(), ComputedOps()})
+      all.insert(all.end(), rows.begin(), rows.end());
     return all;
   }();
   return kAll;
@@ -48,33 +50,49 @@ bool Holds(DTypes set, DType dtype) {
   const bool real = IsFloat(dtype) && DTypeBits(dtype) >= 8 && dtype != DType::kF4;
   const bool computes = real && dtype != DType::kF8E8M0;  // which has neither sign nor zero
   switch (set) {
-    case DTypes::kAny: return true;
-    case DTypes::kNumbers: return computes || IsInteger(dtype);
-    case DTypes::kNumbersBool: return real || IsInteger(dtype) || dtype == DType::kBool;
-    case DTypes::kSigned: return computes || (IsInteger(dtype) && DTypeName(dtype).front() == 'i');
-    case DTypes::kFloats: return real;
-    case DTypes::kWholeBytes: return DTypeBits(dtype) >= 8 && DTypeBits(dtype) % 8 == 0 && !IsComplex(dtype) && dtype != DType::kF4 && dtype != DType::kI4;
+    case DTypes::kAny:
+      return true;
+    case DTypes::kNumbers:
+      return computes || IsInteger(dtype);
+    case DTypes::kNumbersBool:
+      return real || IsInteger(dtype) || dtype == DType::kBool;
+    case DTypes::kSigned:
+      return computes || (IsInteger(dtype) && DTypeName(dtype).front() == 'i');
+    case DTypes::kFloats:
+      return real;
+    case DTypes::kWholeBytes:
+      return DTypeBits(dtype) >= 8 && DTypeBits(dtype) % 8 == 0 && !IsComplex(dtype) && dtype != DType::kF4 &&
+             dtype != DType::kI4;
   }
   return false;
 }
 
 std::string_view Describe(DTypes set) {
   switch (set) {
-    case DTypes::kAny: return "any";
-    case DTypes::kNumbers: return "integers, and floats of 8 bits or more";
-    case DTypes::kNumbersBool: return "bool, integers, and floats of 8 bits or more";
-    case DTypes::kSigned: return "signed integers, and floats of 8 bits or more";
-    case DTypes::kFloats: return "floats of 8 bits or more";
-    case DTypes::kWholeBytes: return "all but packed and complex ones";
+    case DTypes::kAny:
+      return "any";
+    case DTypes::kNumbers:
+      return "integers, and floats of 8 bits or more";
+    case DTypes::kNumbersBool:
+      return "bool, integers, and floats of 8 bits or more";
+    case DTypes::kSigned:
+      return "signed integers, and floats of 8 bits or more";
+    case DTypes::kFloats:
+      return "floats of 8 bits or more";
+    case DTypes::kWholeBytes:
+      return "all but packed and complex ones";
   }
   return "";
 }
 
 std::string_view CostClass(OpKind kind) {
   switch (kind) {
-    case OpKind::kStructural: return "a strided copy, together with all others of the rule";
-    case OpKind::kElementwise: return "work on each element while it is copied";
-    case OpKind::kComputed: return "a computation of its own";
+    case OpKind::kStructural:
+      return "a strided copy, together with all others of the rule";
+    case OpKind::kElementwise:
+      return "work on each element while it is copied";
+    case OpKind::kComputed:
+      return "a computation of its own";
   }
   return "";
 }

@@ -26,33 +26,33 @@ enum class OpArity {
 };
 
 enum class ArgType {
-  kInt,       // an integer expression
-  kNumber,    // an integer or a number
-  kIntList,   // several integers: `permute(1, 0)` or sizes=[a, b]
-  kDims,      // several sizes, one of which may be -1: `reshape(heads, -1, 2)`
-  kDType,     // a dtype name
-  kWord,      // one of `choices`
-  kText,      // a string
-  kBool,      // true or false
+  kInt,      // an integer expression
+  kNumber,   // an integer or a number
+  kIntList,  // several integers: `permute(1, 0)` or sizes=[a, b]
+  kDims,     // several sizes, one of which may be -1: `reshape(heads, -1, 2)`
+  kDType,    // a dtype name
+  kWord,     // one of `choices`
+  kText,     // a string
+  kBool,     // true or false
 };
 
 struct ArgSpec {
   std::string_view name;
   ArgType type;
   bool required;
-  bool variadic;                 // takes all positional arguments
-  std::string_view default_text; // as documented; empty: none
-  std::string_view choices;      // of kWord: "error|saturate|inf"
+  bool variadic;                  // takes all positional arguments
+  std::string_view default_text;  // as documented; empty: none
+  std::string_view choices;       // of kWord: "error|saturate|inf"
 };
 
 // The dtypes whose tensors an operation takes; another one is an error of the bind (CK1209).
 enum class DTypes {
   kAny,
-  kNumbers,     // integers, and floats of 8 bits or more
-  kNumbersBool, // those and bool
-  kSigned,      // signed integers, and floats of 8 bits or more
-  kFloats,      // floats of 8 bits or more
-  kWholeBytes,  // all but packed and complex ones
+  kNumbers,      // integers, and floats of 8 bits or more
+  kNumbersBool,  // those and bool
+  kSigned,       // signed integers, and floats of 8 bits or more
+  kFloats,       // floats of 8 bits or more
+  kWholeBytes,   // all but packed and complex ones
 };
 bool Holds(DTypes set, DType dtype);
 std::string_view Describe(DTypes set);  // "integers, and floats of 8 bits or more"
@@ -78,9 +78,9 @@ struct OpSpec {
   DTypes takes = DTypes::kAny;
   std::string_view gives = "the same";  // the dtype of the result, for people
   Inverse undone = Inverse::kNever;
-  std::string_view inverse;       // how it is undone, or why it is not, for people
-  std::string_view shapes;        // a call with what it does to a shape: "[a, b] | transpose() -> [b, a]"
-  std::string_view doc;           // a sentence or two
+  std::string_view inverse;         // how it is undone, or why it is not, for people
+  std::string_view shapes;          // a call with what it does to a shape: "[a, b] | transpose() -> [b, a]"
+  std::string_view doc;             // a sentence or two
   std::span<const OpError> errors;  // beside those of the call itself (CK0314 … CK0318, CK0409)
 };
 

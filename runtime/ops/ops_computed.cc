@@ -4,8 +4,8 @@ namespace ckmap {
 namespace {
 
 // What every computed operation can be told, after its own arguments.
-#define CKMAP_RESULT_ARGS                                \
-  {"to", ArgType::kDType, false, false, "", ""}, {       \
+#define CKMAP_RESULT_ARGS                                                   \
+  {"to", ArgType::kDType, false, false, "", ""}, {                          \
     "overflow", ArgType::kWord, false, false, "error", "error|saturate|inf" \
   }
 
@@ -76,8 +76,10 @@ constexpr OpSpec kOps[] = {
      .undone = Inverse::kNever,
      .inverse = "the weight and the adapter cannot be told apart any more",
      .shapes = "[out, in], [r, in], [out, r] | lora_merge(alpha=16) -> [out, in]",
-     .doc = "weight + alpha / r * lora_B @ lora_A, of weight, lora_A, lora_B. rslora divides by the root of r; fan_in_fan_out is for "
-            "a weight [in, out]; a fourth tensor, DoRA's magnitude [out], gives the outputs' rows their lengths. Kernels of "
+     .doc = "weight + alpha / r * lora_B @ lora_A, of weight, lora_A, lora_B. rslora divides by the root of r; "
+            "fan_in_fan_out is for "
+            "a weight [in, out]; a fourth tensor, DoRA's magnitude [out], gives the outputs' rows their lengths. "
+            "Kernels of "
             "convolutions count as [out, in * height * width].",
      .errors = kErrors},
     {.name = "fold_weight_norm",
@@ -89,7 +91,8 @@ constexpr OpSpec kOps[] = {
      .undone = Inverse::kNever,
      .inverse = "only the product of length and direction is determined",
      .shapes = "[o, 1, 1], [o, i, k] | fold_weight_norm() -> [o, i, k]",
-     .doc = "g * v / |v| of weight_g, weight_v (original0, original1 of torch's parametrizations); the norm is over all axes but `axis`.",
+     .doc = "g * v / |v| of weight_g, weight_v (original0, original1 of torch's parametrizations); the norm is over "
+            "all axes but `axis`.",
      .errors = kErrors},
     {.name = "fold_batch_norm",
      .kind = OpKind::kComputed,
@@ -100,8 +103,10 @@ constexpr OpSpec kOps[] = {
      .undone = Inverse::kNever,
      .inverse = "the norm's four numbers a channel become two",
      .shapes = "[o, i, k, k], [o], [o], [o], [o], [o] | fold_batch_norm(eps=1e-5) -> [o, i, k, k], [o]",
-     .doc = "Of weight, gamma, beta, mean, variance and, if there is one, bias: the weight w * gamma / sqrt(variance + eps) and the bias "
-            "beta + (bias - mean) * gamma / sqrt(variance + eps), or the one that `give` names. `axis` holds the channels. With "
+     .doc = "Of weight, gamma, beta, mean, variance and, if there is one, bias: the weight w * gamma / sqrt(variance + "
+            "eps) and the bias "
+            "beta + (bias - mean) * gamma / sqrt(variance + eps), or the one that `give` names. `axis` holds the "
+            "channels. With "
             "identity=[i, k, k] there is no weight: it is the kernel that changes nothing.",
      .errors = kErrors},
     {.name = "dequantize",
@@ -113,9 +118,12 @@ constexpr OpSpec kOps[] = {
      .undone = Inverse::kNever,
      .inverse = "the rounding to `to` loses bits, and the scale is not kept",
      .shapes = "[576, 7168], [5, 56] | dequantize(to=bf16, block=[128, 128]) -> [576, 7168]",
-     .doc = "(weight - zero point) * scale of weight, scale and, if there is one, zero point. One scale serves a `block` (-1: all of an "
-            "axis), the last ones being cut off; or an index of `axis`; or, with neither, everything, or what a scale with axes of size 1 "
-            "says. The product is rounded to f32, then to `to`. bits=4 takes the integers of 4 bits out of i4, u8, i8, u32, i32, lowest first.",
+     .doc = "(weight - zero point) * scale of weight, scale and, if there is one, zero point. One scale serves a "
+            "`block` (-1: all of an "
+            "axis), the last ones being cut off; or an index of `axis`; or, with neither, everything, or what a scale "
+            "with axes of size 1 "
+            "says. The product is rounded to f32, then to `to`. bits=4 takes the integers of 4 bits out of i4, u8, i8, "
+            "u32, i32, lowest first.",
      .errors = kErrors},
     {.name = "quantize",
      .kind = OpKind::kComputed,
@@ -126,7 +134,8 @@ constexpr OpSpec kOps[] = {
      .undone = Inverse::kNever,
      .inverse = "rounding loses bits",
      .shapes = "[o, i], [o, 1] | quantize(to=i8) -> [o, i]",
-     .doc = "weight / scale, for integers rounded to nearest (ties to even) before the zero point is added, of weight, scale and, if there "
+     .doc = "weight / scale, for integers rounded to nearest (ties to even) before the zero point is added, of weight, "
+            "scale and, if there "
             "is one, zero point. Scales as those of dequantize.",
      .errors = kErrors},
     {.name = "interpolate",
@@ -137,7 +146,8 @@ constexpr OpSpec kOps[] = {
      .undone = Inverse::kNever,
      .inverse = "resizing loses what lies between",
      .shapes = "[1, c, 14, 14] | interpolate(size=[24, 24], mode=bicubic) -> [1, c, 24, 24]",
-     .doc = "Resizes the last axis or the last two, as torch.nn.functional.interpolate does. linear is for one axis, bilinear and bicubic are for two.",
+     .doc = "Resizes the last axis or the last two, as torch.nn.functional.interpolate does. linear is for one axis, "
+            "bilinear and bicubic are for two.",
      .errors = kMapErrors},
     {.name = "normalize",
      .kind = OpKind::kComputed,
@@ -147,7 +157,8 @@ constexpr OpSpec kOps[] = {
      .undone = Inverse::kNever,
      .inverse = "the lengths are lost",
      .shapes = "[o, i] | normalize(axes=[1], eps=1e-12) -> [o, i]",
-     .doc = "l2: x / max(|x|, eps), as torch.nn.functional.normalize; standardize: (x - mean) / sqrt(variance + eps), the standardisation of "
+     .doc = "l2: x / max(|x|, eps), as torch.nn.functional.normalize; standardize: (x - mean) / sqrt(variance + eps), "
+            "the standardisation of "
             "weights. Both over `axes`.",
      .errors = kMapErrors},
     {.name = "sum",

@@ -3,9 +3,8 @@
 namespace ckmap {
 namespace {
 
-constexpr ArgSpec kCastArgs[] = {
-    {"to", ArgType::kDType, true, false, "", ""},
-    {"overflow", ArgType::kWord, false, false, "error", "error|saturate|inf"}};
+constexpr ArgSpec kCastArgs[] = {{"to", ArgType::kDType, true, false, "", ""},
+                                 {"overflow", ArgType::kWord, false, false, "error", "error|saturate|inf"}};
 constexpr OpError kCastErrors[] = {
     {"CK1209", "one of the two dtypes has no numbers: complex, i4 and floats below 8 bits"},
     {"overflow", "with overflow=error, a finite value that `to` cannot hold stops the conversion and is named"}};
@@ -18,13 +17,16 @@ constexpr ArgSpec kBitcastArgs[] = {{"to", ArgType::kDType, true, false, "", ""}
                                     {"from", ArgType::kDType, false, false, "", ""}};
 constexpr OpError kScaleErrors[] = {
     {"CK0412", "the factor is 0"},
-    {"CK1209", "integers are scaled by what is neither whole nor 1 / 2, 1 / 4, …; floats by an integer that f64 would round"},
-    {"overflow", "with overflow=error, a result that the dtype cannot hold stops the conversion and is named; so does one "
-                 "that is not exact, where the factor is a power of two or the elements are integers"}};
+    {"CK1209",
+     "integers are scaled by what is neither whole nor 1 / 2, 1 / 4, …; floats by an integer that f64 would round"},
+    {"overflow",
+     "with overflow=error, a result that the dtype cannot hold stops the conversion and is named; so does one "
+     "that is not exact, where the factor is a power of two or the elements are integers"}};
 constexpr OpError kAddErrors[] = {
     {"CK1209", "a number that is not whole is added to integers, or an integer that f64 would round to floats"},
     {"overflow", "with overflow=error, a result that the dtype cannot hold stops the conversion and is named"}};
-constexpr OpError kNegErrors[] = {{"overflow", "the least integer has no negative: it stops the conversion and is named"}};
+constexpr OpError kNegErrors[] = {
+    {"overflow", "the least integer has no negative: it stops the conversion and is named"}};
 constexpr OpError kBitcastErrors[] = {
     {"CK1209", "the tensor is not of dtype `from`"},
     {"CK1209", "the size differs and the last axis is not made of whole elements of `to`, or there is none"}};
@@ -48,7 +50,8 @@ constexpr OpSpec kOps[] = {
      .undone = Inverse::kSometimes,
      .inverse = "scale by 1 / factor, if the factor is a power of two and overflow=error",
      .shapes = "[a, b] | scale(0.125) -> [a, b]",
-     .doc = "Multiplies each element. Floats: in f64, rounded once to the dtype, to nearest, ties to even; a product with a power of "
+     .doc = "Multiplies each element. Floats: in f64, rounded once to the dtype, to nearest, ties to even; a product "
+            "with a power of "
             "two is exact. Integers: exact, by a whole factor, or divided by a power of two.",
      .errors = kScaleErrors},
     {.name = "add",
@@ -58,7 +61,8 @@ constexpr OpSpec kOps[] = {
      .undone = Inverse::kNever,
      .inverse = "a sum of floats is rounded",
      .shapes = "[a, b] | add(1) -> [a, b]",
-     .doc = "Adds a number to each element. Floats: in f64, rounded once to the dtype, to nearest, ties to even. Integers: exact.",
+     .doc = "Adds a number to each element. Floats: in f64, rounded once to the dtype, to nearest, ties to even. "
+            "Integers: exact.",
      .errors = kAddErrors},
     {.name = "neg",
      .kind = OpKind::kElementwise,
@@ -77,7 +81,8 @@ constexpr OpSpec kOps[] = {
      .undone = Inverse::kSometimes,
      .inverse = "bitcast to `from`, if it is given",
      .shapes = "[a, b] | bitcast(u16, from=bf16) -> [a, b]",
-     .doc = "Takes the same bits as elements of another dtype (little-endian). One of half the size makes the last axis twice as long, one "
+     .doc = "Takes the same bits as elements of another dtype (little-endian). One of half the size makes the last "
+            "axis twice as long, one "
             "of twice the size half as long, and so on. `from` says what the dtype must be.",
      .errors = kBitcastErrors},
     {.name = "byteswap",

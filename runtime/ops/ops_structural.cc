@@ -35,32 +35,27 @@ constexpr ArgSpec kDeinterleaveArgs[] = {{"axis", ArgType::kInt, true, false, ""
                                          {"block", ArgType::kInt, false, false, "1", ""}};
 constexpr ArgSpec kRearrangeArgs[] = {{"pattern", ArgType::kText, true, false, "", ""}};
 
-constexpr OpError kTransposeErrors[] = {
-    {"CK0318", "one axis is given without the other"},
-    {"CK0402", "the tensor has no such axis"},
-    {"CK1209", "a tensor of fewer than two axes"}};
+constexpr OpError kTransposeErrors[] = {{"CK0318", "one axis is given without the other"},
+                                        {"CK0402", "the tensor has no such axis"},
+                                        {"CK1209", "a tensor of fewer than two axes"}};
 constexpr OpError kPermuteErrors[] = {{"CK0403", "the axes are not each axis of the tensor once"}};
-constexpr OpError kReshapeErrors[] = {
-    {"CK0405", "the numbers of elements differ, a size is negative, or two are -1"},
-    {"CK1209", "the sizes that are known only then do not fit"}};
+constexpr OpError kReshapeErrors[] = {{"CK0405", "the numbers of elements differ, a size is negative, or two are -1"},
+                                      {"CK1209", "the sizes that are known only then do not fit"}};
 constexpr OpError kSqueezeErrors[] = {{"CK0402", "the tensor has no such axis"},
                                       {"CK0406", "the axis has another size than 1"}};
 constexpr ArgSpec kReorderArgs[] = {{"axis", ArgType::kInt, true, false, "", ""},
                                     {"blocks", ArgType::kIntList, true, false, "", ""}};
-constexpr OpError kReorderErrors[] = {
-    {"CK0402", "the tensor has no such axis"},
-    {"CK0403", "`blocks` does not hold each number from 0 on once"},
-    {"CK0412", "the axis is not made of so many equal blocks"}};
+constexpr OpError kReorderErrors[] = {{"CK0402", "the tensor has no such axis"},
+                                      {"CK0403", "`blocks` does not hold each number from 0 on once"},
+                                      {"CK0412", "the axis is not made of so many equal blocks"}};
 constexpr OpError kAxisErrors[] = {{"CK0402", "the tensor has no such axis"}};
-constexpr OpError kSplitErrors[] = {
-    {"CK0318", "both `parts` and `sizes` are given"},
-    {"CK0402", "the tensor has no such axis"},
-    {"CK0408", "the axis does not divide, or the sizes do not add up to it"}};
-constexpr OpError kJoinErrors[] = {
-    {"CK0306", "there is one tensor and no list"},
-    {"CK0402", "the tensors have no such axis"},
-    {"CK0407", "the shapes differ elsewhere than in the joined axis"},
-    {"CK1209", "the dtypes differ"}};
+constexpr OpError kSplitErrors[] = {{"CK0318", "both `parts` and `sizes` are given"},
+                                    {"CK0402", "the tensor has no such axis"},
+                                    {"CK0408", "the axis does not divide, or the sizes do not add up to it"}};
+constexpr OpError kJoinErrors[] = {{"CK0306", "there is one tensor and no list"},
+                                   {"CK0402", "the tensors have no such axis"},
+                                   {"CK0407", "the shapes differ elsewhere than in the joined axis"},
+                                   {"CK1209", "the dtypes differ"}};
 constexpr OpError kSliceErrors[] = {{"CK0402", "the tensor has no such axis"},
                                     {"CK1209", "begin and end do not lie inside the axis, or step is below 1"}};
 constexpr OpError kPadErrors[] = {
@@ -71,12 +66,11 @@ constexpr OpError kPadErrors[] = {
 constexpr OpError kRepeatErrors[] = {{"CK0402", "the tensor has no such axis"}, {"CK0412", "`times` is below 1"}};
 constexpr OpError kSelectErrors[] = {{"CK0402", "the tensor has no such axis"},
                                      {"CK0412", "the axis has no such index"}};
-constexpr OpError kInterleaveErrors[] = {
-    {"CK0306", "there is one tensor and no list"},
-    {"CK0402", "the tensors have no such axis"},
-    {"CK0407", "the shapes differ"},
-    {"CK0412", "the axis is not made of whole blocks"},
-    {"CK1209", "the dtypes differ"}};
+constexpr OpError kInterleaveErrors[] = {{"CK0306", "there is one tensor and no list"},
+                                         {"CK0402", "the tensors have no such axis"},
+                                         {"CK0407", "the shapes differ"},
+                                         {"CK0412", "the axis is not made of whole blocks"},
+                                         {"CK1209", "the dtypes differ"}};
 constexpr OpError kDeinterleaveErrors[] = {{"CK0402", "the tensor has no such axis"},
                                            {"CK0408", "the axis is not made of `parts` times whole blocks"},
                                            {"CK0412", "`parts` or `block` is below 1"}};
@@ -104,7 +98,8 @@ constexpr OpSpec kOps[] = {
      .undone = Inverse::kAlways,
      .inverse = "reshape to the old shape",
      .shapes = "[a*b, c] | reshape(a, b, c) -> [a, b, c]",
-     .doc = "Gives the same elements, in row-major order, another shape; one size may be -1, and `reshape([])` gives a scalar.",
+     .doc = "Gives the same elements, in row-major order, another shape; one size may be -1, and `reshape([])` gives a "
+            "scalar.",
      .errors = kReshapeErrors},
     {.name = "squeeze",
      .args = kAxisArgs,
@@ -180,15 +175,17 @@ constexpr OpSpec kOps[] = {
      .inverse = "slice: the padding falls away",
      .shapes = "[n, a] | pad(axis=0, after=3) -> [n + 3, a]",
      .doc = "Lengthens an axis by `before` and `after` elements, or behind it to a multiple of `multiple`. They get "
-            "`value`, in the dtype that the tensor has here, or with mode=edge what the first and the last index of the axis have.",
+            "`value`, in the dtype that the tensor has here, or with mode=edge what the first and the last index of "
+            "the axis have.",
      .errors = kPadErrors},
     {.name = "repeat",
      .args = kRepeatArgs,
      .undone = Inverse::kNever,
      .inverse = "no proof without reading them that all copies are equal",
      .shapes = "[a, b] | repeat(axis=0, times=2, order=each) -> [2*a, b]",
-     .doc = "Repeats along an axis. order=each: every index `times` times in a row, r0 r0 r1 r1 (numpy's repeat, torch's "
-            "repeat_interleave). order=whole: all indices, then all again, r0 r1 r0 r1 (numpy's tile, torch's repeat).",
+     .doc =
+         "Repeats along an axis. order=each: every index `times` times in a row, r0 r0 r1 r1 (numpy's repeat, torch's "
+         "repeat_interleave). order=whole: all indices, then all again, r0 r1 r0 r1 (numpy's tile, torch's repeat).",
      .errors = kRepeatErrors},
     {.name = "flip",
      .args = kAxisArgs,
@@ -202,7 +199,8 @@ constexpr OpSpec kOps[] = {
      .undone = Inverse::kAlways,
      .inverse = "the inverse order",
      .shapes = "[4*a, b] | reorder(axis=0, blocks=[0, 3, 1, 2]) -> [4*a, b]",
-     .doc = "Cuts an axis in equal blocks and puts them in another order: new block i is old block blocks[i]. Gates i, f, g, o "
+     .doc = "Cuts an axis in equal blocks and puts them in another order: new block i is old block blocks[i]. Gates i, "
+            "f, g, o "
             "become i, o, f, g with blocks=[0, 3, 1, 2].",
      .errors = kReorderErrors},
     {.name = "interleave",
@@ -211,7 +209,8 @@ constexpr OpSpec kOps[] = {
      .undone = Inverse::kAlways,
      .inverse = "deinterleave",
      .shapes = "[a, b], [a, b] | interleave(axis=0) -> [2*a, b]",
-     .doc = "Joins equal tensors along an axis, `block` indices of each in turn: x0 y0 x1 y1 …, with block=2 x0 x1 y0 y1 ….",
+     .doc = "Joins equal tensors along an axis, `block` indices of each in turn: x0 y0 x1 y1 …, with block=2 x0 x1 y0 "
+            "y1 ….",
      .errors = kInterleaveErrors},
     {.name = "deinterleave",
      .arity = OpArity::kExpand,
@@ -219,7 +218,8 @@ constexpr OpSpec kOps[] = {
      .undone = Inverse::kAlways,
      .inverse = "interleave",
      .shapes = "[2*a, b] | deinterleave(axis=0) -> [a, b], [a, b]",
-     .doc = "Undoes interleave: deals blocks of `block` indices out to `parts` tensors; without `parts`, to as many as the "
+     .doc = "Undoes interleave: deals blocks of `block` indices out to `parts` tensors; without `parts`, to as many as "
+            "the "
             "other side of the rule names.",
      .errors = kDeinterleaveErrors},
     {.name = "rearrange",
@@ -228,7 +228,8 @@ constexpr OpSpec kOps[] = {
      .undone = Inverse::kAlways,
      .inverse = "the pattern with its sides exchanged",
      .shapes = "[2*a, b] | rearrange(\"(two a) b -> (a two) b\", two=2) -> [2*a, b]",
-     .doc = "Names the axes and orders, cuts and merges them in one step, in the notation of einops. Sizes that the shape does not "
+     .doc = "Names the axes and orders, cuts and merges them in one step, in the notation of einops. Sizes that the "
+            "shape does not "
             "tell are given by name; `...` stands for all axes that are not named, `1` for an axis of size 1.",
      .errors = kRearrangeErrors},
 };

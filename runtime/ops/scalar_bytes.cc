@@ -28,15 +28,18 @@ std::optional<uint64_t> Bits(const Number& number, DType dtype) {
   }
   const CastOp cast{integer != nullptr ? DType::kI64 : DType::kF64, dtype, Overflow::kError};
   if (!CanCast(cast)) return std::nullopt;
-  const ElementResult result = CastElement(cast, integer != nullptr ? static_cast<uint64_t>(*integer)
-                                                                    : std::bit_cast<uint64_t>(std::get<double>(number)));
+  const ElementResult result = CastElement(
+      cast, integer != nullptr ? static_cast<uint64_t>(*integer) : std::bit_cast<uint64_t>(std::get<double>(number)));
   const bool exact = integer != nullptr || IsInteger(dtype);
   if (result.overflowed || (exact && result.changed)) return std::nullopt;
   return result.bits;
 }
 
 DType RealPart(DType dtype) {
-  return dtype == DType::kC32 ? DType::kF16 : dtype == DType::kC64 ? DType::kF32 : dtype == DType::kC128 ? DType::kF64 : dtype;
+  return dtype == DType::kC32    ? DType::kF16
+         : dtype == DType::kC64  ? DType::kF32
+         : dtype == DType::kC128 ? DType::kF64
+                                 : dtype;
 }
 
 }  // namespace
@@ -48,7 +51,8 @@ std::optional<std::vector<std::byte>> ScalarBytes(const Number& number, DType dt
   if (dtype == DType::kI4 || dtype == DType::kF4) return IsZero(number) ? std::optional(bytes) : std::nullopt;
   const auto bits = Bits(number, RealPart(dtype));
   if (!bits) return std::nullopt;
-  for (int64_t i = 0; i < DTypeSize(RealPart(dtype)); ++i) bytes[static_cast<size_t>(i)] = static_cast<std::byte>(*bits >> (8 * i));
+  for (int64_t i = 0; i < DTypeSize(RealPart(dtype)); ++i)
+    bytes[static_cast<size_t>(i)] = static_cast<std::byte>(*bits >> (8 * i));
   return bytes;
 }
 

@@ -12,7 +12,8 @@ template <typename Size>
 bool CheckOperands(ShapeWork<Size>& work, int64_t least, int64_t most, std::string_view names) {
   const auto count = work.Constant(work.in().count);
   if (!count || (*count >= least && *count <= most)) return true;
-  work.Fail({414, fmt::format("`{}` is given {} tensor{}", work.call().op, *count, *count == 1 ? "" : "s"), "", fmt::format("its operands are {}", names)});
+  work.Fail({414, fmt::format("`{}` is given {} tensor{}", work.call().op, *count, *count == 1 ? "" : "s"), "",
+             fmt::format("its operands are {}", names)});
   return false;
 }
 
@@ -26,7 +27,8 @@ const Dims<Size>& Operand(const ShapeInput<Size>& in, size_t i) {
 template <typename Size>
 Dim<Size> ElementsFrom(const Dims<Size>& dims, size_t begin) {
   if (!dims) return std::nullopt;
-  return ShapeWork<Size>::Product(std::vector<Dim<Size>>(dims->begin() + static_cast<std::ptrdiff_t>(std::min(begin, dims->size())), dims->end()));
+  return ShapeWork<Size>::Product(
+      std::vector<Dim<Size>>(dims->begin() + static_cast<std::ptrdiff_t>(std::min(begin, dims->size())), dims->end()));
 }
 
 template <typename Size>
@@ -50,19 +52,25 @@ Shaped<Size> MatmulShape(const ShapeInput<Size>& in) {
 template <typename Size>
 Shaped<Size> LoraMergeShape(const ShapeInput<Size>& in) {
   ShapeWork<Size> work(in);
-  if (!CheckOperands(work, 3, 4, "the weight, lora_A, lora_B and, for DoRA, the magnitude")) return work.Tensor(std::nullopt);
+  if (!CheckOperands(work, 3, 4, "the weight, lora_A, lora_B and, for DoRA, the magnitude"))
+    return work.Tensor(std::nullopt);
   const Dims<Size>&weight = Operand(in, 0), &a = Operand(in, 1), &b = Operand(in, 2);
   const Argument<Size>* turned = in.call.Find("fan_in_fan_out");
   if (!weight || !a || !b || (turned != nullptr && !turned->boolean)) return work.Tensor(weight);
   const bool fan_in_first = turned != nullptr && *turned->boolean;
   bool fits = weight->size() >= 2 && !a->empty() && b->size() >= 2 && (!fan_in_first || weight->size() == 2);
   if (fits) {
-    const Dim<Size> out = (*weight)[fan_in_first ? 1 : 0], width = fan_in_first ? (*weight)[0] : ElementsFrom(weight, 1);
+    const Dim<Size> out = (*weight)[fan_in_first ? 1 : 0],
+                    width = fan_in_first ? (*weight)[0] : ElementsFrom(weight, 1);
     fits = !work.Differ(ElementsFrom(a, 1), width) && !work.Differ((*b)[0], out) && !work.Differ((*a)[0], (*b)[1]);
   }
   if (!fits) {
-    work.Fail({415, fmt::format("`lora_merge` takes a weight `[{}]`, lora_A `[r, in]` and lora_B `[out, r]`", fan_in_first ? "in, out" : "out, in"), "",
-               fan_in_first ? "leave out fan_in_fan_out if the weight is [out, in]" : "say fan_in_fan_out=true if the weight is [in, out], as that of a Conv1D"});
+    work.Fail({415,
+               fmt::format("`lora_merge` takes a weight `[{}]`, lora_A `[r, in]` and lora_B `[out, r]`",
+                           fan_in_first ? "in, out" : "out, in"),
+               "",
+               fan_in_first ? "leave out fan_in_fan_out if the weight is [out, in]"
+                            : "say fan_in_fan_out=true if the weight is [in, out], as that of a Conv1D"});
   }
   return work.Tensor(weight);
 }
@@ -76,12 +84,14 @@ Shaped<Size> WeightNormShape(const ShapeInput<Size>& in) {
 template <typename Size>
 Shaped<Size> BatchNormShape(const ShapeInput<Size>& in) {
   ShapeWork<Size> work(in);
-  if (!CheckOperands(work, 4, 6, "the weight, gamma, beta, mean, variance and, if there is one, the bias")) return work.Tensor(std::nullopt);
+  if (!CheckOperands(work, 4, 6, "the weight, gamma, beta, mean, variance and, if there is one, the bias"))
+    return work.Tensor(std::nullopt);
   const Argument<Size>*identity = in.call.Find("identity"), *give = in.call.Find("give");
   Dims<Size> weight = Operand(in, 0);
   Dim<Size> channels;
   if (const auto count = work.Constant(in.count); count && (identity != nullptr) != (*count == 4)) {
-    work.Fail({414, fmt::format("`fold_batch_norm` is given {} tensors", *count), "", "the weight comes first; only with `identity=[…]` there is none, and four are given"});
+    work.Fail({414, fmt::format("`fold_batch_norm` is given {} tensors", *count), "",
+               "the weight comes first; only with `identity=[…]` there is none, and four are given"});
     weight.reset();
   }
   if (identity != nullptr) {
@@ -93,7 +103,8 @@ Shaped<Size> BatchNormShape(const ShapeInput<Size>& in) {
     for (size_t i = 1; i < in.tensors.size() && !in.uniform(); ++i) {
       const Dims<Size>& one = in.tensors[i];
       if (!one || (one->size() == 1 && !work.Differ((*one)[0], channels))) continue;
-      work.Fail({415, "`fold_batch_norm` takes one element for each channel of the weight", "", "the weight comes first; axis= says which of its axes holds the channels"});
+      work.Fail({415, "`fold_batch_norm` takes one element for each channel of the weight", "",
+                 "the weight comes first; axis= says which of its axes holds the channels"});
       weight.reset();
       channels.reset();
       break;
@@ -109,7 +120,8 @@ Shaped<Size> BatchNormShape(const ShapeInput<Size>& in) {
 template <typename Size>
 Shaped<Size> ScaledShape(const ShapeInput<Size>& in) {
   ShapeWork<Size> work(in);
-  if (!CheckOperands(work, 2, 3, "the weight, its scale and, if there is one, its zero point")) return work.Tensor(std::nullopt);
+  if (!CheckOperands(work, 2, 3, "the weight, its scale and, if there is one, its zero point"))
+    return work.Tensor(std::nullopt);
   Dims<Size> weight = Operand(in, 0);
   const Dims<Size>& scale = Operand(in, 1);
   if (!weight) return work.Tensor(std::nullopt);
@@ -118,14 +130,18 @@ Shaped<Size> ScaledShape(const ShapeInput<Size>& in) {
   if (block == nullptr) return work.Tensor(std::move(weight));
   const size_t count = block->items.size();
   if (count != weight->size() || (scale && scale->size() != weight->size() && scale->size() > 1)) {
-    work.Fail({415, fmt::format("`block` has {} size{}, one for each axis of the weight and of its scale", count, count == 1 ? "" : "s"), "", "a block of -1 spans its axis"});
+    work.Fail({415,
+               fmt::format("`block` has {} size{}, one for each axis of the weight and of its scale", count,
+                           count == 1 ? "" : "s"),
+               "", "a block of -1 spans its axis"});
     return work.Tensor(std::nullopt);
   }
   for (size_t k = 0; scale && scale->size() == weight->size() && k < weight->size(); ++k) {
     const auto size = block->items[k].Int(), of = work.Constant((*weight)[k]);
     if (!size || !of || *size < 1) continue;
     const int64_t blocks = *of / *size + (*of % *size != 0 ? 1 : 0);
-    if (work.Differ((*scale)[k], work.Number(blocks))) work.Fail({415, fmt::format("axis {} of {} in blocks of {} has {} scales", k, *of, *size, blocks)});
+    if (work.Differ((*scale)[k], work.Number(blocks)))
+      work.Fail({415, fmt::format("axis {} of {} in blocks of {} has {} scales", k, *of, *size, blocks)});
   }
   return work.Tensor(std::move(weight));
 }
@@ -185,7 +201,8 @@ Shaped<Size> InterpolateShape(const ShapeInput<Size>& in) {
   const size_t count = size == nullptr ? 0 : size->items.size();
   if (!dims) return work.Tensor(std::nullopt);
   if (count < 1 || count > 2 || count > dims->size()) {
-    work.Fail({415, fmt::format("{} sizes for the last axes of `{}`", count, DimsText(dims)), "", "one size resizes the last axis, two the last two"});
+    work.Fail({415, fmt::format("{} sizes for the last axes of `{}`", count, DimsText(dims)), "",
+               "one size resizes the last axis, two the last two"});
     return work.Tensor(std::nullopt);
   }
   for (size_t k = 0; k < count; ++k) (*dims)[dims->size() - count + k] = size->items[k].size;
@@ -201,7 +218,8 @@ Shaped<Size> NormalizeShape(const ShapeInput<Size>& in) {
   for (size_t i = 0; dims && axes != nullptr && i < axes->items.size(); ++i) {
     const auto axis = axes->items[i].Int();
     if (!axis || (*axis >= -rank && *axis < rank)) continue;
-    work.Fail({402, fmt::format("axis {} of a tensor of {} ax{}", *axis, rank, rank == 1 ? "is" : "es"), fmt::format("its shape here is `{}`", DimsText(dims)), "", "axes", i});
+    work.Fail({402, fmt::format("axis {} of a tensor of {} ax{}", *axis, rank, rank == 1 ? "is" : "es"),
+               fmt::format("its shape here is `{}`", DimsText(dims)), "", "axes", i});
   }
   return work.Tensor(dims);
 }

@@ -12,7 +12,8 @@ template <typename Size>
 bool JoinedAgree(ShapeWork<Size>& work, std::optional<size_t> but) {
   const std::vector<Dims<Size>>& tensors = work.in().tensors;
   const auto fail = [&](size_t other, std::string why) {
-    ShapeProblem problem{407, fmt::format("`{}` joins tensors of different shapes", work.call().op), std::move(why), "write the same name for sizes that are equal"};
+    ShapeProblem problem{407, fmt::format("`{}` joins tensors of different shapes", work.call().op), std::move(why),
+                         "write the same name for sizes that are equal"};
     problem.other = other;
     work.Fail(std::move(problem));
     return false;
@@ -34,7 +35,8 @@ bool JoinedRanksAgree(ShapeWork<Size>& work) {
   for (size_t t = 0; t < tensors.size(); ++t) {
     if (!tensors[t] || !tensors[0]) return false;
     if (tensors[t]->size() == tensors[0]->size()) continue;
-    ShapeProblem problem{407, fmt::format("`{}` joins tensors of different shapes", work.call().op), "they have different ranks", "write the same name for sizes that are equal"};
+    ShapeProblem problem{407, fmt::format("`{}` joins tensors of different shapes", work.call().op),
+                         "they have different ranks", "write the same name for sizes that are equal"};
     problem.other = t;
     work.Fail(std::move(problem));
     return false;
@@ -79,7 +81,8 @@ Shaped<Size> InterleaveShape(const ShapeInput<Size>& in) {
   const auto block = in.call.Int("block", 1), known = Work::Constant(size);
   if (block && *block < 1) work.Fail({1209, fmt::format("blocks of {}", *block), "", "", "block"});
   if (block && known && *block > 0 && *known % *block != 0) {
-    work.Fail({412, fmt::format("axis {} of size {} is not made of blocks of {}", *axis, *known, *block), "", "", "block"});
+    work.Fail(
+        {412, fmt::format("axis {} of size {} is not made of blocks of {}", *axis, *known, *block), "", "", "block"});
   }
   size = Work::Multiply(size, in.count);
   return work.Tensor(std::move(dims));
@@ -92,7 +95,8 @@ Shaped<Size> UnstackShape(const ShapeInput<Size>& in) {
   const auto axis = dims ? work.Axis("axis", dims->size()) : std::nullopt;
   if (!axis) return work.List({std::nullopt}, {});
   const Dim<Size> count = (*dims)[*axis];
-  if (const auto number = ShapeWork<Size>::Constant(count); number && *number > kMaxParts) work.Fail({1209, fmt::format("{} tensors, and {} is the most", *number, kMaxParts)});
+  if (const auto number = ShapeWork<Size>::Constant(count); number && *number > kMaxParts)
+    work.Fail({1209, fmt::format("{} tensors, and {} is the most", *number, kMaxParts)});
   dims->erase(dims->begin() + static_cast<std::ptrdiff_t>(*axis));
   return work.List({std::move(dims)}, count);
 }
@@ -115,11 +119,15 @@ Shaped<Size> SplitShape(const ShapeInput<Size>& in) {
     Dim<Size> sum = Work::Number(0);
     for (const Argument<Size>& item : sizes->items) {
       sum = Work::Add(sum, item.size);
-      if (const auto cut = item.Int(); cut && *cut < 0) work.Fail({1209, fmt::format("a part of size {}", *cut), "", "", "sizes"});
+      if (const auto cut = item.Int(); cut && *cut < 0)
+        work.Fail({1209, fmt::format("a part of size {}", *cut), "", "", "sizes"});
       parts.push_back(part(item.size));
     }
     if (work.Differ(size, sum)) {
-      work.Fail({408, fmt::format("the sizes add up to `{}`, and axis {} has `{}`", SizeKind<Size>::Text(*sum), *axis, SizeKind<Size>::Text(*size)), "", "", "sizes"});
+      work.Fail({408,
+                 fmt::format("the sizes add up to `{}`, and axis {} has `{}`", SizeKind<Size>::Text(*sum), *axis,
+                             SizeKind<Size>::Text(*size)),
+                 "", "", "sizes"});
     }
     const auto count = static_cast<int64_t>(parts.size());
     if (parts.empty()) parts.push_back(std::nullopt);
@@ -129,12 +137,14 @@ Shaped<Size> SplitShape(const ShapeInput<Size>& in) {
   const Dim<Size> count = parts != nullptr ? parts->size : in.named;
   const std::optional<int64_t> number = Work::Constant(count), known = Work::Constant(size);
   const std::string where = parts != nullptr ? "parts" : "";
-  if (number && *number > kMaxParts) work.Fail({1209, fmt::format("a split in {} parts, and {} is the most", *number, kMaxParts), "", "", where});
+  if (number && *number > kMaxParts)
+    work.Fail({1209, fmt::format("a split in {} parts, and {} is the most", *number, kMaxParts), "", "", where});
   if (number && *number < 1) {
     work.Fail({408, fmt::format("a split in {} parts", *number), "", "", where});
     return work.List({std::nullopt}, {});
   }
-  if (number && known && *known % *number != 0) work.Fail({408, fmt::format("{} does not divide by {}", *known, *number), "", "", where});
+  if (number && known && *known % *number != 0)
+    work.Fail({408, fmt::format("{} does not divide by {}", *known, *number), "", "", where});
   return work.List({part(Work::Divide(size, count))}, count);
 }
 
@@ -155,7 +165,9 @@ Shaped<Size> DeinterleaveShape(const ShapeInput<Size>& in) {
   }
   const auto period = number && block ? SizeKind<int64_t>::Multiply(*number, *block) : std::nullopt;
   if (period && known && *period > 0 && *known % *period != 0) {
-    work.Fail({408, fmt::format("axis {} of size {} is not made of {} parts in blocks of {}", *axis, *known, *number, *block), "", "", parts != nullptr ? "parts" : ""});
+    work.Fail(
+        {408, fmt::format("axis {} of size {} is not made of {} parts in blocks of {}", *axis, *known, *number, *block),
+         "", "", parts != nullptr ? "parts" : ""});
   }
   size = Work::Divide(size, count);
   return work.List({std::move(dims)}, count);

@@ -31,10 +31,12 @@ Shaped<Size> PermuteShape(const ShapeInput<Size>& in) {
   const Argument<Size>* axes = in.call.Find("axes");
   if (!shape || axes == nullptr) return work.Tensor(std::nullopt);
   const auto fail = [&](std::string message, std::optional<size_t> item) {
-    work.Fail({403, std::move(message), fmt::format("the shape here is `{}`", DimsText(shape)), "each axis of the tensor stands once in the list", "axes", item});
+    work.Fail({403, std::move(message), fmt::format("the shape here is `{}`", DimsText(shape)),
+               "each axis of the tensor stands once in the list", "axes", item});
     return work.Tensor(std::nullopt);
   };
-  if (axes->items.size() != shape->size()) return fail(fmt::format("{} axes are given for a tensor of {}", axes->items.size(), shape->size()), {});
+  if (axes->items.size() != shape->size())
+    return fail(fmt::format("{} axes are given for a tensor of {}", axes->items.size(), shape->size()), {});
   std::vector<Dim<Size>> dims;
   std::vector<bool> seen(shape->size(), false);
   for (size_t i = 0; i < axes->items.size(); ++i) {
@@ -64,8 +66,10 @@ Shaped<Size> ReorderShape(const ShapeInput<Size>& in) {
     if (!block) continue;
     const bool outside = *block < 0 || *block >= count;
     if (outside || seen[static_cast<size_t>(*block)]) {
-      work.Fail({403, outside ? fmt::format("there is no block {} of {}", *block, count) : fmt::format("block {} is given twice", *block), "",
-                 fmt::format("each number from 0 to {} stands once in the list", count - 1), "blocks", i});
+      work.Fail({403,
+                 outside ? fmt::format("there is no block {} of {}", *block, count)
+                         : fmt::format("block {} is given twice", *block),
+                 "", fmt::format("each number from 0 to {} stands once in the list", count - 1), "blocks", i});
       return work.Tensor(std::nullopt);
     }
     seen[static_cast<size_t>(*block)] = true;
@@ -73,7 +77,10 @@ Shaped<Size> ReorderShape(const ShapeInput<Size>& in) {
   if (!axis) return work.Tensor(std::nullopt);
   const auto size = ShapeWork<Size>::Constant((*shape)[*axis]);
   if (count == 0 || (size && *size % count != 0)) {
-    work.Fail({412, count == 0 ? "no block is given" : fmt::format("axis {} of size {} is not made of {} equal blocks", *axis, *size, count), "", "", "blocks"});
+    work.Fail({412,
+               count == 0 ? "no block is given"
+                          : fmt::format("axis {} of size {} is not made of {} equal blocks", *axis, *size, count),
+               "", "", "blocks"});
   }
   return work.Tensor(shape);
 }
@@ -92,7 +99,8 @@ Shaped<Size> ReshapeShape(const ShapeInput<Size>& in) {
     const std::optional<int64_t> constant = Work::Constant(size);
     if (constant && *constant < 0) {
       if (*constant != -1 || open) {
-        work.Fail({405, open ? "two sizes are -1" : fmt::format("a size of {}", *constant), "", "one size may be -1: it is computed from the others", "shape", i});
+        work.Fail({405, open ? "two sizes are -1" : fmt::format("a size of {}", *constant), "",
+                   "one size may be -1: it is computed from the others", "shape", i});
         return work.Tensor(std::nullopt);
       }
       open = i;
@@ -104,9 +112,11 @@ Shaped<Size> ReshapeShape(const ShapeInput<Size>& in) {
   const Dim<Size> product = Work::Product(given), total = shape ? Work::Product(*shape) : std::nullopt;
   if (open) dims[*open] = Work::Divide(total, product);
   if (open && total && product && SizeKind<Size>::NeverDivides(*total, *product)) {
-    work.Fail({405, fmt::format("`{}` has `{}` elements, which `{}` does not divide", DimsText(shape), SizeKind<Size>::Text(*total), SizeKind<Size>::Text(*product))});
+    work.Fail({405, fmt::format("`{}` has `{}` elements, which `{}` does not divide", DimsText(shape),
+                                SizeKind<Size>::Text(*total), SizeKind<Size>::Text(*product))});
   } else if (!open && work.Differ(total, product)) {
-    work.Fail({405, fmt::format("`{}` has `{}` elements, and the new shape `{}`", DimsText(shape), SizeKind<Size>::Text(*total), SizeKind<Size>::Text(*product))});
+    work.Fail({405, fmt::format("`{}` has `{}` elements, and the new shape `{}`", DimsText(shape),
+                                SizeKind<Size>::Text(*total), SizeKind<Size>::Text(*product))});
   }
   return work.Tensor(std::move(dims));
 }
@@ -119,8 +129,10 @@ Shaped<Size> SqueezeShape(const ShapeInput<Size>& in) {
   if (!axis) return work.Tensor(std::nullopt);
   const Dim<Size> size = (*dims)[*axis];
   if (work.Differ(size, work.Number(1))) {
-    work.Fail({406, fmt::format("axis {} has size `{}`, and only an axis of size 1 can be removed", *axis, SizeKind<Size>::Text(*size)), "",
-               SizeKind<Size>::Constant(*size) ? "" : "write `1` for this axis in the brackets if it is one"});
+    work.Fail({406,
+               fmt::format("axis {} has size `{}`, and only an axis of size 1 can be removed", *axis,
+                           SizeKind<Size>::Text(*size)),
+               "", SizeKind<Size>::Constant(*size) ? "" : "write `1` for this axis in the brackets if it is one"});
   }
   dims->erase(dims->begin() + static_cast<std::ptrdiff_t>(*axis));
   return work.Tensor(std::move(dims));
@@ -150,7 +162,8 @@ Shaped<Size> FlattenShape(const ShapeInput<Size>& in) {
     work.Fail({1209, fmt::format("flatten from axis {} to axis {}", *begin, *end)});
     return work.Tensor(std::nullopt);
   }
-  const auto first = shape->begin() + static_cast<std::ptrdiff_t>(*begin), last = shape->begin() + static_cast<std::ptrdiff_t>(*end) + 1;
+  const auto first = shape->begin() + static_cast<std::ptrdiff_t>(*begin),
+             last = shape->begin() + static_cast<std::ptrdiff_t>(*end) + 1;
   std::vector<Dim<Size>> dims(shape->begin(), first);
   dims.push_back(Work::Product(std::vector<Dim<Size>>(first, last)));
   dims.insert(dims.end(), last, shape->end());
@@ -181,7 +194,8 @@ Shaped<Size> SliceShape(const ShapeInput<Size>& in) {
   size = std::nullopt;
   if (!begin || !end || !step) return work.Tensor(std::move(dims));
   if (*begin < 0 || *begin > *end || (known && *end > *known) || *step < 1) {
-    work.Fail({1209, fmt::format("{}:{}{} does not lie inside axis {}", *begin, *end, *step == 1 ? "" : fmt::format(":{}", *step), *axis)});
+    work.Fail({1209, fmt::format("{}:{}{} does not lie inside axis {}", *begin, *end,
+                                 *step == 1 ? "" : fmt::format(":{}", *step), *axis)});
   } else {
     size = Work::Number((*end - *begin) / *step + ((*end - *begin) % *step != 0 ? 1 : 0));
   }
@@ -198,7 +212,8 @@ Shaped<Size> SelectShape(const ShapeInput<Size>& in) {
   const auto size = Work::Constant((*dims)[*axis]);
   const auto index = in.call.Int("index");
   if (size && index && (*index >= *size || *index < -*size)) {
-    work.Fail({412, fmt::format("index {} of an axis of size {}", *index, *size), fmt::format("the shape here is `{}`", DimsText(in.tensors[0])), "", "index"});
+    work.Fail({412, fmt::format("index {} of an axis of size {}", *index, *size),
+               fmt::format("the shape here is `{}`", DimsText(in.tensors[0])), "", "index"});
   }
   dims->erase(dims->begin() + static_cast<std::ptrdiff_t>(*axis));
   return work.Tensor(std::move(dims));
@@ -215,12 +230,14 @@ Shaped<Size> PadShape(const ShapeInput<Size>& in) {
   const auto below = [&](const char* name, int64_t least) {
     const auto given = in.call.Int(name);
     if (!given || *given >= least) return false;
-    work.Fail({1209, fmt::format("`{}` of `pad` is {}, and {} is the least; use slice to cut", name, *given, least), "", "", name});
+    work.Fail({1209, fmt::format("`{}` of `pad` is {}, and {} is the least; use slice to cut", name, *given, least), "",
+               "", name});
     return true;
   };
   if (below("multiple", 1) || below("before", 0) || below("after", 0)) return work.Tensor(std::nullopt);
   const Argument<Size>* mode = in.call.Find("mode");
-  if (mode != nullptr && mode->text == "edge" && Work::Constant(size) == 0) work.Fail({1209, fmt::format("axis {} of size 0 has no edge", *axis)});
+  if (mode != nullptr && mode->text == "edge" && Work::Constant(size) == 0)
+    work.Fail({1209, fmt::format("axis {} of size 0 has no edge", *axis)});
   if (in.call.Find("multiple") != nullptr) {
     const auto now = Work::Constant(size), to = in.call.Int("multiple");
     const bool known = now && to && *to > 0 && *now <= INT64_MAX - *to;
@@ -240,7 +257,8 @@ Shaped<Size> RepeatShape(const ShapeInput<Size>& in) {
   const auto axis = dims ? work.Axis("axis", dims->size()) : std::nullopt;
   if (!axis) return work.Tensor(std::nullopt);
   const Argument<Size>* times = in.call.Find("times");
-  if (const auto count = in.call.Int("times"); count && *count < 1) work.Fail({1209, fmt::format("it cannot be repeated {} times", *count), "", "", "times"});
+  if (const auto count = in.call.Int("times"); count && *count < 1)
+    work.Fail({1209, fmt::format("it cannot be repeated {} times", *count), "", "", "times"});
   (*dims)[*axis] = work.Multiply((*dims)[*axis], times == nullptr ? std::nullopt : times->size);
   return work.Tensor(std::move(dims));
 }
@@ -249,7 +267,8 @@ Shaped<Size> RepeatShape(const ShapeInput<Size>& in) {
 
 // The sizes of the names in a group of the left side. False: a problem.
 template <typename Size>
-bool RearrangeGroup(ShapeWork<Size>& work, const EinopsGroup& group, const Dim<Size>& size, std::map<std::string, Dim<Size>>& sizes) {
+bool RearrangeGroup(ShapeWork<Size>& work, const EinopsGroup& group, const Dim<Size>& size,
+                    std::map<std::string, Dim<Size>>& sizes) {
   using Work = ShapeWork<Size>;
   const std::string& pattern = work.call().Find("pattern")->text;
   Dim<Size> known = Work::Number(1);
@@ -263,8 +282,14 @@ bool RearrangeGroup(ShapeWork<Size>& work, const EinopsGroup& group, const Dim<S
       }
       known = Work::Multiply(known, given->size);
     } else if (open != nullptr) {
-      work.Fail({413, fmt::format("the sizes of `{}` and `{}` are both open", open->name, axis.name), "", fmt::format("give one of them: {}=…", axis.name), "pattern", {},
-                 axis.at, axis.name.size()});
+      work.Fail({413,
+                 fmt::format("the sizes of `{}` and `{}` are both open", open->name, axis.name),
+                 "",
+                 fmt::format("give one of them: {}=…", axis.name),
+                 "pattern",
+                 {},
+                 axis.at,
+                 axis.name.size()});
       return false;
     } else {
       open = &axis;
@@ -273,9 +298,16 @@ bool RearrangeGroup(ShapeWork<Size>& work, const EinopsGroup& group, const Dim<S
   const auto number = Work::Constant(size), factor = Work::Constant(known);
   if (open == nullptr ? work.Differ(size, known) : number && factor && *factor > 0 && *number % *factor != 0) {
     work.Fail({413,
-               open == nullptr ? fmt::format("`{}` is `{}`, and this axis has size `{}`", pattern.substr(group.at, group.length), SizeKind<Size>::Text(*known), SizeKind<Size>::Text(*size))
-                               : fmt::format("this axis has size {}, which does not divide by {}", *number, *factor),
-               "", "", "pattern", {}, group.at, group.length});
+               open == nullptr
+                   ? fmt::format("`{}` is `{}`, and this axis has size `{}`", pattern.substr(group.at, group.length),
+                                 SizeKind<Size>::Text(*known), SizeKind<Size>::Text(*size))
+                   : fmt::format("this axis has size {}, which does not divide by {}", *number, *factor),
+               "",
+               "",
+               "pattern",
+               {},
+               group.at,
+               group.length});
     return false;
   }
   if (open != nullptr) sizes[open->name] = Work::Divide(size, known);
@@ -296,8 +328,13 @@ Shaped<Size> RearrangeShape(const ShapeInput<Size>& in) {
   if (form->left.ellipsis ? shape->size() < named : shape->size() != named) {
     const size_t arrow = pattern->text.find("->");
     work.Fail({413,
-               fmt::format("the left side names {}{} ax{}, and the tensor has {}", form->left.ellipsis ? "at least " : "", named, named == 1 ? "is" : "es", shape->size()),
-               fmt::format("the shape here is `{}`", DimsText(shape)), form->left.ellipsis ? "" : "`...` stands for axes that are not named", "pattern", {}, 0,
+               fmt::format("the left side names {}{} ax{}, and the tensor has {}",
+                           form->left.ellipsis ? "at least " : "", named, named == 1 ? "is" : "es", shape->size()),
+               fmt::format("the shape here is `{}`", DimsText(shape)),
+               form->left.ellipsis ? "" : "`...` stands for axes that are not named",
+               "pattern",
+               {},
+               0,
                pattern->text.find_last_not_of(' ', arrow - 1) + 1});
     return work.Tensor(std::nullopt);
   }

@@ -1,5 +1,5 @@
-// What a size may be: a number, where a plan is bound; a polynomial over the names of a rule, where one is compiled; a text,
-// where one is reversed. The rules of shapes (shape_rules.h) are templates over it: each operation has one.
+// What a size may be: a number, where a plan is bound; a polynomial over the names of a rule, where one is compiled; a
+// text, where one is reversed. The rules of shapes (shape_rules.h) are templates over it: each operation has one.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +26,11 @@ struct SizeKind<int64_t> {
     int64_t product = 0;
     return __builtin_mul_overflow(a, b, &product) ? std::nullopt : std::optional(product);
   }
-  static std::optional<int64_t> Divide(int64_t a, int64_t b) { return b == 0 || a % b != 0 ? std::nullopt : std::optional(a / b); }
-  static bool Equal(int64_t a, int64_t b) { return a == b; }              // surely
-  static bool NeverEqual(int64_t a, int64_t b) { return a != b; }         // whatever the names in them stand for
+  static std::optional<int64_t> Divide(int64_t a, int64_t b) {
+    return b == 0 || a % b != 0 ? std::nullopt : std::optional(a / b);
+  }
+  static bool Equal(int64_t a, int64_t b) { return a == b; }       // surely
+  static bool NeverEqual(int64_t a, int64_t b) { return a != b; }  // whatever the names in them stand for
   static bool NeverDivides(int64_t a, int64_t b) { return b == 0 || a % b != 0; }  // `a` by `b`
   static std::string Text(int64_t size) { return fmt::format("{}", size); }
 };

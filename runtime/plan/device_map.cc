@@ -10,10 +10,10 @@
 #include <yaml-cpp/mark.h>
 #include <yaml-cpp/parser.h>
 
-#include "runtime/base/text.h"
 #include "runtime/base/mistake_list.h"
-#include "runtime/tensor/tensor_name.h"
+#include "runtime/base/text.h"
 #include "runtime/plan/device_name.h"
+#include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
 namespace {
@@ -32,7 +32,9 @@ class Handler final : public YAML::EventHandler {
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { Scalar(mark, "", "a name without a device"); }
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { Refuse(mark, "aliases (*) are not taken; write the value out"); }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
+    Refuse(mark, "aliases (*) are not taken; write the value out");
+  }
   void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor, const std::string& value) override {
     if (anchor != 0) Refuse(mark, "anchors (&) are not taken");
     Scalar(mark, value, "");
@@ -48,7 +50,9 @@ class Handler final : public YAML::EventHandler {
   void OnMapEnd() override {}
 
  private:
-  void Wrong(const YAML::Mark& mark, std::string_view what) { mistakes_.Add(fmt::format("line {}: {}", mark.line + 1, what)); }
+  void Wrong(const YAML::Mark& mark, std::string_view what) {
+    mistakes_.Add(fmt::format("line {}: {}", mark.line + 1, what));
+  }
   [[noreturn]] void Refuse(const YAML::Mark& mark, std::string_view what) {
     Wrong(mark, what);
     throw Stop{};
@@ -64,7 +68,8 @@ class Handler final : public YAML::EventHandler {
       if (!seen_.insert(name_).second) Wrong(mark, fmt::format("{} is given twice", QuoteName(name_)));
       return;
     }
-    const bool number = !value.empty() && value.size() <= 6 && value.find_first_not_of("0123456789") == std::string::npos;
+    const bool number =
+        !value.empty() && value.size() <= 6 && value.find_first_not_of("0123456789") == std::string::npos;
     if (number) value = "GPU:" + value;
     if (!IsDeviceName(value)) {
       return Wrong(mark, fmt::format("{} is no device: write CPU, GPU:0 or the like", QuoteName(value)));

@@ -28,11 +28,10 @@ constexpr std::string_view kExtension = ".ckplan";
 
 // A pack or migration name: a plain file name, so that no name leads out of the pack folders.
 bool IsPackWord(std::string_view word) {
-  return !word.empty() && word[0] != '.' &&
-         std::all_of(word.begin(), word.end(), [](unsigned char c) {
-           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                  c == '_' || c == '-' || c == '.' || c == '+';
-         });
+  return !word.empty() && word[0] != '.' && std::all_of(word.begin(), word.end(), [](unsigned char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+           c == '.' || c == '+';
+  });
 }
 
 // None if it cannot be listed: a folder of packs need not be there.
@@ -141,18 +140,14 @@ Result<std::string> FindPackPlan(const std::string& name) {
       return (folder / pack / (chosen + std::string(kExtension))).string();
     }
     std::vector<std::string> full;
-    for (const std::string& plan : plans)
-      full.push_back(fmt::format("{}/{}", pack, EscapeText(plan)));
-    return Error(ErrorCode::kUsage,
-                 migration.empty()
-                     ? fmt::format("pack `{}` has several migrations; name one of: {}", pack,
-                                   fmt::join(full, ", "))
-                     : fmt::format("pack `{}` has no migration `{}`; it has: {}", pack, migration,
-                                   fmt::join(full, ", ")));
+    for (const std::string& plan : plans) full.push_back(fmt::format("{}/{}", pack, EscapeText(plan)));
+    return Error(ErrorCode::kUsage, migration.empty() ? fmt::format("pack `{}` has several migrations; name one of: {}",
+                                                                    pack, fmt::join(full, ", "))
+                                                      : fmt::format("pack `{}` has no migration `{}`; it has: {}", pack,
+                                                                    migration, fmt::join(full, ", ")));
   }
-  return Error(ErrorCode::kUsage,
-               fmt::format("`{}` is neither a plan file that exists nor an installed pack; {}",
-                           EscapeText(name), InstalledPacks(folders)));
+  return Error(ErrorCode::kUsage, fmt::format("`{}` is neither a plan file that exists nor an installed pack; {}",
+                                              EscapeText(name), InstalledPacks(folders)));
 }
 
 }  // namespace ckmap

@@ -88,9 +88,7 @@ TEST_CASE("every flipped bit gives a plan or a clean refusal") {
     std::string flipped = bytes;
     flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
     const auto plan = ParsePlan(flipped);
-    if (!plan)
-      CHECK((plan.error().code() == ErrorCode::kMalformed ||
-             plan.error().code() == ErrorCode::kLimit));
+    if (!plan) CHECK((plan.error().code() == ErrorCode::kMalformed || plan.error().code() == ErrorCode::kLimit));
   }
 }
 
@@ -116,8 +114,7 @@ TEST_CASE("depth, count and size are limited before anything is built") {
   }
   SUBCASE("count") {
     std::string bytes = SerializePlan(SmallPlan());
-    for (int64_t i = 0; i <= kMaxPlanNodes; ++i)
-      bytes += std::string("\x4a\x00", 2);  // an empty rename
+    for (int64_t i = 0; i <= kMaxPlanNodes; ++i) bytes += std::string("\x4a\x00", 2);  // an empty rename
     CHECK(CodeOf(bytes) == ErrorCode::kLimit);
   }
   SUBCASE("size") { CHECK(CodeOf(std::string(kMaxPlanBytes + 1, '\0')) == ErrorCode::kLimit); }
@@ -143,8 +140,7 @@ TEST_CASE("a pack's plan is found by name") {
   REQUIRE(library.ok());
   CHECK(*library == folder / "std/std.ckplan");
 
-  for (const char* name : {"llama", "llama/c", "bert", "empty", "../resnet", "resnet/../llama/a",
-                           "", "/", "resnet/"}) {
+  for (const char* name : {"llama", "llama/c", "bert", "empty", "../resnet", "resnet/../llama/a", "", "/", "resnet/"}) {
     CAPTURE(name);
     const auto missing = FindPackPlan(name);
     REQUIRE_FALSE(missing.ok());

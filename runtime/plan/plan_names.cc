@@ -17,10 +17,9 @@ struct OperatorSpec {
   std::string_view name;
   int args;
 };
-constexpr OperatorSpec kOperators[] = {{"+", 2},   {"-", 2},  {"*", 2},   {"/", 2},  {"//", 2},
-                                       {"%", 2},   {"==", 2}, {"!=", 2},  {"<", 2},  {"<=", 2},
-                                       {">", 2},   {">=", 2}, {"and", 2}, {"or", 2}, {"not", 1},
-                                       {"neg", 1}, {"if", 3}};
+constexpr OperatorSpec kOperators[] = {{"+", 2},   {"-", 2},  {"*", 2},   {"/", 2},   {"//", 2}, {"%", 2},
+                                       {"==", 2},  {"!=", 2}, {"<", 2},   {"<=", 2},  {">", 2},  {">=", 2},
+                                       {"and", 2}, {"or", 2}, {"not", 1}, {"neg", 1}, {"if", 3}};
 
 }  // namespace
 
@@ -50,8 +49,7 @@ Result<void> PlanNames::Expr(const plan::Expr& expr, const PlanScope& scope, int
       return {};
     case plan::Expr::kVariable:
       if (variables_.count(expr.variable()) > 0) return {};
-      return BadPlan(
-          fmt::format("variable {} is not defined before its use", QuoteName(expr.variable())));
+      return BadPlan(fmt::format("variable {} is not defined before its use", QuoteName(expr.variable())));
     case plan::Expr::kCapture:
       if (known(scope.captures, expr.capture())) return {};
       return BadPlan(fmt::format("capture {} is not bound", QuoteName(expr.capture())));
@@ -62,15 +60,13 @@ Result<void> PlanNames::Expr(const plan::Expr& expr, const PlanScope& scope, int
       return Call(expr.call(), scope, depth);
     case plan::Expr::kList:
       return ForEachItem(expr.list().items(), "list", [&](const plan::Expr& item) -> Result<void> {
-        if (item.kind_case() == plan::Expr::kName)
-          return BadPlan("a tensor name where a value belongs");
+        if (item.kind_case() == plan::Expr::kName) return BadPlan("a tensor name where a value belongs");
         return Expr(item, scope, depth + 1);
       });
     case plan::Expr::kName: {
       PlanNameSet own;
       CKMAP_RETURN_IF_ERROR(CollectCaptures(expr.name(), own));
-      if (!own.empty())
-        return BadPlan(fmt::format("capture {} inside an expression", QuoteName(*own.begin())));
+      if (!own.empty()) return BadPlan(fmt::format("capture {} inside an expression", QuoteName(*own.begin())));
       return Pattern(expr.name(), scope, depth + 1);
     }
     case plan::Expr::KIND_NOT_SET:
@@ -83,9 +79,8 @@ Result<void> PlanNames::Call(const plan::Call& call, const PlanScope& scope, int
   int least = 0;
   int most = 0;
   bool takes_name = false;
-  const auto* op =
-      std::find_if(std::begin(kOperators), std::end(kOperators),
-                   [&](const OperatorSpec& spec) { return spec.name == call.function(); });
+  const auto* op = std::find_if(std::begin(kOperators), std::end(kOperators),
+                                [&](const OperatorSpec& spec) { return spec.name == call.function(); });
   if (op != std::end(kOperators)) {
     least = most = op->args;
   } else if (const FunctionSpec* function = FindFunction(call.function()); function != nullptr) {
@@ -93,18 +88,16 @@ Result<void> PlanNames::Call(const plan::Call& call, const PlanScope& scope, int
     most = function->max_args;
     takes_name = function->takes_name;
   } else {
-    return BadPlan(
-        fmt::format("function {} does not exist in this version", QuoteName(call.function())));
+    return BadPlan(fmt::format("function {} does not exist in this version", QuoteName(call.function())));
   }
   if (call.args_size() < least || call.args_size() > most) {
-    return BadPlan(
-        fmt::format("{} has {} arguments", QuoteName(call.function()), call.args_size()));
+    return BadPlan(fmt::format("{} has {} arguments", QuoteName(call.function()), call.args_size()));
   }
   for (int i = 0; i < call.args_size(); ++i) {
     const bool is_name = call.args(i).kind_case() == plan::Expr::kName;
     if (is_name != (takes_name && i == 0)) {
-      return BadPlan(fmt::format("argument {} of {} is {}a tensor name", i + 1,
-                                 QuoteName(call.function()), is_name ? "" : "not "));
+      return BadPlan(fmt::format("argument {} of {} is {}a tensor name", i + 1, QuoteName(call.function()),
+                                 is_name ? "" : "not "));
     }
     CKMAP_RETURN_IF_ERROR(Expr(call.args(i), scope, depth + 1));
   }
@@ -116,8 +109,7 @@ Result<void> PlanNames::OptionalExpr(bool present, const plan::Expr& expr, std::
   if (!present) return {};
   if (expr.kind_case() == plan::Expr::kName)
     return BadPlan(fmt::format("{}: a tensor name where a value belongs", what));
-  if (Result<void> result = Expr(expr, scope); !result)
-    return std::move(result).error().Context(what);
+  if (Result<void> result = Expr(expr, scope); !result) return std::move(result).error().Context(what);
   return {};
 }
 
@@ -131,9 +123,7 @@ Result<void> PlanNames::Regex(const std::string& text) {
   options.set_log_errors(false);
   options.set_max_mem(kMaxRegexMemory);
   const RE2 regex(text, options);
-  if (!regex.ok())
-    return BadPlan(
-        fmt::format("regular expression {}: {}", QuoteName(text), EscapeText(regex.error())));
+  if (!regex.ok()) return BadPlan(fmt::format("regular expression {}: {}", QuoteName(text), EscapeText(regex.error())));
   PlanNameSet& groups = regexes_[text];
   for (const auto& [name, group] : regex.NamedCapturingGroups()) groups.insert(name);
   return {};
@@ -142,8 +132,7 @@ Result<void> PlanNames::Regex(const std::string& text) {
 Result<void> PlanNames::Capture(const plan::Capture& capture) {
   if (capture.name().empty()) return BadPlan("a capture without a name");
   if (capture.choices_size() > kMaxOptions) {
-    return PlanTooLarge(fmt::format("capture {} has {} choices", QuoteName(capture.name()),
-                                    capture.choices_size()));
+    return PlanTooLarge(fmt::format("capture {} has {} choices", QuoteName(capture.name()), capture.choices_size()));
   }
   if (capture.kind() == plan::Capture::CHOICE && capture.choices().empty()) {
     return BadPlan(fmt::format("capture {} has no choices", QuoteName(capture.name())));
@@ -174,13 +163,11 @@ Result<void> PlanNames::Part(const plan::Part& part, const PlanScope& scope, int
     case plan::Part::kAlternatives:
       if (part.alternatives().options().empty()) return BadPlan("alternatives without an option");
       if (part.alternatives().options_size() > kMaxOptions) {
-        return PlanTooLarge(
-            fmt::format("{} alternatives in one name", part.alternatives().options_size()));
+        return PlanTooLarge(fmt::format("{} alternatives in one name", part.alternatives().options_size()));
       }
       return {};
     case plan::Part::kExpr:
-      if (part.expr().kind_case() == plan::Expr::kName)
-        return BadPlan("a tensor name inside a tensor name");
+      if (part.expr().kind_case() == plan::Expr::kName) return BadPlan("a tensor name inside a tensor name");
       return Expr(part.expr(), scope, depth);
     case plan::Part::kReference:
       if (scope.captures != nullptr && scope.captures->count(part.reference()) > 0) return {};
@@ -200,16 +187,13 @@ Result<void> PlanNames::Pattern(const plan::Pattern& pattern, const PlanScope& s
   } else if (!pattern.regex().empty()) {
     result = Regex(pattern.regex());
   } else {
-    result = ForEachItem(pattern.parts(), "parts",
-                         [&](const plan::Part& part) { return Part(part, scope, depth); });
+    result = ForEachItem(pattern.parts(), "parts", [&](const plan::Part& part) { return Part(part, scope, depth); });
   }
-  if (!result)
-    return std::move(result).error().Context(fmt::format("name {}", QuoteName(pattern.text())));
+  if (!result) return std::move(result).error().Context(fmt::format("name {}", QuoteName(pattern.text())));
   return {};
 }
 
-Result<void> PlanNames::NameAndWhen(bool present, const plan::Pattern& pattern, bool has_when,
-                                    const plan::Expr& when) {
+Result<void> PlanNames::NameAndWhen(bool present, const plan::Pattern& pattern, bool has_when, const plan::Expr& when) {
   if (!present) return BadPlan("a statement without a name");
   if (pattern.parts().empty() && pattern.regex().empty()) return BadPlan("an empty name");
   PlanNameSet captures;
@@ -240,7 +224,8 @@ Result<void> PlanNames::Contents(const plan::Contents& contents, const PlanScope
     return wants.empty() || kind == plan::Contents::IOTA ? Result<void>() : BadPlan("`equals` without its argument");
   }
   const plan::Argument& arg = contents.args(0);
-  if (arg.name() != wants || !arg.has_value()) return BadPlan(fmt::format("`equals` has no argument {}", QuoteName(arg.name())));
+  if (arg.name() != wants || !arg.has_value())
+    return BadPlan(fmt::format("`equals` has no argument {}", QuoteName(arg.name())));
   return OptionalExpr(true, arg.value(), arg.name(), scope);
 }
 

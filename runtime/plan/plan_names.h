@@ -58,14 +58,12 @@ class PlanNames {
   Result<void> Loc(const plan::Location& loc) const;
   Result<void> Expr(const plan::Expr& expr, const PlanScope& scope, int depth = 0);
   // Fine if it is not there; otherwise a value (no tensor name).
-  Result<void> OptionalExpr(bool present, const plan::Expr& expr, std::string_view what,
-                            const PlanScope& scope);
+  Result<void> OptionalExpr(bool present, const plan::Expr& expr, std::string_view what, const PlanScope& scope);
   Result<void> Pattern(const plan::Pattern& pattern, const PlanScope& scope, int depth = 0);
   // Adds the captures that a pattern binds, the named groups of a regular expression among them.
   Result<void> CollectCaptures(const plan::Pattern& pattern, PlanNameSet& captures);
   // A pattern that stands alone, with the condition that may use its captures.
-  Result<void> NameAndWhen(bool present, const plan::Pattern& pattern, bool has_when,
-                           const plan::Expr& when);
+  Result<void> NameAndWhen(bool present, const plan::Pattern& pattern, bool has_when, const plan::Expr& when);
   Result<void> Contents(const plan::Contents& contents, const PlanScope& scope);
 
  private:

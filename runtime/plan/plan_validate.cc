@@ -5,8 +5,8 @@
 
 #include "plan.pb.h"
 #include "runtime/base/text.h"
-#include "runtime/plan/device_name.h"
 #include "runtime/ops/op_table.h"
+#include "runtime/plan/device_name.h"
 #include "runtime/plan/plan_names.h"
 #include "runtime/tensor/dtype.h"
 
@@ -27,8 +27,7 @@ class Validator {
 
  private:
   Result<void> Header();
-  Result<void> Collect(const plan::Pipeline& pipeline, PlanNameSet& captures, PlanNameSet& dims,
-                       int depth);
+  Result<void> Collect(const plan::Pipeline& pipeline, PlanNameSet& captures, PlanNameSet& dims, int depth);
   Result<void> Pipeline(const plan::Pipeline& pipeline, const PlanScope& scope);
   Result<void> Shape(const plan::ShapePattern& shape, const PlanScope& scope);
   Result<void> Op(const plan::Op& op, const PlanScope& scope);
@@ -52,8 +51,7 @@ class Validator {
 
 Result<void> Validator::Header() {
   if (plan_.edition() != 1) {
-    return BadPlan(fmt::format("the plan is of language edition {}, this ckmap knows edition 1",
-                               plan_.edition()));
+    return BadPlan(fmt::format("the plan is of language edition {}, this ckmap knows edition 1", plan_.edition()));
   }
   if (plan_.files().empty()) return BadPlan("it names no file that it was compiled from");
   for (const std::string* separator : {&plan_.source_separator(), &plan_.target_separator()}) {
@@ -67,19 +65,16 @@ Result<void> Validator::Header() {
     if (digest.size() != 64 || digest.find_first_not_of("0123456789abcdef") != std::string::npos) {
       return BadPlan(fmt::format("the digest of {} is no SHA-256", QuoteName(file.name())));
     }
-    if (file.level() > 1000)
-      return PlanTooLarge(fmt::format("{} has level {}", QuoteName(file.name()), file.level()));
+    if (file.level() > 1000) return PlanTooLarge(fmt::format("{} has level {}", QuoteName(file.name()), file.level()));
     return {};
   });
 }
 
 // ---- rules -----------------------------------------------------------------
 
-Result<void> Validator::Collect(const plan::Pipeline& pipeline, PlanNameSet& captures,
-                                PlanNameSet& dims, int depth) {
+Result<void> Validator::Collect(const plan::Pipeline& pipeline, PlanNameSet& captures, PlanNameSet& dims, int depth) {
   if (depth > kMaxPipelineDepth) {
-    return PlanTooLarge(
-        fmt::format("a pipeline nests more than {} levels deep", kMaxPipelineDepth));
+    return PlanTooLarge(fmt::format("a pipeline nests more than {} levels deep", kMaxPipelineDepth));
   }
   for (const plan::Term& term : pipeline.terms()) {
     for (const plan::Dim& dim : term.shape().dims()) {
@@ -94,8 +89,7 @@ Result<void> Validator::Collect(const plan::Pipeline& pipeline, PlanNameSet& cap
 
 Result<void> Validator::Shape(const plan::ShapePattern& shape, const PlanScope& scope) {
   CKMAP_RETURN_IF_ERROR(names_.Loc(shape.loc()));
-  if (shape.dims_size() > 64)
-    return PlanTooLarge(fmt::format("a shape of {} axes", shape.dims_size()));
+  if (shape.dims_size() > 64) return PlanTooLarge(fmt::format("a shape of {} axes", shape.dims_size()));
   int rests = 0;
   return ForEachItem(shape.dims(), "shape", [&](const plan::Dim& dim) -> Result<void> {
     switch (dim.kind_case()) {
@@ -116,29 +110,24 @@ Result<void> Validator::Shape(const plan::ShapePattern& shape, const PlanScope& 
   });
 }
 
-Result<void> Validator::ArgValue(const ArgSpec& spec, const plan::Expr& value,
-                                 const PlanScope& scope) {
+Result<void> Validator::ArgValue(const ArgSpec& spec, const plan::Expr& value, const PlanScope& scope) {
   const auto kind = value.kind_case();
   const bool is_list = kind == plan::Expr::kList;
   const bool wants_list = spec.type == ArgType::kIntList || spec.type == ArgType::kDims;
-  const bool wants_text =
-      spec.type == ArgType::kText || spec.type == ArgType::kWord || spec.type == ArgType::kDType;
+  const bool wants_text = spec.type == ArgType::kText || spec.type == ArgType::kWord || spec.type == ArgType::kDType;
   const bool absent = kind == plan::Expr::kNone;
-  if ((absent && spec.required) || (is_list && !wants_list) ||
-      (kind == plan::Expr::kText && !wants_text) || kind == plan::Expr::kName ||
-      (kind == plan::Expr::kBoolean && spec.type != ArgType::kBool) ||
+  if ((absent && spec.required) || (is_list && !wants_list) || (kind == plan::Expr::kText && !wants_text) ||
+      kind == plan::Expr::kName || (kind == plan::Expr::kBoolean && spec.type != ArgType::kBool) ||
       (spec.type == ArgType::kBool && (kind == plan::Expr::kInt || kind == plan::Expr::kNumber)) ||
       (wants_text && (kind == plan::Expr::kInt || kind == plan::Expr::kNumber))) {
     return BadPlan("the value is of another type");
   }
   if (kind == plan::Expr::kText && spec.type == ArgType::kDType) {
     const auto dtype = ParseDType(value.text());
-    if (!dtype || *dtype == DType::kAny)
-      return BadPlan(fmt::format("{} is no dtype", QuoteName(value.text())));
+    if (!dtype || *dtype == DType::kAny) return BadPlan(fmt::format("{} is no dtype", QuoteName(value.text())));
   }
   if (kind == plan::Expr::kText && spec.type == ArgType::kWord) {
-    if (fmt::format("|{}|", spec.choices).find(fmt::format("|{}|", value.text())) ==
-        std::string::npos) {
+    if (fmt::format("|{}|", spec.choices).find(fmt::format("|{}|", value.text())) == std::string::npos) {
       return BadPlan(fmt::format("{} is not one of {}", QuoteName(value.text()), spec.choices));
     }
   }
@@ -151,14 +140,11 @@ Result<void> Validator::ArgValue(const ArgSpec& spec, const plan::Expr& value,
 Result<void> Validator::Op(const plan::Op& op, const PlanScope& scope) {
   CKMAP_RETURN_IF_ERROR(names_.Loc(op.loc()));
   const OpSpec* spec = FindOp(op.name());
-  if (spec == nullptr)
-    return BadPlan(
-        fmt::format("operation {} does not exist in this version", QuoteName(op.name())));
+  if (spec == nullptr) return BadPlan(fmt::format("operation {} does not exist in this version", QuoteName(op.name())));
   PlanNameSet given;
   for (const plan::Argument& arg : op.args()) {
-    const auto known =
-        std::find_if(spec->args.begin(), spec->args.end(),
-                     [&](const ArgSpec& candidate) { return candidate.name == arg.name(); });
+    const auto known = std::find_if(spec->args.begin(), spec->args.end(),
+                                    [&](const ArgSpec& candidate) { return candidate.name == arg.name(); });
     const std::string where = fmt::format("argument {} of {}", QuoteName(arg.name()), spec->name);
     if (known == spec->args.end() && !spec->named_sizes) return BadPlan(where + ": there is no such argument");
     if (!given.insert(arg.name()).second) return BadPlan(where + ": given twice");
@@ -183,8 +169,7 @@ Result<void> Validator::Pipeline(const plan::Pipeline& pipeline, const PlanScope
     CKMAP_RETURN_IF_ERROR(Shape(term.shape(), scope));
     switch (term.kind_case()) {
       case plan::Term::kPattern:
-        if (term.pattern().parts().empty() && term.pattern().regex().empty())
-          return BadPlan("an empty name");
+        if (term.pattern().parts().empty() && term.pattern().regex().empty()) return BadPlan("an empty name");
         return names_.Pattern(term.pattern(), scope);
       case plan::Term::kPipeline:
         return Pipeline(term.pipeline(), scope);
@@ -237,8 +222,8 @@ Result<void> Validator::Variable(const plan::Variable& variable) {
   if (variable.fixed() && !variable.has_value()) {
     return BadPlan(fmt::format("{} is fixed, but to no value", QuoteName(variable.name())));
   }
-  CKMAP_RETURN_IF_ERROR(names_.OptionalExpr(variable.has_value(), variable.value(),
-                                            QuoteName(variable.name()), PlanScope{}));
+  CKMAP_RETURN_IF_ERROR(
+      names_.OptionalExpr(variable.has_value(), variable.value(), QuoteName(variable.name()), PlanScope{}));
   if (!names_.DefineVariable(variable.name())) {
     return BadPlan(fmt::format("variable {} is defined twice", QuoteName(variable.name())));
   }
@@ -250,8 +235,7 @@ Result<void> Validator::Rename(const plan::Rename& rename) {
   if (rename.from().parts().empty()) return BadPlan("a rename of nothing");
   for (const plan::Pattern* side : {&rename.from(), &rename.to()}) {
     for (const plan::Part& part : side->parts()) {
-      if (part.has_alternatives() || part.capture().gather())
-        return BadPlan("a rename that makes a list");
+      if (part.has_alternatives() || part.capture().gather()) return BadPlan("a rename that makes a list");
     }
     if (!side->regex().empty()) return BadPlan("a rename with a whole-name regular expression");
   }
@@ -271,8 +255,7 @@ Result<void> Validator::Layer(const plan::Layer& layer) {
     return BadPlan(fmt::format("layer {} is defined twice", QuoteName(layer.name())));
   }
   CKMAP_RETURN_IF_ERROR(names_.OptionalExpr(layer.has_when(), layer.when(), "when", PlanScope{}));
-  CKMAP_RETURN_IF_ERROR(
-      ForEachItem(layer.rules(), "rules", [&](const plan::Rule& rule) { return Rule(rule); }));
+  CKMAP_RETURN_IF_ERROR(ForEachItem(layer.rules(), "rules", [&](const plan::Rule& rule) { return Rule(rule); }));
   return ForEachItem(layer.drops(), "drops", [&](const plan::Drop& drop) { return Drop(drop); });
 }
 
@@ -304,11 +287,9 @@ Result<void> Validator::Init(const plan::Init& init) {
   PlanNameSet given;
   for (const plan::Argument& arg : init.args()) {
     const std::string& name = arg.name();
-    const bool known = (constant && name == "value") ||
-                       (normal && (name == "mean" || name == "std" || name == "seed"));
+    const bool known = (constant && name == "value") || (normal && (name == "mean" || name == "std" || name == "seed"));
     if (!known || !given.insert(name).second || !arg.has_value()) {
-      return BadPlan(
-          fmt::format("argument {} of init is unknown, twice there or empty", QuoteName(name)));
+      return BadPlan(fmt::format("argument {} of init is unknown, twice there or empty", QuoteName(name)));
     }
     CKMAP_RETURN_IF_ERROR(names_.OptionalExpr(true, arg.value(), name, PlanScope{}));
   }
@@ -318,10 +299,11 @@ Result<void> Validator::Init(const plan::Init& init) {
 
 Result<void> Validator::Policy(const plan::TargetPolicy& policy) {
   CKMAP_RETURN_IF_ERROR(names_.Loc(policy.loc()));
-  const bool allows = policy.kind() == plan::TargetPolicy::ALLOW_MISSING ||
-                      policy.kind() == plan::TargetPolicy::ALLOW_UNUSED;
+  const bool allows =
+      policy.kind() == plan::TargetPolicy::ALLOW_MISSING || policy.kind() == plan::TargetPolicy::ALLOW_UNUSED;
   if (allows && !policy.has_pattern()) return BadPlan("`allow` without a name");
-  const bool decides = policy.kind() == plan::TargetPolicy::DECIDE_MISSING || policy.kind() == plan::TargetPolicy::DECIDE_UNUSED;
+  const bool decides =
+      policy.kind() == plan::TargetPolicy::DECIDE_MISSING || policy.kind() == plan::TargetPolicy::DECIDE_UNUSED;
   if (decides && !policy.has_pattern()) return BadPlan("`decide` without a name");
   if (policy.kind() == plan::TargetPolicy::CAST) {
     for (const std::string* dtype : {&policy.cast_from(), &policy.cast_to()}) {
@@ -336,8 +318,7 @@ Result<void> Validator::Policy(const plan::TargetPolicy& policy) {
       return BadPlan(fmt::format("{} is not one of error, saturate, inf", QuoteName(overflow)));
     }
   }
-  return policy.has_pattern() ? names_.NameAndWhen(true, policy.pattern(), false, {})
-                              : Result<void>();
+  return policy.has_pattern() ? names_.NameAndWhen(true, policy.pattern(), false, {}) : Result<void>();
 }
 
 Result<void> Validator::Place(const plan::Place& place) {
@@ -362,22 +343,14 @@ Result<void> Validator::Assert(const plan::Assert& assertion) {
 
 Result<void> Validator::Run() {
   CKMAP_RETURN_IF_ERROR(Header());
-  CKMAP_RETURN_IF_ERROR(ForEachItem(plan_.variables(), "variables",
-                                    [&](const auto& item) { return Variable(item); }));
-  CKMAP_RETURN_IF_ERROR(
-      ForEachItem(plan_.renames(), "renames", [&](const auto& item) { return Rename(item); }));
-  CKMAP_RETURN_IF_ERROR(
-      ForEachItem(plan_.layers(), "layers", [&](const auto& item) { return Layer(item); }));
-  CKMAP_RETURN_IF_ERROR(
-      ForEachItem(plan_.modules(), "modules", [&](const auto& item) { return ModuleIs(item); }));
-  CKMAP_RETURN_IF_ERROR(
-      ForEachItem(plan_.rules(), "rules", [&](const auto& item) { return Rule(item); }));
-  CKMAP_RETURN_IF_ERROR(
-      ForEachItem(plan_.drops(), "drops", [&](const auto& item) { return Drop(item); }));
-  CKMAP_RETURN_IF_ERROR(
-      ForEachItem(plan_.inits(), "inits", [&](const auto& item) { return Init(item); }));
-  CKMAP_RETURN_IF_ERROR(
-      ForEachItem(plan_.policies(), "policies", [&](const auto& item) { return Policy(item); }));
+  CKMAP_RETURN_IF_ERROR(ForEachItem(plan_.variables(), "variables", [&](const auto& item) { return Variable(item); }));
+  CKMAP_RETURN_IF_ERROR(ForEachItem(plan_.renames(), "renames", [&](const auto& item) { return Rename(item); }));
+  CKMAP_RETURN_IF_ERROR(ForEachItem(plan_.layers(), "layers", [&](const auto& item) { return Layer(item); }));
+  CKMAP_RETURN_IF_ERROR(ForEachItem(plan_.modules(), "modules", [&](const auto& item) { return ModuleIs(item); }));
+  CKMAP_RETURN_IF_ERROR(ForEachItem(plan_.rules(), "rules", [&](const auto& item) { return Rule(item); }));
+  CKMAP_RETURN_IF_ERROR(ForEachItem(plan_.drops(), "drops", [&](const auto& item) { return Drop(item); }));
+  CKMAP_RETURN_IF_ERROR(ForEachItem(plan_.inits(), "inits", [&](const auto& item) { return Init(item); }));
+  CKMAP_RETURN_IF_ERROR(ForEachItem(plan_.policies(), "policies", [&](const auto& item) { return Policy(item); }));
   CKMAP_RETURN_IF_ERROR(ForEachItem(plan_.places(), "places", [&](const auto& item) { return Place(item); }));
   CKMAP_RETURN_IF_ERROR(ForEachItem(plan_.shards(), "shards", [&](const auto& item) { return Shard(item); }));
   return ForEachItem(plan_.asserts(), "asserts", [&](const auto& item) { return Assert(item); });

@@ -22,8 +22,7 @@ Result<void> Validate(const std::string& text) {
 }
 
 // A rule with these things beside the plainest sides.
-std::string RuleWith(const std::string& source, const std::string& target,
-                     const std::string& rest = "") {
+std::string RuleWith(const std::string& source, const std::string& target, const std::string& rest = "") {
   return "rules { source { " + source + " } target { " + target + " } " + rest + " }";
 }
 const std::string kA = "terms { pattern { parts { literal: \"a\" } } }";
@@ -35,14 +34,12 @@ void Accepts(const std::string& text) {
   CHECK_MESSAGE(result.ok(), result.error().message());
 }
 
-void Refuses(const std::string& text, const std::string& words,
-             ErrorCode code = ErrorCode::kMalformed) {
+void Refuses(const std::string& text, const std::string& words, ErrorCode code = ErrorCode::kMalformed) {
   CAPTURE(text);
   const auto result = Validate(text);
   REQUIRE_FALSE(result.ok());
   CHECK(result.error().code() == code);
-  CHECK_MESSAGE(result.error().message().find(words) != std::string::npos,
-                result.error().message());
+  CHECK_MESSAGE(result.error().message().find(words) != std::string::npos, result.error().message());
 }
 
 TEST_CASE("plans as the compiler writes them are accepted") {
@@ -51,16 +48,16 @@ TEST_CASE("plans as the compiler writes them are accepted") {
       "variables { name: \"h\" is_param: true } variables { name: \"d\" value { call { function: "
       "\"//\" "
       "args { variable: \"h\" } args { int: 2 } } } }");
-  Accepts(RuleWith(
-      "terms { pattern { parts { literal: \"a.\" } parts { capture { name: \"i\" kind: INT gather: "
-      "true } } } "
-      "shape { dims { bind: \"O\" } dims { rest: true } } } ops { name: \"concat\" args { name: "
-      "\"axis\" "
-      "value { int: 0 } } }",
-      "terms { pattern { parts { literal: \"b\" } } shape { dims { expr { dim: \"O\" } } } }",
-      "when { call { function: \"source_has\" args { name { parts { literal: \"c.\" } parts { "
-      "reference: "
-      "\"i\" } } } } } ranges { capture: \"i\" begin { int: 0 } end { int: 4 } }"));
+  Accepts(
+      RuleWith("terms { pattern { parts { literal: \"a.\" } parts { capture { name: \"i\" kind: INT gather: "
+               "true } } } "
+               "shape { dims { bind: \"O\" } dims { rest: true } } } ops { name: \"concat\" args { name: "
+               "\"axis\" "
+               "value { int: 0 } } }",
+               "terms { pattern { parts { literal: \"b\" } } shape { dims { expr { dim: \"O\" } } } }",
+               "when { call { function: \"source_has\" args { name { parts { literal: \"c.\" } parts { "
+               "reference: "
+               "\"i\" } } } } } ranges { capture: \"i\" begin { int: 0 } end { int: 4 } }"));
   Accepts(RuleWith("terms { pattern { regex: \"^m\\\\.(?P<rest>.*)$\" } }",
                    "terms { pattern { parts { reference: \"rest\" } } }"));
   Accepts(RuleWith(kA + " ops { name: \"cast\" args { name: \"to\" value { text: \"f16\" } } args "
@@ -88,18 +85,17 @@ TEST_CASE("places and names that do not exist are refused") {
       "} }",
       "`b` is not defined before its use");
   Refuses("variables { name: \"a\" value { variable: \"a\" } }", "not defined before");
-  Refuses("variables { name: \"a\" value { int: 1 } } variables { name: \"a\" value { int: 1 } }",
-          "twice");
+  Refuses("variables { name: \"a\" value { int: 1 } } variables { name: \"a\" value { int: 1 } }", "twice");
   Refuses("variables { name: \"a\" }", "has no value");
-  Refuses("modules { module { parts { literal: \"x\" } } layer: \"bn\" }",
-          "layer `bn` is not defined");
+  Refuses("modules { module { parts { literal: \"x\" } } layer: \"bn\" }", "layer `bn` is not defined");
   Refuses("layers { name: \"bn\" } layers { name: \"bn\" }", "twice");
-  Refuses(RuleWith(kA, "terms { pattern { parts { reference: \"i\" } } }"),
-          "capture `i` is not bound");
+  Refuses(RuleWith(kA, "terms { pattern { parts { reference: \"i\" } } }"), "capture `i` is not bound");
   Refuses(RuleWith(kA, kB, "when { capture: \"i\" }"), "capture `i` is not bound");
   Refuses(RuleWith(kA, kB, "when { dim: \"O\" }"), "size `O` is not bound");
   Refuses("drops { pattern { parts { reference: \"i\" } } }", "not bound");
-  const auto equals = [](const std::string& says) { return "drops { pattern { parts { literal: \"n\" } } equals { " + says + " } }"; };
+  const auto equals = [](const std::string& says) {
+    return "drops { pattern { parts { literal: \"n\" } } equals { " + says + " } }";
+  };
   Refuses(equals("kind: TENSOR"), "without a name");
   Refuses(equals("kind: ZEROS tensor { parts { literal: \"m\" } }"), "one too many");
   Refuses(equals("kind: TENSOR tensor { parts { capture { name: \"i\" } } }"), "more than one");
@@ -125,49 +121,35 @@ TEST_CASE("a message quotes names so that they cannot steer a terminal") {
 TEST_CASE("regular expressions compile in bounded memory") {
   Refuses("drops { pattern { regex: \"^(a$\" } }", "missing");
   Refuses("drops { pattern { regex: \"((((a{100}){100}){100}){100})\" } }", "regular expression");
-  Refuses("drops { pattern { regex: \"[[:word:]]{1000}[^x]{1000}\\\\pL{1000}\" } }",
-          "regular expression");
-  Refuses("drops { pattern { parts { capture { name: \"x\" kind: REGEX } } } }",
-          "empty regular expression");
+  Refuses("drops { pattern { regex: \"[[:word:]]{1000}[^x]{1000}\\\\pL{1000}\" } }", "regular expression");
+  Refuses("drops { pattern { parts { capture { name: \"x\" kind: REGEX } } } }", "empty regular expression");
   std::string many;
-  for (int i = 0; i <= kMaxRegexes; ++i)
-    many += "drops { pattern { regex: \"^" + std::to_string(i) + "$\" } } ";
+  for (int i = 0; i <= kMaxRegexes; ++i) many += "drops { pattern { regex: \"^" + std::to_string(i) + "$\" } } ";
   Refuses(many, "regular expressions", ErrorCode::kLimit);
 }
 
 TEST_CASE("operations, functions and their arguments are in the tables") {
   Refuses(RuleWith(kA + " ops { name: \"explode\" }", kB), "`explode` does not exist");
   Refuses(RuleWith(kA + " ops { name: \"concat\" }", kB), "lacks its argument `axis`");
-  Refuses(RuleWith(kA + " ops { name: \"concat\" args { name: \"axes\" value { int: 0 } } }", kB),
-          "no such argument");
-  Refuses(
-      RuleWith(kA + " ops { name: \"concat\" args { name: \"axis\" value { text: \"0\" } } }", kB),
-      "another type");
+  Refuses(RuleWith(kA + " ops { name: \"concat\" args { name: \"axes\" value { int: 0 } } }", kB), "no such argument");
+  Refuses(RuleWith(kA + " ops { name: \"concat\" args { name: \"axis\" value { text: \"0\" } } }", kB), "another type");
   Refuses(RuleWith(kA + " ops { name: \"concat\" args { name: \"axis\" value { int: 0 } } args { "
                         "name: \"axis\" value { "
                         "int: 0 } } }",
                    kB),
           "given twice");
-  Refuses(
-      RuleWith(kA + " ops { name: \"cast\" args { name: \"to\" value { text: \"f17\" } } }", kB),
-      "no dtype");
-  Refuses(
-      RuleWith(kA + " ops { name: \"cast\" args { name: \"to\" value { text: \"any\" } } }", kB),
-      "no dtype");
+  Refuses(RuleWith(kA + " ops { name: \"cast\" args { name: \"to\" value { text: \"f17\" } } }", kB), "no dtype");
+  Refuses(RuleWith(kA + " ops { name: \"cast\" args { name: \"to\" value { text: \"any\" } } }", kB), "no dtype");
   Refuses(RuleWith(kA + " ops { name: \"cast\" args { name: \"to\" value { text: \"f16\" } } args "
                         "{ name: \"overflow\" "
                         "value { text: \"wrap\" } } }",
                    kB),
           "not one of");
-  Refuses("asserts { condition { call { function: \"system\" args { text: \"ls\" } } } }",
-          "does not exist");
+  Refuses("asserts { condition { call { function: \"system\" args { text: \"ls\" } } } }", "does not exist");
   Refuses("asserts { condition { call { function: \"+\" args { int: 1 } } } }", "1 arguments");
-  Refuses("asserts { condition { call { function: \"source_has\" args { text: \"a\" } } } }",
-          "not a tensor name");
-  Refuses("asserts { condition { call { function: \"abs\" args { name { } } } } }",
-          "is a tensor name");
-  Refuses(RuleWith(kA, kB + " ops { name: \"squeeze\" args { name: \"axis\" value { int: 0 } } }"),
-          "target's side");
+  Refuses("asserts { condition { call { function: \"source_has\" args { text: \"a\" } } } }", "not a tensor name");
+  Refuses("asserts { condition { call { function: \"abs\" args { name { } } } } }", "is a tensor name");
+  Refuses(RuleWith(kA, kB + " ops { name: \"squeeze\" args { name: \"axis\" value { int: 0 } } }"), "target's side");
   Refuses(RuleWith(kA, "terms { pipeline { " + kB + " } }"), "no name");
   Refuses(RuleWith("", kB), "without a name");
   Refuses(RuleWith("terms { }", kB), "empty term");
@@ -178,8 +160,8 @@ TEST_CASE("operations, functions and their arguments are in the tables") {
 TEST_CASE("lists, shapes and nesting are bounded") {
   std::string shape;
   for (int i = 0; i < 65; ++i) shape += "dims { any: true } ";
-  Refuses(RuleWith("terms { pattern { parts { literal: \"a\" } } shape { " + shape + " } }", kB),
-          "65 axes", ErrorCode::kLimit);
+  Refuses(RuleWith("terms { pattern { parts { literal: \"a\" } } shape { " + shape + " } }", kB), "65 axes",
+          ErrorCode::kLimit);
   Refuses(RuleWith("terms { pattern { parts { literal: \"a\" } } shape { dims { rest: true } dims "
                    "{ rest: true } } }",
                    kB),
@@ -188,12 +170,10 @@ TEST_CASE("lists, shapes and nesting are bounded") {
   for (int i = 0; i <= kMaxPipelineDepth; ++i) open = "terms { pipeline { " + open + " } }";
   Refuses(RuleWith(open, kB), "nests", ErrorCode::kLimit);
   std::string deep = "boolean: true";
-  for (int i = 0; i <= kMaxExprDepth; ++i)
-    deep = "call { function: \"not\" args { " + deep + " } }";
+  for (int i = 0; i <= kMaxExprDepth; ++i) deep = "call { function: \"not\" args { " + deep + " } }";
   Refuses("asserts { condition { " + deep + " } }", "nests", ErrorCode::kLimit);
   Refuses(RuleWith("terms { pattern { parts { alternatives { } } } }", kB), "without an option");
-  Refuses(RuleWith("terms { pattern { parts { capture { name: \"p\" kind: CHOICE } } } }", kB),
-          "no choices");
+  Refuses(RuleWith("terms { pattern { parts { capture { name: \"p\" kind: CHOICE } } } }", kB), "no choices");
   std::string parts;
   for (int i = 0; i <= kMaxPatternParts; ++i) parts += "parts { literal: \"a\" } ";
   Refuses("drops { pattern { " + parts + " } }", "parts", ErrorCode::kLimit);

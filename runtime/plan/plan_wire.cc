@@ -36,16 +36,13 @@ struct Cursor {
 };
 
 Error NoPlan(size_t position, std::string_view why) {
-  return {
-      ErrorCode::kMalformed,
-      fmt::format(
-          "not a plan, or a damaged one: byte {}: {}; plans are written by `ckmapc RULES.ckmap`",
-          position, why)};
+  return {ErrorCode::kMalformed,
+          fmt::format("not a plan, or a damaged one: byte {}: {}; plans are written by `ckmapc RULES.ckmap`", position,
+                      why)};
 }
 
 // Passes over one field's value; its bytes (of length-delimited ones) go to `value`.
-Result<void> SkipValue(Cursor& cursor, size_t end, uint32_t wire_type, uint64_t& varint,
-                       std::string_view& value) {
+Result<void> SkipValue(Cursor& cursor, size_t end, uint32_t wire_type, uint64_t& varint, std::string_view& value) {
   switch (wire_type) {
     case kVarint:
       if (!cursor.ReadVarint(end, varint)) return NoPlan(cursor.position, "a number is cut short");
@@ -77,8 +74,7 @@ Result<void> CheckFormat(std::string_view bytes) {
   uint64_t format = 0;
   while (cursor.position < bytes.size()) {
     uint64_t tag = 0;
-    if (!cursor.ReadVarint(bytes.size(), tag))
-      return NoPlan(cursor.position, "a field is cut short");
+    if (!cursor.ReadVarint(bytes.size(), tag)) return NoPlan(cursor.position, "a field is cut short");
     uint64_t varint = 0;
     std::string_view value;
     CKMAP_RETURN_IF_ERROR(SkipValue(cursor, bytes.size(), tag & 7, varint, value));
@@ -86,11 +82,10 @@ Result<void> CheckFormat(std::string_view bytes) {
   }
   if (format == 0) return NoPlan(0, "it does not say its format");
   if (format > kPlanFormat) {
-    return Error(
-        ErrorCode::kMalformed,
-        fmt::format("the plan has format {}, this ckmap reads format {}: use a newer ckmap, or "
-                    "compile the rules with the ckmapc of this version",
-                    format, kPlanFormat));
+    return Error(ErrorCode::kMalformed,
+                 fmt::format("the plan has format {}, this ckmap reads format {}: use a newer ckmap, or "
+                             "compile the rules with the ckmapc of this version",
+                             format, kPlanFormat));
   }
   return {};
 }
@@ -112,8 +107,7 @@ uint32_t ExpectedWireType(const FieldDescriptor& field) {
 
 Result<void> CheckPlanWire(std::string_view bytes) {
   if (bytes.size() > kMaxPlanBytes) {
-    return Error(ErrorCode::kLimit, fmt::format("the plan has {} bytes, the limit is {}",
-                                                bytes.size(), kMaxPlanBytes));
+    return Error(ErrorCode::kLimit, fmt::format("the plan has {} bytes, the limit is {}", bytes.size(), kMaxPlanBytes));
   }
   CKMAP_RETURN_IF_ERROR(CheckFormat(bytes));
 
@@ -133,33 +127,29 @@ Result<void> CheckPlanWire(std::string_view bytes) {
     const size_t start = cursor.position;
     uint64_t tag = 0;
     if (!cursor.ReadVarint(message.end, tag)) return NoPlan(start, "a field is cut short");
-    const FieldDescriptor* field = tag >> 3 <= 0x1fffffff
-                                       ? message.type->FindFieldByNumber(static_cast<int>(tag >> 3))
-                                       : nullptr;
+    const FieldDescriptor* field =
+        tag >> 3 <= 0x1fffffff ? message.type->FindFieldByNumber(static_cast<int>(tag >> 3)) : nullptr;
     if (field == nullptr || (tag & 7) != ExpectedWireType(*field)) {
-      return NoPlan(start, fmt::format("field {} of `{}` is not known to this version", tag >> 3,
-                                       message.type->name()));
+      return NoPlan(start,
+                    fmt::format("field {} of `{}` is not known to this version", tag >> 3, message.type->name()));
     }
     uint64_t varint = 0;
     std::string_view value;
     CKMAP_RETURN_IF_ERROR(SkipValue(cursor, message.end, tag & 7, varint, value));
     if ((tag & 7) == kLengthDelimited && ++nodes > kMaxPlanNodes) {
-      return Error(ErrorCode::kLimit,
-                   fmt::format("the plan has more than {} parts", FormatCount(kMaxPlanNodes)));
+      return Error(ErrorCode::kLimit, fmt::format("the plan has more than {} parts", FormatCount(kMaxPlanNodes)));
     }
     if (field->type() == FieldDescriptor::TYPE_MESSAGE) {
       if (open.size() >= static_cast<size_t>(kMaxPlanNesting)) {
         return Error(ErrorCode::kLimit,
-                     fmt::format("the plan nests more than {} levels deep at byte {}",
-                                 kMaxPlanNesting, start));
+                     fmt::format("the plan nests more than {} levels deep at byte {}", kMaxPlanNesting, start));
       }
       open.push_back({field->message_type(), cursor.position});
       cursor.position -= value.size();
     } else if (field->type() == FieldDescriptor::TYPE_STRING && !IsValidUtf8(value)) {
       return NoPlan(start, fmt::format("`{}` is not UTF-8", field->full_name()));
     } else if (field->type() == FieldDescriptor::TYPE_ENUM &&
-               (varint > 0x7fffffff ||
-                field->enum_type()->FindValueByNumber(static_cast<int>(varint)) == nullptr)) {
+               (varint > 0x7fffffff || field->enum_type()->FindValueByNumber(static_cast<int>(varint)) == nullptr)) {
       return NoPlan(start, fmt::format("{} is no value of `{}`", varint, field->full_name()));
     }
   }

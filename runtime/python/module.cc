@@ -1,8 +1,9 @@
-// The extension module ckmap._runtime: <ckmap/ckmap.h> for Python. It holds no policy: names, defaults and networks are Python's
-// (runtime/python/ckmap).
+// The extension module ckmap._runtime: <ckmap/ckmap.h> for Python. It holds no policy: names, defaults and networks are
+// Python's (runtime/python/ckmap).
 //
-// A call that may take long runs on a thread of its own. The calling thread waits without the GIL, looks after signals, and is the only
-// one that calls Python (progress), so that Ctrl-C stops a run in order and an exception of the callback arrives at the caller.
+// A call that may take long runs on a thread of its own. The calling thread waits without the GIL, looks after signals,
+// and is the only one that calls Python (progress), so that Ctrl-C stops a run in order and an exception of the
+// callback arrives at the caller.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
@@ -30,15 +31,19 @@ nb::list IssueList(std::span<const ckmap::Issue> issues) {
   nb::list list;
   const nb::object make = nb::module_::import_("ckmap._errors").attr("Issue");
   for (const ckmap::Issue& issue : issues) {
-    const char* severity = issue.severity == ckmap::Severity::kError ? "error" : issue.severity == ckmap::Severity::kWarning ? "warning" : "note";
-    list.append(make(issue.code, severity, issue.tensor, issue.message, issue.notes, issue.help, issue.file, issue.line, issue.column));
+    const char* severity = issue.severity == ckmap::Severity::kError     ? "error"
+                           : issue.severity == ckmap::Severity::kWarning ? "warning"
+                                                                         : "note";
+    list.append(make(issue.code, severity, issue.tensor, issue.message, issue.notes, issue.help, issue.file, issue.line,
+                     issue.column));
   }
   return list;
 }
 
 [[noreturn]] void Raise(const ckmap::Error& error) {
   const nb::object exception =
-      nb::module_::import_("ckmap._errors").attr("make")(static_cast<int>(error.code()), error.message(), IssueList(error.issues()));
+      nb::module_::import_("ckmap._errors")
+          .attr("make")(static_cast<int>(error.code()), error.message(), IssueList(error.issues()));
   PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
   throw nb::python_error();
 }
@@ -63,10 +68,12 @@ ckmap::Result<T> RunWatched(const nb::object& callback, const Work& work) {
   std::exception_ptr failed;
   std::thread worker([&] {
     try {
-      result.emplace(work([&state](int64_t done, int64_t total) {
-        const std::lock_guard lock(state.mutex);
-        state.done = done, state.total = total, state.news = true;
-      }, stop.get_token()));
+      result.emplace(work(
+          [&state](int64_t done, int64_t total) {
+            const std::lock_guard lock(state.mutex);
+            state.done = done, state.total = total, state.news = true;
+          },
+          stop.get_token()));
     } catch (...) {
       failed = std::current_exception();
     }
@@ -111,7 +118,8 @@ ckmap::DType ParseDType(const std::string& name) {
 ckmap::Manifest MakeManifest(const Tuples& tensors, const std::string& framework) {
   std::vector<ckmap::TensorInfo> infos;
   for (const auto& [name, dtype, shape, optional, tied_to] : tensors) {
-    infos.push_back({.name = name, .dtype = ParseDType(dtype), .shape = shape, .optional = optional, .tied_to = tied_to});
+    infos.push_back(
+        {.name = name, .dtype = ParseDType(dtype), .shape = shape, .optional = optional, .tied_to = tied_to});
   }
   return Take(ckmap::Manifest::Of(std::move(infos), framework));
 }
@@ -119,21 +127,26 @@ ckmap::Manifest MakeManifest(const Tuples& tensors, const std::string& framework
 nb::list ManifestRows(const ckmap::Manifest& manifest) {
   nb::list rows;
   for (const ckmap::TensorInfo& info : manifest.tensors()) {
-    rows.append(nb::make_tuple(info.name, std::string(ckmap::DTypeName(info.dtype)), nb::tuple(nb::cast(info.shape)), info.optional, info.tied_to,
-                               info.storage, info.unreadable));
+    rows.append(nb::make_tuple(info.name, std::string(ckmap::DTypeName(info.dtype)), nb::tuple(nb::cast(info.shape)),
+                               info.optional, info.tied_to, info.storage, info.unreadable));
   }
   return rows;
 }
 
 nb::object EntryValue(const ckmap::Entry& entry) {
-  return std::visit([](const auto& value) -> nb::object {
-    if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::monostate>) return nb::none();
-    else return nb::cast(value);
-  }, entry.value);
+  return std::visit(
+      [](const auto& value) -> nb::object {
+        if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::monostate>)
+          return nb::none();
+        else
+          return nb::cast(value);
+      },
+      entry.value);
 }
 
-ckmap::OpenOptions MakeOpenOptions(const std::string& root, nb::bytes key, const std::string& cipher, const std::string& format, bool crc_check,
-                                   bool skip_unknown_objects, const std::string& strategy, const std::vector<std::string>& only,
+ckmap::OpenOptions MakeOpenOptions(const std::string& root, nb::bytes key, const std::string& cipher,
+                                   const std::string& format, bool crc_check, bool skip_unknown_objects,
+                                   const std::string& strategy, const std::vector<std::string>& only,
                                    const std::vector<std::string>& drop, const std::vector<std::string>& specify_prefix,
                                    const std::vector<std::string>& filter_prefix, bool views) {
   ckmap::OpenOptions options;
@@ -188,7 +201,8 @@ nb::dict ReportDict(const ckmap::Report& report) {
   return out;
 }
 
-ckmap::Params MakeParams(const std::map<std::string, std::string>& values, const std::string& config, const std::map<std::string, std::pair<int64_t, int64_t>>& ranks,
+ckmap::Params MakeParams(const std::map<std::string, std::string>& values, const std::string& config,
+                         const std::map<std::string, std::pair<int64_t, int64_t>>& ranks,
                          const std::string& device_map) {
   ckmap::Params params;
   params.values = values;
@@ -205,13 +219,16 @@ NB_MODULE(_runtime, m) {
 
   nb::class_<ckmap::Manifest>(m, "Manifest")
       .def_static("of", &MakeManifest, "tensors"_a, "framework"_a = "")
-      .def_static("read", [](const std::string& path) {
-        auto manifest = [&] {
-          const nb::gil_scoped_release released;
-          return ckmap::Manifest::Read(path);
-        }();
-        return Take(std::move(manifest));
-      }, "path"_a)
+      .def_static(
+          "read",
+          [](const std::string& path) {
+            auto manifest = [&] {
+              const nb::gil_scoped_release released;
+              return ckmap::Manifest::Read(path);
+            }();
+            return Take(std::move(manifest));
+          },
+          "path"_a)
       .def("rows", &ManifestRows)
       .def_prop_ro("framework", [](const ckmap::Manifest& manifest) { return manifest.framework(); });
 
@@ -219,171 +236,232 @@ NB_MODULE(_runtime, m) {
       .def_prop_ro("name", [](const ckmap::Tensor& tensor) { return tensor.name(); })
       .def_prop_ro("dtype", [](const ckmap::Tensor& tensor) { return std::string(ckmap::DTypeName(tensor.dtype())); })
       .def_prop_ro("shape", [](const ckmap::Tensor& tensor) { return nb::tuple(nb::cast(tensor.shape())); })
-      .def_prop_ro("address", [](const ckmap::Tensor& tensor) { return reinterpret_cast<uintptr_t>(tensor.bytes().data()); })
+      .def_prop_ro("address",
+                   [](const ckmap::Tensor& tensor) { return reinterpret_cast<uintptr_t>(tensor.bytes().data()); })
       .def_prop_ro("nbytes", [](const ckmap::Tensor& tensor) { return tensor.bytes().size(); })
       .def_prop_ro("is_view", &ckmap::Tensor::is_view);
 
   nb::class_<ckmap::Checkpoint>(m, "Checkpoint")
-      .def_static("open", [](const std::string& path, const std::string& root, nb::bytes key, const std::string& cipher, const std::string& format, bool crc_check,
-                             bool skip_unknown_objects, const std::string& strategy, const std::vector<std::string>& only, const std::vector<std::string>& drop,
-                             const std::vector<std::string>& specify_prefix, const std::vector<std::string>& filter_prefix, bool views) {
-        const auto options = MakeOpenOptions(root, key, cipher, format, crc_check, skip_unknown_objects, strategy, only, drop, specify_prefix, filter_prefix, views);
-        auto opened = [&] {
-          const nb::gil_scoped_release released;
-          return ckmap::Checkpoint::Open(path, options);
-        }();
-        return Take(std::move(opened));
-      }, "path"_a, "root"_a, "key"_a, "cipher"_a, "format"_a, "crc_check"_a, "skip_unknown_objects"_a, "strategy"_a, "only"_a, "drop"_a, "specify_prefix"_a,
-         "filter_prefix"_a, "views"_a)
+      .def_static(
+          "open",
+          [](const std::string& path, const std::string& root, nb::bytes key, const std::string& cipher,
+             const std::string& format, bool crc_check, bool skip_unknown_objects, const std::string& strategy,
+             const std::vector<std::string>& only, const std::vector<std::string>& drop,
+             const std::vector<std::string>& specify_prefix, const std::vector<std::string>& filter_prefix,
+             bool views) {
+            const auto options = MakeOpenOptions(root, key, cipher, format, crc_check, skip_unknown_objects, strategy,
+                                                 only, drop, specify_prefix, filter_prefix, views);
+            auto opened = [&] {
+              const nb::gil_scoped_release released;
+              return ckmap::Checkpoint::Open(path, options);
+            }();
+            return Take(std::move(opened));
+          },
+          "path"_a, "root"_a, "key"_a, "cipher"_a, "format"_a, "crc_check"_a, "skip_unknown_objects"_a, "strategy"_a,
+          "only"_a, "drop"_a, "specify_prefix"_a, "filter_prefix"_a, "views"_a)
       .def_prop_ro("path", [](const ckmap::Checkpoint& checkpoint) { return checkpoint.path().string(); })
       .def_prop_ro("format", [](const ckmap::Checkpoint& checkpoint) { return checkpoint.format(); })
       .def_prop_ro("manifest", [](const ckmap::Checkpoint& checkpoint) { return checkpoint.manifest(); })
       .def_prop_ro("metadata", [](const ckmap::Checkpoint& checkpoint) { return checkpoint.metadata(); })
       .def_prop_ro("warnings", [](const ckmap::Checkpoint& checkpoint) { return checkpoint.warnings(); })
-      .def_prop_ro("entries", [](const ckmap::Checkpoint& checkpoint) {
-        nb::list list;
-        for (const ckmap::Entry& entry : checkpoint.entries()) list.append(nb::make_tuple(entry.name, entry.kind, EntryValue(entry)));
-        return list;
-      })
-      .def("read", [](const ckmap::Checkpoint& checkpoint, const std::string& name) {
-        auto tensor = [&] {
-          const nb::gil_scoped_release released;
-          return checkpoint.Read(name);
-        }();
-        return Take(std::move(tensor));
-      }, "name"_a);
+      .def_prop_ro("entries",
+                   [](const ckmap::Checkpoint& checkpoint) {
+                     nb::list list;
+                     for (const ckmap::Entry& entry : checkpoint.entries())
+                       list.append(nb::make_tuple(entry.name, entry.kind, EntryValue(entry)));
+                     return list;
+                   })
+      .def(
+          "read",
+          [](const ckmap::Checkpoint& checkpoint, const std::string& name) {
+            auto tensor = [&] {
+              const nb::gil_scoped_release released;
+              return checkpoint.Read(name);
+            }();
+            return Take(std::move(tensor));
+          },
+          "name"_a);
 
   nb::class_<ckmap::Plan>(m, "Plan")
-      .def_static("load", [](const std::string& path_or_pack) { return Take(ckmap::Plan::Load(path_or_pack)); }, "path_or_pack"_a)
-      .def_static("parse", [](nb::bytes bytes) { return Take(ckmap::Plan::Parse({bytes.c_str(), bytes.size()})); }, "bytes"_a)
-      .def("serialize", [](const ckmap::Plan& plan) {
-        const std::string bytes = plan.Serialize();
-        return nb::bytes(bytes.data(), bytes.size());
-      })
+      .def_static(
+          "load", [](const std::string& path_or_pack) { return Take(ckmap::Plan::Load(path_or_pack)); },
+          "path_or_pack"_a)
+      .def_static(
+          "parse",
+          [](nb::bytes bytes) {
+            return Take(ckmap::Plan::Parse({bytes.c_str(), bytes.size()}));
+          },
+          "bytes"_a)
+      .def("serialize",
+           [](const ckmap::Plan& plan) {
+             const std::string bytes = plan.Serialize();
+             return nb::bytes(bytes.data(), bytes.size());
+           })
       .def_prop_ro("digest", [](const ckmap::Plan& plan) { return plan.digest(); })
       .def_prop_ro("migration", [](const ckmap::Plan& plan) { return plan.migration(); });
 
   nb::class_<Stream>(m, "Stream").def("next", &Stream::Next).def("close", &Stream::Close);
 
   nb::class_<ckmap::Migration>(m, "Migration")
-      .def_static("prepare", [](const ckmap::Plan& plan, const ckmap::Checkpoint& source, const ckmap::Manifest& target, const std::map<std::string, std::string>& values,
-                                const std::string& config, const std::map<std::string, std::pair<int64_t, int64_t>>& ranks, const std::string& device_map) {
-        const ckmap::Params params = MakeParams(values, config, ranks, device_map);
-        auto migration = [&] {
-          const nb::gil_scoped_release released;
-          return ckmap::Migration::Prepare(plan, source, ckmap::Target(target), params);
-        }();
-        return Take(std::move(migration));
-      }, "plan"_a, "source"_a, "target"_a, "values"_a, "config"_a, "ranks"_a, "device_map"_a)
-      .def_static("prepare_path", [](const ckmap::Plan& plan, const ckmap::Checkpoint& source, const std::string& target, const std::map<std::string, std::string>& values,
-                                     const std::string& config, const std::map<std::string, std::pair<int64_t, int64_t>>& ranks, const std::string& device_map) {
-        const ckmap::Params params = MakeParams(values, config, ranks, device_map);
-        auto migration = [&] {
-          const nb::gil_scoped_release released;
-          return ckmap::Migration::Prepare(plan, source, ckmap::Target(target), params);
-        }();
-        return Take(std::move(migration));
-      }, "plan"_a, "source"_a, "target"_a, "values"_a, "config"_a, "ranks"_a, "device_map"_a)
+      .def_static(
+          "prepare",
+          [](const ckmap::Plan& plan, const ckmap::Checkpoint& source, const ckmap::Manifest& target,
+             const std::map<std::string, std::string>& values, const std::string& config,
+             const std::map<std::string, std::pair<int64_t, int64_t>>& ranks, const std::string& device_map) {
+            const ckmap::Params params = MakeParams(values, config, ranks, device_map);
+            auto migration = [&] {
+              const nb::gil_scoped_release released;
+              return ckmap::Migration::Prepare(plan, source, ckmap::Target(target), params);
+            }();
+            return Take(std::move(migration));
+          },
+          "plan"_a, "source"_a, "target"_a, "values"_a, "config"_a, "ranks"_a, "device_map"_a)
+      .def_static(
+          "prepare_path",
+          [](const ckmap::Plan& plan, const ckmap::Checkpoint& source, const std::string& target,
+             const std::map<std::string, std::string>& values, const std::string& config,
+             const std::map<std::string, std::pair<int64_t, int64_t>>& ranks, const std::string& device_map) {
+            const ckmap::Params params = MakeParams(values, config, ranks, device_map);
+            auto migration = [&] {
+              const nb::gil_scoped_release released;
+              return ckmap::Migration::Prepare(plan, source, ckmap::Target(target), params);
+            }();
+            return Take(std::move(migration));
+          },
+          "plan"_a, "source"_a, "target"_a, "values"_a, "config"_a, "ranks"_a, "device_map"_a)
       .def_prop_ro("notes", [](const ckmap::Migration& migration) { return IssueList(migration.notes()); })
       .def_prop_ro("target", [](const ckmap::Migration& migration) { return migration.target(); })
-      .def("bound", [](const ckmap::Migration& migration) {
-        const ckmap::BoundPlan& bound = migration.bound();
-        nb::list tensors, dropped, kept;
-        for (const ckmap::BoundTensor& t : bound.tensors) {
-          tensors.append(nb::make_tuple(t.name, std::string(ckmap::DTypeName(t.dtype)), nb::tuple(nb::cast(t.shape)), t.sources, t.ops, t.rule, t.initialized, t.device));
-        }
-        for (const ckmap::NamedByRule& named : bound.dropped) dropped.append(nb::make_tuple(named.name, named.rule));
-        for (const ckmap::NamedByRule& named : bound.kept) kept.append(nb::make_tuple(named.name, named.rule));
-        return nb::make_tuple(tensors, dropped, kept, bound.params);
-      })
-      .def("cost", [](const ckmap::Migration& migration) {
-        const ckmap::Cost cost = migration.cost();
-        return nb::make_tuple(cost.bytes_read, cost.bytes_written, cost.peak_memory);
-      })
+      .def("bound",
+           [](const ckmap::Migration& migration) {
+             const ckmap::BoundPlan& bound = migration.bound();
+             nb::list tensors, dropped, kept;
+             for (const ckmap::BoundTensor& t : bound.tensors) {
+               tensors.append(nb::make_tuple(t.name, std::string(ckmap::DTypeName(t.dtype)),
+                                             nb::tuple(nb::cast(t.shape)), t.sources, t.ops, t.rule, t.initialized,
+                                             t.device));
+             }
+             for (const ckmap::NamedByRule& named : bound.dropped)
+               dropped.append(nb::make_tuple(named.name, named.rule));
+             for (const ckmap::NamedByRule& named : bound.kept) kept.append(nb::make_tuple(named.name, named.rule));
+             return nb::make_tuple(tensors, dropped, kept, bound.params);
+           })
+      .def("cost",
+           [](const ckmap::Migration& migration) {
+             const ckmap::Cost cost = migration.cost();
+             return nb::make_tuple(cost.bytes_read, cost.bytes_written, cost.peak_memory);
+           })
       .def("table", &ckmap::Migration::Table, "all"_a = false)
       .def("json", &ckmap::Migration::Json)
-      .def("save", [](const ckmap::Migration& migration, const std::string& path, const std::string& format, int64_t max_shard_size, bool crc, const std::string& encrypt,
-                      nb::bytes key, bool old_scalars, bool digest, bool force, bool fsync, int threads, int64_t max_memory, nb::object progress) {
-        ckmap::SaveOptions options;
-        options.format = format;
-        options.max_shard_size = max_shard_size;
-        options.crc = crc;
-        options.encrypt = encrypt;
-        options.key = std::string(key.c_str(), key.size());
-        options.old_scalars = old_scalars;
-        options.digest = digest;
-        options.force = force;
-        options.fsync = fsync;
-        options.run.threads = threads;
-        options.run.max_memory = max_memory;
-        return ReportDict(Take(RunWatched<ckmap::Report>(progress, [&](ckmap::Progress report, std::stop_token stop) {
-          options.run.progress = std::move(report);
-          options.run.stop = std::move(stop);
-          return migration.Save(path, options);
-        })));
-      }, "path"_a, "format"_a, "max_shard_size"_a, "crc"_a, "encrypt"_a, "key"_a, "old_scalars"_a, "digest"_a, "force"_a, "fsync"_a, "threads"_a, "max_memory"_a,
-         "progress"_a.none())
-      .def("load", [](const ckmap::Migration& migration, const std::vector<std::string>& order, int threads, int64_t max_memory, bool views) {
-        ckmap::RunOptions options;
-        options.order = order;
-        options.threads = threads;
-        options.max_memory = max_memory;
-        options.views = views;
-        auto stream = [&] {
-          const nb::gil_scoped_release released;
-          return migration.Load(options);
-        }();
-        return Stream(Take(std::move(stream)));
-      }, "order"_a, "threads"_a, "max_memory"_a, "views"_a)
+      .def(
+          "save",
+          [](const ckmap::Migration& migration, const std::string& path, const std::string& format,
+             int64_t max_shard_size, bool crc, const std::string& encrypt, nb::bytes key, bool old_scalars, bool digest,
+             bool force, bool fsync, int threads, int64_t max_memory, nb::object progress) {
+            ckmap::SaveOptions options;
+            options.format = format;
+            options.max_shard_size = max_shard_size;
+            options.crc = crc;
+            options.encrypt = encrypt;
+            options.key = std::string(key.c_str(), key.size());
+            options.old_scalars = old_scalars;
+            options.digest = digest;
+            options.force = force;
+            options.fsync = fsync;
+            options.run.threads = threads;
+            options.run.max_memory = max_memory;
+            return ReportDict(
+                Take(RunWatched<ckmap::Report>(progress, [&](ckmap::Progress report, std::stop_token stop) {
+                  options.run.progress = std::move(report);
+                  options.run.stop = std::move(stop);
+                  return migration.Save(path, options);
+                })));
+          },
+          "path"_a, "format"_a, "max_shard_size"_a, "crc"_a, "encrypt"_a, "key"_a, "old_scalars"_a, "digest"_a,
+          "force"_a, "fsync"_a, "threads"_a, "max_memory"_a, "progress"_a.none())
+      .def(
+          "load",
+          [](const ckmap::Migration& migration, const std::vector<std::string>& order, int threads, int64_t max_memory,
+             bool views) {
+            ckmap::RunOptions options;
+            options.order = order;
+            options.threads = threads;
+            options.max_memory = max_memory;
+            options.views = views;
+            auto stream = [&] {
+              const nb::gil_scoped_release released;
+              return migration.Load(options);
+            }();
+            return Stream(Take(std::move(stream)));
+          },
+          "order"_a, "threads"_a, "max_memory"_a, "views"_a)
       // (name, address, bytes) of each destination; the memory must stay until the call returns.
-      .def("load_into", [](const ckmap::Migration& migration, const std::vector<std::tuple<std::string, uintptr_t, size_t>>& places, int threads, int64_t max_memory,
-                           nb::object progress) {
-        std::vector<ckmap::Destination> destinations;
-        for (const auto& [name, address, bytes] : places) {
-          destinations.push_back({.name = name, .bytes = {reinterpret_cast<std::byte*>(address), bytes}});
+      .def(
+          "load_into",
+          [](const ckmap::Migration& migration, const std::vector<std::tuple<std::string, uintptr_t, size_t>>& places,
+             int threads, int64_t max_memory, nb::object progress) {
+            std::vector<ckmap::Destination> destinations;
+            for (const auto& [name, address, bytes] : places) {
+              destinations.push_back({.name = name, .bytes = {reinterpret_cast<std::byte*>(address), bytes}});
+            }
+            ckmap::RunOptions options;
+            options.threads = threads;
+            options.max_memory = max_memory;
+            return ReportDict(
+                Take(RunWatched<ckmap::Report>(progress, [&](ckmap::Progress report, std::stop_token stop) {
+                  options.progress = std::move(report);
+                  options.stop = std::move(stop);
+                  return migration.LoadInto(destinations, options);
+                })));
+          },
+          "destinations"_a, "threads"_a, "max_memory"_a, "progress"_a.none());
+
+  m.def(
+      "verify",
+      [](const std::string& output, const std::string& report, const std::string& report_json,
+         const std::string& source, nb::object progress) {
+        ckmap::VerifyOptions options;
+        options.report = report;
+        options.report_json = report_json;
+        options.source = source;
+        const ckmap::Verdict verdict =
+            Take(RunWatched<ckmap::Verdict>(progress, [&](ckmap::Progress told, std::stop_token stop) {
+              options.progress = std::move(told);
+              options.stop = std::move(stop);
+              return ckmap::Verify(output, options);
+            }));
+        return nb::make_tuple(verdict.ok, IssueList(verdict.issues), verdict.tensors, verdict.by_digest,
+                              verdict.by_source);
+      },
+      "output"_a, "report"_a, "report_json"_a, "source"_a, "progress"_a.none());
+
+  m.def(
+      "diff",
+      [](const ckmap::Checkpoint& a, const ckmap::Checkpoint& b, double rtol, double atol, nb::object progress) {
+        ckmap::DiffOptions options;
+        options.rtol = rtol;
+        options.atol = atol;
+        const auto differences = Take(
+            RunWatched<std::vector<ckmap::TensorDifference>>(progress, [&](ckmap::Progress told, std::stop_token stop) {
+              options.progress = std::move(told);
+              options.stop = std::move(stop);
+              return ckmap::Diff(a, b, options);
+            }));
+        nb::list list;
+        for (const auto& d : differences)
+          list.append(
+              nb::make_tuple(d.name, d.kind, d.in_a, d.in_b, d.different, d.elements, d.max_difference, d.first_index));
+        return list;
+      },
+      "a"_a, "b"_a, "rtol"_a, "atol"_a, "progress"_a.none());
+
+  m.def(
+      "load_check",
+      [](const ckmap::Manifest& checkpoint, const ckmap::Manifest& network) {
+        nb::list list;
+        for (const ckmap::LoadVerdict& v : ckmap::LoadCheck(checkpoint, network)) {
+          list.append(nb::make_tuple(v.rules, v.fits, v.loaded, v.missing, v.unused, IssueList(v.issues)));
         }
-        ckmap::RunOptions options;
-        options.threads = threads;
-        options.max_memory = max_memory;
-        return ReportDict(Take(RunWatched<ckmap::Report>(progress, [&](ckmap::Progress report, std::stop_token stop) {
-          options.progress = std::move(report);
-          options.stop = std::move(stop);
-          return migration.LoadInto(destinations, options);
-        })));
-      }, "destinations"_a, "threads"_a, "max_memory"_a, "progress"_a.none());
-
-  m.def("verify", [](const std::string& output, const std::string& report, const std::string& report_json, const std::string& source, nb::object progress) {
-    ckmap::VerifyOptions options;
-    options.report = report;
-    options.report_json = report_json;
-    options.source = source;
-    const ckmap::Verdict verdict = Take(RunWatched<ckmap::Verdict>(progress, [&](ckmap::Progress told, std::stop_token stop) {
-      options.progress = std::move(told);
-      options.stop = std::move(stop);
-      return ckmap::Verify(output, options);
-    }));
-    return nb::make_tuple(verdict.ok, IssueList(verdict.issues), verdict.tensors, verdict.by_digest, verdict.by_source);
-  }, "output"_a, "report"_a, "report_json"_a, "source"_a, "progress"_a.none());
-
-  m.def("diff", [](const ckmap::Checkpoint& a, const ckmap::Checkpoint& b, double rtol, double atol, nb::object progress) {
-    ckmap::DiffOptions options;
-    options.rtol = rtol;
-    options.atol = atol;
-    const auto differences = Take(RunWatched<std::vector<ckmap::TensorDifference>>(progress, [&](ckmap::Progress told, std::stop_token stop) {
-      options.progress = std::move(told);
-      options.stop = std::move(stop);
-      return ckmap::Diff(a, b, options);
-    }));
-    nb::list list;
-    for (const auto& d : differences) list.append(nb::make_tuple(d.name, d.kind, d.in_a, d.in_b, d.different, d.elements, d.max_difference, d.first_index));
-    return list;
-  }, "a"_a, "b"_a, "rtol"_a, "atol"_a, "progress"_a.none());
-
-  m.def("load_check", [](const ckmap::Manifest& checkpoint, const ckmap::Manifest& network) {
-    nb::list list;
-    for (const ckmap::LoadVerdict& v : ckmap::LoadCheck(checkpoint, network)) {
-      list.append(nb::make_tuple(v.rules, v.fits, v.loaded, v.missing, v.unused, IssueList(v.issues)));
-    }
-    return list;
-  }, "checkpoint"_a, "network"_a);
+        return list;
+      },
+      "checkpoint"_a, "network"_a);
 }

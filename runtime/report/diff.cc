@@ -107,9 +107,8 @@ std::string WhatDiffers(const TensorDiff& diff) {
     case DiffKind::kUnreadable:
       return "cannot be read";
     case DiffKind::kValues:
-      return fmt::format("{} of {} differ, by at most {:.6g}; first at element {}",
-                         FormatCount(diff.different), FormatCount(diff.elements),
-                         diff.max_difference, diff.first_index);
+      return fmt::format("{} of {} differ, by at most {:.6g}; first at element {}", FormatCount(diff.different),
+                         FormatCount(diff.elements), diff.max_difference, diff.first_index);
   }
   return "";
 }
@@ -134,13 +133,11 @@ std::string_view DiffKindName(DiffKind kind) {
   return "";
 }
 
-Result<DiffResult> CompareCheckpoints(const Checkpoint& a, const Checkpoint& b,
-                                      const DiffOptions& options) {
+Result<DiffResult> CompareCheckpoints(const Checkpoint& a, const Checkpoint& b, const DiffOptions& options) {
   const Manifest& left = a.manifest();
   const Manifest& right = b.manifest();
   int64_t total = 0;
-  for (const TensorInfo& tensor : left.tensors())
-    total += NumBytes(tensor.shape, tensor.dtype).value_or(0);
+  for (const TensorInfo& tensor : left.tensors()) total += NumBytes(tensor.shape, tensor.dtype).value_or(0);
   int64_t done = 0;
   DiffResult result;
   for (size_t i = 0; i < left.size(); ++i) {
@@ -182,10 +179,7 @@ std::string DiffJson(const std::string& a, const std::string& b, const DiffResul
     if (!diff.in_b.empty()) json.Key("b").String(diff.in_b);
     if (diff.kind == DiffKind::kValues) {
       json.Key("different").Int(diff.different).Key("elements").Int(diff.elements);
-      json.Key("max_difference")
-          .Number(diff.max_difference)
-          .Key("first_index")
-          .Int(diff.first_index);
+      json.Key("max_difference").Number(diff.max_difference).Key("first_index").Int(diff.first_index);
     }
     json.EndObject();
   }
@@ -197,24 +191,21 @@ std::string DiffText(const DiffResult& result, const Style& style, bool all) {
   TextTable table({"", "tensor", "difference"});
   table.AlignRight(0);
   std::vector<FoldRow> rows;
-  for (const TensorDiff& diff : result.differences)
-    rows.push_back({{diff.name}, WhatDiffers(diff)});
+  for (const TensorDiff& diff : result.differences) rows.push_back({{diff.name}, WhatDiffers(diff)});
   if (all) {
     for (const FoldRow& row : rows) table.AddRow({"", EscapeText(row.names[0]), row.detail});
   } else {
     for (const FoldedRow& row : FoldRows(rows)) {
       const size_t count = row.members.size();
-      table.AddRow(
-          {count > 1 ? fmt::format("{} ×", count) : "", row.names[0], rows[row.members[0]].detail});
+      table.AddRow({count > 1 ? fmt::format("{} ×", count) : "", row.names[0], rows[row.members[0]].detail});
     }
   }
   std::string out = table.Render();
   if (!out.empty()) out += "\n";
   const int64_t different = static_cast<int64_t>(result.differences.size());
   return out + fmt::format("{} equal, {}\n", Plural(result.equal, "tensor"),
-                           different == 0
-                               ? style.Green("none different")
-                               : style.Red(fmt::format("{} different", FormatCount(different))));
+                           different == 0 ? style.Green("none different")
+                                          : style.Red(fmt::format("{} different", FormatCount(different))));
 }
 
 }  // namespace ckmap

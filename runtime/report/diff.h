@@ -3,8 +3,8 @@
 
 #include <atomic>
 #include <cstdint>
-#include <span>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,8 +45,7 @@ struct DiffResult {
 
 // With a tolerance dtypes may differ, as long as both are numbers. Reads both in pieces of a few
 // MiB.
-Result<DiffResult> CompareCheckpoints(const Checkpoint& a, const Checkpoint& b,
-                                      const DiffOptions& options);
+Result<DiffResult> CompareCheckpoints(const Checkpoint& a, const Checkpoint& b, const DiffOptions& options);
 
 std::string DiffJson(const std::string& a, const std::string& b, const DiffResult& result);
 std::string DiffText(const DiffResult& result, const Style& style, bool all);

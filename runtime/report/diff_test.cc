@@ -35,12 +35,9 @@ class MemoryCheckpoint : public Checkpoint {
   void MakeUnreadable(size_t tensor) { manifest_.at(tensor).unreadable = "sparse"; }
 
   std::string_view format() const override { return "memory"; }
-  int64_t storage_bytes(uint32_t storage) const override {
-    return static_cast<int64_t>(storages_[storage].size());
-  }
+  int64_t storage_bytes(uint32_t storage) const override { return static_cast<int64_t>(storages_[storage].size()); }
   std::vector<FileExtent> storage_extents(uint32_t) const override { return {}; }
-  Result<void> ReadStorage(uint32_t storage, int64_t offset,
-                           std::span<std::byte> out) const override {
+  Result<void> ReadStorage(uint32_t storage, int64_t offset, std::span<std::byte> out) const override {
     REQUIRE(offset >= 0);
     REQUIRE(offset + static_cast<int64_t>(out.size()) <= storage_bytes(storage));
     if (!out.empty()) std::memcpy(out.data(), storages_[storage].data() + offset, out.size());
@@ -90,17 +87,13 @@ TEST_CASE("elements come in row-major order, whatever the strides") {
 
 TEST_CASE("byte order and lazy bits are applied") {
   MemoryCheckpoint checkpoint;
-  checkpoint.Add("big", DType::kU16, {2}, std::vector<uint16_t>{0x0102, 0x0304}, {},
-                 {.strides = {}, .byteswap = true});
-  checkpoint.Add("negative", DType::kF32, {2}, std::vector<float>{1, -2}, {},
-                 {.strides = {}, .negative = true});
-  checkpoint.Add("integer", DType::kI16, {3}, std::vector<int16_t>{1, 0, -256}, {},
-                 {.strides = {}, .negative = true});
+  checkpoint.Add("big", DType::kU16, {2}, std::vector<uint16_t>{0x0102, 0x0304}, {}, {.strides = {}, .byteswap = true});
+  checkpoint.Add("negative", DType::kF32, {2}, std::vector<float>{1, -2}, {}, {.strides = {}, .negative = true});
+  checkpoint.Add("integer", DType::kI16, {3}, std::vector<int16_t>{1, 0, -256}, {}, {.strides = {}, .negative = true});
   struct Complex {
     float real, imaginary;
   };
-  checkpoint.Add("conjugate", DType::kC64, {1}, std::vector<Complex>{{1, 2}}, {},
-                 {.strides = {}, .conjugate = true});
+  checkpoint.Add("conjugate", DType::kC64, {1}, std::vector<Complex>{{1, 2}}, {}, {.strides = {}, .conjugate = true});
   CHECK(ReadAll<uint16_t>(checkpoint, 0) == std::vector<uint16_t>{0x0201, 0x0403});
   CHECK(ReadAll<float>(checkpoint, 1) == std::vector<float>{-1, 2});
   CHECK(ReadAll<int16_t>(checkpoint, 2) == std::vector<int16_t>{-1, 0, 256});
@@ -158,8 +151,7 @@ TEST_CASE("each difference is told once, with its kind") {
   CHECK(result.differences[3].different == 2);
   CHECK(result.differences[3].first_index == 1);
   CHECK(result.differences[3].max_difference == 1);
-  CHECK(DiffText(result, {}, false).find("2 of 4 differ, by at most 1; first at element 1") !=
-        std::string::npos);
+  CHECK(DiffText(result, {}, false).find("2 of 4 differ, by at most 1; first at element 1") != std::string::npos);
   CHECK(DiffJson("a", "b", result).find("\"kind\": \"values\"") != std::string::npos);
 }
 

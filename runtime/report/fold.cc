@@ -22,9 +22,7 @@ struct Token {
 };
 using Tokens = std::vector<Token>;
 
-bool IsWord(char c) {
-  return IsDigit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
+bool IsWord(char c) { return IsDigit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 
 Tokens Tokenize(std::string_view name) {
   constexpr size_t kMaxDigits = 15;
@@ -81,8 +79,7 @@ std::string FormatValues(const std::vector<int64_t>& values) {
 
 std::string Render(const Tokens& tokens) {
   std::string out;
-  for (const Token& token : tokens)
-    out += token.number() ? FormatValues(token.values) : EscapeText(token.text);
+  for (const Token& token : tokens) out += token.number() ? FormatValues(token.values) : EscapeText(token.text);
   return out;
 }
 
@@ -137,8 +134,7 @@ bool FollowsAlong(const std::vector<int64_t>& lead, const std::vector<int64_t>& 
 void FoldGroup(std::vector<Row>& rows, std::vector<size_t> group, size_t open) {
   const auto lead_value = [&](size_t row) { return rows[row].names[0][open].values[0]; };
   std::vector<size_t> sorted = group;
-  std::sort(sorted.begin(), sorted.end(),
-            [&](size_t a, size_t b) { return lead_value(a) < lead_value(b); });
+  std::sort(sorted.begin(), sorted.end(), [&](size_t a, size_t b) { return lead_value(a) < lead_value(b); });
   std::vector<int64_t> lead;
   for (const size_t row : sorted) {
     if (rows[row].names[0][open].values.size() > 1) return;
@@ -151,8 +147,8 @@ void FoldGroup(std::vector<Row>& rows, std::vector<size_t> group, size_t open) {
     for (size_t i = 0; i < folded.names[n].size(); ++i) {
       const Token& first = rows[sorted[0]].names[n][i];
       if (!first.number()) continue;
-      const bool equal = std::all_of(sorted.begin(), sorted.end(),
-                                     [&](size_t row) { return rows[row].names[n][i] == first; });
+      const bool equal =
+          std::all_of(sorted.begin(), sorted.end(), [&](size_t row) { return rows[row].names[n][i] == first; });
       if (equal) continue;
       if (first.values.size() > 1) return;
       std::vector<int64_t> values;
@@ -180,9 +176,9 @@ std::vector<FoldedRow> FoldRows(const std::vector<FoldRow>& input) {
     Row row{.names = {}, .members = {i}, .detail = &input[i].detail};
     for (const std::string& name : input[i].names) row.names.push_back(Tokenize(name));
     if (!row.names.empty()) {
-      numbers = std::max(numbers, static_cast<size_t>(std::count_if(
-                                      row.names[0].begin(), row.names[0].end(),
-                                      [](const Token& token) { return token.number(); })));
+      numbers =
+          std::max(numbers, static_cast<size_t>(std::count_if(row.names[0].begin(), row.names[0].end(),
+                                                              [](const Token& token) { return token.number(); })));
     }
     rows.push_back(std::move(row));
   }

@@ -21,7 +21,7 @@ struct FoldRow {
 
 struct FoldedRow {
   std::vector<std::string> names;  // escaped for terminals
-  std::vector<size_t> members;  // indices of the rows that it stands for; the first gives its place
+  std::vector<size_t> members;     // indices of the rows that it stands for; the first gives its place
 };
 
 std::vector<FoldedRow> FoldRows(const std::vector<FoldRow>& rows);

@@ -70,10 +70,9 @@ std::string Issues(const MigrationReport& report) {
   std::string out = "<h2>Issues</h2>\n<ul>\n";
   for (const Issue& issue : report.issues) {
     const bool error = issue.severity == IssueSeverity::kError;
-    out += fmt::format("<li><span class=\"{}\">{}</span> {}", error ? "error" : "warning",
-                       Html(issue.code), Html(issue.message));
-    for (const std::string& note : issue.notes)
-      out += fmt::format("<div>note: {}</div>", Html(note));
+    out += fmt::format("<li><span class=\"{}\">{}</span> {}", error ? "error" : "warning", Html(issue.code),
+                       Html(issue.message));
+    for (const std::string& note : issue.notes) out += fmt::format("<div>note: {}</div>", Html(note));
     if (!issue.help.empty()) out += fmt::format("<div>help: {}</div>", Html(issue.help));
     out += "</li>\n";
   }
@@ -92,14 +91,12 @@ std::string TargetTable(const MigrationReport& report) {
     const BoundTensor& tensor = bound.tensors[i];
     const TensorOutcome* outcome = report.outcome ? &report.outcome->tensors[i] : nullptr;
     std::string how = fmt::format("{}", fmt::join(tensor.ops, " | "));
-    if (outcome != nullptr && outcome->overflowed > 0)
-      how += fmt::format(" ({} overflowed)", outcome->overflowed);
-    out += fmt::format(
-        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
-        Html(tensor.name), DTypeName(tensor.dtype), FormatShape(tensor.shape),
-        Html(tensor.initialized ? "(init)"
-                                : fmt::format("{}", fmt::join(SourcesOf(bound, tensor), ", "))),
-        Html(how), Html(tensor.rule), outcome != nullptr ? outcome->sha256.substr(0, 16) : "");
+    if (outcome != nullptr && outcome->overflowed > 0) how += fmt::format(" ({} overflowed)", outcome->overflowed);
+    out +=
+        fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+                    Html(tensor.name), DTypeName(tensor.dtype), FormatShape(tensor.shape),
+                    Html(tensor.initialized ? "(init)" : fmt::format("{}", fmt::join(SourcesOf(bound, tensor), ", "))),
+                    Html(how), Html(tensor.rule), outcome != nullptr ? outcome->sha256.substr(0, 16) : "");
   }
   return out + "</tbody></table>\n";
 }
@@ -107,8 +104,8 @@ std::string TargetTable(const MigrationReport& report) {
 template <typename Items>
 std::string NameTable(std::string_view title, const Items& items) {
   if (items.empty()) return "";
-  std::string out = fmt::format(
-      "<h2>{}</h2>\n<table><thead><tr><th>name</th><th>rule</th></tr></thead><tbody>\n", title);
+  std::string out =
+      fmt::format("<h2>{}</h2>\n<table><thead><tr><th>name</th><th>rule</th></tr></thead><tbody>\n", title);
   for (const auto& item : items) {
     out += fmt::format("<tr><td>{}</td><td>{}</td></tr>\n", Html(item.name), Html(item.rule));
   }
@@ -119,21 +116,16 @@ std::string NameTable(std::string_view title, const Items& items) {
 
 std::string ReportHtml(const MigrationReport& report) {
   std::string out(kHead);
-  const std::string_view state = !report.ok()     ? "does not fit"
-                                 : report.applied ? "done"
-                                                  : "fits (dry run)";
-  out += fmt::format("<h1>ckmap: {} <span class=\"{}\">{}</span></h1>\n<dl>\n",
-                     Html(report.migration), report.ok() ? "ok" : "error", state);
+  const std::string_view state = !report.ok() ? "does not fit" : report.applied ? "done" : "fits (dry run)";
+  out += fmt::format("<h1>ckmap: {} <span class=\"{}\">{}</span></h1>\n<dl>\n", Html(report.migration),
+                     report.ok() ? "ok" : "error", state);
   out += Fact("plan", report.plan_path) + Fact("digest", report.plan_digest);
   for (const auto& [name, version] : report.packs) out += Fact("pack", name + " " + version);
   out += Fact("source", report.source_path) + Fact("target", report.target_path);
-  for (const WrittenFile& file : report.files)
-    out += Fact("written", file.path + " (" + FormatBytes(file.bytes) + ")");
+  for (const WrittenFile& file : report.files) out += Fact("written", file.path + " (" + FormatBytes(file.bytes) + ")");
   if (report.bound) {
-    for (const auto& [name, value] : report.bound->params)
-      out += Fact("param", name + " = " + value);
-    out += Fact("reads", FormatBytes(report.cost.bytes_read)) +
-           Fact("writes", FormatBytes(report.cost.bytes_written));
+    for (const auto& [name, value] : report.bound->params) out += Fact("param", name + " = " + value);
+    out += Fact("reads", FormatBytes(report.cost.bytes_read)) + Fact("writes", FormatBytes(report.cost.bytes_written));
   }
   for (const std::string& warning : report.warnings) out += Fact("warning", warning);
   out += "</dl>\n" + Issues(report);

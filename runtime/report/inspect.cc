@@ -18,8 +18,7 @@ void WriteTensor(JsonWriter& json, const TensorInfo& tensor, const std::string& 
   json.Key("shape").BeginArray();
   for (const int64_t size : tensor.shape) json.Int(size);
   json.EndArray();
-  if (const auto bytes = NumBytes(tensor.shape, tensor.dtype);
-      bytes && tensor.dtype != DType::kAny) {
+  if (const auto bytes = NumBytes(tensor.shape, tensor.dtype); bytes && tensor.dtype != DType::kAny) {
     json.Key("bytes").Int(*bytes);
   }
   if (tensor.storage >= 0) json.Key("storage").Int(tensor.storage);
@@ -30,11 +29,9 @@ void WriteTensor(JsonWriter& json, const TensorInfo& tensor, const std::string& 
   json.EndObject();
 }
 
-void WriteTensors(JsonWriter& json, const Manifest& manifest,
-                  const std::vector<std::string>& digests) {
+void WriteTensors(JsonWriter& json, const Manifest& manifest, const std::vector<std::string>& digests) {
   json.Key("tensors").BeginArray().OnLines();
-  for (size_t i = 0; i < manifest.size(); ++i)
-    WriteTensor(json, manifest[i], digests.empty() ? "" : digests[i]);
+  for (size_t i = 0; i < manifest.size(); ++i) WriteTensor(json, manifest[i], digests.empty() ? "" : digests[i]);
   json.EndArray();
 }
 
@@ -67,8 +64,7 @@ std::string FlagsOf(const TensorInfo& tensor) {
 }
 
 std::string BytesText(const TensorInfo& tensor, int64_t times) {
-  const auto bytes =
-      tensor.dtype == DType::kAny ? std::nullopt : NumBytes(tensor.shape, tensor.dtype);
+  const auto bytes = tensor.dtype == DType::kAny ? std::nullopt : NumBytes(tensor.shape, tensor.dtype);
   return bytes ? FormatBytes(*bytes * times) : "";
 }
 
@@ -77,8 +73,7 @@ std::string TensorTable(const Manifest& manifest, const InspectOptions& options)
   TextTable table({"", "name", "dtype", "shape", "bytes", digests ? "sha256" : ""});
   table.AlignRight(0);
   table.AlignRight(4);
-  const auto add = [&](const std::string& count, const std::string& name, size_t index,
-                       int64_t times) {
+  const auto add = [&](const std::string& count, const std::string& name, size_t index, int64_t times) {
     const TensorInfo& tensor = manifest[index];
     const std::string flags = FlagsOf(tensor);
     table.AddRow({count, name, std::string(DTypeName(tensor.dtype)), FormatShape(tensor.shape),
@@ -93,13 +88,12 @@ std::string TensorTable(const Manifest& manifest, const InspectOptions& options)
   std::vector<FoldRow> rows;
   for (const TensorInfo& tensor : manifest.tensors()) {
     rows.push_back({{tensor.name, tensor.tied_to},
-                    fmt::format("{} {} {} {}", DTypeName(tensor.dtype), FormatShape(tensor.shape),
-                                tensor.optional, tensor.unreadable)});
+                    fmt::format("{} {} {} {}", DTypeName(tensor.dtype), FormatShape(tensor.shape), tensor.optional,
+                                tensor.unreadable)});
   }
   for (const FoldedRow& row : FoldRows(rows)) {
     const size_t count = row.members.size();
-    add(count > 1 ? fmt::format("{} ×", count) : "", row.names[0], row.members[0],
-        static_cast<int64_t>(count));
+    add(count > 1 ? fmt::format("{} ×", count) : "", row.names[0], row.members[0], static_cast<int64_t>(count));
   }
   return table.Render();
 }
@@ -111,15 +105,14 @@ std::string Totals(const Manifest& manifest) {
   for (const TensorInfo& tensor : manifest.tensors()) {
     const auto count = NumElements(tensor.shape);
     if (count) elements += static_cast<double>(*count);
-    const auto size =
-        tensor.dtype == DType::kAny ? std::nullopt : NumBytes(tensor.shape, tensor.dtype);
+    const auto size = tensor.dtype == DType::kAny ? std::nullopt : NumBytes(tensor.shape, tensor.dtype);
     if (size && bytes < (int64_t{1} << 61)) bytes += *size;
   }
   std::string amount = elements < 1e6   ? fmt::format("{:.0f}", elements)
                        : elements < 1e9 ? fmt::format("{:.1f} million", elements / 1e6)
                                         : fmt::format("{:.2f} billion", elements / 1e9);
-  return fmt::format("{}, {} elements, {}", Plural(static_cast<int64_t>(manifest.size()), "tensor"),
-                     amount, FormatBytes(bytes));
+  return fmt::format("{}, {} elements, {}", Plural(static_cast<int64_t>(manifest.size()), "tensor"), amount,
+                     FormatBytes(bytes));
 }
 
 // "shares its bytes: a, b", one line for each group of tensors that do.
@@ -158,7 +151,8 @@ std::string OthersTable(const std::vector<OtherEntry>& others, bool all) {
     const size_t count = folded[i].members.size();
     const OtherEntry& other = others[folded[i].members[0]];
     entries += count;
-    table.AddRow({count > 1 ? fmt::format("{} ×", count) : "", folded[i].names[0], EscapeText(other.kind), EscapeText(OtherText(other))});
+    table.AddRow({count > 1 ? fmt::format("{} ×", count) : "", folded[i].names[0], EscapeText(other.kind),
+                  EscapeText(OtherText(other))});
   }
   std::string out = table.Render();
   if (entries < others.size()) {
@@ -169,8 +163,7 @@ std::string OthersTable(const std::vector<OtherEntry>& others, bool all) {
 
 }  // namespace
 
-std::string InspectJson(const std::string& path, const Checkpoint& checkpoint,
-                        const InspectOptions& options) {
+std::string InspectJson(const std::string& path, const Checkpoint& checkpoint, const InspectOptions& options) {
   JsonWriter json;
   json.BeginObject().OnLines();
   json.Key("path").String(path).Key("format").String(checkpoint.format());
@@ -187,11 +180,10 @@ std::string InspectJson(const std::string& path, const Checkpoint& checkpoint,
   return std::move(json).Finish();
 }
 
-std::string InspectText(const std::string& path, const Checkpoint& checkpoint,
-                        const InspectOptions& options) {
+std::string InspectText(const std::string& path, const Checkpoint& checkpoint, const InspectOptions& options) {
   const Manifest& manifest = checkpoint.manifest();
-  std::string out = fmt::format("{}: {}, {}\n\n", options.style.Bold(EscapeText(path)),
-                                checkpoint.format(), Totals(manifest));
+  std::string out =
+      fmt::format("{}: {}, {}\n\n", options.style.Bold(EscapeText(path)), checkpoint.format(), Totals(manifest));
   out += TensorTable(manifest, options);
   if (const std::string shared = SharedBytes(checkpoint); !shared.empty()) out += "\n" + shared;
   if (!checkpoint.metadata().empty()) {
@@ -199,7 +191,8 @@ std::string InspectText(const std::string& path, const Checkpoint& checkpoint,
     TextTable table({"metadata", "value"});
     for (const auto& [key, value] : checkpoint.metadata()) {
       std::string shown = value.size() > kShown ? value.substr(0, kShown) + "…" : value;
-      if (key == kReceiptKey) shown = fmt::format("{}, for `ckmap verify`", FormatBytes(static_cast<int64_t>(value.size())));
+      if (key == kReceiptKey)
+        shown = fmt::format("{}, for `ckmap verify`", FormatBytes(static_cast<int64_t>(value.size())));
       table.AddRow({EscapeText(key), EscapeText(shown)});
     }
     out += "\n" + table.Render();
@@ -213,20 +206,14 @@ std::string InspectText(const std::string& path, const Checkpoint& checkpoint,
 std::string InspectSpecJson(const std::string& path, const Manifest& manifest) {
   JsonWriter json;
   json.BeginObject().OnLines();
-  json.Key("path")
-      .String(path)
-      .Key("format")
-      .String("spec")
-      .Key("framework")
-      .String(manifest.framework);
+  json.Key("path").String(path).Key("format").String("spec").Key("framework").String(manifest.framework);
   json.Key("metadata").BeginObject().EndObject();
   WriteTensors(json, manifest, {});
   json.Key("others").BeginArray().EndArray().EndObject();
   return std::move(json).Finish();
 }
 
-std::string InspectSpecText(const std::string& path, const Manifest& manifest,
-                            const InspectOptions& options) {
+std::string InspectSpecText(const std::string& path, const Manifest& manifest, const InspectOptions& options) {
   return fmt::format("{}: a spec, {}\n\n{}", options.style.Bold(EscapeText(path)), Totals(manifest),
                      TensorTable(manifest, options));
 }

@@ -70,17 +70,12 @@ std::vector<FoldedRow> Fold(const std::vector<Issue>& issues, bool fold) {
 std::string RenderIssues(const std::vector<Issue>& issues, const IssueTextOptions& options) {
   const Style& style = options.style;
   std::vector<FoldedRow> rows = Fold(issues, !options.all);
-  const auto issue_of = [&](const FoldedRow& row) -> const Issue& {
-    return issues[row.members[0]];
-  };
-  std::stable_sort(rows.begin(), rows.end(), [&](const FoldedRow& a, const FoldedRow& b) {
-    return issue_of(a).severity < issue_of(b).severity;
-  });
+  const auto issue_of = [&](const FoldedRow& row) -> const Issue& { return issues[row.members[0]]; };
+  std::stable_sort(rows.begin(), rows.end(),
+                   [&](const FoldedRow& a, const FoldedRow& b) { return issue_of(a).severity < issue_of(b).severity; });
 
   using Kind = std::pair<IssueSeverity, std::string>;
-  const auto kind_of = [&](const FoldedRow& row) {
-    return Kind(issue_of(row).severity, issue_of(row).code);
-  };
+  const auto kind_of = [&](const FoldedRow& row) { return Kind(issue_of(row).severity, issue_of(row).code); };
   std::map<Kind, size_t> total;
   for (const FoldedRow& row : rows) ++total[kind_of(row)];
 
@@ -92,16 +87,14 @@ std::string RenderIssues(const std::vector<Issue>& issues, const IssueTextOption
     const size_t rank = shown[kind]++;
     const bool is_last = shown[kind] == total[kind];
     const bool full = options.all || rank < kShownInFull;
-    const bool hidden =
-        !full && rank >= kShownInFull + kShownInOneLine && !(is_last && hidden_members[kind] == 0);
+    const bool hidden = !full && rank >= kShownInFull + kShownInOneLine && !(is_last && hidden_members[kind] == 0);
     const std::string head = SeverityText(kind.first, kind.second, style);
     if (hidden) {
       hidden_members[kind] += row.members.size();
     } else {
       const std::string times =
           row.members.size() > 1
-              ? style.Dim(fmt::format(" ({} times)",
-                                      FormatCount(static_cast<int64_t>(row.members.size()))))
+              ? style.Dim(fmt::format(" ({} times)", FormatCount(static_cast<int64_t>(row.members.size()))))
               : "";
       out += fmt::format("{}: {}{}\n", head, style.Bold(row.names[1]), times);
     }
@@ -109,8 +102,7 @@ std::string RenderIssues(const std::vector<Issue>& issues, const IssueTextOption
       for (size_t i = 3; i < row.names.size() && (options.all || i < 3 + kShownNotes); ++i) {
         out += fmt::format("   {} {}\n", style.Cyan("= note:"), row.names[i]);
       }
-      if (!row.names[2].empty())
-        out += fmt::format("   {} {}\n", style.Cyan("= help:"), row.names[2]);
+      if (!row.names[2].empty()) out += fmt::format("   {} {}\n", style.Cyan("= help:"), row.names[2]);
     }
     if (is_last && hidden_members[kind] > 0) {
       out += fmt::format("{}: … and {} more of this kind; --all shows them\n", head,
@@ -123,17 +115,8 @@ std::string RenderIssues(const std::vector<Issue>& issues, const IssueTextOption
 void WriteIssues(JsonWriter& json, const std::vector<Issue>& issues) {
   json.BeginArray().OnLines();
   for (const Issue& issue : issues) {
-    json.BeginObject()
-        .Key("code")
-        .String(issue.code)
-        .Key("severity")
-        .String(SeverityName(issue.severity));
-    json.Key("tensor")
-        .String(issue.tensor)
-        .Key("message")
-        .String(issue.message)
-        .Key("notes")
-        .BeginArray();
+    json.BeginObject().Key("code").String(issue.code).Key("severity").String(SeverityName(issue.severity));
+    json.Key("tensor").String(issue.tensor).Key("message").String(issue.message).Key("notes").BeginArray();
     for (const std::string& note : issue.notes) json.String(note);
     json.EndArray().Key("help").String(issue.help).EndObject();
   }
@@ -142,8 +125,7 @@ void WriteIssues(JsonWriter& json, const std::vector<Issue>& issues) {
 
 std::string CountIssues(const std::vector<Issue>& issues) {
   const auto count = [&](IssueSeverity severity) {
-    return std::count_if(issues.begin(), issues.end(),
-                         [&](const Issue& issue) { return issue.severity == severity; });
+    return std::count_if(issues.begin(), issues.end(), [&](const Issue& issue) { return issue.severity == severity; });
   };
   const auto errors = count(IssueSeverity::kError);
   const auto warnings = count(IssueSeverity::kWarning);

@@ -40,8 +40,7 @@ TEST_CASE("many different mistakes of one kind fit a screen") {
   issues.push_back({"CK1301", IssueSeverity::kWarning, "", "parameter `x` is not used", {}, ""});
   const std::string text = RenderIssues(issues);
   CHECK(std::count(text.begin(), text.end(), '\n') == 3 * 3 + 5 + 1 + 1);
-  CHECK(text.find("error[CK1203]: … and 18 more of this kind; --all shows them\n") !=
-        std::string::npos);
+  CHECK(text.find("error[CK1203]: … and 18 more of this kind; --all shows them\n") != std::string::npos);
   CHECK(text.find("warning[CK1301]: parameter `x` is not used\n") != std::string::npos);
   const std::string all = RenderIssues(issues, {.style = {}, .all = true});
   CHECK(std::count(all.begin(), all.end(), '\n') == 26 * 3 + 1);
@@ -62,11 +61,9 @@ TEST_CASE("errors come before warnings and notes") {
 }
 
 TEST_CASE("names cannot steer the terminal, colours can be on") {
-  CHECK(RenderIssues({{"CK1", IssueSeverity::kError, "", "`\x1b[2J`", {}, ""}}).find('\x1b') ==
-        std::string::npos);
-  CHECK(
-      RenderIssues({{"CK1", IssueSeverity::kError, "", "m", {}, ""}}, {.style = {.color = true}}) ==
-      "\x1b[1;31merror[CK1]\x1b[0m: \x1b[1mm\x1b[0m\n");
+  CHECK(RenderIssues({{"CK1", IssueSeverity::kError, "", "`\x1b[2J`", {}, ""}}).find('\x1b') == std::string::npos);
+  CHECK(RenderIssues({{"CK1", IssueSeverity::kError, "", "m", {}, ""}}, {.style = {.color = true}}) ==
+        "\x1b[1;31merror[CK1]\x1b[0m: \x1b[1mm\x1b[0m\n");
 }
 
 }  // namespace

@@ -49,21 +49,17 @@ std::string Describe(const TensorInfo& tensor) {
   return fmt::format("{} {}", DTypeName(tensor.dtype), FormatShape(tensor.shape));
 }
 
-Issue MakeIssue(std::string code, IssueSeverity severity, const std::string& tensor,
-                std::string message, std::vector<std::string> notes = {}, std::string help = "") {
+Issue MakeIssue(std::string code, IssueSeverity severity, const std::string& tensor, std::string message,
+                std::vector<std::string> notes = {}, std::string help = "") {
   return {std::move(code), severity, tensor, std::move(message), std::move(notes), std::move(help)};
 }
 
-constexpr const char* kMigrate =
-    "write rules for it: `ckmapc suggest` makes a first draft from two such files";
+constexpr const char* kMigrate = "write rules for it: `ckmapc suggest` makes a first draft from two such files";
 
 class MindSpore {
  public:
   MindSpore(const Manifest& checkpoint, const Manifest& network, bool strict)
-      : checkpoint_(checkpoint),
-        network_(network),
-        strict_(strict),
-        used_(checkpoint.size(), false) {}
+      : checkpoint_(checkpoint), network_(network), strict_(strict), used_(checkpoint.size(), false) {}
 
   LoadVerdict Run();
 
@@ -87,33 +83,31 @@ void MindSpore::Update(size_t net, size_t found) {
   const TensorInfo& have = checkpoint_[found];
   used_[found] = true;
   const auto raise = [&](std::string message, std::vector<std::string> notes) {
-    verdict_.issues.push_back(MakeIssue("CK1502", IssueSeverity::kError, want.name,
-                                        std::move(message), std::move(notes)));
+    verdict_.issues.push_back(
+        MakeIssue("CK1502", IssueSeverity::kError, want.name, std::move(message), std::move(notes)));
   };
   if (!ShapesFit(have.shape, want.shape)) {
     const bool counts = NumElements(have.shape) == NumElements(want.shape);
     if (!MindSporeReshapes(have.shape, want.shape) || !counts) {
-      raise(fmt::format("`{}` has shape {}, the network wants {}", have.name,
-                        FormatShape(have.shape), FormatShape(want.shape)),
+      raise(fmt::format("`{}` has shape {}, the network wants {}", have.name, FormatShape(have.shape),
+                        FormatShape(want.shape)),
             {"MindSpore raises RuntimeError: should have the same shape"});
       return;
     }
-    verdict_.issues.push_back(MakeIssue(
-        "CK1505", IssueSeverity::kWarning, want.name,
-        fmt::format("`{}` of shape {} is taken for {}: the network's parameter changes its shape",
-                    have.name, FormatShape(have.shape), FormatShape(want.shape))));
+    verdict_.issues.push_back(
+        MakeIssue("CK1505", IssueSeverity::kWarning, want.name,
+                  fmt::format("`{}` of shape {} is taken for {}: the network's parameter changes its shape", have.name,
+                              FormatShape(have.shape), FormatShape(want.shape))));
   }
   if (!DTypesFit(have.dtype, want.dtype)) {
     if (strict_ || !MindSporeConverts(have.dtype, want.dtype)) {
-      raise(fmt::format("`{}` is {}, the network wants {}", have.name, DTypeName(have.dtype),
-                        DTypeName(want.dtype)),
+      raise(fmt::format("`{}` is {}, the network wants {}", have.name, DTypeName(have.dtype), DTypeName(want.dtype)),
             {"MindSpore raises RuntimeError: should have the same type"});
       return;
     }
-    verdict_.issues.push_back(
-        MakeIssue("CK1506", IssueSeverity::kWarning, want.name,
-                  fmt::format("`{}` is converted from {} to {} without a check of its values",
-                              have.name, DTypeName(have.dtype), DTypeName(want.dtype))));
+    verdict_.issues.push_back(MakeIssue("CK1506", IssueSeverity::kWarning, want.name,
+                                        fmt::format("`{}` is converted from {} to {} without a check of its values",
+                                                    have.name, DTypeName(have.dtype), DTypeName(want.dtype))));
   }
   ++verdict_.loaded;
 }
@@ -145,8 +139,7 @@ void MindSpore::FillByPrefix() {
       ++next;
       continue;
     }
-    const std::string prefix =
-        checkpoint_[*found].name.substr(0, checkpoint_[*found].name.size() - name.size());
+    const std::string prefix = checkpoint_[*found].name.substr(0, checkpoint_[*found].name.size() - name.size());
     if (prefix == end_mark) return;
     std::vector<size_t> still;
     size_t passed = 0;
@@ -158,11 +151,11 @@ void MindSpore::FillByPrefix() {
         if (i < next) ++passed;
         continue;
       }
-      verdict_.issues.push_back(MakeIssue(
-          "CK1504", IssueSeverity::kWarning, wanted,
-          fmt::format("`{}` is filled from `{}`: MindSpore takes away the prefix `{}`", wanted,
-                      checkpoint_[*source].name, prefix),
-          {"it compares the ends of names only, so that optimizer state can pass for weights"}));
+      verdict_.issues.push_back(
+          MakeIssue("CK1504", IssueSeverity::kWarning, wanted,
+                    fmt::format("`{}` is filled from `{}`: MindSpore takes away the prefix `{}`", wanted,
+                                checkpoint_[*source].name, prefix),
+                    {"it compares the ends of names only, so that optimizer state can pass for weights"}));
       Update(missing_[i], *source);
     }
     missing_ = std::move(still);
@@ -186,13 +179,11 @@ LoadVerdict MindSpore::Run() {
     ++verdict_.missing;
     verdict_.issues.push_back(
         MakeIssue("CK1501", IssueSeverity::kWarning, network_[i].name,
-                  fmt::format("`{}` keeps the network's own value: MindSpore only logs it",
-                              network_[i].name)));
+                  fmt::format("`{}` keeps the network's own value: MindSpore only logs it", network_[i].name)));
   }
   verdict_.unused = std::count(used_.begin(), used_.end(), false);
-  verdict_.fits =
-      std::none_of(verdict_.issues.begin(), verdict_.issues.end(),
-                   [](const Issue& issue) { return issue.severity == IssueSeverity::kError; });
+  verdict_.fits = std::none_of(verdict_.issues.begin(), verdict_.issues.end(),
+                               [](const Issue& issue) { return issue.severity == IssueSeverity::kError; });
   return std::move(verdict_);
 }
 
@@ -205,12 +196,10 @@ std::vector<std::string> Candidates(const TensorInfo& want, const Manifest& chec
   for (const size_t i : unused) {
     const TensorInfo& have = checkpoint[i];
     if (!ShapesFit(have.shape, want.shape) || !DTypesFit(have.dtype, want.dtype)) continue;
-    const auto mismatch =
-        std::mismatch(have.name.rbegin(), have.name.rend(), want.name.rbegin(), want.name.rend());
+    const auto mismatch = std::mismatch(have.name.rbegin(), have.name.rend(), want.name.rbegin(), want.name.rend());
     ranked.emplace_back(static_cast<size_t>(mismatch.first - have.name.rbegin()), i);
   }
-  std::stable_sort(ranked.begin(), ranked.end(),
-                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
   std::vector<std::string> names;
   for (size_t i = 0; i < ranked.size() && i < kShown; ++i)
     names.push_back(fmt::format("`{}`", checkpoint[ranked[i].second].name));
@@ -232,13 +221,12 @@ LoadVerdict CheckStrict(const Manifest& checkpoint, const Manifest& network) {
     used[*found] = true;
     const TensorInfo& have = checkpoint[*found];
     if (!have.unreadable.empty()) {
-      verdict.issues.push_back(
-          MakeIssue("CK1507", IssueSeverity::kError, want.name,
-                    fmt::format("`{}` cannot be read: {}", have.name, have.unreadable)));
+      verdict.issues.push_back(MakeIssue("CK1507", IssueSeverity::kError, want.name,
+                                         fmt::format("`{}` cannot be read: {}", have.name, have.unreadable)));
     } else if (!ShapesFit(have.shape, want.shape) || !DTypesFit(have.dtype, want.dtype)) {
-      verdict.issues.push_back(MakeIssue("CK1502", IssueSeverity::kError, want.name,
-                                         fmt::format("`{}` is {}, the network wants {}", have.name,
-                                                     Describe(have), Describe(want))));
+      verdict.issues.push_back(
+          MakeIssue("CK1502", IssueSeverity::kError, want.name,
+                    fmt::format("`{}` is {}, the network wants {}", have.name, Describe(have), Describe(want))));
     } else {
       ++verdict.loaded;
     }
@@ -251,18 +239,17 @@ LoadVerdict CheckStrict(const Manifest& checkpoint, const Manifest& network) {
     std::vector<std::string> notes;
     if (missing.size() * unused.size() < kMostCandidates) {
       const auto names = Candidates(network[i], checkpoint, unused);
-      if (!names.empty())
-        notes.push_back(fmt::format("unused, of that dtype and shape: {}", fmt::join(names, ", ")));
+      if (!names.empty()) notes.push_back(fmt::format("unused, of that dtype and shape: {}", fmt::join(names, ", ")));
     }
-    verdict.issues.push_back(MakeIssue(
-        "CK1501", IssueSeverity::kError, network[i].name,
-        fmt::format("the checkpoint has no `{}` ({})", network[i].name, Describe(network[i])),
-        std::move(notes), kMigrate));
+    verdict.issues.push_back(
+        MakeIssue("CK1501", IssueSeverity::kError, network[i].name,
+                  fmt::format("the checkpoint has no `{}` ({})", network[i].name, Describe(network[i])),
+                  std::move(notes), kMigrate));
   }
   for (const size_t i : unused) {
-    verdict.issues.push_back(MakeIssue(
-        "CK1503", IssueSeverity::kError, checkpoint[i].name,
-        fmt::format("the network has no `{}` ({})", checkpoint[i].name, Describe(checkpoint[i]))));
+    verdict.issues.push_back(
+        MakeIssue("CK1503", IssueSeverity::kError, checkpoint[i].name,
+                  fmt::format("the network has no `{}` ({})", checkpoint[i].name, Describe(checkpoint[i]))));
   }
   verdict.missing = static_cast<int64_t>(missing.size());
   verdict.unused = static_cast<int64_t>(unused.size());
@@ -285,12 +272,7 @@ std::string LoadCheckJson(const std::string& source, const std::string& target,
   json.Key("verdicts").BeginArray().OnLines();
   for (const LoadVerdict& verdict : verdicts) {
     json.BeginObject().Key("rules").String(verdict.rules).Key("fits").Bool(verdict.fits);
-    json.Key("loaded")
-        .Int(verdict.loaded)
-        .Key("missing")
-        .Int(verdict.missing)
-        .Key("unused")
-        .Int(verdict.unused);
+    json.Key("loaded").Int(verdict.loaded).Key("missing").Int(verdict.missing).Key("unused").Int(verdict.unused);
     json.Key("issues");
     WriteIssues(json, verdict.issues);
     json.EndObject();
@@ -305,10 +287,8 @@ std::string LoadCheckText(const std::vector<LoadVerdict>& verdicts, const Style&
   for (const LoadVerdict& verdict : verdicts) {
     const bool strict = verdict.rules == "strict";
     table.AddRow({verdict.rules,
-                  verdict.fits ? style.Green("loads")
-                               : style.Red(strict ? "does not fit" : "raises an error"),
-                  FormatCount(verdict.loaded), FormatCount(verdict.missing),
-                  FormatCount(verdict.unused)});
+                  verdict.fits ? style.Green("loads") : style.Red(strict ? "does not fit" : "raises an error"),
+                  FormatCount(verdict.loaded), FormatCount(verdict.missing), FormatCount(verdict.unused)});
   }
   return table.Render();
 }

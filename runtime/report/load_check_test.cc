@@ -41,8 +41,7 @@ TEST_CASE("what is equal loads under all rules") {
 }
 
 TEST_CASE("a missing name is silent in MindSpore and an error under strict rules") {
-  const auto verdicts =
-      CheckLoad(Of({{"fc.weight", kF32, {2}}}), Of({{"dense.kernel", kF32, {2}}}));
+  const auto verdicts = CheckLoad(Of({{"fc.weight", kF32, {2}}}), Of({{"dense.kernel", kF32, {2}}}));
   REQUIRE(verdicts.size() == 3);
   CHECK(verdicts[0].fits);
   CHECK(verdicts[0].loaded == 0);
@@ -91,8 +90,7 @@ TEST_CASE("dtypes convert within their family unless strict_load is on") {
 
 TEST_CASE("surplus trailing axes of one pass in MindSpore, with a warning") {
   const auto fits = [](Shape found, Shape wanted) {
-    return CheckLoad(Of({{"w", kF32, std::move(found)}}), Of({{"w", kF32, std::move(wanted)}}))[0]
-        .fits;
+    return CheckLoad(Of({{"w", kF32, std::move(found)}}), Of({{"w", kF32, std::move(wanted)}}))[0].fits;
   };
   CHECK(fits({12, 8, 1, 1}, {12, 8}));
   CHECK(fits({1}, {}));
@@ -100,8 +98,7 @@ TEST_CASE("surplus trailing axes of one pass in MindSpore, with a warning") {
   CHECK_FALSE(fits({}, {1}));
   CHECK_FALSE(fits({8, 4, 1, 3}, {8, 4, 3}));  // the 1 does not trail
   CHECK_FALSE(fits({2, 2}, {4}));
-  CHECK(Has(CheckLoad(Of({{"w", kF32, {2, 1}}}), Of({{"w", kF32, {2}}}))[0], "CK1505",
-            "changes its shape"));
+  CHECK(Has(CheckLoad(Of({{"w", kF32, {2, 1}}}), Of({{"w", kF32, {2}}}))[0], "CK1505", "changes its shape"));
 }
 
 TEST_CASE("specs: any dtype, open sizes, optional and tied tensors") {

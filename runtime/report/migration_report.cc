@@ -31,7 +31,8 @@ const ElementOp* CastOf(const BoundTensor& tensor) {
   for (const BoundInput& input : tensor.inputs) {
     for (size_t i = input.casts.size(); i-- > 0;) {
       const ElementOp::Kind kind = input.casts[i].kind;
-      if (kind == ElementOp::Kind::kCast || kind == ElementOp::Kind::kScale || kind == ElementOp::Kind::kAdd) return &input.casts[i];
+      if (kind == ElementOp::Kind::kCast || kind == ElementOp::Kind::kScale || kind == ElementOp::Kind::kAdd)
+        return &input.casts[i];
     }
   }
   return nullptr;
@@ -119,11 +120,7 @@ std::vector<KeptTensor> InitializedOf(const BoundPlan& bound) {
 }
 
 void WritePlan(JsonWriter& json, const MigrationReport& report) {
-  json.BeginObject()
-      .Key("digest")
-      .String(report.plan_digest)
-      .Key("migration")
-      .String(report.migration);
+  json.BeginObject().Key("digest").String(report.plan_digest).Key("migration").String(report.migration);
   json.Key("packs").BeginArray();
   for (const auto& [name, version] : report.packs) {
     json.BeginObject().Key("name").String(name).Key("version").String(version).EndObject();
@@ -135,7 +132,8 @@ void WritePlan(JsonWriter& json, const MigrationReport& report) {
   json.EndObject();
   if (report.bound && !report.bound->ranks.empty()) {
     json.Key("ranks").BeginObject();
-    for (const auto& [group, rank] : report.bound->ranks) json.Key(group).String(fmt::format("{}/{}", rank.index, rank.count));
+    for (const auto& [group, rank] : report.bound->ranks)
+      json.Key(group).String(fmt::format("{}/{}", rank.index, rank.count));
     json.EndObject();
   }
   json.EndObject();
@@ -153,9 +151,9 @@ std::string JoinSources(const std::vector<std::string>& sources) {
 std::string HowOf(const BoundTensor& tensor) {
   std::vector<std::string> ops = tensor.ops;
   const ElementOp* cast = CastOf(tensor);
-  const bool told = std::any_of(ops.begin(), ops.end(),
-                                [](const std::string& op) { return op.rfind("cast", 0) == 0; });
-  if (cast != nullptr && cast->kind == ElementOp::Kind::kCast && !told) ops.push_back(fmt::format("cast({})", DTypeName(cast->to)));
+  const bool told = std::any_of(ops.begin(), ops.end(), [](const std::string& op) { return op.rfind("cast", 0) == 0; });
+  if (cast != nullptr && cast->kind == ElementOp::Kind::kCast && !told)
+    ops.push_back(fmt::format("cast({})", DTypeName(cast->to)));
   return EscapeText(fmt::format("{}", fmt::join(ops, " | ")));
 }
 
@@ -164,29 +162,26 @@ std::string MappingTable(const BoundPlan& bound, const ReportTextOptions& option
   for (const BoundTensor& tensor : bound.tensors) {
     // Source names are folded among themselves first: a gather of 64 experts is one name.
     std::vector<std::string> sources;
-    for (FoldedRow& source : FoldNames(SourcesOf(bound, tensor)))
-      sources.push_back(std::move(source.names[0]));
+    for (FoldedRow& source : FoldNames(SourcesOf(bound, tensor))) sources.push_back(std::move(source.names[0]));
     FoldRow row{.names = {tensor.name}, .detail = ""};
     row.names.push_back(tensor.initialized ? "(init)" : JoinSources(sources));
-    row.detail = fmt::format("{}\n{}\n{}\n{}", DTypeName(tensor.dtype), FormatShape(tensor.shape),
-                             HowOf(tensor), tensor.rule);
+    row.detail =
+        fmt::format("{}\n{}\n{}\n{}", DTypeName(tensor.dtype), FormatShape(tensor.shape), HowOf(tensor), tensor.rule);
     rows.push_back(std::move(row));
   }
   TextTable table({"", "target", "dtype", "shape", "from", "by", "rule"});
   table.AlignRight(0);
   const auto add = [&](std::string count, const std::string& name, const std::string& sources,
                        const BoundTensor& tensor) {
-    table.AddRow({std::move(count), name, std::string(DTypeName(tensor.dtype)),
-                  FormatShape(tensor.shape), sources, HowOf(tensor), EscapeText(tensor.rule)});
+    table.AddRow({std::move(count), name, std::string(DTypeName(tensor.dtype)), FormatShape(tensor.shape), sources,
+                  HowOf(tensor), EscapeText(tensor.rule)});
   };
   if (options.all) {
-    for (size_t i = 0; i < rows.size(); ++i)
-      add("", EscapeText(rows[i].names[0]), rows[i].names[1], bound.tensors[i]);
+    for (size_t i = 0; i < rows.size(); ++i) add("", EscapeText(rows[i].names[0]), rows[i].names[1], bound.tensors[i]);
   } else {
     for (const FoldedRow& row : FoldRows(rows)) {
       const size_t count = row.members.size();
-      add(count > 1 ? fmt::format("{} ×", count) : "", row.names[0], row.names[1],
-          bound.tensors[row.members[0]]);
+      add(count > 1 ? fmt::format("{} ×", count) : "", row.names[0], row.names[1], bound.tensors[row.members[0]]);
     }
   }
   return table.Render();
@@ -214,8 +209,8 @@ std::string NameList(const std::string& what, const Items& items, const ReportTe
   } else {
     for (const FoldedRow& row : FoldRows(rows)) {
       const size_t count = row.members.size();
-      table.AddRow({count > 1 ? fmt::format("{} ×", count) : "", row.names[0],
-                    EscapeText(RuleOf(items[row.members[0]]))});
+      table.AddRow(
+          {count > 1 ? fmt::format("{} ×", count) : "", row.names[0], EscapeText(RuleOf(items[row.members[0]]))});
     }
   }
   return "\n" + table.Render();
@@ -224,7 +219,8 @@ std::string NameList(const std::string& what, const Items& items, const ReportTe
 // What stands on each device, in the devices' order.
 std::string DeviceLists(const BoundPlan& bound, const ReportTextOptions& options) {
   std::map<std::string, std::vector<KeptTensor>> devices;
-  for (const auto& [index, place] : bound.devices) devices[place.device].push_back({bound.tensors[index].name, place.where});
+  for (const auto& [index, place] : bound.devices)
+    devices[place.device].push_back({bound.tensors[index].name, place.where});
   std::string out;
   for (const auto& [device, tensors] : devices) out += NameList("on " + device, tensors, options);
   return out;
@@ -246,9 +242,8 @@ MigrationReport MigrationReport::Of(const Plan& plan) {
 }
 
 bool MigrationReport::ok() const {
-  return bound != nullptr && std::none_of(issues.begin(), issues.end(), [](const Issue& issue) {
-           return issue.severity == IssueSeverity::kError;
-         });
+  return bound != nullptr && std::none_of(issues.begin(), issues.end(),
+                                          [](const Issue& issue) { return issue.severity == IssueSeverity::kError; });
 }
 
 std::vector<std::string> SourcesOf(const BoundPlan& plan, const BoundTensor& tensor) {
@@ -279,8 +274,7 @@ std::string ReportJson(const MigrationReport& report) {
   json.Key("bytes_written").Int(report.cost.bytes_written);
   json.Key("peak_memory").Int(report.cost.peak_memory);
   json.Key("targets").BeginArray().OnLines();
-  for (size_t i = 0; report.bound && i < report.bound->tensors.size(); ++i)
-    WriteTarget(json, report, i);
+  for (size_t i = 0; report.bound && i < report.bound->tensors.size(); ++i) WriteTarget(json, report, i);
   json.EndArray();
   const BoundPlan nothing;
   const BoundPlan& bound = report.bound ? *report.bound : nothing;
@@ -306,7 +300,7 @@ std::string ReceiptJson(const MigrationReport& report, bool digests) {
   WritePlan(json, report);
   json.Key("targets").BeginArray();
   for (size_t i = 0; i < bound.tensors.size(); ++i) {
-    const std::string_view sha256 = !digests ? std::string_view()
+    const std::string_view sha256 = !digests         ? std::string_view()
                                     : report.outcome ? report.outcome->tensors[i].sha256
                                                      : unknown;
     WriteReceiptTarget(json, bound, bound.tensors[i], sha256);
@@ -325,22 +319,18 @@ std::string ReportText(const MigrationReport& report, const ReportTextOptions& o
   out += DeviceLists(bound, options);
   if (!bound.params.empty()) {
     out += "\nparams:";
-    for (const auto& [name, value] : bound.params)
-      out += fmt::format(" {}={}", EscapeText(name), EscapeText(value));
+    for (const auto& [name, value] : bound.params) out += fmt::format(" {}={}", EscapeText(name), EscapeText(value));
     out += "\n";
   }
   if (!bound.ranks.empty()) {
     out += "\nrank:";
-    for (const auto& [group, rank] : bound.ranks) out += fmt::format(" {}={}/{}", EscapeText(group), rank.index, rank.count);
+    for (const auto& [group, rank] : bound.ranks)
+      out += fmt::format(" {}={}/{}", EscapeText(group), rank.index, rank.count);
     out += "\n";
   }
-  const auto count = [](const auto& items) {
-    return FormatCount(static_cast<int64_t>(items.size()));
-  };
-  out +=
-      fmt::format("\n{} from {}",
-                  Plural(static_cast<int64_t>(bound.tensors.size() - initialized.size()), "tensor"),
-                  Plural(static_cast<int64_t>(bound.source.size()), "source tensor"));
+  const auto count = [](const auto& items) { return FormatCount(static_cast<int64_t>(items.size())); };
+  out += fmt::format("\n{} from {}", Plural(static_cast<int64_t>(bound.tensors.size() - initialized.size()), "tensor"),
+                     Plural(static_cast<int64_t>(bound.source.size()), "source tensor"));
   if (!initialized.empty()) out += fmt::format(", {} initialized", count(initialized));
   if (!bound.dropped.empty()) out += fmt::format(", {} dropped", count(bound.dropped));
   if (!bound.kept.empty()) out += fmt::format(", {} kept", count(bound.kept));

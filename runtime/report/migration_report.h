@@ -29,10 +29,10 @@ struct MigrationReport {
   std::string source_path;
   std::string source_format;
   std::string target_path;
-  std::vector<std::string> warnings;  // of the source's format
+  std::vector<std::string> warnings;       // of the source's format
   std::shared_ptr<const BoundPlan> bound;  // null: it did not fit
-  std::optional<ExecResult> outcome;  // set by apply
-  std::vector<WrittenFile> files;     // set by apply
+  std::optional<ExecResult> outcome;       // set by apply
+  std::vector<WrittenFile> files;          // set by apply
   Cost cost;
   std::vector<Issue> issues;
   double seconds = 0;

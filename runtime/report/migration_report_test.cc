@@ -25,9 +25,7 @@ MigrationReport Sample() {
     tensor.shape = {2, 4};
     tensor.rule = "a.ckmap:3";
     tensor.ops = {"permute(1, 0)"};
-    tensor.inputs = {
-        {.source = i,
-         .casts = {{.from = DType::kF32, .to = DType::kF16, .overflow = Overflow::kInf}}}};
+    tensor.inputs = {{.source = i, .casts = {{.from = DType::kF32, .to = DType::kF16, .overflow = Overflow::kInf}}}};
     bound.tensors.push_back(tensor);
   }
   BoundTensor made;
@@ -84,12 +82,10 @@ TEST_CASE("the JSON report of a dry run") {
 TEST_CASE("after the run casts have counts and tensors have digests") {
   MigrationReport report = Sample();
   report.applied = true;
-  report.outcome =
-      ExecResult{.tensors = {{.sha256 = "abc", .overflowed = 1, .changed = 5}, {}, {}}};
+  report.outcome = ExecResult{.tensors = {{.sha256 = "abc", .overflowed = 1, .changed = 5}, {}, {}}};
   report.files = {{.path = "out.ckpt", .bytes = 40}};
   const std::string json = ReportJson(report);
-  CHECK(json.find(R"("cast": {"to": "f16", "overflowed": 1, "changed": 5}, "sha256": "abc"})") !=
-        std::string::npos);
+  CHECK(json.find(R"("cast": {"to": "f16", "overflowed": 1, "changed": 5}, "sha256": "abc"})") != std::string::npos);
   CHECK(json.find(R"("files": [{"path": "out.ckpt", "bytes": 40}])") != std::string::npos);
 }
 

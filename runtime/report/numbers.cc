@@ -7,9 +7,7 @@
 
 namespace ckmap {
 
-bool IsNumber(DType dtype) {
-  return dtype == DType::kF64 || CanCast({dtype, DType::kF64, Overflow::kInf});
-}
+bool IsNumber(DType dtype) { return dtype == DType::kF64 || CanCast({dtype, DType::kF64, Overflow::kInf}); }
 
 void ToNumbers(DType dtype, std::span<const std::byte> elements, std::vector<double>& out) {
   CKMAP_CHECK(IsNumber(dtype));
@@ -20,8 +18,8 @@ void ToNumbers(DType dtype, std::span<const std::byte> elements, std::vector<dou
     return;
   }
   CastCounts counts;
-  CastElements({dtype, DType::kF64, Overflow::kInf}, elements.data(),
-               reinterpret_cast<std::byte*>(out.data()), out.size(), counts);
+  CastElements({dtype, DType::kF64, Overflow::kInf}, elements.data(), reinterpret_cast<std::byte*>(out.data()),
+               out.size(), counts);
 }
 
 }  // namespace ckmap

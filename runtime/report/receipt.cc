@@ -62,12 +62,14 @@ Result<ReceiptTensor> ReadTensor(dom::element entry) {
   ReceiptTensor tensor;
   std::string_view name, dtype;
   dom::array shape;
-  if (entry["name"].get(name) || entry["dtype"].get(dtype) || entry["shape"].get(shape)) return Bad("a target without name, dtype or shape");
+  if (entry["name"].get(name) || entry["dtype"].get(dtype) || entry["shape"].get(shape))
+    return Bad("a target without name, dtype or shape");
   tensor.name = name;
   tensor.dtype = dtype;
   for (const dom::element size : shape) {
     int64_t value = 0;
-    if (size.get(value) || value < 0) return Bad(fmt::format("`{}` has a shape that is no list of sizes", EscapeText(name)));
+    if (size.get(value) || value < 0)
+      return Bad(fmt::format("`{}` has a shape that is no list of sizes", EscapeText(name)));
     tensor.shape.push_back(value);
   }
   dom::element cast, computed;
@@ -76,7 +78,8 @@ Result<ReceiptTensor> ReadTensor(dom::element entry) {
   if (!entry["cast"].get(cast)) well = well && ReadTextIfThere(cast, "to", tensor.cast_to) && !tensor.cast_to.empty();
   tensor.computed = !entry["computed"].get(computed);
   if (!well) return Bad(fmt::format("what is said of `{}` is not of the form of a receipt", EscapeText(name)));
-  if (!tensor.sha256.empty() && !IsDigest(tensor.sha256)) return Bad(fmt::format("the digest of `{}` is no SHA-256", EscapeText(name)));
+  if (!tensor.sha256.empty() && !IsDigest(tensor.sha256))
+    return Bad(fmt::format("the digest of `{}` is no SHA-256", EscapeText(name)));
   return tensor;
 }
 
@@ -98,7 +101,9 @@ Result<void> ReadPlan(dom::element root, Receipt& receipt) {
   return {};
 }
 
-std::string Joined(const std::vector<std::string>& texts) { return texts.empty() ? "nothing" : EscapeText(fmt::format("{}", fmt::join(texts, ", "))); }
+std::string Joined(const std::vector<std::string>& texts) {
+  return texts.empty() ? "nothing" : EscapeText(fmt::format("{}", fmt::join(texts, ", ")));
+}
 
 // "`q`: the receipt says rule a.ckmap:2, the plan gives a.ckmap:3".
 class Differences {
@@ -108,16 +113,19 @@ class Differences {
   void Compare(const std::string& tensor, std::string_view what, const std::string& says, const std::string& gives) {
     if (says == gives) return;
     const std::string of = tensor.empty() ? "" : fmt::format("`{}`: ", EscapeText(tensor));
-    issues_.push_back(ReceiptIssue(tensor, fmt::format("{}the receipt says {} {}, the plan gives {}", of, what, says.empty() ? "nothing" : EscapeText(says),
+    issues_.push_back(ReceiptIssue(tensor, fmt::format("{}the receipt says {} {}, the plan gives {}", of, what,
+                                                       says.empty() ? "nothing" : EscapeText(says),
                                                        gives.empty() ? "nothing" : EscapeText(gives))));
   }
 
-  void CompareMaps(std::string_view what, const std::map<std::string, std::string>& says, const std::map<std::string, std::string>& gives) {
+  void CompareMaps(std::string_view what, const std::map<std::string, std::string>& says,
+                   const std::map<std::string, std::string>& gives) {
     const auto value = [](const auto& map, const std::string& key) {
       const auto found = map.find(key);
       return found == map.end() ? std::string() : found->second;
     };
-    for (const auto& [key, text] : says) Compare("", fmt::format("{} {} =", what, EscapeText(key)), text, value(gives, key));
+    for (const auto& [key, text] : says)
+      Compare("", fmt::format("{} {} =", what, EscapeText(key)), text, value(gives, key));
     for (const auto& [key, text] : gives) {
       if (!says.contains(key)) Compare("", fmt::format("{} {} =", what, EscapeText(key)), "", text);
     }
@@ -136,7 +144,12 @@ std::string PacksText(const Receipt& receipt) {
 }  // namespace
 
 Issue ReceiptIssue(std::string tensor, std::string message) {
-  return {.code = "CK1601", .severity = IssueSeverity::kError, .tensor = std::move(tensor), .message = std::move(message), .notes = {}, .help = ""};
+  return {.code = "CK1601",
+          .severity = IssueSeverity::kError,
+          .tensor = std::move(tensor),
+          .message = std::move(message),
+          .notes = {},
+          .help = ""};
 }
 
 Result<Receipt> ParseReceipt(const std::string& json) {
@@ -146,7 +159,8 @@ Result<Receipt> ParseReceipt(const std::string& json) {
     ThrowIfOutOfMemory(error);
     return Bad(fmt::format("not JSON: {}", simdjson::error_message(error)));
   }
-  if (const std::string key = FindRepeatedKey(root); !key.empty()) return Bad(fmt::format("the key \"{}\" is given twice", EscapeText(key)));
+  if (const std::string key = FindRepeatedKey(root); !key.empty())
+    return Bad(fmt::format("the key \"{}\" is given twice", EscapeText(key)));
   dom::array targets;
   if (root["targets"].get(targets)) return Bad("no report of ckmap: it has no `targets`");
   Receipt receipt;
@@ -156,14 +170,16 @@ Result<Receipt> ParseReceipt(const std::string& json) {
   size_t digests = 0;
   for (const dom::element target : targets) {
     CKMAP_ASSIGN_OR_RETURN(ReceiptTensor tensor, ReadTensor(target));
-    if (!seen.emplace(tensor.name, receipt.tensors.size()).second) return Bad(fmt::format("`{}` is listed twice", EscapeText(tensor.name)));
+    if (!seen.emplace(tensor.name, receipt.tensors.size()).second)
+      return Bad(fmt::format("`{}` is listed twice", EscapeText(tensor.name)));
     receipt.tensors.push_back(std::move(tensor));
   }
   for (const ReceiptTensor& tensor : receipt.tensors) {
     if (tensor.sha256.empty() && without == nullptr) without = &tensor;
     if (!tensor.sha256.empty()) ++digests;
   }
-  if (digests > 0 && without != nullptr) return Bad(fmt::format("`{}` has no digest, where others have one", EscapeText(without->name)));
+  if (digests > 0 && without != nullptr)
+    return Bad(fmt::format("`{}` has no digest, where others have one", EscapeText(without->name)));
   receipt.has_digests = digests > 0;
   return receipt;
 }
@@ -181,7 +197,8 @@ std::vector<Issue> CompareReceipts(const Receipt& carried, const Receipt& recomp
   for (const ReceiptTensor& says : carried.tensors) {
     const auto found = gives.find(says.name);
     if (found == gives.end()) {
-      issues.push_back(ReceiptIssue(says.name, fmt::format("`{}`: the receipt lists it, the plan does not make it", EscapeText(says.name))));
+      issues.push_back(ReceiptIssue(
+          says.name, fmt::format("`{}`: the receipt lists it, the plan does not make it", EscapeText(says.name))));
       continue;
     }
     const ReceiptTensor& tensor = *found->second;
@@ -195,7 +212,8 @@ std::vector<Issue> CompareReceipts(const Receipt& carried, const Receipt& recomp
   }
   for (const ReceiptTensor& tensor : recomputed.tensors) {
     if (gives.contains(tensor.name)) {
-      issues.push_back(ReceiptIssue(tensor.name, fmt::format("`{}`: the plan makes it, the receipt does not list it", EscapeText(tensor.name))));
+      issues.push_back(ReceiptIssue(
+          tensor.name, fmt::format("`{}`: the plan makes it, the receipt does not list it", EscapeText(tensor.name))));
     }
   }
   return issues;

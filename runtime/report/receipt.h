@@ -1,4 +1,5 @@
-// What a receipt, or the report of a run, says of an output. It is read as what anybody may have written: nothing signs it.
+// What a receipt, or the report of a run, says of an output. It is read as what anybody may have written: nothing signs
+// it.
 #pragma once
 
 #include <map>
@@ -15,11 +16,11 @@ namespace ckmap {
 struct ReceiptTensor {
   std::string name, dtype;
   Shape shape;
-  std::string rule;                        // "torch2ms.ckmap:12", "same name"
-  std::vector<std::string> sources, ops;   // names of source tensors; "permute(1, 0)"
-  std::string cast_to;                     // the last dtype that elements were converted to; empty: they were not
-  bool computed = false;                   // only in reports
-  std::string sha256;                      // hex; empty: it has no digest
+  std::string rule;                       // "torch2ms.ckmap:12", "same name"
+  std::vector<std::string> sources, ops;  // names of source tensors; "permute(1, 0)"
+  std::string cast_to;                    // the last dtype that elements were converted to; empty: they were not
+  bool computed = false;                  // only in reports
+  std::string sha256;                     // hex; empty: it has no digest
 
   // It is said to be one source tensor as it is.
   bool copied() const { return ops.empty() && cast_to.empty() && !computed && sources.size() == 1; }
@@ -33,7 +34,8 @@ struct Receipt {
   bool has_digests = false;            // then every tensor has one
 };
 
-// Errors (kMalformed): no receipt; a key twice; a tensor twice; digests for some tensors only, or none that is a SHA-256.
+// Errors (kMalformed): no receipt; a key twice; a tensor twice; digests for some tensors only, or none that is a
+// SHA-256.
 Result<Receipt> ParseReceipt(const std::string& json);
 
 // What `carried` says otherwise than `recomputed`, each as an issue (CK1601). Digests are not compared.

@@ -41,7 +41,8 @@ std::vector<Bytes> RunsOf(const TensorInfo& info, const TensorLayout& layout) {
   for (const auto& [stride, size] : axes) {
     const size_t before = runs.size();
     for (int64_t i = 1; i < size; ++i) {
-      for (size_t run = 0; run < before; ++run) runs.push_back({runs[run].begin + i * stride, runs[run].end + i * stride});
+      for (size_t run = 0; run < before; ++run)
+        runs.push_back({runs[run].begin + i * stride, runs[run].end + i * stride});
     }
   }
   std::sort(runs.begin(), runs.end(), [](const Bytes& a, const Bytes& b) { return a.begin < b.begin; });
@@ -74,7 +75,9 @@ std::vector<size_t> FirstOfSameBytes(const Checkpoint& checkpoint) {
     first[i] = i;
     if (manifest[i].storage < 0 || NumElements(manifest[i].shape) == 0) continue;
     const TensorLayout& layout = checkpoint.layout(i);
-    first[i] = seen.try_emplace({layout.storage, layout.offset, manifest[i].dtype, manifest[i].shape, layout.strides}, i).first->second;
+    first[i] =
+        seen.try_emplace({layout.storage, layout.offset, manifest[i].dtype, manifest[i].shape, layout.strides}, i)
+            .first->second;
   }
   return first;
 }

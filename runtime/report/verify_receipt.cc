@@ -44,7 +44,9 @@ class Verifier {
   }
 
  private:
-  void Add(const std::string& tensor, std::string message) { outcome_.issues.push_back(ReceiptIssue(tensor, std::move(message))); }
+  void Add(const std::string& tensor, std::string message) {
+    outcome_.issues.push_back(ReceiptIssue(tensor, std::move(message)));
+  }
 
   // What the plan gives: what is said of its tensors, and their bytes.
   Result<void> Recompute() {
@@ -63,8 +65,8 @@ class Verifier {
   Result<void> Check(const ReceiptTensor& said, size_t index) {
     const TensorInfo& tensor = input_.output.manifest()[index];
     if (DTypeName(tensor.dtype) != said.dtype || tensor.shape != said.shape) {
-      Add(said.name, fmt::format("`{}` is {} {}, the report says {} {}", said.name, DTypeName(tensor.dtype), FormatShape(tensor.shape), said.dtype,
-                                 FormatShape(said.shape)));
+      Add(said.name, fmt::format("`{}` is {} {}, the report says {} {}", said.name, DTypeName(tensor.dtype),
+                                 FormatShape(tensor.shape), said.dtype, FormatShape(said.shape)));
       return {};
     }
     const auto made = made_.find(said.name);
@@ -73,11 +75,13 @@ class Verifier {
     CKMAP_ASSIGN_OR_RETURN(const std::string digest, DigestTensor(input_.output, index));
     if (!said.sha256.empty()) {
       ++outcome_.by_digest;
-      if (digest != said.sha256) Add(said.name, fmt::format("the bytes of `{}` are not those that were written", said.name));
+      if (digest != said.sha256)
+        Add(said.name, fmt::format("the bytes of `{}` are not those that were written", said.name));
     }
     if (made != made_.end()) {
       ++outcome_.recomputed;
-      if (digest != made->second) Add(said.name, fmt::format("the bytes of `{}` are not those that the plan makes of the source", said.name));
+      if (digest != made->second)
+        Add(said.name, fmt::format("the bytes of `{}` are not those that the plan makes of the source", said.name));
     }
     return copied ? CheckCopy(said, digest) : Result<void>();
   }
@@ -87,11 +91,13 @@ class Verifier {
     const std::string& from = said.sources.front();
     const auto index = input_.source->manifest().Find(from);
     if (!index || DTypeName(input_.source->manifest()[*index].dtype) != said.dtype) {
-      Add(said.name, fmt::format("`{}` was copied from `{}`, which the source does not hold as {}", said.name, from, said.dtype));
+      Add(said.name,
+          fmt::format("`{}` was copied from `{}`, which the source does not hold as {}", said.name, from, said.dtype));
       return {};
     }
     CKMAP_ASSIGN_OR_RETURN(const std::string original, DigestTensor(*input_.source, *index));
-    if (original != digest) Add(said.name, fmt::format("the bytes of `{}` are not those of `{}` in the source", said.name, from));
+    if (original != digest)
+      Add(said.name, fmt::format("the bytes of `{}` are not those of `{}` in the source", said.name, from));
     return {};
   }
 
@@ -99,30 +105,37 @@ class Verifier {
     std::vector<std::string>&proved = outcome_.proved, &unproved = outcome_.unproved;
     proved.emplace_back("names, dtypes and shapes, against the receipt");
     if (outcome_.recomputed > 0) {
-      proved.push_back(fmt::format("bytes, made again from the source by the plan ({})", Plural(outcome_.recomputed, "tensor")));
+      proved.push_back(
+          fmt::format("bytes, made again from the source by the plan ({})", Plural(outcome_.recomputed, "tensor")));
     }
     if (outcome_.by_digest > 0) proved.emplace_back("bytes, against the digests of the receipt");
     if (outcome_.by_source > 0) {
-      proved.push_back(fmt::format("bytes of the {} that the receipt calls {}, against the source", Plural(outcome_.by_source, "tensor"),
+      proved.push_back(fmt::format("bytes of the {} that the receipt calls {}, against the source",
+                                   Plural(outcome_.by_source, "tensor"),
                                    outcome_.by_source == 1 ? "a copy" : "copies"));
     }
     const int64_t others = outcome_.tensors - outcome_.by_source;
     if (input_.source != nullptr && input_.dry_run == nullptr && others > 0) {
-      unproved.push_back(fmt::format("that the other {} {} made of the source (--plan PLAN makes {} again)", Plural(others, "tensor"),
-                                     others == 1 ? "was" : "were", others == 1 ? "it" : "them"));
+      unproved.push_back(fmt::format("that the other {} {} made of the source (--plan PLAN makes {} again)",
+                                     Plural(others, "tensor"), others == 1 ? "was" : "were",
+                                     others == 1 ? "it" : "them"));
     }
     if (outcome_.tensors > 0 && outcome_.by_digest == 0 && outcome_.recomputed == 0) {
-      unproved.push_back(fmt::format("{}bytes: the receipt has no digests (apply --digest)", outcome_.by_source > 0 ? "other " : ""));
+      unproved.push_back(
+          fmt::format("{}bytes: the receipt has no digests (apply --digest)", outcome_.by_source > 0 ? "other " : ""));
     }
     if (input_.dry_run != nullptr) {
-      proved.emplace_back("what the receipt says of plan, packs, parameters, rules, sources and operations, against the plan");
+      proved.emplace_back(
+          "what the receipt says of plan, packs, parameters, rules, sources and operations, against the plan");
       if (!input_.assumed.empty()) {
-        unproved.push_back(fmt::format("that the parameters had these values, which were taken from the receipt: {} (give -D or --config)",
-                                       fmt::format("{}", fmt::join(input_.assumed, ", "))));
+        unproved.push_back(fmt::format(
+            "that the parameters had these values, which were taken from the receipt: {} (give -D or --config)",
+            fmt::format("{}", fmt::join(input_.assumed, ", "))));
       }
       if (input_.source == nullptr) unproved.emplace_back("that the bytes were made of the source: it is a spec");
     } else {
-      unproved.emplace_back("the receipt itself, which nothing signs (--plan PLAN --source SOURCE recomputes what it says)");
+      unproved.emplace_back(
+          "the receipt itself, which nothing signs (--plan PLAN --source SOURCE recomputes what it says)");
     }
   }
 

@@ -16,9 +16,9 @@ namespace ckmap {
 struct VerifyInput {
   const Checkpoint& output;
   const Receipt& receipt;
-  const Checkpoint* source = nullptr;         // null: its bytes are not looked at
-  const MigrationReport* dry_run = nullptr;   // of the plan on the source, fitting; null: there is no plan
-  std::vector<std::string> assumed = {};      // parameters whose values the dry run took from the receipt
+  const Checkpoint* source = nullptr;        // null: its bytes are not looked at
+  const MigrationReport* dry_run = nullptr;  // of the plan on the source, fitting; null: there is no plan
+  std::vector<std::string> assumed = {};     // parameters whose values the dry run took from the receipt
   std::function<void(int64_t done, int64_t total)> progress = nullptr;  // counts tensors
   const std::atomic<bool>* stop = nullptr;                              // becomes true: end with an Error soon
 };
@@ -26,9 +26,9 @@ struct VerifyInput {
 struct VerifyOutcome {
   std::vector<Issue> issues;  // CK1601
   int64_t tensors = 0;
-  int64_t by_digest = 0;   // compared with the receipt's digest
-  int64_t by_source = 0;   // said to be a copy, and compared with the source's tensor
-  int64_t recomputed = 0;  // made again from the source by the plan, and compared
+  int64_t by_digest = 0;                      // compared with the receipt's digest
+  int64_t by_source = 0;                      // said to be a copy, and compared with the source's tensor
+  int64_t recomputed = 0;                     // made again from the source by the plan, and compared
   std::vector<std::string> proved, unproved;  // a line each; of the first only if there are no issues
 };
 

@@ -45,8 +45,8 @@ constexpr uint64_t kTruncate = 1U << 14;
 
 constexpr uint64_t kRead = kReadFile | kReadFolder;
 constexpr uint64_t kOfFiles = 1U | kWriteFile | kReadFile | kTruncate;  // rights that a rule for one file may name
-constexpr uint64_t kWrite = kRead | kWriteFile | kRemoveFolder | kRemoveFile | kMakeFolder | kMakeFile | kMakeLink |
-                            kMoveAcross | kTruncate;
+constexpr uint64_t kWrite =
+    kRead | kWriteFile | kRemoveFolder | kRemoveFile | kMakeFolder | kMakeFile | kMakeLink | kMoveAcross | kTruncate;
 
 struct RulesetAttributes {
   uint64_t files = 0;
@@ -142,7 +142,8 @@ class Landlock {
       const dirent* entry = ::readdir(listing.get());
       if (entry == nullptr) return;
       const std::string_view name = entry->d_name;
-      if (name.ends_with(".index.json") || name == "param_name_map.json") Allow(folder + "/" + entry->d_name, kReadFile);
+      if (name.ends_with(".index.json") || name == "param_name_map.json")
+        Allow(folder + "/" + entry->d_name, kReadFile);
     }
   }
 

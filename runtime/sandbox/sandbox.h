@@ -2,8 +2,8 @@
 // tricked into running somebody's code, that code could read the inputs, write beside the output, and do
 // nothing else.
 //
-//   files (Landlock, Linux 5.19):  reads only what is listed; makes files in the folders of the outputs, and cannot read or
-//                                  overwrite what lies there
+//   files (Landlock, Linux 5.19):  reads only what is listed; makes files in the folders of the outputs, and cannot
+//                                  read or overwrite what lies there
 //   calls (seccomp):               an allow-list. Running a program, the network, other processes, and whatever else
 //                                  no conversion does at all end the process (SIGSYS); a call that is merely
 //                                  not on the list is answered as by an older kernel (ENOSYS), so that a
@@ -21,9 +21,10 @@
 
 namespace ckmap {
 
-// Where files will be made. Landlock knows folders, not names, so that what can be done there is done without it: the files
-// are opened beforehand, without names (output_names.h), and inside they can be given names and nothing else. The right
-// to remove files, which all of the folder is open to, is given only where something may have to be removed: a file that
+// Where files will be made. Landlock knows folders, not names, so that what can be done there is done without it: the
+// files are opened beforehand, without names (output_names.h), and inside they can be given names and nothing else. The
+// right to remove files, which all of the folder is open to, is given only where something may have to be removed: a
+// file that
 // `replaces`, or those of a set that cannot be completed.
 struct SandboxOutput {
   std::string path;       // of the file; or of the folder that is to be made, or is there
@@ -41,8 +42,8 @@ struct SandboxRules {
 };
 
 struct SandboxState {
-  bool files = false;  // Landlock is in force
-  bool calls = false;  // seccomp is
+  bool files = false;   // Landlock is in force
+  bool calls = false;   // seccomp is
   std::string missing;  // why one is not; empty: both are
   // Folders whose file system has no files without names: all that is in them can be read, changed and removed.
   std::vector<std::string> open_folders;

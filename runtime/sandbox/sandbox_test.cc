@@ -92,7 +92,8 @@ TEST_CASE("inside, files are made beside the output and nowhere else") {
     if (!WriteWholeFile(out + "a", "one", {})) return 1;
     if (!WriteWholeFile(out + "a", "two", {.force = true})) return 2;
     // What lies there can be neither read nor overwritten.
-    if (Opens(out + "old", O_RDONLY) || Opens(out + "old", O_WRONLY) || ::truncate((out + "old").c_str(), 0) == 0) return 8;
+    if (Opens(out + "old", O_RDONLY) || Opens(out + "old", O_WRONLY) || ::truncate((out + "old").c_str(), 0) == 0)
+      return 8;
     if (Opens(out + "other", O_WRONLY | O_CREAT)) return 9;
     OutputSet set;
     if (!set.AddFolder(out + "new") || !set.Add(out + "new/x", 1, false) || !set.Add(out + "new/y", 1, false)) return 3;

@@ -14,12 +14,10 @@ struct DTypeInfo {
 
 // In the order of the enum.
 constexpr std::array<DTypeInfo, kDTypeCount> kDTypes = {{
-    {"bool", 8},        {"i8", 8},          {"u8", 8},       {"i16", 16},      {"u16", 16},
-    {"i32", 32},        {"u32", 32},        {"i64", 64},     {"u64", 64},      {"f16", 16},
-    {"bf16", 16},       {"f32", 32},        {"f64", 64},     {"f8_e4m3", 8},   {"f8_e5m2", 8},
-    {"f8_e4m3fnuz", 8}, {"f8_e5m2fnuz", 8}, {"f8_e8m0", 8},  {"f4", 8},        {"f6_e2m3", 6},
-    {"f6_e3m2", 6},     {"i4", 8},          {"c32", 32},     {"c64", 64},      {"c128", 128},
-    {"any", 0},
+    {"bool", 8},    {"i8", 8},          {"u8", 8},          {"i16", 16},    {"u16", 16}, {"i32", 32},    {"u32", 32},
+    {"i64", 64},    {"u64", 64},        {"f16", 16},        {"bf16", 16},   {"f32", 32}, {"f64", 64},    {"f8_e4m3", 8},
+    {"f8_e5m2", 8}, {"f8_e4m3fnuz", 8}, {"f8_e5m2fnuz", 8}, {"f8_e8m0", 8}, {"f4", 8},   {"f6_e2m3", 6}, {"f6_e3m2", 6},
+    {"i4", 8},      {"c32", 32},        {"c64", 64},        {"c128", 128},  {"any", 0},
 }};
 
 const DTypeInfo& Info(DType dtype) { return kDTypes.at(static_cast<size_t>(dtype)); }

@@ -11,11 +11,31 @@ namespace ckmap {
 // kF4 (e2m1) is packed the same way: one element is a byte of two values, as torch's float4_e2m1fn_x2.
 // kF6E2M3 and kF6E3M2 are packed below a byte: such tensors are only copied whole.
 enum class DType : uint8_t {
-  kBool, kI8, kU8, kI16, kU16, kI32, kU32, kI64, kU64,
-  kF16, kBF16, kF32, kF64,
-  kF8E4M3, kF8E5M2, kF8E4M3Fnuz, kF8E5M2Fnuz, kF8E8M0,
-  kF4, kF6E2M3, kF6E3M2, kI4,
-  kC32, kC64, kC128,
+  kBool,
+  kI8,
+  kU8,
+  kI16,
+  kU16,
+  kI32,
+  kU32,
+  kI64,
+  kU64,
+  kF16,
+  kBF16,
+  kF32,
+  kF64,
+  kF8E4M3,
+  kF8E5M2,
+  kF8E4M3Fnuz,
+  kF8E5M2Fnuz,
+  kF8E8M0,
+  kF4,
+  kF6E2M3,
+  kF6E3M2,
+  kI4,
+  kC32,
+  kC64,
+  kC128,
   kAny,  // only in specs: whatever the source has
 };
 inline constexpr int kDTypeCount = static_cast<int>(DType::kAny) + 1;

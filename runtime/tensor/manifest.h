@@ -39,7 +39,8 @@ class Manifest {
 
   // Index of the tensor of this exact name.
   std::optional<size_t> Find(std::string_view name) const;
-  // The same, looking first at `likely` (any number): whoever goes through two networks finds most names one after another.
+  // The same, looking first at `likely` (any number): whoever goes through two networks finds most names one after
+  // another.
   std::optional<size_t> Find(std::string_view name, size_t likely) const;
 
   std::string framework;  // "mindspore", …; only reported, may be empty

@@ -15,8 +15,8 @@ using Number = std::variant<int64_t, double>;
 std::optional<double> ExactDouble(const Number& number);
 std::optional<double> ExactDouble(int64_t integer);
 
-// A number without a fraction that f64 holds exactly becomes an integer, so that equal numbers compare equal. -0.0 stays
-// what it is.
+// A number without a fraction that f64 holds exactly becomes an integer, so that equal numbers compare equal. -0.0
+// stays what it is.
 Number Canonical(const Number& number);
 
 bool IsZero(const Number& number);

@@ -29,21 +29,18 @@ struct ResolvedPiece {
 };
 
 Error TooManyPieces() {
-  return {ErrorCode::kLimit,
-          fmt::format("an operation would cut a tensor in more than {} strided pieces", kMaxPieces)};
+  return {ErrorCode::kLimit, fmt::format("an operation would cut a tensor in more than {} strided pieces", kMaxPieces)};
 }
 
-std::vector<int64_t> Coordinates(int64_t offset, const Shape& shape,
-                                 const std::vector<int64_t>& strides) {
+std::vector<int64_t> Coordinates(int64_t offset, const Shape& shape, const std::vector<int64_t>& strides) {
   std::vector<int64_t> result(shape.size());
   for (size_t d = 0; d < shape.size(); ++d) result[d] = offset / strides[d] % shape[d];
   return result;
 }
 
 void SortAxes(Piece& piece) {
-  std::stable_sort(piece.axes.begin(), piece.axes.end(), [](const PieceAxis& a, const PieceAxis& b) {
-    return a.dst_stride > b.dst_stride;
-  });
+  std::stable_sort(piece.axes.begin(), piece.axes.end(),
+                   [](const PieceAxis& a, const PieceAxis& b) { return a.dst_stride > b.dst_stride; });
 }
 
 // The part [begin, end) of one axis of a piece.
@@ -103,8 +100,7 @@ class Resolver {
   void Step(Piece piece) {
     std::erase_if(piece.axes, [](const PieceAxis& axis) { return axis.size == 1; });
     SortAxes(piece);
-    ResolvedPiece resolved{piece.input, piece.src_offset,
-                           Coordinates(piece.dst_offset, shape_, strides_), {}};
+    ResolvedPiece resolved{piece.input, piece.src_offset, Coordinates(piece.dst_offset, shape_, strides_), {}};
     std::vector<int64_t> last = resolved.origin;  // greatest coordinates reached so far
     for (size_t a = 0; a < piece.axes.size(); ++a) {
       const PieceAxis axis = piece.axes[a];
@@ -131,8 +127,7 @@ class Resolver {
       if (whole != axis.size) return Cut(piece, a, whole);
       Piece split = piece;
       split.axes[a] = {axis.size / inner, axis.src_stride * inner, axis.dst_stride * inner};
-      split.axes.insert(split.axes.begin() + static_cast<ptrdiff_t>(a) + 1,
-                        {inner, axis.src_stride, axis.dst_stride});
+      split.axes.insert(split.axes.begin() + static_cast<ptrdiff_t>(a) + 1, {inner, axis.src_stride, axis.dst_stride});
       work_.push_back(std::move(split));
       return;
     }
@@ -148,8 +143,7 @@ class Resolver {
 };
 
 // Back to row-major addresses, where axis d of the resolved piece is axis `to[d]` of `shape`.
-Piece Linearize(const ResolvedPiece& resolved, const std::vector<size_t>& to,
-                const std::vector<int64_t>& strides) {
+Piece Linearize(const ResolvedPiece& resolved, const std::vector<size_t>& to, const std::vector<int64_t>& strides) {
   Piece piece{resolved.input, resolved.src_offset, 0, {}};
   for (size_t d = 0; d < resolved.origin.size(); ++d) {
     piece.dst_offset += resolved.origin[d] * strides[to[d]];
@@ -177,9 +171,7 @@ PieceValue FromResolved(const std::vector<ResolvedPiece>& resolved, Shape shape)
   return value;
 }
 
-bool IsEmpty(const Shape& shape) {
-  return std::find(shape.begin(), shape.end(), 0) != shape.end();
-}
+bool IsEmpty(const Shape& shape) { return std::find(shape.begin(), shape.end(), 0) != shape.end(); }
 
 // ---- slice -------------------------------------------------------------------------------------
 
@@ -207,8 +199,7 @@ class Slicer {
 
  private:
   bool Hits(int64_t coordinate) const {
-    return coordinate >= range_.begin && coordinate < range_.end &&
-           (coordinate - range_.begin) % range_.step == 0;
+    return coordinate >= range_.begin && coordinate < range_.end && (coordinate - range_.begin) % range_.step == 0;
   }
 
   void Step(ResolvedPiece piece) {
@@ -253,9 +244,8 @@ class Slicer {
   // Several axes move along the sliced one (a reshape merged them): the outermost is cut in what
   // lies wholly inside, and single steps at the edges.
   void CutNested(const ResolvedPiece& piece, const std::vector<size_t>& along) {
-    const size_t outer = *std::max_element(along.begin(), along.end(), [&](size_t x, size_t y) {
-      return piece.axes[x].step < piece.axes[y].step;
-    });
+    const size_t outer = *std::max_element(along.begin(), along.end(),
+                                           [&](size_t x, size_t y) { return piece.axes[x].step < piece.axes[y].step; });
     int64_t reach = 0;  // of the inner axes
     for (const size_t a : along) {
       if (a != outer) reach += (piece.axes[a].size - 1) * piece.axes[a].step;
@@ -300,8 +290,7 @@ void NormalizePiece(Piece& piece) {
   for (const PieceAxis& axis : piece.axes) {
     if (!merged.empty()) {
       PieceAxis& outer = merged.back();
-      if (outer.dst_stride == axis.dst_stride * axis.size &&
-          outer.src_stride == axis.src_stride * axis.size) {
+      if (outer.dst_stride == axis.dst_stride * axis.size && outer.src_stride == axis.src_stride * axis.size) {
         outer = {outer.size * axis.size, axis.src_stride, axis.dst_stride};
         continue;
       }
@@ -392,8 +381,7 @@ Result<PieceValue> Reshape(const PieceValue& value, const Shape& shape) {
   return PieceValue{shape, value.pieces};
 }
 
-Result<PieceValue> Slice(const PieceValue& value, size_t axis, int64_t begin, int64_t end,
-                         int64_t step) {
+Result<PieceValue> Slice(const PieceValue& value, size_t axis, int64_t begin, int64_t end, int64_t step) {
   CKMAP_CHECK(axis < value.shape.size() && step >= 1);
   CKMAP_CHECK(0 <= begin && begin <= end && end <= value.shape[axis]);
   Shape shape = value.shape;
@@ -401,8 +389,7 @@ Result<PieceValue> Slice(const PieceValue& value, size_t axis, int64_t begin, in
   if (IsEmpty(shape)) return PieceValue{shape, {}};
   if (begin == 0 && end == value.shape[axis] && step == 1) return value;
   CKMAP_ASSIGN_OR_RETURN(auto resolved, Resolver(value.shape).Resolve(value.pieces));
-  CKMAP_ASSIGN_OR_RETURN(const auto cut,
-                         Slicer({axis, begin, end, step}).Run(std::move(resolved)));
+  CKMAP_ASSIGN_OR_RETURN(const auto cut, Slicer({axis, begin, end, step}).Run(std::move(resolved)));
   return FromResolved(cut, std::move(shape));
 }
 
@@ -657,13 +644,11 @@ Result<void> CheckTiling(const PieceValue& value) {
   CKMAP_ASSIGN_OR_RETURN(std::vector<Box> boxes, ToBoxes(value.pieces, refined));
   CKMAP_ASSIGN_OR_RETURN(const std::vector<Box> holes, Uncovered(std::move(boxes), refined));
   if (!holes.empty()) {
-    return Error(ErrorCode::kMismatch,
-                 fmt::format("element {} is never written",
-                             DescribeElement(LinearBegin(holes.front(), refined), value.shape)));
+    return Error(ErrorCode::kMismatch, fmt::format("element {} is never written",
+                                                   DescribeElement(LinearBegin(holes.front(), refined), value.shape)));
   }
   if (written != count) {
-    return Error(ErrorCode::kMismatch,
-                 fmt::format("{} elements are written more than once", written - count));
+    return Error(ErrorCode::kMismatch, fmt::format("{} elements are written more than once", written - count));
   }
   return {};
 }

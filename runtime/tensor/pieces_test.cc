@@ -55,8 +55,7 @@ Naive Build(const Shape& shape, At at) {
 
 int64_t Get(const Naive& naive, const std::vector<int64_t>& index) {
   const auto strides = RowMajorStrides(naive.shape);
-  return naive.data[static_cast<size_t>(
-      std::inner_product(index.begin(), index.end(), strides.begin(), int64_t{0}))];
+  return naive.data[static_cast<size_t>(std::inner_product(index.begin(), index.end(), strides.begin(), int64_t{0}))];
 }
 
 Naive NaivePermute(const Naive& in, const std::vector<size_t>& order) {
@@ -91,9 +90,7 @@ Naive NaiveConcat(const Naive& a, const Naive& b, size_t axis) {
 struct Chain {
   explicit Chain(uint64_t seed) : random(seed) {}
   std::mt19937_64 random;
-  int64_t Pick(int64_t low, int64_t high) {
-    return std::uniform_int_distribution<int64_t>(low, high)(random);
-  }
+  int64_t Pick(int64_t low, int64_t high) { return std::uniform_int_distribution<int64_t>(low, high)(random); }
 
   // A shape of the same element count: sizes merged and split at random.
   Shape RandomReshape(int64_t count) {
@@ -144,8 +141,7 @@ void RunRandomChain(uint64_t seed) {
         const int64_t begin = chain.Pick(0, size - 1), end = chain.Pick(begin + 1, size);
         const int64_t step = chain.Pick(1, 3);
         value = *Slice(value, axis, begin, end, step);
-        naive = NaiveMapAxis(naive, axis, (end - begin + step - 1) / step,
-                             [&](int64_t i) { return begin + i * step; });
+        naive = NaiveMapAxis(naive, axis, (end - begin + step - 1) / step, [&](int64_t i) { return begin + i * step; });
         break;
       }
       case 4:
@@ -223,8 +219,7 @@ TEST_CASE("what no piece reads is named") {
   CHECK(DescribeUnread(whole.pieces, whole.shape).empty());
   CHECK(DescribeUnread(Slice(whole, 0, 0, 12)->pieces, whole.shape) == "rows 12..15");
   CHECK(DescribeUnread(Slice(whole, 0, 1, 16)->pieces, whole.shape) == "row 0");
-  CHECK(DescribeUnread(Slice(whole, 1, 0, 2)->pieces, whole.shape) ==
-        "16 of 48 elements, the first at [0, 2]");
+  CHECK(DescribeUnread(Slice(whole, 1, 0, 2)->pieces, whole.shape) == "16 of 48 elements, the first at [0, 2]");
   CHECK(DescribeUnread({}, whole.shape) == "rows 0..15");
 }
 

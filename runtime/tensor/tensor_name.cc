@@ -25,8 +25,7 @@ std::string TensorNameProblem(std::string_view name) {
     const size_t length = DecodeUtf8(name, i, code);
     if (length == 0) return "the name is not UTF-8";
     if (IsControl(code)) {
-      return fmt::format("the name holds the control character U+{:04X}",
-                         static_cast<uint32_t>(code));
+      return fmt::format("the name holds the control character U+{:04X}", static_cast<uint32_t>(code));
     }
     i += length;
   }

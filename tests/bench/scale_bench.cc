@@ -34,10 +34,25 @@ std::string Rules(int count) {
   std::string text = "ckmap 1;\nparam heads: int = 8;\n";
   for (int i = 0; i < count; ++i) {
     switch (i % 4) {
-      case 0: text += fmt::format("\"model.layers.{{n:int}}.block.kind{}.weight\" -> \"net.blocks.{{n}}.part{}.w\";\n", i, i); break;
-      case 1: text += fmt::format("\"model.layers.{{n:int}}.block.kind{}.weight\" [O, I] | transpose() | transpose() <-> \"net.blocks.{{n}}.part{}.w\" [O, I];\n", i, i); break;
-      case 2: text += fmt::format("\"model.layers.{{n:int}}.block.kind{}.weight\" [8, _] | reshape(4, 2, 8) | reshape(8, 8) -> \"net.blocks.{{n}}.part{}.w\";\n", i, i); break;
-      default: text += fmt::format("\"model.layers.{{n:int}}.block.kind{}.weight\" -> \"net.blocks.{{n}}.part{}.w\" when heads > {};\n", i, i, i % 7);
+      case 0:
+        text += fmt::format("\"model.layers.{{n:int}}.block.kind{}.weight\" -> \"net.blocks.{{n}}.part{}.w\";\n", i, i);
+        break;
+      case 1:
+        text += fmt::format(
+            "\"model.layers.{{n:int}}.block.kind{}.weight\" [O, I] | transpose() | transpose() <-> "
+            "\"net.blocks.{{n}}.part{}.w\" [O, I];\n",
+            i, i);
+        break;
+      case 2:
+        text += fmt::format(
+            "\"model.layers.{{n:int}}.block.kind{}.weight\" [8, _] | reshape(4, 2, 8) | reshape(8, 8) -> "
+            "\"net.blocks.{{n}}.part{}.w\";\n",
+            i, i);
+        break;
+      default:
+        text += fmt::format(
+            "\"model.layers.{{n:int}}.block.kind{}.weight\" -> \"net.blocks.{{n}}.part{}.w\" when heads > {};\n", i, i,
+            i % 7);
     }
   }
   return text;
@@ -59,7 +74,8 @@ CompileResult CompileRules(int rules) {
   CompileOptions options;
   options.memory_files["a.ckmap"] = Rules(rules);
   CompileResult result = Compile("a.ckmap", options);
-  if (!result.plan) std::fprintf(stderr, "%s\n", RenderText(result.diagnostics, result.sources).substr(0, 2000).c_str());
+  if (!result.plan)
+    std::fprintf(stderr, "%s\n", RenderText(result.diagnostics, result.sources).substr(0, 2000).c_str());
   return result;
 }
 
@@ -82,7 +98,8 @@ int BindCase(int rules, int tensors) {
     std::fprintf(stderr, "%s\n", bound ? bound->issues.front().message.c_str() : bound.error().message().c_str());
     return 1;
   }
-  std::printf("bind    %7d rules, %8d tensors: %6.3f s, peak memory %5ld MiB\n", rules, tensors, Since(begin), PeakMiB());
+  std::printf("bind    %7d rules, %8d tensors: %6.3f s, peak memory %5ld MiB\n", rules, tensors, Since(begin),
+              PeakMiB());
   return 0;
 }
 

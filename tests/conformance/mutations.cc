@@ -1,11 +1,12 @@
-// Damaged files: every prefix of small real ones, and real ones with one bit turned over. Each is refused, or is read as
-// what it says: where the bit lies in the bytes of a tensor, everything but that bit is as before.
+// Damaged files: every prefix of small real ones, and real ones with one bit turned over. Each is refused, or is read
+// as what it says: where the bit lies in the bytes of a tensor, everything but that bit is as before.
 //
 //     mutations [--flips N] [--seed S] [--prefixes-of BYTES] [--accepted FILE] DATA
 //
-// DATA is a folder such as tests/data; all files with an oracle beside them are used. A prefix, or a change elsewhere (a name, a
-// shape), that is read without complaint is written to FILE, a line of JSON each, for check_mutants.py to ask the real frameworks. A read that
-// takes more than a second of processor time, or a peak above 256 MB, is a failure. Exit code 1 if anything fails.
+// DATA is a folder such as tests/data; all files with an oracle beside them are used. A prefix, or a change elsewhere
+// (a name, a shape), that is read without complaint is written to FILE, a line of JSON each, for check_mutants.py to
+// ask the real frameworks. A read that takes more than a second of processor time, or a peak above 256 MB, is a
+// failure. Exit code 1 if anything fails.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -40,19 +41,20 @@ constexpr long kMaxKilobytes = 256 << 10;
 constexpr int64_t kMaxRead = int64_t{16} << 20;  // of one storage; the fixtures' are far smaller
 
 struct Fixture {
-  std::string path;    // what is opened
-  std::string file;    // what is changed: the same, or a file of the folder
-  std::string bytes;   // of `file`
+  std::string path;   // what is opened
+  std::string file;   // what is changed: the same, or a file of the folder
+  std::string bytes;  // of `file`
   OpenOptions options;
 };
 
 // What a file says, whole.
 struct Reading {
   Manifest manifest;
-  std::vector<std::string> storages;          // bytes, by storage
+  std::vector<std::string> storages;  // bytes, by storage
   std::map<std::string, std::string> metadata;
   std::vector<TensorLayout> layouts;
-  std::vector<std::vector<FileExtent>> extents;  // by storage; fd is -1 where they lie in another file than the changed one
+  std::vector<std::vector<FileExtent>>
+      extents;  // by storage; fd is -1 where they lie in another file than the changed one
 };
 
 double ProcessorSeconds() {
@@ -92,7 +94,8 @@ Result<Reading> Read(const Fixture& fixture) {
     std::string& content = reading.storages[storage];
     content.resize(static_cast<size_t>(bytes));
     CKMAP_RETURN_IF_ERROR(checkpoint->ReadStorage(storage, 0, std::as_writable_bytes(std::span(content))));
-    reading.extents[storage] = MarkOthers(checkpoint->storage_extents(storage), fixture.file.empty() ? fixture.path : fixture.file);
+    reading.extents[storage] =
+        MarkOthers(checkpoint->storage_extents(storage), fixture.file.empty() ? fixture.path : fixture.file);
   }
   return reading;
 }
@@ -144,15 +147,17 @@ Result<Reading> Mutations::Timed(const Fixture& fixture, const std::string& what
     slowest_what_ = fixture.file + " " + what;
   }
   if (seconds > kMaxSeconds) Fail(fixture, what, fmt::format("took {:.2f} s", seconds));
-  const bool absent = !reading && fixture.path != fixture.file && reading.error().code() == ErrorCode::kIo;  // a name was changed
-  if (!reading && !absent && reading.error().code() != ErrorCode::kMalformed && reading.error().code() != ErrorCode::kLimit) {
+  const bool absent =
+      !reading && fixture.path != fixture.file && reading.error().code() == ErrorCode::kIo;  // a name was changed
+  if (!reading && !absent && reading.error().code() != ErrorCode::kMalformed &&
+      reading.error().code() != ErrorCode::kLimit) {
     Fail(fixture, what, "is not refused as malformed: " + reading.error().message());
   }
   return reading;
 }
 
-// Why tensor `i` of a cut file is not as in the whole; "" if it is. A map parameter may have fewer rows: its entries are
-// rows, and where the last of them ends nothing says.
+// Why tensor `i` of a cut file is not as in the whole; "" if it is. A map parameter may have fewer rows: its entries
+// are rows, and where the last of them ends nothing says.
 std::string CheckPart(const Reading& part, size_t i, const Reading& whole) {
   const TensorInfo& info = part.manifest[i];
   const auto same = whole.manifest.Find(info.name);
@@ -248,9 +253,10 @@ void Mutations::CheckFlip(const Fixture& fixture, const Reading& before, const R
 int Mutations::Finish() const {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
-  fmt::print("{} prefixes: {} refused, {} read as a part of the whole\n", prefixes_, prefixes_ - prefixes_read_, prefixes_read_);
-  fmt::print("{} flips: {} refused, {} in a tensor's bytes and read so, {} elsewhere and read\n", flips_, refused_, content_,
-             structure_);
+  fmt::print("{} prefixes: {} refused, {} read as a part of the whole\n", prefixes_, prefixes_ - prefixes_read_,
+             prefixes_read_);
+  fmt::print("{} flips: {} refused, {} in a tensor's bytes and read so, {} elsewhere and read\n", flips_, refused_,
+             content_, structure_);
   fmt::print("slowest {:.3f} s ({}); peak {} MiB\n", slowest_, slowest_what_, usage.ru_maxrss >> 10);
   const bool small = usage.ru_maxrss <= kMaxKilobytes;
   if (!small) fmt::print("FAIL: more than 256 MiB of memory\n");
@@ -279,12 +285,16 @@ std::vector<Fixture> FindFixtures(const fs::path& data, const fs::path& work) {
     fs::copy(data / top, work / top, fs::copy_options::recursive);
     std::vector<fs::path> paths;
     for (const auto& entry : fs::directory_iterator(work / top)) {
-      if (fs::exists(entry.path().string() + ".json") || entry.path().extension() == ".mindir") paths.push_back(entry.path());
+      if (fs::exists(entry.path().string() + ".json") || entry.path().extension() == ".mindir")
+        paths.push_back(entry.path());
     }
     std::sort(paths.begin(), paths.end());
     for (const fs::path& path : paths) {
       const std::string oracle = path.string() + ".json";
-      Fixture fixture{.path = path.string(), .file = {}, .bytes = {}, .options = fs::exists(oracle) ? OptionsOf(oracle) : OpenOptions{}};
+      Fixture fixture{.path = path.string(),
+                      .file = {},
+                      .bytes = {},
+                      .options = fs::exists(oracle) ? OptionsOf(oracle) : OpenOptions{}};
       if (!Read(fixture)) continue;
       std::vector<fs::path> files = {path};
       if (fs::is_directory(path)) {

@@ -3,7 +3,8 @@
 //   differential [--cases N] [--seed S] [--jobs J]     a run; exit code 1 if a case differs
 //   differential --case K [--seed S] [--keep FOLDER]   one case of a run: what it is, with its files and the commands
 //
-// A case that crashes or hangs ends the process that it runs in, not the run: each job is a child that the parent replaces.
+// A case that crashes or hangs ends the process that it runs in, not the run: each job is a child that the parent
+// replaces.
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -58,8 +59,9 @@ std::string NewFolder() {
 }
 
 void Report(const Options& options, int64_t index, const std::string& what) {
-  std::printf("case %lld: %s\n  to see it: differential --seed %llu --case %lld --keep FOLDER\n", static_cast<long long>(index), what.c_str(),
-              static_cast<unsigned long long>(options.seed), static_cast<long long>(index));
+  std::printf("case %lld: %s\n  to see it: differential --seed %llu --case %lld --keep FOLDER\n",
+              static_cast<long long>(index), what.c_str(), static_cast<unsigned long long>(options.seed),
+              static_cast<long long>(index));
   std::fflush(stdout);
 }
 
@@ -113,7 +115,10 @@ int RunAll(const Options& options) {
       if (WIFEXITED(status) && WEXITSTATUS(status) == 0) break;
       ++crashes;
       const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-      Report(options, at, signal == SIGALRM ? "takes more than 20 seconds" : signal != 0 ? std::string("ends by ") + ::strsignal(signal) : "ends the process");
+      Report(options, at,
+             signal == SIGALRM ? "takes more than 20 seconds"
+             : signal != 0     ? std::string("ends by ") + ::strsignal(signal)
+                               : "ends the process");
       if (at + options.jobs >= options.cases) break;
       start(job, at + options.jobs);
     }
@@ -127,11 +132,13 @@ int RunAll(const Options& options) {
     sum.back_by_text += tallies[job].back_by_text;
     sum.differ += tallies[job].differ;
   }
-  std::printf("%lld cases, seed %llu: %lld differ, %lld crash; %lld are rightly refused, %lld hold what no format takes; "
-              "%lld come back by the reversed plan, %lld by the reversed text\n",
-              static_cast<long long>(options.cases), static_cast<unsigned long long>(options.seed), static_cast<long long>(sum.differ),
-              static_cast<long long>(crashes), static_cast<long long>(sum.refused), static_cast<long long>(sum.not_written),
-              static_cast<long long>(sum.back_by_plan), static_cast<long long>(sum.back_by_text));
+  std::printf(
+      "%lld cases, seed %llu: %lld differ, %lld crash; %lld are rightly refused, %lld hold what no format takes; "
+      "%lld come back by the reversed plan, %lld by the reversed text\n",
+      static_cast<long long>(options.cases), static_cast<unsigned long long>(options.seed),
+      static_cast<long long>(sum.differ), static_cast<long long>(crashes), static_cast<long long>(sum.refused),
+      static_cast<long long>(sum.not_written), static_cast<long long>(sum.back_by_plan),
+      static_cast<long long>(sum.back_by_text));
   return sum.differ == 0 && crashes == 0 ? 0 : 1;
 }
 
@@ -155,12 +162,18 @@ int main(int argc, char** argv) {
     const std::string name = argv[i];
     const char* value = i + 1 < argc ? argv[++i] : nullptr;
     if (value == nullptr) name == "--help" ? std::exit(0) : std::exit(2);
-    if (name == "--cases") options.cases = std::atoll(value);
-    else if (name == "--seed") options.seed = std::strtoull(value, nullptr, 10);
-    else if (name == "--jobs") options.jobs = std::max(1LL, std::atoll(value));
-    else if (name == "--case") options.only = std::atoll(value);
-    else if (name == "--keep") options.keep = value;
-    else return 2;
+    if (name == "--cases")
+      options.cases = std::atoll(value);
+    else if (name == "--seed")
+      options.seed = std::strtoull(value, nullptr, 10);
+    else if (name == "--jobs")
+      options.jobs = std::max(1LL, std::atoll(value));
+    else if (name == "--case")
+      options.only = std::atoll(value);
+    else if (name == "--keep")
+      options.keep = value;
+    else
+      return 2;
   }
   return options.only >= 0 ? ShowOne(options) : RunAll(options);
 }

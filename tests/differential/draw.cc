@@ -13,7 +13,8 @@ namespace {
 
 constexpr int64_t kMaxElements = 600;
 
-const std::vector<std::string> kNumbers = {"i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64", "f16", "bf16", "f32", "f64", "f8_e4m3", "f8_e5m2"};
+const std::vector<std::string> kNumbers = {"i8",  "u8",  "i16",  "u16", "i32", "u32",     "i64",
+                                           "u64", "f16", "bf16", "f32", "f64", "f8_e4m3", "f8_e5m2"};
 const std::vector<std::string> kFnuz = {"f8_e4m3fnuz", "f8_e5m2fnuz"};
 const std::vector<std::string> kFloats = {"f16", "bf16", "f32", "f64"};
 const std::vector<std::string> kIntegers = {"i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64"};
@@ -93,10 +94,11 @@ class Drawer {
       Target target{names[i], state.tensors[i], ""};
       FitPolicy(target.tensor);
       const Target* first = case_.targets.empty() ? nullptr : &case_.targets.front();
-      // Tied tensors must have the same elements; where they differ, the migration must be refused. What is compared within a few
-      // units of the last place may be either.
-      if (first != nullptr && first->tensor.dtype == target.tensor.dtype && first->tensor.shape == target.tensor.shape && !case_.refused &&
-          !first->tensor.rounded && !target.tensor.rounded) {
+      // Tied tensors must have the same elements; where they differ, the migration must be refused. What is compared
+      // within a few units of the last place may be either.
+      if (first != nullptr && first->tensor.dtype == target.tensor.dtype &&
+          first->tensor.shape == target.tensor.shape && !case_.refused && !first->tensor.rounded &&
+          !target.tensor.rounded) {
         const bool same = first->tensor.bits == target.tensor.bits;
         if (dice_.OneIn(same ? 2 : 8)) {
           target.tied_to = first->name;
@@ -136,7 +138,8 @@ class Drawer {
     const std::string to = dice_.OneOf(kNumbers);
     if (to == tensor.dtype || policies_.contains(tensor.dtype)) return;
     const Overflows overflow = DrawOverflow(to);
-    policies_[tensor.dtype] = fmt::format("target {{ cast {} -> {} overflow={}; }}\n", tensor.dtype, to, Word(overflow));
+    policies_[tensor.dtype] =
+        fmt::format("target {{ cast {} -> {} overflow={}; }}\n", tensor.dtype, to, Word(overflow));
     Take(Cast(tensor, to, overflow), tensor);
   }
 
@@ -164,7 +167,8 @@ class Drawer {
 
   Index DrawShape() {
     Index shape;
-    for (int64_t rank = dice_.Between(0, 4); rank > 0; --rank) shape.push_back(dice_.OneIn(40) ? 0 : dice_.Between(1, 5));
+    for (int64_t rank = dice_.Between(0, 4); rank > 0; --rank)
+      shape.push_back(dice_.OneIn(40) ? 0 : dice_.Between(1, 5));
     if (!shape.empty() && dice_.OneIn(3)) shape.back() *= 4;  // for bitcasts
     return shape;
   }
@@ -177,7 +181,8 @@ class Drawer {
     for (int64_t i = 0; i < count; ++i) {
       shapes.dtypes.push_back(dice_.OneIn(8) ? DrawDType() : dtype);
       Index shape = first;
-      if (!shape.empty() && dice_.OneIn(3)) shape[static_cast<size_t>(dice_.Between(0, static_cast<int64_t>(shape.size()) - 1))] = dice_.Between(1, 5);
+      if (!shape.empty() && dice_.OneIn(3))
+        shape[static_cast<size_t>(dice_.Between(0, static_cast<int64_t>(shape.size()) - 1))] = dice_.Between(1, 5);
       shapes.shapes.push_back(shape);
     }
     // An affine quantized weight, a LoRA, a weight with its norm.
@@ -195,13 +200,15 @@ class Drawer {
       shapes = {{number, number, number}, {{out, in}, {r, in}, {out, r}}};
     } else if (count == 5) {  // weight, gamma, beta, mean, variance
       const int64_t channels = dice_.Between(1, 6);
-      shapes = {std::vector<std::string>(5, number), {{channels, dice_.Between(1, 3)}, {channels}, {channels}, {channels}, {channels}}};
+      shapes = {std::vector<std::string>(5, number),
+                {{channels, dice_.Between(1, 3)}, {channels}, {channels}, {channels}, {channels}}};
     } else if (count == 4) {
       return;
     } else {  // weight, scale(, zero point)
       const Index weight = {dice_.Between(1, 5), dice_.Between(1, 8)};
       const bool rows = dice_.OneIn(2);
-      shapes.dtypes[0] = dice_.OneIn(2) ? dice_.OneOf(kIntegers) : dice_.OneOf(std::vector<std::string>{"f32", "f16", "f8_e4m3", "f8_e5m2"});
+      shapes.dtypes[0] = dice_.OneIn(2) ? dice_.OneOf(kIntegers)
+                                        : dice_.OneOf(std::vector<std::string>{"f32", "f16", "f8_e4m3", "f8_e5m2"});
       shapes.shapes[0] = weight;
       shapes.dtypes[1] = number;
       shapes.shapes[1] = rows ? Index{weight[0]} : Index{1};
@@ -238,7 +245,8 @@ class Drawer {
     }
     const bool negative = dtype[0] != 'u' && dice_.OneIn(3);
     const auto whole = static_cast<long double>(dice_.Between(0, 12));
-    const long double value = IsIntegerName(dtype) ? whole : whole / 4 + (bytes > 1 ? static_cast<long double>(dice_.Between(0, 3)) / 64 : 0);
+    const long double value =
+        IsIntegerName(dtype) ? whole : whole / 4 + (bytes > 1 ? static_cast<long double>(dice_.Between(0, 3)) / 64 : 0);
     return Encode(dtype, negative ? -value : value, Overflows::kSaturate).bits;
   }
 
@@ -252,11 +260,16 @@ class Drawer {
       const int64_t kind = dice_.Between(0, 19);
       const bool refused = case_.refused;
       bool fits = false;
-      if (state.list && kind < 10) fits = kind < 5 ? Join(next, text) : Combine(next, text);
-      else if (!state.list && !single && kind < 4) fits = Expand(next, text);
-      else if (kind < 12) fits = Structural(next, text);
-      else if (kind < 17) fits = Elementwise(next, text);
-      else fits = Computed(next, text);
+      if (state.list && kind < 10)
+        fits = kind < 5 ? Join(next, text) : Combine(next, text);
+      else if (!state.list && !single && kind < 4)
+        fits = Expand(next, text);
+      else if (kind < 12)
+        fits = Structural(next, text);
+      else if (kind < 17)
+        fits = Elementwise(next, text);
+      else
+        fits = Computed(next, text);
       int64_t count = 0;
       for (const Tensor& tensor : next.tensors) count += tensor.count();
       if (!fits || count > kMaxElements) {  // as if it had not been drawn
@@ -281,10 +294,12 @@ class Drawer {
   }
 
   static bool SameShapes(const State& state) {
-    return std::all_of(state.tensors.begin(), state.tensors.end(), [&](const Tensor& tensor) { return tensor.shape == state.tensors[0].shape; });
+    return std::all_of(state.tensors.begin(), state.tensors.end(),
+                       [&](const Tensor& tensor) { return tensor.shape == state.tensors[0].shape; });
   }
   static bool SameDTypes(const State& state) {
-    return std::all_of(state.tensors.begin(), state.tensors.end(), [&](const Tensor& tensor) { return tensor.dtype == state.tensors[0].dtype; });
+    return std::all_of(state.tensors.begin(), state.tensors.end(),
+                       [&](const Tensor& tensor) { return tensor.dtype == state.tensors[0].dtype; });
   }
   // A tensor has one padding: two are refused, which is no subject here.
   static bool SameFills(const State& state) {
@@ -303,14 +318,21 @@ class Drawer {
   Overflows DrawOverflow(const std::string& to) {
     const bool infinite = to == "f16" || to == "bf16" || to == "f32" || to == "f64" || to == "f8_e5m2";
     const int64_t kind = dice_.Between(0, infinite ? 3 : 2);
-    return kind < 2 && tame_ ? Overflows::kError : kind == 3 ? Overflows::kInf : kind == 0 ? Overflows::kError : Overflows::kSaturate;
+    return kind < 2 && tame_ ? Overflows::kError
+           : kind == 3       ? Overflows::kInf
+           : kind == 0       ? Overflows::kError
+                             : Overflows::kSaturate;
   }
 
   // An axis as it is written: from the front or from the back.
-  std::string AxisText(int64_t axis, size_t rank) { return fmt::format("{}", dice_.OneIn(3) ? axis - static_cast<int64_t>(rank) : axis); }
+  std::string AxisText(int64_t axis, size_t rank) {
+    return fmt::format("{}", dice_.OneIn(3) ? axis - static_cast<int64_t>(rank) : axis);
+  }
 
   bool Structural(State& state, std::string& text) {
-    static const std::vector<std::string> kOps = {"transpose", "permute", "reshape", "squeeze", "unsqueeze", "flatten", "flip", "rearrange", "pad", "slice", "select", "repeat"};
+    static const std::vector<std::string> kOps = {"transpose", "permute", "reshape", "squeeze",
+                                                  "unsqueeze", "flatten", "flip",    "rearrange",
+                                                  "pad",       "slice",   "select",  "repeat"};
     if (!SameShapes(state)) return false;
     const Index& shape = state.tensors[0].shape;
     const size_t rank = shape.size();
@@ -324,13 +346,16 @@ class Drawer {
     if (step.op == "permute") {
       step.numbers.resize(rank);
       std::iota(step.numbers.begin(), step.numbers.end(), int64_t{0});
-      for (size_t i = rank; i > 1; --i) std::swap(step.numbers[i - 1], step.numbers[static_cast<size_t>(dice_.Between(0, static_cast<int64_t>(i) - 1))]);
+      for (size_t i = rank; i > 1; --i)
+        std::swap(step.numbers[i - 1],
+                  step.numbers[static_cast<size_t>(dice_.Between(0, static_cast<int64_t>(i) - 1))]);
       if (rank == 0) return false;
       text = fmt::format("permute({})", fmt::join(step.numbers, ", "));
     } else if (step.op == "reshape") {
       step.numbers = DrawFactors(Product(shape));
       Index written = step.numbers;
-      if (Product(shape) != 0 && dice_.OneIn(3)) written[static_cast<size_t>(dice_.Between(0, static_cast<int64_t>(written.size()) - 1))] = -1;
+      if (Product(shape) != 0 && dice_.OneIn(3))
+        written[static_cast<size_t>(dice_.Between(0, static_cast<int64_t>(written.size()) - 1))] = -1;
       text = fmt::format("reshape({})", fmt::join(written, ", "));
     } else if (step.op == "rearrange") {
       if (std::count(shape.begin(), shape.end(), 0) > 0) return false;
@@ -369,7 +394,8 @@ class Drawer {
     }
     Index order(step.atoms.size());
     std::iota(order.begin(), order.end(), int64_t{0});
-    for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[static_cast<size_t>(dice_.Between(0, static_cast<int64_t>(i) - 1))]);
+    for (size_t i = order.size(); i > 1; --i)
+      std::swap(order[i - 1], order[static_cast<size_t>(dice_.Between(0, static_cast<int64_t>(i) - 1))]);
     for (const int64_t atom : order) {
       if (step.right.empty() || dice_.OneIn(2)) step.right.emplace_back();
       step.right.back().push_back(atom);
@@ -385,7 +411,8 @@ class Drawer {
     };
     std::string text = fmt::format("rearrange(\"{} -> {}\"", side(step.left), side(step.right));
     for (const Index& group : step.left) {
-      for (size_t k = 1; k < group.size(); ++k) text += fmt::format(", x{}={}", group[k], step.atoms[static_cast<size_t>(group[k])]);
+      for (size_t k = 1; k < group.size(); ++k)
+        text += fmt::format(", x{}={}", group[k], step.atoms[static_cast<size_t>(group[k])]);
     }
     return text + ")";
   }
@@ -412,7 +439,8 @@ class Drawer {
     } else if (step.op == "slice") {
       const int64_t begin = dice_.Between(0, size), end = dice_.Between(begin, size);
       step.numbers = {begin, end, dice_.OneIn(2) ? 1 : dice_.Between(1, 3)};
-      text = fmt::format("slice(axis={}, begin={}, end={}{})", axis, begin, end, step.numbers[2] == 1 ? "" : fmt::format(", step={}", step.numbers[2]));
+      text = fmt::format("slice(axis={}, begin={}, end={}{})", axis, begin, end,
+                         step.numbers[2] == 1 ? "" : fmt::format(", step={}", step.numbers[2]));
       lossy_ = true;
     } else if (step.op == "select") {
       if (size == 0) return false;
@@ -476,13 +504,15 @@ class Drawer {
   }
 
   bool Elementwise(State& state, std::string& text) {
-    static const std::vector<std::string> kOps = {"cast", "cast", "scale", "add", "neg", "bitcast", "bitcast", "bitcast", "byteswap"};
+    static const std::vector<std::string> kOps = {"cast",    "cast",    "scale",   "add",     "neg",
+                                                  "bitcast", "bitcast", "bitcast", "byteswap"};
     if (!All(state, [](const Tensor& tensor) { return !tensor.rounded; })) return false;
     const std::string op = dice_.OneOf(kOps);
     const std::string& dtype = state.tensors[0].dtype;
     const bool numbers = All(state, [](const Tensor& tensor) { return IsNumberName(tensor.dtype); });
     if (op == "cast") {
-      if (!All(state, [](const Tensor& tensor) { return IsNumberName(tensor.dtype) || tensor.dtype == "bool"; })) return false;
+      if (!All(state, [](const Tensor& tensor) { return IsNumberName(tensor.dtype) || tensor.dtype == "bool"; }))
+        return false;
       const std::string to = dice_.OneIn(12) ? dice_.OneOf(kFnuz) : dice_.OneOf(kNumbers);
       const Overflows overflow = DrawOverflow(to);
       text = fmt::format("cast({}{})", to, overflow == Overflows::kError ? "" : ", overflow=" + Word(overflow));
@@ -507,10 +537,13 @@ class Drawer {
     const Overflows overflow = DrawOverflow(dtype);
     const std::string suffix = overflow == Overflows::kError ? ")" : ", overflow=" + Word(overflow) + ")";
     if (IsIntegerName(dtype)) return IntegerArithmetic(op == "scale", state, overflow, suffix, text);
-    const double number = op == "scale" && dice_.OneIn(2) ? std::ldexp(dice_.OneIn(3) ? -1.0 : 1.0, static_cast<int>(dice_.Between(-3, 3)))
-                                                           : static_cast<double>(dice_.Between(1, 50)) / 8;
+    const double number = op == "scale" && dice_.OneIn(2)
+                              ? std::ldexp(dice_.OneIn(3) ? -1.0 : 1.0, static_cast<int>(dice_.Between(-3, 3)))
+                              : static_cast<double>(dice_.Between(1, 50)) / 8;
     text = fmt::format("{}({}{}", op, number, suffix);
-    TakeEach(state, [&](const Tensor& tensor) { return op == "scale" ? ScaleFloat(tensor, number, overflow) : AddFloat(tensor, number, overflow); });
+    TakeEach(state, [&](const Tensor& tensor) {
+      return op == "scale" ? ScaleFloat(tensor, number, overflow) : AddFloat(tensor, number, overflow);
+    });
     return true;
   }
 
@@ -535,7 +568,8 @@ class Drawer {
   }
 
   bool DrawBitcast(State& state, std::string& text) {
-    static const std::vector<std::string> kTo = {"u8", "i8", "u16", "i16", "f16", "bf16", "u32", "i32", "f32", "i64", "u64", "f64", "f8_e4m3"};
+    static const std::vector<std::string> kTo = {"u8",  "i8",  "u16", "i16", "f16", "bf16",   "u32",
+                                                 "i32", "f32", "i64", "u64", "f64", "f8_e4m3"};
     if (!SameDTypes(state) || state.tensors[0].dtype == "c64" || state.tensors[0].dtype == "bool") return false;
     const std::string from = state.tensors[0].dtype, to = dice_.OneOf(kTo);
     const int ratio = BytesOf(to) / BytesOf(from);
@@ -555,7 +589,8 @@ class Drawer {
     step.op = dice_.OneOf(kOps);
     const size_t rank = state.tensors[0].shape.size();
     const bool stack = step.op == "stack";
-    if (!All(state, [&](const Tensor& tensor) { return tensor.shape.size() == rank; }) || (rank == 0 && !stack)) return false;
+    if (!All(state, [&](const Tensor& tensor) { return tensor.shape.size() == rank; }) || (rank == 0 && !stack))
+      return false;
     step.axis = dice_.Between(0, static_cast<int64_t>(rank) - (stack ? 0 : 1));
     const auto a = static_cast<size_t>(step.axis);
     const bool fits = All(state, [&](const Tensor& tensor) {
@@ -597,7 +632,8 @@ class Drawer {
       const int64_t parts = size == 0 ? dice_.Between(1, 3) : dice_.OneOf(Divisors(size));
       step.numbers = {parts, size == 0 ? 1 : dice_.OneOf(Divisors(size / parts))};
       if (parts > 6) return false;
-      text += fmt::format(", parts={}{}", parts, step.numbers[1] == 1 ? "" : fmt::format(", block={}", step.numbers[1]));
+      text +=
+          fmt::format(", parts={}{}", parts, step.numbers[1] == 1 ? "" : fmt::format(", block={}", step.numbers[1]));
     } else if (size > 6 || size == 0) {
       return false;
     }
@@ -617,7 +653,8 @@ class Drawer {
       text += fmt::format("{}to={}", text.ends_with("(") ? "" : ", ", rounding.to);
     }
     rounding.overflow = DrawOverflow(rounding.to);
-    if (rounding.overflow != Overflows::kError) text += fmt::format("{}overflow={}", text.ends_with("(") ? "" : ", ", Word(rounding.overflow));
+    if (rounding.overflow != Overflows::kError)
+      text += fmt::format("{}overflow={}", text.ends_with("(") ? "" : ", ", Word(rounding.overflow));
     text += ")";
     if (++depth_ > 7) return std::nullopt;
     return rounding;
@@ -634,7 +671,8 @@ class Drawer {
     const int64_t axis = shape.empty() ? 0 : dice_.Between(0, static_cast<int64_t>(shape.size()) - 1);
     if (op != "exp" && op != "log" && (shape.empty() || shape[static_cast<size_t>(axis)] == 0)) return false;
     const bool finite = All(state, [](const Tensor& tensor) {
-      return std::all_of(tensor.bits.begin(), tensor.bits.end(), [&](uint64_t bits) { return std::isfinite(ValueOf(tensor.dtype, bits)); });
+      return std::all_of(tensor.bits.begin(), tensor.bits.end(),
+                         [&](uint64_t bits) { return std::isfinite(ValueOf(tensor.dtype, bits)); });
     });
     if (op == "reduce_mean") {
       text = fmt::format("reduce_mean(axis={}", axis);
@@ -673,10 +711,18 @@ class Drawer {
     std::vector<Outcome> results;
     bool fits = false;
     switch (dice_.Between(0, 3)) {
-      case 0: fits = WithScale(in, results, text); break;
-      case 1: fits = Matrices(in, results, text); break;
-      case 2: fits = Norms(in, results, text); break;
-      default: fits = Sums(in, results, text); break;
+      case 0:
+        fits = WithScale(in, results, text);
+        break;
+      case 1:
+        fits = Matrices(in, results, text);
+        break;
+      case 2:
+        fits = Norms(in, results, text);
+        break;
+      default:
+        fits = Sums(in, results, text);
+        break;
     }
     if (!fits) return false;
     state = {results.size() > 1, std::vector<Tensor>(results.size())};
@@ -707,12 +753,14 @@ class Drawer {
     Rounding rounding{in[0].dtype, Overflows::kError};
     const bool needs = !same || (op == "mean" && IsIntegerName(in[0].dtype));
     if (needs || dice_.OneIn(3)) {
-      rounding.to = op == "mean" || (op == "multiply" && !integers) || dice_.OneIn(2) ? dice_.OneOf(kFloats) : dice_.OneOf(kIntegers);
+      rounding.to = op == "mean" || (op == "multiply" && !integers) || dice_.OneIn(2) ? dice_.OneOf(kFloats)
+                                                                                      : dice_.OneOf(kIntegers);
       if (op == "multiply" && integers && wide && !IsIntegerName(rounding.to)) rounding.to = "i64";
       text += "to=" + rounding.to;
     }
     rounding.overflow = DrawOverflow(rounding.to);
-    if (rounding.overflow != Overflows::kError) text += fmt::format("{}overflow={}", text.ends_with("(") ? "" : ", ", Word(rounding.overflow));
+    if (rounding.overflow != Overflows::kError)
+      text += fmt::format("{}overflow={}", text.ends_with("(") ? "" : ", ", Word(rounding.overflow));
     text += ")";
     if (++depth_ > 7) return false;
     results = {Pointwise(op, in, rounding)};
@@ -720,7 +768,8 @@ class Drawer {
   }
 
   bool WithScale(const std::vector<Tensor>& in, std::vector<Outcome>& results, std::string& text) {
-    if (in.size() < 2 || in.size() > 3 || in[0].shape.size() != 2 || !IsFloatName(in[1].dtype) || in[0].count() == 0) return false;
+    if (in.size() < 2 || in.size() > 3 || in[0].shape.size() != 2 || !IsFloatName(in[1].dtype) || in[0].count() == 0)
+      return false;
     int64_t axis = -1;
     if (in[1].count() != 1) {
       if (in[1].shape != Index{in[0].shape[0]}) return false;
@@ -729,19 +778,23 @@ class Drawer {
     if (in.size() == 3 && in[2].shape != in[1].shape) return false;
     const bool floats = IsFloatName(in[0].dtype), quantizes = floats && (BytesOf(in[0].dtype) > 1 || dice_.OneIn(2));
     text = quantizes ? "quantize(" : "dequantize(";
-    Rounding rounding{quantizes ? dice_.OneOf(std::vector<std::string>{"i8", "u8", "i16", "i32", "i64", "f8_e4m3", "f8_e5m2"}) : dice_.OneOf(kFloats),
+    Rounding rounding{quantizes
+                          ? dice_.OneOf(std::vector<std::string>{"i8", "u8", "i16", "i32", "i64", "f8_e4m3", "f8_e5m2"})
+                          : dice_.OneOf(kFloats),
                       quantizes ? Overflows::kSaturate : Overflows::kError};
     text += "to=" + rounding.to;
     if (axis == 0) text += ", axis=0";
     text += ")";
     if (++depth_ > 7) return false;
     const Tensor* zero = in.size() == 3 ? &in[2] : nullptr;
-    results = {quantizes ? Quantize(in[0], in[1], zero, axis, rounding) : Dequantize(in[0], in[1], zero, axis, rounding)};
+    results = {quantizes ? Quantize(in[0], in[1], zero, axis, rounding)
+                         : Dequantize(in[0], in[1], zero, axis, rounding)};
     return true;
   }
 
   bool Matrices(const std::vector<Tensor>& in, std::vector<Outcome>& results, std::string& text) {
-    const bool floats = std::all_of(in.begin(), in.end(), [&](const Tensor& part) { return IsFloatName(part.dtype) && part.dtype == in[0].dtype; });
+    const bool floats = std::all_of(
+        in.begin(), in.end(), [&](const Tensor& part) { return IsFloatName(part.dtype) && part.dtype == in[0].dtype; });
     if (!floats) return false;
     const size_t rank = in[0].shape.size();
     if (in.size() == 2) {
@@ -758,7 +811,8 @@ class Drawer {
     }
     if (in.size() != 3 || rank != 2 || !tame_) return false;
     const Index &weight = in[0].shape, &a = in[1].shape, &b = in[2].shape;
-    if (a.size() != 2 || b.size() != 2 || a[1] != weight[1] || b[0] != weight[0] || a[0] != b[1] || a[0] == 0) return false;
+    if (a.size() != 2 || b.size() != 2 || a[1] != weight[1] || b[0] != weight[0] || a[0] != b[1] || a[0] == 0)
+      return false;
     text = "lora_merge(alpha=3";
     const auto rounding = DrawRounding(in[0].dtype, false, text);
     if (!rounding) return false;
@@ -767,7 +821,8 @@ class Drawer {
   }
 
   bool Norms(const std::vector<Tensor>& in, std::vector<Outcome>& results, std::string& text) {
-    const bool floats = std::all_of(in.begin(), in.end(), [&](const Tensor& part) { return IsFloatName(part.dtype) && part.dtype == in[0].dtype; });
+    const bool floats = std::all_of(
+        in.begin(), in.end(), [&](const Tensor& part) { return IsFloatName(part.dtype) && part.dtype == in[0].dtype; });
     if (!floats || !tame_) return false;
     if (in.size() == 2) {  // lengths, directions
       if (in[1].shape.size() < 2 || in[0].count() != in[1].shape[0] || in[1].count() == 0) return false;
@@ -784,7 +839,8 @@ class Drawer {
     text = "fold_batch_norm(eps=0.5";
     const auto rounding = DrawRounding(in[0].dtype, false, text);
     if (!rounding) return false;
-    results = {FoldBatchNormWeight(in[0], in[1], in[4], 0.5, *rounding), FoldBatchNormBias(in[1], in[2], in[3], in[4], 0.5, *rounding)};
+    results = {FoldBatchNormWeight(in[0], in[1], in[4], 0.5, *rounding),
+               FoldBatchNormBias(in[1], in[2], in[3], in[4], 0.5, *rounding)};
     return true;
   }
 
@@ -792,9 +848,9 @@ class Drawer {
   Case case_;
   std::string body_;
   std::map<std::string, std::string> policies_;
-  bool tame_ = true;    // small finite numbers, so that few results overflow
+  bool tame_ = true;  // small finite numbers, so that few results overflow
   bool lossy_ = false;
-  int depth_ = 0;       // computed operations so far: they nest up to 8 deep
+  int depth_ = 0;  // computed operations so far: they nest up to 8 deep
 };
 
 }  // namespace

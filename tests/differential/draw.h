@@ -23,10 +23,10 @@ struct Target {
 
 struct Case {
   std::vector<Named> sources;
-  std::string rules;             // with ARROW where an arrow stands
-  bool refused = false;          // an error is what is right, before or while bytes are moved
-  std::vector<Target> targets;   // otherwise these
-  bool reads_all = false;        // no operation that loses elements: the way back must be right, where there is one
+  std::string rules;            // with ARROW where an arrow stands
+  bool refused = false;         // an error is what is right, before or while bytes are moved
+  std::vector<Target> targets;  // otherwise these
+  bool reads_all = false;       // no operation that loses elements: the way back must be right, where there is one
   // Slices along axis 0 of the first target over `ranks` ranks; 0: none.
   int64_t ranks = 0;
 };
@@ -35,7 +35,9 @@ class Dice {
  public:
   explicit Dice(uint64_t seed) : engine_(seed) {}
   // Both included.
-  int64_t Between(int64_t low, int64_t high) { return low + static_cast<int64_t>(engine_() % static_cast<uint64_t>(high - low + 1)); }
+  int64_t Between(int64_t low, int64_t high) {
+    return low + static_cast<int64_t>(engine_() % static_cast<uint64_t>(high - low + 1));
+  }
   bool OneIn(int64_t n) { return Between(1, n) == 1; }
   uint64_t Bits() { return engine_(); }
   template <typename T>

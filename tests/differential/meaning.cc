@@ -31,7 +31,8 @@ Encoded EncodeInteger(const std::string& dtype, Wide value) {
 }
 
 // Each element, and the padding, by itself.
-Outcome EachElement(const Tensor& in, const std::string& to, Overflows overflow, const std::function<Encoded(uint64_t)>& change) {
+Outcome EachElement(const Tensor& in, const std::string& to, Overflows overflow,
+                    const std::function<Encoded(uint64_t)>& change) {
   Tensor out{to, in.shape, {}, std::nullopt, in.rounded};
   bool refused = false;
   const auto one = [&](uint64_t bits) {
@@ -98,8 +99,8 @@ size_t PlaceIn(const Index& index, const Index& shape) {
   return static_cast<size_t>(place);
 }
 
-// dividend / divisor (a small one), rounded once to a float dtype. long double holds the quotient's first 64 digits; where
-// these end exactly half way between two elements, or on one, the rest decides.
+// dividend / divisor (a small one), rounded once to a float dtype. long double holds the quotient's first 64 digits;
+// where these end exactly half way between two elements, or on one, the rest decides.
 uint64_t RoundQuotient(const std::string& dtype, Wide dividend, int64_t divisor) {
   const bool negative = dividend < 0;
   __extension__ using Unsigned = unsigned __int128;
@@ -117,21 +118,27 @@ uint64_t RoundQuotient(const std::string& dtype, Wide dividend, int64_t divisor)
     quotient >>= 1;
     ++exponent;
   }
-  const long double value = std::ldexp(static_cast<long double>(static_cast<uint64_t>(quotient << 1 | (rest ? 1 : 0))), exponent - 1);
+  const long double value =
+      std::ldexp(static_cast<long double>(static_cast<uint64_t>(quotient << 1 | (rest ? 1 : 0))), exponent - 1);
   return Encode(dtype, negative ? -value : value, Overflows::kInf).bits;
 }
 
-Outcome PointwiseIntegers(const std::string& op, const std::vector<Tensor>& in, const Index& shape, const Rounding& rounding) {
+Outcome PointwiseIntegers(const std::string& op, const std::vector<Tensor>& in, const Index& shape,
+                          const Rounding& rounding) {
   Tensor out{rounding.to, shape, {}};
   for (int64_t i = 0; i < Product(shape); ++i) {
     const Index index = Coordinates(i, shape);
     Wide result = 0;
     for (size_t k = 0; k < in.size(); ++k) {
       const Wide value = IntegerOf(in[k].dtype, in[k].bits[PlaceIn(index, in[k].shape)]);
-      if (k == 0) result = value;
-      else if (op == "multiply") result *= value;  // the cases keep products below 2^126
-      else if (op == "subtract") result -= value;
-      else result += value;
+      if (k == 0)
+        result = value;
+      else if (op == "multiply")
+        result *= value;  // the cases keep products below 2^126
+      else if (op == "subtract")
+        result -= value;
+      else
+        result += value;
     }
     if (IsIntegerName(rounding.to)) {
       const Encoded one = EncodeInteger(rounding.to, result);
@@ -172,7 +179,9 @@ Tensor Picked(const Array& array, const Tensor& in, uint64_t padding) {
 
 }  // namespace
 
-Tensor Moved(const Step& step, const Tensor& in, uint64_t padding) { return Picked(ApplyMap(step, Iota(in.shape)), in, padding); }
+Tensor Moved(const Step& step, const Tensor& in, uint64_t padding) {
+  return Picked(ApplyMap(step, Iota(in.shape)), in, padding);
+}
 
 Tensor Joined(const Step& step, const std::vector<Tensor>& in) {
   std::vector<Array> arrays;
@@ -216,7 +225,8 @@ Outcome ScaleInteger(const Tensor& in, int64_t factor, bool divides, Overflows o
 }
 
 Outcome AddInteger(const Tensor& in, int64_t term, Overflows overflow) {
-  return EachElement(in, in.dtype, overflow, [&](uint64_t bits) { return EncodeInteger(in.dtype, IntegerOf(in.dtype, bits) + term); });
+  return EachElement(in, in.dtype, overflow,
+                     [&](uint64_t bits) { return EncodeInteger(in.dtype, IntegerOf(in.dtype, bits) + term); });
 }
 
 Outcome ScaleFloat(const Tensor& in, double factor, Overflows overflow) {
@@ -248,11 +258,13 @@ Outcome Negate(const Tensor& in) {
 
 Tensor Byteswap(const Tensor& in) {
   const int bytes = BytesOf(in.dtype);
-  return EachElement(in, in.dtype, Overflows::kError, [&](uint64_t bits) -> Encoded {
-    uint64_t swapped = 0;
-    for (int i = 0; i < bytes; ++i) swapped = swapped << 8 | (bits >> 8 * i & 0xff);
-    return {swapped, false};
-  }).tensor;
+  return EachElement(in, in.dtype, Overflows::kError,
+                     [&](uint64_t bits) -> Encoded {
+                       uint64_t swapped = 0;
+                       for (int i = 0; i < bytes; ++i) swapped = swapped << 8 | (bits >> 8 * i & 0xff);
+                       return {swapped, false};
+                     })
+      .tensor;
 }
 
 Tensor Bitcast(const Tensor& in, const std::string& to) {
@@ -300,10 +312,14 @@ Outcome Pointwise(const std::string& op, const std::vector<Tensor>& in, const Ro
     double result = 0;
     for (size_t k = 0; k < in.size(); ++k) {
       const double value = values[k][PlaceIn(index, in[k].shape)];
-      if (k == 0) result = value;
-      else if (op == "multiply") result *= value;
-      else if (op == "subtract") result -= value;
-      else result += value;
+      if (k == 0)
+        result = value;
+      else if (op == "multiply")
+        result *= value;
+      else if (op == "subtract")
+        result -= value;
+      else
+        result += value;
     }
     results.push_back(op == "mean" ? result / static_cast<double>(in.size()) : result);
   }
@@ -353,7 +369,8 @@ Outcome Matmul(const Tensor& a, const Tensor& b, const Rounding& rounding) {
     const int64_t row = i / columns, column = i % columns, batch = row / std::max<int64_t>(rows, 1);
     double sum = 0;
     for (int64_t k = 0; k < inner; ++k) {
-      sum += (*left)[static_cast<size_t>(row * inner + k)] * (*right)[static_cast<size_t>((batch * inner + k) * columns + column)];
+      sum += (*left)[static_cast<size_t>(row * inner + k)] *
+             (*right)[static_cast<size_t>((batch * inner + k) * columns + column)];
     }
     results.push_back(sum);
   }
@@ -367,7 +384,8 @@ Outcome LoraMerge(const Tensor& weight, const Tensor& a, const Tensor& b, double
   std::vector<double> results;
   for (int64_t i = 0; i < weight.count(); ++i) {
     double sum = 0;
-    for (int64_t k = 0; k < rank; ++k) sum += (*up)[static_cast<size_t>(i / in * rank + k)] * (*down)[static_cast<size_t>(k * in + i % in)];
+    for (int64_t k = 0; k < rank; ++k)
+      sum += (*up)[static_cast<size_t>(i / in * rank + k)] * (*down)[static_cast<size_t>(k * in + i % in)];
     results.push_back((*base)[static_cast<size_t>(i)] + alpha / static_cast<double>(rank) * sum);
   }
   return Rounded(weight.shape, results, rounding, true);
@@ -379,7 +397,8 @@ Outcome FoldWeightNorm(const Tensor& lengths, const Tensor& directions, int64_t 
   const auto a = static_cast<size_t>(axis);
   std::vector<double> squares(static_cast<size_t>(directions.shape[a]), 0), results;
   const auto index_of = [&](int64_t i) { return static_cast<size_t>(Coordinates(i, directions.shape)[a]); };
-  for (int64_t i = 0; i < directions.count(); ++i) squares[index_of(i)] += (*v)[static_cast<size_t>(i)] * (*v)[static_cast<size_t>(i)];
+  for (int64_t i = 0; i < directions.count(); ++i)
+    squares[index_of(i)] += (*v)[static_cast<size_t>(i)] * (*v)[static_cast<size_t>(i)];
   for (int64_t i = 0; i < directions.count(); ++i) {
     if (squares[index_of(i)] == 0) return Refused(directions.shape, rounding);
     results.push_back((*g)[index_of(i)] * (*v)[static_cast<size_t>(i)] / std::sqrt(squares[index_of(i)]));
@@ -387,7 +406,8 @@ Outcome FoldWeightNorm(const Tensor& lengths, const Tensor& directions, int64_t 
   return Rounded(directions.shape, results, rounding, true);
 }
 
-Outcome FoldBatchNormWeight(const Tensor& weight, const Tensor& gamma, const Tensor& variance, double eps, const Rounding& rounding) {
+Outcome FoldBatchNormWeight(const Tensor& weight, const Tensor& gamma, const Tensor& variance, double eps,
+                            const Rounding& rounding) {
   const auto w = Doubles(weight), g = Doubles(gamma), s = Doubles(variance);
   if (!w || !g || !s) return Refused(weight.shape, rounding);
   std::vector<double> results;
@@ -399,7 +419,8 @@ Outcome FoldBatchNormWeight(const Tensor& weight, const Tensor& gamma, const Ten
   return Rounded(weight.shape, results, rounding, true);
 }
 
-Outcome FoldBatchNormBias(const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& variance, double eps, const Rounding& rounding) {
+Outcome FoldBatchNormBias(const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& variance,
+                          double eps, const Rounding& rounding) {
   const auto g = Doubles(gamma), b = Doubles(beta), m = Doubles(mean), s = Doubles(variance);
   if (!g || !b || !m || !s) return Refused(gamma.shape, rounding);
   std::vector<double> results;
@@ -471,7 +492,8 @@ Outcome Normalize(const Tensor& in, int64_t axis, bool standardize, double eps, 
   return Rounded(in.shape, results, rounding, true);
 }
 
-Outcome Interpolate(const Tensor& in, int64_t size, const std::string& mode, bool align_corners, const Rounding& rounding) {
+Outcome Interpolate(const Tensor& in, int64_t size, const std::string& mode, bool align_corners,
+                    const Rounding& rounding) {
   const auto values = Doubles(in);
   const int64_t from = in.shape.back();
   Index shape = in.shape;
@@ -480,14 +502,19 @@ Outcome Interpolate(const Tensor& in, int64_t size, const std::string& mode, boo
   std::vector<double> results;
   for (int64_t i = 0; i < Product(shape); ++i) {
     const int64_t row = i / size * from, to = i % size;
-    const auto at = [&](int64_t k) { return (*values)[static_cast<size_t>(row + std::clamp<int64_t>(k, 0, from - 1))]; };
+    const auto at = [&](int64_t k) {
+      return (*values)[static_cast<size_t>(row + std::clamp<int64_t>(k, 0, from - 1))];
+    };
     if (mode == "nearest") {
       results.push_back(at(to * from / size));
     } else if (mode == "nearest_exact") {
       results.push_back(at((2 * to + 1) * from / (2 * size)));
     } else {
-      double x = align_corners ? (size == 1 ? 0 : static_cast<double>(to) * static_cast<double>(from - 1) / static_cast<double>(size - 1))
-                               : (static_cast<double>(to) + 0.5) * static_cast<double>(from) / static_cast<double>(size) - 0.5;
+      double x =
+          align_corners
+              ? (size == 1 ? 0
+                           : static_cast<double>(to) * static_cast<double>(from - 1) / static_cast<double>(size - 1))
+              : (static_cast<double>(to) + 0.5) * static_cast<double>(from) / static_cast<double>(size) - 0.5;
       x = std::max(x, 0.0);
       const auto low = static_cast<int64_t>(std::floor(x));
       const double part = x - static_cast<double>(low);

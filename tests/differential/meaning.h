@@ -1,5 +1,5 @@
-// What the operations of the language mean, on arrays of elements: one plain loop for each, after grammar/LANGUAGE.md. Structural
-// operations come from the array oracle of tests/properties. Shares no code with the runtime.
+// What the operations of the language mean, on arrays of elements: one plain loop for each, after grammar/LANGUAGE.md.
+// Structural operations come from the array oracle of tests/properties. Shares no code with the runtime.
 #pragma once
 
 #include <cstdint>
@@ -19,15 +19,15 @@ struct Tensor {
   std::vector<uint64_t> bits;  // of each element, row-major
   // The element that padding gave it. A tensor has one: another is refused.
   std::optional<uint64_t> fill = std::nullopt;
-  // Results whose last bits the language leaves open (roots and quotients in an order of their own): compared within a few
-  // units of the last place.
+  // Results whose last bits the language leaves open (roots and quotients in an order of their own): compared within a
+  // few units of the last place.
   bool rounded = false;
 
   int64_t count() const { return static_cast<int64_t>(bits.size()); }
 };
 
-// What an operation gives: a tensor, or a refusal. Of a refused one the dtype and the shape are right, so that a network can be
-// written down that only this refusal keeps from being filled.
+// What an operation gives: a tensor, or a refusal. Of a refused one the dtype and the shape are right, so that a
+// network can be written down that only this refusal keeps from being filled.
 struct Outcome {
   Tensor tensor;
   bool refused = false;
@@ -62,13 +62,16 @@ Outcome Map(const std::string& op, const Tensor& in, const Rounding& rounding); 
 Outcome Matmul(const Tensor& a, const Tensor& b, const Rounding& rounding);
 Outcome LoraMerge(const Tensor& weight, const Tensor& a, const Tensor& b, double alpha, const Rounding& rounding);
 Outcome FoldWeightNorm(const Tensor& lengths, const Tensor& directions, int64_t axis, const Rounding& rounding);
-Outcome FoldBatchNormWeight(const Tensor& weight, const Tensor& gamma, const Tensor& variance, double eps, const Rounding& rounding);
-Outcome FoldBatchNormBias(const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& variance, double eps, const Rounding& rounding);
+Outcome FoldBatchNormWeight(const Tensor& weight, const Tensor& gamma, const Tensor& variance, double eps,
+                            const Rounding& rounding);
+Outcome FoldBatchNormBias(const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& variance,
+                          double eps, const Rounding& rounding);
 // One scale for each index of `axis`; -1: one for all.
 Outcome Dequantize(const Tensor& in, const Tensor& scale, const Tensor* zero, int64_t axis, const Rounding& rounding);
 Outcome Quantize(const Tensor& in, const Tensor& scale, const Tensor* zero, int64_t axis, const Rounding& rounding);
 Outcome Normalize(const Tensor& in, int64_t axis, bool standardize, double eps, const Rounding& rounding);
 // The last axis in another size: "nearest", "nearest_exact", "linear".
-Outcome Interpolate(const Tensor& in, int64_t size, const std::string& mode, bool align_corners, const Rounding& rounding);
+Outcome Interpolate(const Tensor& in, int64_t size, const std::string& mode, bool align_corners,
+                    const Rounding& rounding);
 
 }  // namespace ckmap::testing

@@ -39,13 +39,25 @@ struct Format {
 const Format& FormatOf(const std::string& dtype) {
   static const std::map<std::string, Format> formats = {
       {"bool", {Kind::kBool, 1}},
-      {"i8", {Kind::kSigned, 1}}, {"i16", {Kind::kSigned, 2}}, {"i32", {Kind::kSigned, 4}}, {"i64", {Kind::kSigned, 8}},
-      {"u8", {Kind::kUnsigned, 1}}, {"u16", {Kind::kUnsigned, 2}}, {"u32", {Kind::kUnsigned, 4}}, {"u64", {Kind::kUnsigned, 8}},
-      {"f16", {Kind::kFloat, 2, 5, 10, 15}}, {"bf16", {Kind::kFloat, 2, 8, 7, 127}},
-      {"f32", {Kind::kFloat, 4, 8, 23, 127}}, {"f64", {Kind::kFloat, 8, 11, 52, 1023}},
-      {"f8_e5m2", {Kind::kFloat, 1, 5, 2, 15}}, {"f8_e4m3", {Kind::kFloat, 1, 4, 3, 7, Family::kOneNan}},
-      {"f8_e4m3fnuz", {Kind::kFloat, 1, 4, 3, 8, Family::kFnuz}}, {"f8_e5m2fnuz", {Kind::kFloat, 1, 5, 2, 16, Family::kFnuz}},
-      {"f8_e8m0", {Kind::kPowers, 1}}, {"c64", {Kind::kOther, 8}}, {"c128", {Kind::kOther, 16}},
+      {"i8", {Kind::kSigned, 1}},
+      {"i16", {Kind::kSigned, 2}},
+      {"i32", {Kind::kSigned, 4}},
+      {"i64", {Kind::kSigned, 8}},
+      {"u8", {Kind::kUnsigned, 1}},
+      {"u16", {Kind::kUnsigned, 2}},
+      {"u32", {Kind::kUnsigned, 4}},
+      {"u64", {Kind::kUnsigned, 8}},
+      {"f16", {Kind::kFloat, 2, 5, 10, 15}},
+      {"bf16", {Kind::kFloat, 2, 8, 7, 127}},
+      {"f32", {Kind::kFloat, 4, 8, 23, 127}},
+      {"f64", {Kind::kFloat, 8, 11, 52, 1023}},
+      {"f8_e5m2", {Kind::kFloat, 1, 5, 2, 15}},
+      {"f8_e4m3", {Kind::kFloat, 1, 4, 3, 7, Family::kOneNan}},
+      {"f8_e4m3fnuz", {Kind::kFloat, 1, 4, 3, 8, Family::kFnuz}},
+      {"f8_e5m2fnuz", {Kind::kFloat, 1, 5, 2, 16, Family::kFnuz}},
+      {"f8_e8m0", {Kind::kPowers, 1}},
+      {"c64", {Kind::kOther, 8}},
+      {"c128", {Kind::kOther, 16}},
   };
   return formats.at(dtype);
 }
@@ -61,7 +73,8 @@ long double Float(const Format& format, uint64_t bits) {
   } else if (exponent == 0) {
     value = std::ldexp(mantissa, 1 - format.bias - format.mantissa_bits);
   } else {
-    value = std::ldexp(mantissa + std::ldexp(1.0L, format.mantissa_bits), exponent - format.bias - format.mantissa_bits);
+    value =
+        std::ldexp(mantissa + std::ldexp(1.0L, format.mantissa_bits), exponent - format.bias - format.mantissa_bits);
   }
   return negative ? -value : value;
 }
@@ -90,7 +103,9 @@ Encoded EncodeFloat(const Format& format, long double value, Overflows overflow)
   const auto whole = static_cast<uint64_t>(units);
   const uint64_t hidden = uint64_t{1} << format.mantissa_bits;
   // Subnormal numbers have exponent code 0, the others one more than their exponent is above the least.
-  const uint64_t code = whole < hidden ? whole : (static_cast<uint64_t>(exponent + format.bias) << format.mantissa_bits) + (whole - hidden);
+  const uint64_t code =
+      whole < hidden ? whole
+                     : (static_cast<uint64_t>(exponent + format.bias) << format.mantissa_bits) + (whole - hidden);
   if (exponent + format.bias >= 1 << format.exponent_bits || code > format.largest()) return beyond();
   if (code == 0 && format.family == Family::kFnuz) return {0, false};
   return {sign | code, false};
@@ -109,15 +124,21 @@ bool IsNumberName(const std::string& dtype) { return IsFloatName(dtype) || IsInt
 long double ValueOf(const std::string& dtype, uint64_t bits) {
   const Format& format = FormatOf(dtype);
   switch (format.kind) {
-    case Kind::kBool: return bits != 0 ? 1 : 0;
-    case Kind::kUnsigned: return static_cast<long double>(bits);
+    case Kind::kBool:
+      return bits != 0 ? 1 : 0;
+    case Kind::kUnsigned:
+      return static_cast<long double>(bits);
     case Kind::kSigned: {
       const int unused = 64 - 8 * format.bytes;
       return static_cast<long double>(static_cast<int64_t>(bits << unused) >> unused);
     }
-    case Kind::kPowers: return bits == 0xff ? std::numeric_limits<long double>::quiet_NaN() : std::ldexp(1.0L, static_cast<int>(bits) - 127);
-    case Kind::kFloat: return Float(format, bits);
-    case Kind::kOther: break;
+    case Kind::kPowers:
+      return bits == 0xff ? std::numeric_limits<long double>::quiet_NaN()
+                          : std::ldexp(1.0L, static_cast<int>(bits) - 127);
+    case Kind::kFloat:
+      return Float(format, bits);
+    case Kind::kOther:
+      break;
   }
   return std::numeric_limits<long double>::quiet_NaN();
 }
@@ -140,7 +161,8 @@ Encoded Encode(const std::string& dtype, long double value, Overflows overflow) 
 Encoded CastBits(const std::string& from, const std::string& to, uint64_t bits, Overflows overflow) {
   if (from == to) return {bits, false};
   const Format &a = FormatOf(from), &b = FormatOf(to);
-  if (!(a.kind == Kind::kFloat && b.kind == Kind::kFloat && a.is_nan(bits))) return Encode(to, ValueOf(from, bits), overflow);
+  if (!(a.kind == Kind::kFloat && b.kind == Kind::kFloat && a.is_nan(bits)))
+    return Encode(to, ValueOf(from, bits), overflow);
   if (b.family == Family::kFnuz) return {b.sign(), false};
   const bool negative = a.family != Family::kFnuz && (bits & a.sign()) != 0;
   const uint64_t sign = negative || a.family == Family::kFnuz ? b.sign() : 0;

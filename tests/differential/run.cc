@@ -34,12 +34,16 @@ bool Near(const std::string& dtype, uint64_t a, uint64_t b) {
 
 std::string Compare(const std::string& name, const Tensor& found, const Tensor& expected) {
   if (found.dtype != expected.dtype || found.shape != expected.shape) {
-    return fmt::format("{} is {} [{}], expected {} [{}]", name, found.dtype, fmt::join(found.shape, ", "), expected.dtype, fmt::join(expected.shape, ", "));
+    return fmt::format("{} is {} [{}], expected {} [{}]", name, found.dtype, fmt::join(found.shape, ", "),
+                       expected.dtype, fmt::join(expected.shape, ", "));
   }
   for (size_t i = 0; i < expected.bits.size(); ++i) {
-    if (i < found.bits.size() && (found.bits[i] == expected.bits[i] || (expected.rounded && Near(expected.dtype, found.bits[i], expected.bits[i])))) continue;
-    return fmt::format("{}: element {} of {} is {:#x}, expected {:#x} ({} [{}])", name, i, expected.bits.size(), i < found.bits.size() ? found.bits[i] : 0,
-                       expected.bits[i], expected.dtype, fmt::join(expected.shape, ", "));
+    if (i < found.bits.size() && (found.bits[i] == expected.bits[i] ||
+                                  (expected.rounded && Near(expected.dtype, found.bits[i], expected.bits[i]))))
+      continue;
+    return fmt::format("{}: element {} of {} is {:#x}, expected {:#x} ({} [{}])", name, i, expected.bits.size(),
+                       i < found.bits.size() ? found.bits[i] : 0, expected.bits[i], expected.dtype,
+                       fmt::join(expected.shape, ", "));
   }
   return "";
 }
@@ -62,7 +66,8 @@ Result<std::map<std::string, Tensor>> ReadAll(const std::string& path) {
   if (path.ends_with(".safetensors")) return ParseSafetensors(ReadFile(path));
   CKMAP_ASSIGN_OR_RETURN(const auto checkpoint, OpenCheckpoint(path));
   std::map<std::string, Tensor> tensors;
-  for (size_t i = 0; i < checkpoint->manifest().size(); ++i) tensors[checkpoint->manifest()[i].name] = ReadTensor(*checkpoint, i);
+  for (size_t i = 0; i < checkpoint->manifest().size(); ++i)
+    tensors[checkpoint->manifest()[i].name] = ReadTensor(*checkpoint, i);
   return tensors;
 }
 
@@ -70,8 +75,11 @@ struct Extension {
   std::string text;
   OutputFormat format;
 };
-const std::vector<Extension> kFormats = {{".safetensors", OutputFormat::kSafetensors}, {".npz", OutputFormat::kNpz}, {".pt", OutputFormat::kTorch},
-                                         {".ckpt", OutputFormat::kMindSporeCkpt},      {".gguf", OutputFormat::kGguf}};
+const std::vector<Extension> kFormats = {{".safetensors", OutputFormat::kSafetensors},
+                                         {".npz", OutputFormat::kNpz},
+                                         {".pt", OutputFormat::kTorch},
+                                         {".ckpt", OutputFormat::kMindSporeCkpt},
+                                         {".gguf", OutputFormat::kGguf}};
 
 struct RunResult {
   std::string path;          // of the output; empty: not written
@@ -80,8 +88,8 @@ struct RunResult {
 };
 
 // Binds and executes.
-RunResult Migrate(const Plan& plan, const std::string& source_path, const Manifest& target, const std::string& output, const Extension& extension,
-                  const BindOptions& bind, const ExecOptions& exec) {
+RunResult Migrate(const Plan& plan, const std::string& source_path, const Manifest& target, const std::string& output,
+                  const Extension& extension, const BindOptions& bind, const ExecOptions& exec) {
   const auto source = OpenCheckpoint(source_path);
   if (!source) return {"", source.error().message()};
   auto bound = Bind(plan, (*source)->manifest(), target, bind);
@@ -137,7 +145,8 @@ std::string WithArrow(const std::string& rules, const std::string& arrow) {
 
 class Runner {
  public:
-  Runner(uint64_t seed, std::string folder) : case_(DrawCase(seed)), dice_(seed ^ 0x9e3779b97f4a7c15), folder_(std::move(folder)) {}
+  Runner(uint64_t seed, std::string folder)
+      : case_(DrawCase(seed)), dice_(seed ^ 0x9e3779b97f4a7c15), folder_(std::move(folder)) {}
 
   Verdict Run() {
     if (case_.targets.empty() && !case_.refused) return std::move(verdict_);
@@ -156,7 +165,8 @@ class Runner {
     CompileRules();
     std::string spec = "tensors:\n";
     for (const Target& target : case_.targets) {
-      spec += fmt::format("  - {{name: \"{}\", dtype: {}, shape: [{}]{}}}\n", target.name, target.tensor.dtype, fmt::join(target.tensor.shape, ", "),
+      spec += fmt::format("  - {{name: \"{}\", dtype: {}, shape: [{}]{}}}\n", target.name, target.tensor.dtype,
+                          fmt::join(target.tensor.shape, ", "),
                           target.tied_to.empty() ? "" : ", tied_to: \"" + target.tied_to + "\"");
     }
     WriteFile(folder_ + "/target.yaml", spec);
@@ -167,13 +177,16 @@ class Runner {
     for (const auto* list : {&case_.sources, &expected}) {
       for (const Named& named : *list) {
         text += fmt::format("{} {} [{}]:", named.name, named.tensor.dtype, fmt::join(named.tensor.shape, ", "));
-        for (size_t i = 0; i < std::min<size_t>(named.tensor.bits.size(), 24); ++i) text += fmt::format(" {:x}", named.tensor.bits[i]);
+        for (size_t i = 0; i < std::min<size_t>(named.tensor.bits.size(), 24); ++i)
+          text += fmt::format(" {:x}", named.tensor.bits[i]);
         text += named.tensor.bits.size() > 24 ? " …\n" : "\n";
       }
     }
     if (case_.refused) text += "right is: an error\n";
-    return text + fmt::format("cd {} && ckmapc rules.ckmap -o rules.ckplan && ckmap apply rules.ckplan {} --target target.yaml -o out.npz\n", folder_,
-                              fs::path(source_).filename().string());
+    return text + fmt::format(
+                      "cd {} && ckmapc rules.ckmap -o rules.ckplan && ckmap apply rules.ckplan {} --target target.yaml "
+                      "-o out.npz\n",
+                      folder_, fs::path(source_).filename().string());
   }
 
  private:
@@ -193,7 +206,8 @@ class Runner {
     if (!dice_.OneIn(2)) return path;
     const auto identity = CompileText("ckmap 1;\n", "identity.ckmap");
     if (!identity) return "";
-    const RunResult turned = Migrate(*identity, path, SourceManifest(case_), folder_ + "/turned", dice_.OneOf(kFormats), {}, {});
+    const RunResult turned =
+        Migrate(*identity, path, SourceManifest(case_), folder_ + "/turned", dice_.OneOf(kFormats), {}, {});
     return turned.path.empty() ? path : turned.path;
   }
 
@@ -203,7 +217,10 @@ class Runner {
     options.memory_files[path] = text;
     options.reverse = reverse;
     CompileResult result = Compile(path, options);
-    if (!result.plan) complaint_ = result.diagnostics.empty() ? "no diagnostic" : FormatCode(result.diagnostics[0].kind) + " " + result.diagnostics[0].message;
+    if (!result.plan)
+      complaint_ = result.diagnostics.empty()
+                       ? "no diagnostic"
+                       : FormatCode(result.diagnostics[0].kind) + " " + result.diagnostics[0].message;
     return std::move(result.plan);
   }
 
@@ -213,8 +230,10 @@ class Runner {
       plan_ = CompileText(WithArrow(case_.rules, arrow_), "rules.ckmap");
       if (plan_) return;
     }
-    if (case_.refused) verdict_.refused = true;
-    else Fail("the rules do not compile: " + complaint_);
+    if (case_.refused)
+      verdict_.refused = true;
+    else
+      Fail("the rules do not compile: " + complaint_);
   }
 
   ExecOptions Threads(int threads) const {
@@ -226,7 +245,8 @@ class Runner {
 
   Verdict Refused() {
     verdict_.refused = true;
-    const RunResult result = Migrate(*plan_, source_, TargetManifest(case_), folder_ + "/refused", kFormats[dice_.OneIn(2) ? 0 : 1], {}, Threads(1));
+    const RunResult result = Migrate(*plan_, source_, TargetManifest(case_), folder_ + "/refused",
+                                     kFormats[dice_.OneIn(2) ? 0 : 1], {}, Threads(1));
     if (!result.path.empty()) return Differs("an error was expected, and there is an output");
     // Names, dtypes and shapes fit: only what the operation does may be the reason.
     for (const char* code : {"CK1201", "CK1202", "CK1203", "CK1205", "CK1207", "CK1210"}) {
@@ -302,13 +322,15 @@ class Runner {
 
   // Whether the way back gives the source. It may be refused, but it must not give anything else.
   bool Returns(const Plan& plan, const std::string& what) {
-    const RunResult result = Migrate(plan, written_, SourceManifest(case_), folder_ + "/back", kFormats[0], {}, Threads(1));
+    const RunResult result =
+        Migrate(plan, written_, SourceManifest(case_), folder_ + "/back", kFormats[0], {}, Threads(1));
     if (result.path.empty()) return false;
     const auto found = ReadAll(result.path);
     if (!found) return false;
     for (const Named& named : case_.sources) {
       const auto at = found->find(named.name);
-      const std::string difference = at == found->end() ? named.name + " is not in the output" : Compare(named.name, at->second, named.tensor);
+      const std::string difference =
+          at == found->end() ? named.name + " is not in the output" : Compare(named.name, at->second, named.tensor);
       if (!difference.empty()) Fail(fmt::format("{}: {}", what, difference));
     }
     return true;

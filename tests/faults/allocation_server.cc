@@ -18,8 +18,8 @@ namespace {
   std::abort();
 }
 
-[[noreturn]] void Become(const std::vector<std::string>& command, const std::string& shim, const std::string& log, int requests,
-                         int replies) {
+[[noreturn]] void Become(const std::vector<std::string>& command, const std::string& shim, const std::string& log,
+                         int requests, int replies) {
   if (!RedirectOutput(log)) ::_exit(126);
   if (::dup2(requests, kRequestDescriptor) < 0 || ::dup2(replies, kReplyDescriptor) < 0) ::_exit(126);
   std::vector<char*> argv;
@@ -33,7 +33,8 @@ namespace {
 
 }  // namespace
 
-AllocationServer::AllocationServer(const std::vector<std::string>& command, const std::string& shim, const std::string& log) {
+AllocationServer::AllocationServer(const std::vector<std::string>& command, const std::string& shim,
+                                   const std::string& log) {
   std::array<int, 2> requests{};
   std::array<int, 2> replies{};
   if (::pipe2(requests.data(), O_CLOEXEC) != 0 || ::pipe2(replies.data(), O_CLOEXEC) != 0) Die("pipe2");

@@ -1,6 +1,7 @@
-// A library to preload: makes a program a server that runs its own main again and again, each time in a fork with another
-// allocation failing. What comes before main (loading libraries, above all) is done once for all of them. See
-// allocation_server.h, which speaks to it. operator new of the C++ library takes its memory from malloc, so this is both.
+// A library to preload: makes a program a server that runs its own main again and again, each time in a fork with
+// another allocation failing. What comes before main (loading libraries, above all) is done once for all of them. See
+// allocation_server.h, which speaks to it. operator new of the C++ library takes its memory from malloc, so this is
+// both.
 #include <dlfcn.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -56,7 +57,8 @@ int FailingMain(const AllocationRequest& request, int argc, char** argv, char** 
 
 int ServingMain(int argc, char** argv, char** environment) {
   ::unsetenv("LD_PRELOAD");
-  told = new (::mmap(nullptr, sizeof *told, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) std::atomic<bool>{false};
+  told = new (::mmap(nullptr, sizeof *told, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))
+      std::atomic<bool>{false};
   AllocationRequest request;
   while (::read(ckmap::faults::kRequestDescriptor, &request, sizeof request) == sizeof request) {
     told->store(false);
@@ -80,7 +82,8 @@ void* OutOfMemory() {
 
 extern "C" {
 
-int __libc_start_main(Main main, int argc, char** argv, void (*init)(), void (*fini)(), void (*rtld_fini)(), void* stack_end) {
+int __libc_start_main(Main main, int argc, char** argv, void (*init)(), void (*fini)(), void (*rtld_fini)(),
+                      void* stack_end) {
   using Start = int (*)(Main, int, char**, void (*)(), void (*)(), void (*)(), void*);
   const auto start = reinterpret_cast<Start>(::dlsym(RTLD_NEXT, "__libc_start_main"));
   real_main = main;
@@ -97,5 +100,4 @@ int posix_memalign(void** result, size_t alignment, size_t size) {
   *result = __libc_memalign(alignment, size);
   return *result == nullptr ? ENOMEM : 0;
 }
-
 }

@@ -1,4 +1,5 @@
-// `faults KIND [COUNT [PROGRAMS [NAME]]]`: the whole of one kind of fault over all scenarios, with its figures; see README.md.
+// `faults KIND [COUNT [PROGRAMS [NAME]]]`: the whole of one kind of fault over all scenarios, with its figures; see
+// README.md.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -52,7 +53,8 @@ int Main(int argc, char** argv) {
     return tally.wrong.empty() ? 0 : 1;
   }
   if (kind == "disk") return for_all([&](const Scenario& s) { return FullDisk(s); });
-  std::fprintf(stderr, "usage: faults calls|kill|kill-random|memory|power|disk|pairs [STEP or COUNT [PROGRAMS [NAME]]]\n");
+  std::fprintf(stderr,
+               "usage: faults calls|kill|kill-random|memory|power|disk|pairs [STEP or COUNT [PROGRAMS [NAME]]]\n");
   return 2;
 }
 

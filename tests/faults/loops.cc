@@ -47,10 +47,14 @@ bool CanBeShort(long number) {
 std::string ErrorName(const Verdict& verdict) {
   if (verdict.kind == Verdict::Kind::kShorten) return "half";
   switch (verdict.error) {
-    case EIO: return "EIO";
-    case ENOSPC: return "ENOSPC";
-    case EDQUOT: return "EDQUOT";
-    default: return "EINTR";
+    case EIO:
+      return "EIO";
+    case ENOSPC:
+      return "ENOSPC";
+    case EDQUOT:
+      return "EDQUOT";
+    default:
+      return "EINTR";
   }
 }
 
@@ -77,8 +81,10 @@ void Tally::Add(int status) {
 }
 
 void Tally::Wrong(const std::string& where, const std::string& what) {
-  if (wrong.size() < 10) wrong.push_back(where + ": " + what);
-  else wrong.back() = "and more";
+  if (wrong.size() < 10)
+    wrong.push_back(where + ": " + what);
+  else
+    wrong.back() = "and more";
 }
 
 std::string Tally::Line() const {
@@ -163,7 +169,8 @@ Tally KillAtRandom(const Scenario& scenario, size_t count, uint64_t seed) {
     int status = 0;
     ::waitpid(child, &status, 0);
     tally.Add(status);
-    if (std::string what = scenario.JudgeKilled(tally.left); !what.empty()) tally.Wrong("SIGKILL " + std::to_string(i), what);
+    if (std::string what = scenario.JudgeKilled(tally.left); !what.empty())
+      tally.Wrong("SIGKILL " + std::to_string(i), what);
     if (i % 16 == 0) CheckNextRun(scenario, "SIGKILL " + std::to_string(i), tally);
   }
   return tally;
@@ -188,7 +195,8 @@ Tally AllocationFaults(const Scenario& scenario, const std::string& shim, size_t
 Tally FullDisk(const Scenario& scenario) {
   Tally tally;
   const std::string out = scenario.folder() + "/out";
-  if (scenario.only_prints() || !scenario.before().empty()) return tally;  // the old output would have to fit beside the new one
+  if (scenario.only_prints() || !scenario.before().empty())
+    return tally;  // the old output would have to fit beside the new one
   for (int kib = 16; kib <= 512; kib += 16) {
     scenario.Reset();
     const std::string options = "size=" + std::to_string(kib) + "k";
@@ -233,8 +241,19 @@ Tally ConcurrentRuns(const std::string& programs, const std::string& base, size_
   std::vector<Writer> writers;
   for (const char* source : {"a.safetensors", "other.safetensors"}) {
     for (const char* size : {"64KiB", "100KiB", "64MiB"}) {
-      std::vector<std::string> command = {programs + "/ckmap", "apply", base + "/in/same.ckplan", base + "/in/" + source, "--target",
-                                          base + "/in/a.safetensors", "-q", "-j1", "--to", "safetensors", "--max-shard-size", size, "-o",
+      std::vector<std::string> command = {programs + "/ckmap",
+                                          "apply",
+                                          base + "/in/same.ckplan",
+                                          base + "/in/" + source,
+                                          "--target",
+                                          base + "/in/a.safetensors",
+                                          "-q",
+                                          "-j1",
+                                          "--to",
+                                          "safetensors",
+                                          "--max-shard-size",
+                                          size,
+                                          "-o",
                                           out + "/set"};
       fs::remove_all(out);
       fs::create_directory(out);
@@ -259,7 +278,8 @@ Tally ConcurrentRuns(const std::string& programs, const std::string& base, size_
     for (size_t k = 0; k < 2; ++k) {
       std::vector<std::string> command = pair[k]->command;
       if (force) command.emplace_back("--force");
-      children[k] = Start(command, base + "/log" + std::to_string(k), std::chrono::microseconds(random() % kLongestDelay));
+      children[k] =
+          Start(command, base + "/log" + std::to_string(k), std::chrono::microseconds(random() % kLongestDelay));
     }
     bool done = false;
     for (size_t k = 0; k < 2; ++k) {

@@ -38,9 +38,9 @@ Tally AllocationFaults(const Scenario& scenario, const std::string& shim, size_t
 // The machine stops at each call, and of what was not flushed any part may be on the disk: `samples` of them.
 Tally PowerLoss(const Scenario& scenario, size_t samples, uint64_t seed);
 
-// Two runs at once into one output, `count` times, of different values, into as many or other files, into folders that are there
-// or not, with and without --force. One must be there whole, with nothing beside it; both may have succeeded, one after the
-// other. `base` is a folder that PrepareInputs has filled.
+// Two runs at once into one output, `count` times, of different values, into as many or other files, into folders that
+// are there or not, with and without --force. One must be there whole, with nothing beside it; both may have succeeded,
+// one after the other. `base` is a folder that PrepareInputs has filled.
 Tally ConcurrentRuns(const std::string& programs, const std::string& base, size_t count, uint64_t seed);
 
 // A file system of its own with so little room that the output does not fit, from nothing to all. Needs root.

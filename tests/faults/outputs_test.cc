@@ -1,4 +1,5 @@
-// What an output may replace: never a file that the run reads, under whatever name, and the whole of an older checkpoint.
+// What an output may replace: never a file that the run reads, under whatever name, and the whole of an older
+// checkpoint.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -45,9 +46,11 @@ struct Way {
 
 std::vector<Way> WaysOfApply(const std::string& elsewhere) {
   std::vector<Way> ways;
-  for (const char* format : {"safetensors", "ckpt", "torch", "npz", "gguf"}) ways.push_back({format, {"--to", format, "-o"}});
+  for (const char* format : {"safetensors", "ckpt", "torch", "npz", "gguf"})
+    ways.push_back({format, {"--to", format, "-o"}});
   ways.push_back({"shards", {"--to", "safetensors", "--max-shard-size", "1KiB", "-o"}, {}, ".safetensors"});
-  ways.push_back({"encrypted", {"--to", "ckpt", "--encrypt", "aes-gcm", "--output-key-file", elsewhere + "/key", "-o"}});
+  ways.push_back(
+      {"encrypted", {"--to", "ckpt", "--encrypt", "aes-gcm", "--output-key-file", elsewhere + "/key", "-o"}});
   ways.push_back({"report", {"-o", elsewhere + "/out.safetensors", "--report"}, {}, ".json"});
   ways.push_back({"page", {"-o", elsewhere + "/out.safetensors", "--report"}, {}, ".html"});
   return ways;
@@ -61,7 +64,8 @@ std::vector<std::string> NamesOf(const fs::path& file, const std::string& ending
     names.push_back((elsewhere / ".." / file.lexically_relative(elsewhere.parent_path())).string());
   }
   static int count = 0;
-  const fs::path link = elsewhere / ("link" + std::to_string(++count) + ending), hard = elsewhere / ("hard" + std::to_string(count) + ending);
+  const fs::path link = elsewhere / ("link" + std::to_string(++count) + ending),
+                 hard = elsewhere / ("hard" + std::to_string(count) + ending);
   fs::create_symlink(file, link);
   fs::create_hard_link(file, hard);
   names.push_back(link.string());
@@ -69,7 +73,8 @@ std::vector<std::string> NamesOf(const fs::path& file, const std::string& ending
   return names;
 }
 
-void CheckRefused(const Reading& reading, const std::vector<std::string>& options, const std::string& path, const std::string& log) {
+void CheckRefused(const Reading& reading, const std::vector<std::string>& options, const std::string& path,
+                  const std::string& log) {
   const Files before = ReadFolder(reading.folder.string());
   for (const bool force : {false, true}) {
     if (force && reading.command[0] != kCkmap) continue;
@@ -88,7 +93,8 @@ void CheckRefused(const Reading& reading, const std::vector<std::string>& option
   }
 }
 
-void CheckAllRefused(const Reading& reading, const std::vector<Way>& ways, const fs::path& elsewhere, const std::string& log) {
+void CheckAllRefused(const Reading& reading, const std::vector<Way>& ways, const fs::path& elsewhere,
+                     const std::string& log) {
   CAPTURE(reading.name);
   // It does run where it is asked nothing that it must refuse.
   std::vector<std::string> command = reading.command;
@@ -107,7 +113,8 @@ void CheckAllRefused(const Reading& reading, const std::vector<Way>& ways, const
     for (const Way& way : ways) {
       const std::vector<std::string> names = NamesOf(file, way.ending, elsewhere);
       // All names once; how a name is given does not depend on what is done with it.
-      for (size_t i = 0; i < (&way == &ways[0] ? names.size() : 1); ++i) CheckRefused(reading, way.options, names[i], log);
+      for (size_t i = 0; i < (&way == &ways[0] ? names.size() : 1); ++i)
+        CheckRefused(reading, way.options, names[i], log);
     }
   }
 }
@@ -134,11 +141,14 @@ struct World {
     return folder;
   }
 
-  Reading Apply(const std::string& name, const std::vector<std::string>& files, const std::string& source, const std::string& target,
-                const std::vector<std::string>& options = {}) const {
+  Reading Apply(const std::string& name, const std::vector<std::string>& files, const std::string& source,
+                const std::string& target, const std::vector<std::string>& options = {}) const {
     const fs::path folder = Folder(name, files);
-    const auto place = [&](const std::string& word) { return word.starts_with("@") ? (folder / word.substr(1)).string() : word; };
-    Reading reading{name, folder, {kCkmap, "apply", place("@same.ckplan"), place(source), "--target", place(target), "-q", "-j1"}};
+    const auto place = [&](const std::string& word) {
+      return word.starts_with("@") ? (folder / word.substr(1)).string() : word;
+    };
+    Reading reading{
+        name, folder, {kCkmap, "apply", place("@same.ckplan"), place(source), "--target", place(target), "-q", "-j1"}};
     for (const std::string& option : options) reading.command.push_back(place(option));
     return reading;
   }
@@ -152,7 +162,8 @@ TEST_CASE("no file that ckmap reads can be named as an output") {
     check(world.Apply("shards", {"same.ckplan", "shards", "a.safetensors"}, "@shards", "@a.safetensors"));
   }
   SUBCASE("the key and the config") {
-    Reading reading = world.Apply("key", {"same.ckplan", "e.ckpt", "a.ckpt", "key"}, "@e.ckpt", "@a.ckpt", {"--key-file", "@key", "--config", "@config.json"});
+    Reading reading = world.Apply("key", {"same.ckplan", "e.ckpt", "a.ckpt", "key"}, "@e.ckpt", "@a.ckpt",
+                                  {"--key-file", "@key", "--config", "@config.json"});
     Put(reading.folder / "config.json", "{}");
     check(reading);
   }
@@ -162,7 +173,8 @@ TEST_CASE("no file that ckmap reads can be named as an output") {
     check(reading);
   }
   SUBCASE("external data") {
-    check(world.Apply("onnx", {"same.ckplan", "onnx/external.onnx", "onnx/external.onnx.data"}, "@external.onnx", "@external.onnx"));
+    check(world.Apply("onnx", {"same.ckplan", "onnx/external.onnx", "onnx/external.onnx.data"}, "@external.onnx",
+                      "@external.onnx"));
   }
   SUBCASE("ranks and their strategy") {
     check(world.Apply("ranks", {"same.ckplan", "ckpt/dist4"}, "@dist4", "@dist4"));
@@ -173,10 +185,13 @@ TEST_CASE("no file that ckmap reads can be named as an output") {
 
 TEST_CASE("an output does not become a part of what is read, nor of another output") {
   const World world;
-  const Reading reading = world.Apply("shards", {"same.ckplan", "shards", "a.safetensors"}, "@shards", "@a.safetensors");
+  const Reading reading =
+      world.Apply("shards", {"same.ckplan", "shards", "a.safetensors"}, "@shards", "@a.safetensors");
   const std::string folder = (reading.folder / "shards").string();
   const std::string elsewhere = world.elsewhere.string();
-  const auto refused = [&](const std::vector<std::string>& options, const std::string& path) { CheckRefused(reading, options, path, world.log); };
+  const auto refused = [&](const std::vector<std::string>& options, const std::string& path) {
+    CheckRefused(reading, options, path, world.log);
+  };
   for (const char* name : {"/new.safetensors", "/new.ckpt", "/below/new.npz"}) refused({"-o"}, folder + name);
   refused({"--to", "safetensors", "--max-shard-size", "1KiB", "-o"}, folder);
   refused({"--to", "safetensors", "--max-shard-size", "1KiB", "-o"}, folder + "/new");
@@ -184,7 +199,8 @@ TEST_CASE("an output does not become a part of what is read, nor of another outp
   // Two outputs of one name: the report is the index, a shard's folder, the output itself.
   refused({"--to", "safetensors", "-o", elsewhere + "/x.json", "--report"}, elsewhere + "/x.json");
   refused({"--to", "safetensors", "-o", elsewhere + "/X.json", "--report"}, elsewhere + "/x.json");
-  refused({"--to", "safetensors", "--max-shard-size", "1KiB", "-o", elsewhere + "/new", "--report"}, elsewhere + "/new/model.safetensors.index.json");
+  refused({"--to", "safetensors", "--max-shard-size", "1KiB", "-o", elsewhere + "/new", "--report"},
+          elsewhere + "/new/model.safetensors.index.json");
   CHECK_FALSE(fs::exists(world.elsewhere / "x.json"));
   CHECK_FALSE(fs::exists(world.elsewhere / "new"));
   CHECK_FALSE(fs::exists(world.elsewhere / "x.safetensors"));
@@ -195,15 +211,19 @@ TEST_CASE("a dry run's report replaces no input") {
   const fs::path folder = world.Folder("plan", {"same.ckplan", "a.safetensors"});
   Put(folder / "config.json", "{}");
   const std::string config = (folder / "config.json").string();
-  const Reading reading{"plan", folder, {kCkmap, "plan", (folder / "same.ckplan").string(), (folder / "a.safetensors").string(), "--target",
-                                         (folder / "a.safetensors").string(), "--config", config, "-q"}};
+  const Reading reading{"plan",
+                        folder,
+                        {kCkmap, "plan", (folder / "same.ckplan").string(), (folder / "a.safetensors").string(),
+                         "--target", (folder / "a.safetensors").string(), "--config", config, "-q"}};
   CheckRefused(reading, {"--report"}, config, world.log);
 }
 
 TEST_CASE("no file that ckmapc reads can be named as an output") {
   const World world;
   const fs::path folder = world.Folder("rules", {});
-  Put(folder / "a.ckmap", "ckmap 1;\nmigration a from pytorch to mindspore;\nuse \"used.ckmap\";\nuse p;\nparam n: int from config \"n\";\n\"w\" -> \"v\";\n");
+  Put(folder / "a.ckmap",
+      "ckmap 1;\nmigration a from pytorch to mindspore;\nuse \"used.ckmap\";\nuse p;\nparam n: int from config "
+      "\"n\";\n\"w\" -> \"v\";\n");
   Put(folder / "used.ckmap", "ckmap 1;\n\"u\" -> \"t\";\n");
   Put(folder / "config.json", "{\"n\": 1}");
   Put(folder / "packs/p/pack.yaml", "name: p\nversion: 1.0.0\nedition: 1\nlibrary: p.ckmap\n");
@@ -214,7 +234,10 @@ TEST_CASE("no file that ckmapc reads can be named as an output") {
   CheckAllRefused(compile, {{"plan", {"-o"}}}, world.elsewhere, world.log);
 
   const fs::path specs = world.Folder("specs", {"a.safetensors", "shards"});
-  const Reading suggest{"suggest", specs, {kCkmapc, "suggest", "--source", (specs / "a.safetensors").string(), "--target", (specs / "shards").string()}};
+  const Reading suggest{
+      "suggest",
+      specs,
+      {kCkmapc, "suggest", "--source", (specs / "a.safetensors").string(), "--target", (specs / "shards").string()}};
   CheckAllRefused(suggest, {{"draft", {"-o"}}}, world.elsewhere, world.log);
 
   // The page of a file has its name in the folder of pages.
@@ -236,8 +259,13 @@ struct Outputs {
   std::string folder = (world.elsewhere / "set").string();
 
   int Make(const std::string& source, std::vector<std::string> options) const {
-    std::vector<std::string> command = {kCkmap, "apply", (world.in / "same.ckplan").string(), (world.in / source).string(), "--target",
-                                        (world.in / "a.safetensors").string(), "-j1"};
+    std::vector<std::string> command = {kCkmap,
+                                        "apply",
+                                        (world.in / "same.ckplan").string(),
+                                        (world.in / source).string(),
+                                        "--target",
+                                        (world.in / "a.safetensors").string(),
+                                        "-j1"};
     command.insert(command.end(), options.begin(), options.end());
     return Run(command, world.log);
   }
@@ -252,7 +280,8 @@ struct Outputs {
   }
   // transformers looks for these, in this order.
   std::string Found() const {
-    for (const char* name : {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"}) {
+    for (const char* name :
+         {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"}) {
       if (fs::exists(folder + "/" + name)) return folder + "/" + name;
     }
     return "";
@@ -305,13 +334,15 @@ TEST_CASE("a file replaces the shards of its name, and shards that file") {
 TEST_CASE("sharded torch checkpoints go, other weights stay and are named") {
   const Outputs outputs;
   const fs::path folder = outputs.folder;
-  Put(folder / "pytorch_model.bin.index.json", R"({"weight_map": {"a": "pytorch_model-00001-of-00002.bin", "b": "pytorch_model-00002-of-00002.bin",
+  Put(folder / "pytorch_model.bin.index.json",
+      R"({"weight_map": {"a": "pytorch_model-00001-of-00002.bin", "b": "pytorch_model-00002-of-00002.bin",
       "c": "config.json"}})");
   Put(folder / "pytorch_model-00001-of-00002.bin", "old");
   Put(folder / "pytorch_model-00002-of-00002.bin", "old");
   Put(folder / "config.json", "{}");
   Put(folder / "optimizer.pt", "kept");
-  const std::vector<std::string> one = {"--to", "safetensors", "--max-shard-size", "64MiB", "-o", outputs.folder, "--force"};
+  const std::vector<std::string> one = {"--to", "safetensors",  "--max-shard-size", "64MiB",
+                                        "-o",   outputs.folder, "--force"};
   REQUIRE(outputs.Make("a.safetensors", one) == 0);
   CHECK(outputs.Said().find("`optimizer.pt`") != std::string::npos);
   CHECK(outputs.Said().find("`pytorch_model-00002-of-00002.bin`") != std::string::npos);
@@ -324,7 +355,8 @@ TEST_CASE("sharded torch checkpoints go, other weights stay and are named") {
   REQUIRE(outputs.Make("other.safetensors", {"-o", (folder / "pytorch_model.bin").string()}) == 0);
   CHECK(outputs.Said().find("transformers loads it in place of the output") != std::string::npos);
   // One shard of a set is not an output of its own.
-  REQUIRE(outputs.Make("a.safetensors", {"--to", "safetensors", "--max-shard-size", "64KiB", "-o", outputs.folder, "--force"}) == 0);
+  REQUIRE(outputs.Make("a.safetensors",
+                       {"--to", "safetensors", "--max-shard-size", "64KiB", "-o", outputs.folder, "--force"}) == 0);
   fs::rename(folder / "model.safetensors.index.json", folder / "else.safetensors.index.json");
   std::string shard;
   for (const auto& [name, content] : ReadFolder(outputs.folder)) {
@@ -336,7 +368,8 @@ TEST_CASE("sharded torch checkpoints go, other weights stay and are named") {
 
 TEST_CASE("checkpoints of ranks and of torch.distributed are never removed, and never hidden") {
   const Outputs outputs;
-  const std::vector<std::string> options = {"--to", "safetensors", "--max-shard-size", "64KiB", "-o", outputs.folder, "--force"};
+  const std::vector<std::string> options = {"--to", "safetensors",  "--max-shard-size", "64KiB",
+                                            "-o",   outputs.folder, "--force"};
   SUBCASE("ranks") { fs::copy(kData + "ckpt/dist4", outputs.folder, fs::copy_options::recursive); }
   SUBCASE("distributed") { fs::copy(kData + "torch/dcp_two_ranks", outputs.folder, fs::copy_options::recursive); }
   const Files before = ReadFolder(outputs.folder);

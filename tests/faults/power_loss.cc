@@ -55,8 +55,12 @@ class Recorder {
     if (result < 0) return;
     const auto& a = call.arguments;
     switch (call.number) {
-      case SYS_openat: Opened(call.Text(a[1]), a[2], result); break;
-      case SYS_close: files_.erase(a[0]), folders_.erase(a[0]); break;
+      case SYS_openat:
+        Opened(call.Text(a[1]), a[2], result);
+        break;
+      case SYS_close:
+        files_.erase(a[0]), folders_.erase(a[0]);
+        break;
       case SYS_dup:
         if (files_.contains(a[0])) files_[static_cast<uint64_t>(result)] = files_[a[0]];
         break;
@@ -73,14 +77,25 @@ class Recorder {
         if (files_.contains(a[0])) Add(Flush{files_[a[0]]});
         if (folders_.contains(a[0])) Add(FlushFolder{folders_[a[0]]});
         break;
-      case SYS_linkat: Linked(call); break;
-      case SYS_renameat2: Moved(call.Text(a[1]), call.Text(a[3]), (a[4] & 2) != 0); break;
+      case SYS_linkat:
+        Linked(call);
+        break;
+      case SYS_renameat2:
+        Moved(call.Text(a[1]), call.Text(a[3]), (a[4] & 2) != 0);
+        break;
 #ifdef __x86_64__
-      case SYS_rename: Moved(call.Text(a[0]), call.Text(a[1]), false); break;
-      case SYS_unlink: if (Ours(call.Text(a[0]))) Add(Remove{Name(call.Text(a[0]))}); break;
-      case SYS_mkdir: if (Ours(call.Text(a[0]))) Add(MakeFolder{Name(call.Text(a[0]))}); break;
+      case SYS_rename:
+        Moved(call.Text(a[0]), call.Text(a[1]), false);
+        break;
+      case SYS_unlink:
+        if (Ours(call.Text(a[0]))) Add(Remove{Name(call.Text(a[0]))});
+        break;
+      case SYS_mkdir:
+        if (Ours(call.Text(a[0]))) Add(MakeFolder{Name(call.Text(a[0]))});
+        break;
 #endif
-      default: break;
+      default:
+        break;
     }
   }
 
@@ -89,7 +104,9 @@ class Recorder {
 
  private:
   bool Ours(const std::string& path) const { return path.starts_with(folder_ + "/"); }
-  std::string Name(const std::string& path) const { return fs::path(path.substr(folder_.size() + 1)).lexically_normal().string(); }
+  std::string Name(const std::string& path) const {
+    return fs::path(path.substr(folder_.size() + 1)).lexically_normal().string();
+  }
   void Add(Event event) { events.push_back(std::move(event)); }
 
   void Opened(const std::string& path, uint64_t flags, int64_t fd) {

@@ -41,8 +41,9 @@ std::map<std::string, std::string> Stamps(const std::string& folder) {
     struct stat status {};
     ::stat(entry.path().c_str(), &status);
     std::string& stamp = stamps[entry.path().string()];
-    for (const int64_t number : {static_cast<int64_t>(status.st_ino), static_cast<int64_t>(status.st_size),
-                                 static_cast<int64_t>(status.st_ctim.tv_sec), static_cast<int64_t>(status.st_ctim.tv_nsec)}) {
+    for (const int64_t number :
+         {static_cast<int64_t>(status.st_ino), static_cast<int64_t>(status.st_size),
+          static_cast<int64_t>(status.st_ctim.tv_sec), static_cast<int64_t>(status.st_ctim.tv_nsec)}) {
       stamp += std::to_string(number) + " ";
     }
   }
@@ -128,7 +129,8 @@ std::vector<std::string> Scenario::CommandWith(const std::vector<std::string>& o
   std::vector<std::string> words = {programs_ + "/ckmap", description_.command, folder_ + "/in/same.ckplan",
                                     folder_ + "/in/" + description_.source};
   if (description_.command == "inspect") return {words[0], "inspect", words[3], "--digest"};
-  if (description_.command == "compile") return {programs_ + "/ckmapc", words[3], "-o", folder_ + "/out/" + description_.output};
+  if (description_.command == "compile")
+    return {programs_ + "/ckmapc", words[3], "-o", folder_ + "/out/" + description_.output};
   words.insert(words.end(), {"--target", folder_ + "/in/a.safetensors", "-q"});
   if (description_.command == "apply") words.insert(words.end(), {"-o", folder_ + "/out/" + description_.output});
   if (std::find(options.begin(), options.end(), "-j2") == options.end()) words.emplace_back("-j1");
@@ -159,7 +161,8 @@ void Scenario::Reset() const {
 
 std::string Scenario::Judge(int status) const {
   if (WIFSIGNALED(status)) return "ended by signal " + std::to_string(WTERMSIG(status));
-  if (Stamps(folder_ + "/in") != stamps_) return "sources: " + FirstDifference(ReadFolder(folder_ + "/in"), inputs_) + " (or a time)";
+  if (Stamps(folder_ + "/in") != stamps_)
+    return "sources: " + FirstDifference(ReadFolder(folder_ + "/in"), inputs_) + " (or a time)";
   const Files out = ReadFolder(folder_ + "/out");
   const int code = WEXITSTATUS(status);
   if (code == 0 && only_prints() && ReadFile(log()) != printed_) return "prints something else";
@@ -221,13 +224,15 @@ bool PrepareInputs(const std::string& programs, const std::string& source_tree, 
   };
   const auto make = [&](const std::string& plan, const std::string& source, const std::string& output,
                         const std::vector<std::string>& options) {
-    std::vector<std::string> words = {"ckmap", "apply", plan, source, "--target", target, "-o", in + "/" + output, "-q"};
+    std::vector<std::string> words = {"ckmap", "apply",           plan, source, "--target", target,
+                                      "-o",    in + "/" + output, "-q"};
     words.insert(words.end(), options.begin(), options.end());
     return run(std::move(words));
   };
   const std::string same = in + "/same.ckplan";
   const std::string first = folder + "/torch2ms.ckplan";
-  bool ok = run({"ckmapc", quickstart + "torch2ms.ckmap", "-o", first}) && run({"ckmapc", in + "/same.ckmap", "-o", same}) &&
+  bool ok = run({"ckmapc", quickstart + "torch2ms.ckmap", "-o", first}) &&
+            run({"ckmapc", in + "/same.ckmap", "-o", same}) &&
             make(first, quickstart + "digits.pth", "a.safetensors", {}) &&
             make(same, in + "/a.safetensors", "a.ckpt", {"--crc"}) && make(same, in + "/a.safetensors", "a.pth", {}) &&
             make(same, in + "/a.safetensors", "a.npz", {}) &&

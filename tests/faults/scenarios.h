@@ -18,11 +18,11 @@ class Scenario {
  public:
   struct Description {
     std::string name;
-    std::string source;                // a path in `in/`
-    std::vector<std::string> options;  // of `ckmap apply PLAN SOURCE --target T`; `@` is the scenario's folder
-    std::string output;                // a path in `out/`
-    bool replaces = false;             // an older output is there, of other values
-    std::string command = "apply";     // or plan, inspect, compile
+    std::string source;                   // a path in `in/`
+    std::vector<std::string> options;     // of `ckmap apply PLAN SOURCE --target T`; `@` is the scenario's folder
+    std::string output;                   // a path in `out/`
+    bool replaces = false;                // an older output is there, of other values
+    std::string command = "apply";        // or plan, inspect, compile
     std::vector<std::string> older = {};  // the options that made the older output, if they are not these
   };
 
@@ -70,11 +70,12 @@ class Scenario {
 // False, with a message, if a program fails.
 bool PrepareInputs(const std::string& programs, const std::string& source_tree, const std::string& folder);
 
-// Conversions between all formats that ckmap writes, plain, sharded, checksummed, forced, from an encrypted source; and a
-// reading of each format by a command that only prints.
+// Conversions between all formats that ckmap writes, plain, sharded, checksummed, forced, from an encrypted source; and
+// a reading of each format by a command that only prints.
 std::vector<std::unique_ptr<Scenario>> AllScenarios(const std::string& programs, const std::string& base);
 
-// In a child before it becomes a program: standard output goes to the file `log`, emptied, and standard error to one beside it:
+// In a child before it becomes a program: standard output goes to the file `log`, emptied, and standard error to one
+// beside it:
 // an error that cannot be printed is nobody's fault.
 bool RedirectOutput(const std::string& log);
 

@@ -42,9 +42,23 @@ namespace {
 bool NamesPath(const Call& call, const std::string& folder) {
   std::array<int, 2> paths = {-1, -1};
   switch (call.number) {
-    case SYS_open: case SYS_stat: case SYS_lstat: case SYS_access: case SYS_statfs: case SYS_readlink: paths = {0, -1}; break;
-    case SYS_openat: case SYS_newfstatat: case SYS_statx: case SYS_faccessat: case SYS_readlinkat: paths = {1, -1}; break;
-    default: return false;
+    case SYS_open:
+    case SYS_stat:
+    case SYS_lstat:
+    case SYS_access:
+    case SYS_statfs:
+    case SYS_readlink:
+      paths = {0, -1};
+      break;
+    case SYS_openat:
+    case SYS_newfstatat:
+    case SYS_statx:
+    case SYS_faccessat:
+    case SYS_readlinkat:
+      paths = {1, -1};
+      break;
+    default:
+      return false;
   }
   return call.Text(call.arguments.at(static_cast<size_t>(paths[0]))).starts_with(folder);
 }
@@ -117,14 +131,21 @@ class Tracer {
     call.index = result_.calls++;
     pending.verdict = options_.decide(call);
     switch (pending.verdict.kind) {
-      case Verdict::Kind::kPass: return;
-      case Verdict::Kind::kKill: ::kill(main_, SIGKILL); return;
+      case Verdict::Kind::kPass:
+        return;
+      case Verdict::Kind::kKill:
+        ::kill(main_, SIGKILL);
+        return;
       case Verdict::Kind::kFail:
-        if (call.number == SYS_brk) registers.rdi = 0;  // it tells no error, only where the break still is
-        else registers.orig_rax = static_cast<unsigned long long>(-1);
+        if (call.number == SYS_brk)
+          registers.rdi = 0;  // it tells no error, only where the break still is
+        else
+          registers.orig_rax = static_cast<unsigned long long>(-1);
         break;
       case Verdict::Kind::kShorten:
-        if (call.number != SYS_read && call.number != SYS_write && call.number != SYS_pread64 && call.number != SYS_pwrite64) return;
+        if (call.number != SYS_read && call.number != SYS_write && call.number != SYS_pread64 &&
+            call.number != SYS_pwrite64)
+          return;
         if (registers.rdx > 1) registers.rdx = registers.rdx / 2;
         break;
     }
@@ -192,16 +213,40 @@ bool CanTrace() { return false; }
 
 std::string CallName(long number) {
   static const std::map<long, const char*> names = {
-      {SYS_openat, "openat"}, {SYS_close, "close"}, {SYS_read, "read"}, {SYS_pread64, "pread64"},
-      {SYS_write, "write"}, {SYS_pwrite64, "pwrite64"}, {SYS_fsync, "fsync"}, {SYS_fallocate, "fallocate"},
-      {SYS_ftruncate, "ftruncate"}, {SYS_linkat, "linkat"}, {SYS_renameat2, "renameat2"}, {SYS_dup, "dup"},
-      {SYS_flock, "flock"}, {SYS_getdents64, "getdents64"}, {SYS_statfs, "statfs"}, {SYS_mmap, "mmap"},
-      {SYS_munmap, "munmap"}, {SYS_madvise, "madvise"}, {SYS_brk, "brk"}, {SYS_futex, "futex"},
-      {SYS_newfstatat, "newfstatat"}, {SYS_prctl, "prctl"}, {SYS_getrandom, "getrandom"},
-      {SYS_rt_sigaction, "rt_sigaction"}, {SYS_rt_sigprocmask, "rt_sigprocmask"}, {SYS_mprotect, "mprotect"},
+      {SYS_openat, "openat"},
+      {SYS_close, "close"},
+      {SYS_read, "read"},
+      {SYS_pread64, "pread64"},
+      {SYS_write, "write"},
+      {SYS_pwrite64, "pwrite64"},
+      {SYS_fsync, "fsync"},
+      {SYS_fallocate, "fallocate"},
+      {SYS_ftruncate, "ftruncate"},
+      {SYS_linkat, "linkat"},
+      {SYS_renameat2, "renameat2"},
+      {SYS_dup, "dup"},
+      {SYS_flock, "flock"},
+      {SYS_getdents64, "getdents64"},
+      {SYS_statfs, "statfs"},
+      {SYS_mmap, "mmap"},
+      {SYS_munmap, "munmap"},
+      {SYS_madvise, "madvise"},
+      {SYS_brk, "brk"},
+      {SYS_futex, "futex"},
+      {SYS_newfstatat, "newfstatat"},
+      {SYS_prctl, "prctl"},
+      {SYS_getrandom, "getrandom"},
+      {SYS_rt_sigaction, "rt_sigaction"},
+      {SYS_rt_sigprocmask, "rt_sigprocmask"},
+      {SYS_mprotect, "mprotect"},
 #ifdef __x86_64__
-      {SYS_open, "open"}, {SYS_access, "access"}, {SYS_rename, "rename"}, {SYS_unlink, "unlink"},
-      {SYS_mkdir, "mkdir"}, {SYS_rmdir, "rmdir"}, {SYS_readlink, "readlink"},
+      {SYS_open, "open"},
+      {SYS_access, "access"},
+      {SYS_rename, "rename"},
+      {SYS_unlink, "unlink"},
+      {SYS_mkdir, "mkdir"},
+      {SYS_rmdir, "rmdir"},
+      {SYS_readlink, "readlink"},
 #endif
   };
   const auto it = names.find(number);

@@ -34,8 +34,8 @@ struct Done {
 };
 
 struct TraceOptions {
-  std::string from;          // calls before the first that names a path under this folder are the loader's
-  std::string output_path;   // where the program's output and errors go
+  std::string from;         // calls before the first that names a path under this folder are the loader's
+  std::string output_path;  // where the program's output and errors go
   std::function<Verdict(const Call&)> decide;
   std::function<void(const Call&, int64_t result)> done = {};
 };

@@ -11,10 +11,10 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/formats/storage/byte_source.h"
 #include "runtime/formats/mindspore/mindir.h"
 #include "runtime/formats/mindspore/ms_ckpt.h"
 #include "runtime/formats/mindspore/ms_crypto.h"
+#include "runtime/formats/storage/byte_source.h"
 
 namespace ckmap {
 namespace {

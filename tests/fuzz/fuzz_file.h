@@ -27,8 +27,8 @@ inline std::string FuzzFile(const uint8_t* data, size_t size) {
   return "/proc/self/fd/" + std::to_string(fd);
 }
 
-// A folder of this process, for formats of several files. It stays empty but for what PutFuzzFile puts there, and is removed at
-// the end.
+// A folder of this process, for formats of several files. It stays empty but for what PutFuzzFile puts there, and is
+// removed at the end.
 inline const std::string& FuzzFolder() {
   struct Folder {
     std::string path = (std::filesystem::temp_directory_path() / "ckmap-fuzz-XXXXXX").string();
@@ -47,7 +47,8 @@ inline const std::string& FuzzFolder() {
 // The path of a file of these bytes in that folder.
 inline std::string PutFuzzFile(const std::string& name, const uint8_t* data, size_t size) {
   const std::string path = FuzzFolder() + "/" + name;
-  std::ofstream(path, std::ios::binary | std::ios::trunc).write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(size));
+  std::ofstream(path, std::ios::binary | std::ios::trunc)
+      .write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(size));
   return path;
 }
 

@@ -5,6 +5,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   ckmap::ReadWhatOpened(ckmap::OpenPath(ckmap::OpenTorchLegacy, ckmap::FuzzFile(data, size), {}));
-  ckmap::ReadWhatOpened(ckmap::OpenPath(ckmap::OpenTorchLegacy, ckmap::FuzzFile(data, size), {.skip_unknown_objects = true}));
+  ckmap::ReadWhatOpened(
+      ckmap::OpenPath(ckmap::OpenTorchLegacy, ckmap::FuzzFile(data, size), {.skip_unknown_objects = true}));
   return 0;
 }

@@ -24,7 +24,9 @@ std::string ReadFile(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
 }
 
-void Run(const std::string& bytes) { LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()); }
+void Run(const std::string& bytes) {
+  LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+}
 
 // Words of libFuzzer's dictionaries: "…" with \xNN, \\ and \".
 std::vector<std::string> ReadDictionary(const std::string& path) {
@@ -49,7 +51,8 @@ std::vector<std::string> ReadDictionary(const std::string& path) {
 
 class Mutator {
  public:
-  Mutator(std::vector<std::string> seeds, std::vector<std::string> words) : seeds_(std::move(seeds)), words_(std::move(words)) {}
+  Mutator(std::vector<std::string> seeds, std::vector<std::string> words)
+      : seeds_(std::move(seeds)), words_(std::move(words)) {}
 
   std::string Next() {
     std::string text = seeds_[Pick(seeds_.size())];
@@ -66,16 +69,27 @@ class Mutator {
     const size_t at = Pick(text.size() + 1), length = std::min(text.size() - at, Pick(30));
     const std::string& other = seeds_[Pick(seeds_.size())];
     switch (Pick(7)) {
-      case 0: text.erase(at, length); break;
-      case 1: text.insert(at, text.substr(at, length)); break;
-      case 2: text.insert(at, other.substr(Pick(other.size()), Pick(60))); break;
-      case 3: text.replace(at, length, words_.empty() ? "" : words_[Pick(words_.size())]); break;
-      case 4: text.insert(at, words_.empty() ? "" : words_[Pick(words_.size())]); break;
+      case 0:
+        text.erase(at, length);
+        break;
+      case 1:
+        text.insert(at, text.substr(at, length));
+        break;
+      case 2:
+        text.insert(at, other.substr(Pick(other.size()), Pick(60)));
+        break;
+      case 3:
+        text.replace(at, length, words_.empty() ? "" : words_[Pick(words_.size())]);
+        break;
+      case 4:
+        text.insert(at, words_.empty() ? "" : words_[Pick(words_.size())]);
+        break;
       case 5:
         if (at < text.size()) text[at] = static_cast<char>(Pick(256));
         break;
       default:
-        if (at < text.size() && text[at] >= '0' && text[at] <= '9') text.replace(at, 1, Pick(2) == 0 ? "99999999999" : "-1");
+        if (at < text.size() && text[at] >= '0' && text[at] <= '9')
+          text.replace(at, 1, Pick(2) == 0 ? "99999999999" : "-1");
     }
   }
 

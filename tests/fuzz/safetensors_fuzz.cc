@@ -14,8 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   uint64_t data_bytes = 0;
   std::memcpy(&data_bytes, data, 8);
   std::string text(reinterpret_cast<const char*>(data) + 8, size - 8);
-  const auto header =
-      ckmap::ParseSafetensorsHeader(std::move(text), static_cast<int64_t>(data_bytes >> 2));
+  const auto header = ckmap::ParseSafetensorsHeader(std::move(text), static_cast<int64_t>(data_bytes >> 2));
   if (!header) return 0;
   int64_t total = 0;
   for (size_t i = 0; i < header->ranges.size(); ++i) {

@@ -33,8 +33,7 @@ void ReadStorages(const Checkpoint& checkpoint) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const int fd = ::memfd_create("fuzz", 0);
-  if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, data, size, 0) != static_cast<ssize_t>(size))
-    return 0;
+  if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, data, size, 0) != static_cast<ssize_t>(size)) return 0;
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
   for (const auto open : {ckmap::OpenTorchZip, ckmap::OpenTorchLegacy, ckmap::OpenTorchTar}) {
     auto file = ckmap::InputFile::Open(path);

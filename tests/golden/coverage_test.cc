@@ -1,5 +1,5 @@
-// The text cases cover the language: every operation, function, statement, form of a pattern and code of a bind occurs in
-// a case (golden_test.cc asks the same of the compiler's diagnostics).
+// The text cases cover the language: every operation, function, statement, form of a pattern and code of a bind occurs
+// in a case (golden_test.cc asks the same of the compiler's diagnostics).
 #include <doctest/doctest.h>
 
 #include <map>
@@ -48,17 +48,18 @@ bool Occurs(const std::string& pattern) { return std::regex_search(AllCases().ru
 
 TEST_CASE("every operation and function has a case") {
   for (const OpSpec& op : Ops()) CHECK_MESSAGE(Occurs(fmt::format("\\|\\s*{}\\b", op.name)), op.name);
-  for (const FunctionSpec& function : Functions()) CHECK_MESSAGE(Occurs(fmt::format("\\b{}\\(", function.name)), function.name);
+  for (const FunctionSpec& function : Functions())
+    CHECK_MESSAGE(Occurs(fmt::format("\\b{}\\(", function.name)), function.name);
 }
 
 TEST_CASE("every statement has a case") {
   // What each alternative of the grammar's rule `statement` looks like.
   const std::map<std::string, std::string> looks = {
-      {"edition", "ckmap 1;"},     {"migration", "migration \\w"}, {"use", "use \\S"},         {"param", "param \\w"},
-      {"let", "let \\w"},          {"names", "names \""},          {"rename", "rename \\S"},   {"layer", "layer \\w"},
-      {"moduleIs", "module \\S"},  {"within", "within \\S"},       {"drop", "drop \\S"},       {"only", "only \\S"},
-      {"init", "init \\S"},        {"target", "target \\{"},       {"assertion", "assert \\S"}, {"place", "place \\S"},
-      {"shard", "shard \\S"},      {"decide", "decide \""},      {"test", "test \""},            {"mapping", "<->"}};
+      {"edition", "ckmap 1;"},    {"migration", "migration \\w"}, {"use", "use \\S"},          {"param", "param \\w"},
+      {"let", "let \\w"},         {"names", "names \""},          {"rename", "rename \\S"},    {"layer", "layer \\w"},
+      {"moduleIs", "module \\S"}, {"within", "within \\S"},       {"drop", "drop \\S"},        {"only", "only \\S"},
+      {"init", "init \\S"},       {"target", "target \\{"},       {"assertion", "assert \\S"}, {"place", "place \\S"},
+      {"shard", "shard \\S"},     {"decide", "decide \""},        {"test", "test \""},         {"mapping", "<->"}};
   const std::string grammar = ReadText(std::string(CKMAP_SOURCE_DIR) + "/grammar/CkmapParser.g4");
   std::smatch rule;
   REQUIRE(std::regex_search(grammar, rule, std::regex("\nstatement\\s*:([^;]*);")));
@@ -69,19 +70,27 @@ TEST_CASE("every statement has a case") {
     REQUIRE_MESSAGE(look != looks.end(), name, " is a new statement: say here what it looks like");
     CHECK_MESSAGE(Occurs(look->second), name);
   }
-  for (const char* item : {"strict \\w", "allow missing ", "allow unused ", "cast \\w+ -> ", "match suffix"}) CHECK_MESSAGE(Occurs(item), item);
-  for (const char* kind : {"keep", "zeros", "ones", "constant\\(", "normal\\("}) CHECK_MESSAGE(Occurs(fmt::format("init [^;]*= {}", kind)), kind);
+  for (const char* item : {"strict \\w", "allow missing ", "allow unused ", "cast \\w+ -> ", "match suffix"})
+    CHECK_MESSAGE(Occurs(item), item);
+  for (const char* kind : {"keep", "zeros", "ones", "constant\\(", "normal\\("})
+    CHECK_MESSAGE(Occurs(fmt::format("init [^;]*= {}", kind)), kind);
 }
 
 TEST_CASE("every form of a pattern has a case") {
-  const std::map<std::string, std::string> forms = {
-      {"a literal name", "\"[\\w.]+\""},        {"a segment", "\\{\\w+\\}"},
-      {"an integer", "\\{\\w+:int\\}"},         {"a path", "\\{\\w+:path\\}"},
-      {"a choice", "\\{\\w+:\\w+\\|\\w+"},      {"a regular expression", "\\{\\w+:/"},
-      {"alternatives", "\\{\\w+,\\w+"},         {"a gather", "\\{\\w+:int\\.\\.\\.\\}"},
-      {"a wildcard", "\"[^\"]*\\*[^*]"},        {"a path wildcard", "\\*\\*"},
-      {"arithmetic", "\\{[^}\"]*[-+*] ?\\w+\\}"}, {"a brace", "\\{\\{"},
-      {"a whole name as a regular expression", "/\\^"}, {"an optional name", "\"\\?"}};
+  const std::map<std::string, std::string> forms = {{"a literal name", "\"[\\w.]+\""},
+                                                    {"a segment", "\\{\\w+\\}"},
+                                                    {"an integer", "\\{\\w+:int\\}"},
+                                                    {"a path", "\\{\\w+:path\\}"},
+                                                    {"a choice", "\\{\\w+:\\w+\\|\\w+"},
+                                                    {"a regular expression", "\\{\\w+:/"},
+                                                    {"alternatives", "\\{\\w+,\\w+"},
+                                                    {"a gather", "\\{\\w+:int\\.\\.\\.\\}"},
+                                                    {"a wildcard", "\"[^\"]*\\*[^*]"},
+                                                    {"a path wildcard", "\\*\\*"},
+                                                    {"arithmetic", "\\{[^}\"]*[-+*] ?\\w+\\}"},
+                                                    {"a brace", "\\{\\{"},
+                                                    {"a whole name as a regular expression", "/\\^"},
+                                                    {"an optional name", "\"\\?"}};
   for (const auto& [what, look] : forms) CHECK_MESSAGE(Occurs(look), what);
 }
 

@@ -51,7 +51,8 @@ std::string FileOf(DiagnosticKind kind) {
 TEST_CASE("every code has its explanation") {
   for (const DiagnosticKind kind : AllDiagnosticKinds()) {
     CHECK_MESSAGE(FindExplanation(FormatCode(kind)) != nullptr, "add a section `## ", FormatCode(kind),
-                  "` to compiler/explain/", FileOf(kind), ".md: what it means, a ```ckmap block that gives it, and a ```ckmap mended block");
+                  "` to compiler/explain/", FileOf(kind),
+                  ".md: what it means, a ```ckmap block that gives it, and a ```ckmap mended block");
   }
   const std::set<std::string> issues = IssueCodes();
   CHECK(issues.size() > 20);
@@ -72,7 +73,8 @@ TEST_CASE("every explanation is of a code that there is, once, and says somethin
     CHECK(explanation.text.size() > 80);
     const auto kinds = AllDiagnosticKinds();
     const bool known = issues.contains(explanation.code) ||
-                       std::any_of(kinds.begin(), kinds.end(), [&](DiagnosticKind kind) { return FormatCode(kind) == explanation.code; });
+                       std::any_of(kinds.begin(), kinds.end(),
+                                   [&](DiagnosticKind kind) { return FormatCode(kind) == explanation.code; });
     CHECK_MESSAGE(known, "no message has this code: take its section out of compiler/explain");
   }
 }
@@ -81,8 +83,9 @@ TEST_CASE("the index of the language reference has every code, with its summary"
   const std::string text = ReadText(kRoot + "/grammar/LANGUAGE.md");
   for (const Explanation& explanation : Explanations()) {
     const std::string row = fmt::format("| {} | {} |", explanation.code,
-                                        explanation.severity == "error" ? explanation.summary
-                                                                        : fmt::format("({}) {}", explanation.severity, explanation.summary));
+                                        explanation.severity == "error"
+                                            ? explanation.summary
+                                            : fmt::format("({}) {}", explanation.severity, explanation.summary));
     CHECK_MESSAGE(text.find(row) != std::string::npos, "add this row to `Diagnostics` of grammar/LANGUAGE.md:\n", row);
   }
 }
@@ -116,7 +119,8 @@ Example Unpack(const Explanation& explanation, const fs::path& folder) {
       example.rules = true;
       example.reverse = block.info == "ckmap reverse";
       const size_t define = block.info.find("-D "), equals = block.info.find('=');
-      if (define != std::string::npos) example.defines[block.info.substr(define + 3, equals - define - 3)] = block.info.substr(equals + 1);
+      if (define != std::string::npos)
+        example.defines[block.info.substr(define + 3, equals - define - 3)] = block.info.substr(equals + 1);
     } else if (block.info == "yaml source" || block.info == "yaml target") {
       (block.info == "yaml source" ? example.source : example.target) = true;
       Write(folder / (block.info.substr(5) + ".yaml"), block.text);
@@ -141,7 +145,8 @@ Manifest Read(const Example& example, const char* name) {
 std::string Shown(const std::vector<Issue>& issues) {
   std::string out;
   for (const Issue& issue : issues) {
-    out += fmt::format("{}[{}]: {}\n", issue.severity == IssueSeverity::kError ? "error" : "note", issue.code, issue.message);
+    out += fmt::format("{}[{}]: {}\n", issue.severity == IssueSeverity::kError ? "error" : "note", issue.code,
+                       issue.message);
   }
   return out;
 }
@@ -151,7 +156,8 @@ std::string Shown(const std::vector<Issue>& issues) {
 std::string MessagesOf(const Example& example, const std::string& file) {
   std::string out;
   if (!example.rules) {
-    for (const LoadVerdict& verdict : CheckLoad(Read(example, "source.yaml"), Read(example, "target.yaml"))) out += Shown(verdict.issues);
+    for (const LoadVerdict& verdict : CheckLoad(Read(example, "source.yaml"), Read(example, "target.yaml")))
+      out += Shown(verdict.issues);
     return out;
   }
   CompileOptions options;

@@ -29,7 +29,7 @@ namespace fs = std::filesystem;
 const std::string kRoot = CKMAP_SOURCE_DIR;
 
 struct Formatted {
-  std::string text;         // empty: there are mistakes
+  std::string text;  // empty: there are mistakes
   std::string diagnostics;
 };
 
@@ -63,7 +63,8 @@ std::vector<Sample> Samples() {
   std::vector<Sample> samples;
   for (const char* folder : {"/rules", "/examples"}) {
     for (const auto& entry : fs::recursive_directory_iterator(kRoot + folder)) {
-      if (entry.path().extension() == ".ckmap") samples.push_back({entry.path().string(), ReadText(entry.path().string())});
+      if (entry.path().extension() == ".ckmap")
+        samples.push_back({entry.path().string(), ReadText(entry.path().string())});
     }
   }
   for (const char* manual : {"/README.md", "/grammar/LANGUAGE.md", "/examples/quickstart/README.md"}) {
@@ -93,7 +94,8 @@ void ClearPlaces(google::protobuf::Message& message) {
   for (const auto* field : fields) {
     const bool pattern = message.GetDescriptor()->name() == "Pattern";
     const std::string& name = field->name();
-    if (name == "loc" || name == "sha256" || name == "source_sha256" || (name == "text" && !pattern && field->containing_oneof() == nullptr)) {
+    if (name == "loc" || name == "sha256" || name == "source_sha256" ||
+        (name == "text" && !pattern && field->containing_oneof() == nullptr)) {
       reflection->ClearField(&message, field);
     } else if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE) {
       if (!field->is_repeated()) {

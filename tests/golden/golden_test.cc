@@ -41,11 +41,10 @@ void RunDiagnostics(GoldenCase& golden_case) {
   }
   const CompileResult result = Compile(std::string(FirstFile(golden_case).argument()), options);
   golden_case.Set("diagnostics", RenderText(result.diagnostics, result.sources));
-  CHECK_MESSAGE(result.plan.has_value() ==
-                    std::none_of(result.diagnostics.begin(), result.diagnostics.end(),
-                                 [](const Diagnostic& diagnostic) {
-                                   return Info(diagnostic.kind).severity == Severity::kError;
-                                 }),
+  CHECK_MESSAGE(result.plan.has_value() == std::none_of(result.diagnostics.begin(), result.diagnostics.end(),
+                                                        [](const Diagnostic& diagnostic) {
+                                                          return Info(diagnostic.kind).severity == Severity::kError;
+                                                        }),
                 golden_case.title, ": there is a plan if and only if there is no error");
 }
 
@@ -59,8 +58,8 @@ TEST_CASE("every diagnostic has a case") {
         kind == DiagnosticKind::kTooManyErrors) {
       continue;  // limits_test.cc: their inputs are no text to keep in a file
     }
-    CHECK_MESSAGE(all.find(fmt::format("[{}]", FormatCode(kind))) != std::string::npos,
-                  FormatCode(kind), " (", Info(kind).name, ") has no case in tests/golden/diagnostics");
+    CHECK_MESSAGE(all.find(fmt::format("[{}]", FormatCode(kind))) != std::string::npos, FormatCode(kind), " (",
+                  Info(kind).name, ") has no case in tests/golden/diagnostics");
   }
 }
 

@@ -27,7 +27,8 @@ using simdjson::dom::element;
 constexpr std::string_view kCursor = "<|>";
 
 std::string Replaced(std::string text, std::string_view from, std::string_view to) {
-  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) text.replace(at, from.size(), to);
+  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
+    text.replace(at, from.size(), to);
   return text;
 }
 
@@ -62,7 +63,13 @@ class Session {
       cursor_ = lsp::LineTable(text).PositionOf(cursor == std::string::npos ? 0 : cursor);
     }
     JsonWriter json;
-    json.BeginObject().Key("jsonrpc").String("2.0").Key("method").String("textDocument/didOpen").Key("params").BeginObject();
+    json.BeginObject()
+        .Key("jsonrpc")
+        .String("2.0")
+        .Key("method")
+        .String("textDocument/didOpen")
+        .Key("params")
+        .BeginObject();
     json.Key("textDocument").BeginObject().Key("uri").String(lsp::UriOfPath(path)).Key("languageId").String("ckmap");
     json.Key("version").Int(1).Key("text").String(text).EndObject().EndObject().EndObject();
     Send(std::move(json).Finish());
@@ -82,7 +89,10 @@ class Session {
     const std::string_view kind = what.substr(0, space);
     const std::string argument(space == std::string_view::npos ? "" : what.substr(space + 1));
     if (kind == "diagnostics") return Diagnostics();
-    const std::string method = kind == "format" ? "formatting" : kind == "symbols" ? "documentSymbol" : kind == "actions" ? "codeAction" : std::string(kind);
+    const std::string method = kind == "format"    ? "formatting"
+                               : kind == "symbols" ? "documentSymbol"
+                               : kind == "actions" ? "codeAction"
+                                                   : std::string(kind);
     JsonWriter json;
     json.BeginObject().Key("jsonrpc").String("2.0").Key("id").Int(++id_).Key("method").String("textDocument/" + method);
     json.Key("params").BeginObject().Key("textDocument").BeginObject().Key("uri").String(uri_).EndObject();
@@ -110,7 +120,8 @@ class Session {
     if (root["error"].get(error) == simdjson::SUCCESS) return "error: " + TextAt(error, "message") + "\n";
     REQUIRE(root["result"].get(result) == simdjson::SUCCESS);
     if (result.is_null()) return "nothing\n";
-    if (kind == "hover") return fmt::format("{}\n{}", RangeText(result["range"].value()), TextAt(result["contents"].value(), "value"));
+    if (kind == "hover")
+      return fmt::format("{}\n{}", RangeText(result["range"].value()), TextAt(result["contents"].value(), "value"));
     if (kind == "rename") return Applied(result["changes"][uri_].get_array().value());
     if (kind == "format") return Applied(result.get_array().value());
     if (kind == "prepareRename") return RangeText(result) + "\n";
@@ -144,7 +155,8 @@ class Session {
     const lsp::LineTable lines(text_);
     for (const element edit : edits) {
       const element range = edit["range"].value();
-      all.push_back({lines.OffsetOf(PositionOf(range["start"].value())), lines.OffsetOf(PositionOf(range["end"].value())), TextAt(edit, "newText")});
+      all.push_back({lines.OffsetOf(PositionOf(range["start"].value())),
+                     lines.OffsetOf(PositionOf(range["end"].value())), TextAt(edit, "newText")});
     }
     std::sort(all.begin(), all.end(), [](const Edit& a, const Edit& b) { return a.begin > b.begin; });
     std::string text = text_;
@@ -169,8 +181,8 @@ class Session {
   static std::string Symbols(simdjson::dom::array symbols, const std::string& indent) {
     std::string out;
     for (const element symbol : symbols) {
-      out += fmt::format("{}{} {} ({}) {}\n", indent, symbol["kind"].get_int64().value(), TextAt(symbol, "name"), TextAt(symbol, "detail"),
-                         RangeText(symbol["range"].value()));
+      out += fmt::format("{}{} {} ({}) {}\n", indent, symbol["kind"].get_int64().value(), TextAt(symbol, "name"),
+                         TextAt(symbol, "detail"), RangeText(symbol["range"].value()));
       simdjson::dom::array children;
       if (symbol["children"].get(children) == simdjson::SUCCESS) out += Symbols(children, indent + "  ");
     }
@@ -196,8 +208,9 @@ class Session {
       if (TextAt(params, "uri") != uri_) continue;
       out.clear();
       for (const element diagnostic : params["diagnostics"].get_array().value()) {
-        out += fmt::format("{} {} {}: {}\n", RangeText(diagnostic["range"].value()), diagnostic["severity"].get_int64().value(),
-                           TextAt(diagnostic, "code"), TextAt(diagnostic, "message"));
+        out += fmt::format("{} {} {}: {}\n", RangeText(diagnostic["range"].value()),
+                           diagnostic["severity"].get_int64().value(), TextAt(diagnostic, "code"),
+                           TextAt(diagnostic, "message"));
       }
     }
     return out.empty() ? "none\n" : Named(out);
@@ -215,7 +228,8 @@ void RunSession(GoldenCase& golden_case) {
   const TempFolder folder;
   // The packs of the case, and those that are shipped if it says so.
   std::vector<std::string> pack_path = {folder.path() + "/packs"};
-  const bool shipped = std::any_of(golden_case.sections.begin(), golden_case.sections.end(), [](const Section& section) { return section.kind() == "shipped"; });
+  const bool shipped = std::any_of(golden_case.sections.begin(), golden_case.sections.end(),
+                                   [](const Section& section) { return section.kind() == "shipped"; });
   if (shipped) pack_path.push_back(std::string(CKMAP_SOURCE_DIR) + "/rules");
   Session session(folder.path(), pack_path);
   std::vector<Section> sections;
@@ -237,7 +251,8 @@ void RunSession(GoldenCase& golden_case) {
       std::istringstream lines(section.body);
       std::string received;
       for (std::string line; std::getline(lines, line);) {
-        for (const std::string& answer : session.Send(Replaced(line, "$TMP", lsp::UriOfPath(folder.path())))) received += session.Named(answer);
+        for (const std::string& answer : session.Send(Replaced(line, "$TMP", lsp::UriOfPath(folder.path()))))
+          received += session.Named(answer);
       }
       if (!received.empty()) sections.push_back({"received", received});
     }
@@ -254,14 +269,14 @@ TEST_CASE("positions are UTF-16, whatever the text") {
   const std::string text = "a\xc3\xa9\xe5\xb1\x82\xf0\x9f\x98\x80z\r\nb\rc\n\n";  // é 層 emoji
   const lsp::LineTable lines(text);
   CHECK(lines.PositionOf(0) == lsp::Position{0, 0});
-  CHECK(lines.PositionOf(3) == lsp::Position{0, 2});    // behind é
-  CHECK(lines.PositionOf(6) == lsp::Position{0, 3});    // behind 層
-  CHECK(lines.PositionOf(10) == lsp::Position{0, 5});   // behind the emoji: two units
-  CHECK(lines.PositionOf(8) == lsp::Position{0, 3});    // inside of it
-  CHECK(lines.OffsetOf({0, 4}) == 6);                   // half of a pair: its start
-  CHECK(lines.OffsetOf({0, 99}) == 11);                 // behind the line: its end
+  CHECK(lines.PositionOf(3) == lsp::Position{0, 2});   // behind é
+  CHECK(lines.PositionOf(6) == lsp::Position{0, 3});   // behind 層
+  CHECK(lines.PositionOf(10) == lsp::Position{0, 5});  // behind the emoji: two units
+  CHECK(lines.PositionOf(8) == lsp::Position{0, 3});   // inside of it
+  CHECK(lines.OffsetOf({0, 4}) == 6);                  // half of a pair: its start
+  CHECK(lines.OffsetOf({0, 99}) == 11);                // behind the line: its end
   CHECK(lines.OffsetOf({1, 0}) == 13);
-  CHECK(lines.OffsetOf({2, 0}) == 15);                  // a carriage return alone ends a line
+  CHECK(lines.OffsetOf({2, 0}) == 15);  // a carriage return alone ends a line
   CHECK(lines.OffsetOf({99, 0}) == text.size());
   CHECK(lines.OffsetOf({-1, 5}) == 0);
   CHECK(lines.OffsetOf({0, -5}) == 0);
@@ -293,10 +308,11 @@ TEST_CASE("messages are cut by their headers, however the bytes come") {
 
 TEST_CASE("a length that lies costs a message, not the session") {
   // Too short, too long, no number, negative, beyond all limits, without an empty line, and garbage between.
-  for (const std::string& lie : {std::string("Content-Length: 1\r\n\r\n{}"), std::string("Content-Length: 9\r\n\r\n{}"),
-                                 std::string("Content-Length: x\r\n\r\n"), std::string("Content-Length: -4\r\n\r\n"),
-                                 std::string("Content-Length: 99999999999999999999999\r\n\r\n"), std::string("Content-Length: 3 4\r\n\r\n"),
-                                 std::string(20000, '\0'), std::string("Content-Length:" + std::string(10000, ' ') + "\r\n\r\n")}) {
+  for (const std::string& lie :
+       {std::string("Content-Length: 1\r\n\r\n{}"), std::string("Content-Length: 9\r\n\r\n{}"),
+        std::string("Content-Length: x\r\n\r\n"), std::string("Content-Length: -4\r\n\r\n"),
+        std::string("Content-Length: 99999999999999999999999\r\n\r\n"), std::string("Content-Length: 3 4\r\n\r\n"),
+        std::string(20000, '\0'), std::string("Content-Length:" + std::string(10000, ' ') + "\r\n\r\n")}) {
     const std::string good = "Content-Length: 5\r\n\r\n[1,2]";
     CAPTURE(lie.substr(0, 40));
     for (const size_t step : {size_t{1}, size_t{13}, size_t{100000}}) {
@@ -328,37 +344,45 @@ TEST_CASE("uris and paths") {
 
 // A session whose bytes were changed at random: the server answers or passes over, and never falls.
 TEST_CASE("a session that is damaged on its way") {
-  const std::string open = R"({"jsonrpc":"2.0","method":"textDocument/didOpen","params":{"textDocument":{"uri":"file:///a.ckmap","version":1,"text":"ckmap 1;\nparam n: int = 2;\n\"a.{i:int}\" [n, D] | transpose() -> \"b.{i}\" when n > 1;\n"}}})";
+  const std::string open =
+      ///a.ckmap","version":1,"text":"ckmap 1;\nparam n: int = 2;\n\"a.{i:int}\" [n, D] | transpose() -> \"b.{i}\" when
+      ///n > 1;\n"}}})";
+      R"({"jsonrpc":"2.0","method":"textDocument/didOpen","params":{"textDocument":{"uri":"file:
   std::string session;
-  for (const std::string& message :
-       {std::string(R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{}})"), open,
-        std::string(R"({"id":1,"method":"textDocument/hover","params":{"textDocument":{"uri":"file:///a.ckmap"},"position":{"line":2,"character":7}}})"),
-        std::string(R"({"id":2,"method":"textDocument/completion","params":{"textDocument":{"uri":"file:///a.ckmap"},"position":{"line":2,"character":18}}})"),
-        std::string(R"({"id":3,"method":"textDocument/rename","params":{"textDocument":{"uri":"file:///a.ckmap"},"position":{"line":2,"character":4},"newName":"k"}})"),
-        std::string(R"({"method":"textDocument/didChange","params":{"textDocument":{"uri":"file:///a.ckmap","version":2},"contentChanges":[{"range":{"start":{"line":1,"character":3},"end":{"line":2,"character":9}},"text":"x"}]}})")}) {
-    session += lsp::Frame(message);
-  }
-  std::mt19937 random(7);
-  size_t answered = 0;
-  for (int round = 0; round < 600; ++round) {
-    std::string bytes = session;
-    for (size_t change = 0, count = 1 + random() % 6; change < count; ++change) {
-      const size_t at = random() % bytes.size();
-      if (random() % 3 == 0) {
-        bytes.erase(at, 1 + random() % 20);
-      } else {
-        bytes[at] = static_cast<char>(random() % 256);
-      }
-    }
-    lsp::MessageReader reader;
-    lsp::Server server({});
-    reader.Feed(bytes);
-    while (const auto message = reader.Next()) {
-      answered += server.Handle(*message).size();
-      server.Idle();
+  for (
+      const std::string& message :
+      {std::string(R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{}})"), open,
+       std::string(
+           R"({"id":1,"method":"textDocument/hover","params":{"textDocument":{"uri":"file:///a.ckmap"},"position":{"line":2,"character":7}}})"),
+       std::string(
+           R"({"id":2,"method":"textDocument/completion","params":{"textDocument":{"uri":"file:///a.ckmap"},"position":{"line":2,"character":18}}})"),
+       std::string(
+           R"({"id":3,"method":"textDocument/rename","params":{"textDocument":{"uri":"file:///a.ckmap"},"position":{"line":2,"character":4},"newName":"k"}})"),
+       std::string(
+           R"({"method":"textDocument/didChange","params":{"textDocument":{"uri":"file:///a.ckmap","version":2},"contentChanges":[{"range":{"start":{"line":1,"character":3},"end":{"line":2,"character":9}},"text":"x"}]}})")}) {
+  session += lsp::Frame(message);
+}
+std::mt19937 random(7);
+size_t answered = 0;
+for (int round = 0; round < 600; ++round) {
+  std::string bytes = session;
+  for (size_t change = 0, count = 1 + random() % 6; change < count; ++change) {
+    const size_t at = random() % bytes.size();
+    if (random() % 3 == 0) {
+      bytes.erase(at, 1 + random() % 20);
+    } else {
+      bytes[at] = static_cast<char>(random() % 256);
     }
   }
-  CHECK(answered > 600);
+  lsp::MessageReader reader;
+  lsp::Server server({});
+  reader.Feed(bytes);
+  while (const auto message = reader.Next()) {
+    answered += server.Handle(*message).size();
+    server.Idle();
+  }
+}
+CHECK(answered > 600);
 }
 
 // Every request at every byte of every prefix: no crash, one answer each.
@@ -368,11 +392,24 @@ TEST_CASE("no place of a file is one too many") {
   server.Handle("{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"initialize\",\"params\":{}}");
   for (size_t cut = 0; cut < text.size(); cut += 37) {
     JsonWriter open;
-    open.BeginObject().Key("method").String("textDocument/didOpen").Key("params").BeginObject().Key("textDocument").BeginObject();
-    open.Key("uri").String("file:///a.ckmap").Key("text").String(text.substr(0, cut)).EndObject().EndObject().EndObject();
+    open.BeginObject()
+        .Key("method")
+        .String("textDocument/didOpen")
+        .Key("params")
+        .BeginObject()
+        .Key("textDocument")
+        .BeginObject();
+    open.Key("uri")
+        .String("file:///a.ckmap")
+        .Key("text")
+        .String(text.substr(0, cut))
+        .EndObject()
+        .EndObject()
+        .EndObject();
     server.Handle(std::move(open).Finish());
     const lsp::Position end = lsp::LineTable(std::string_view(text).substr(0, cut)).End();
-    for (const char* method : {"hover", "definition", "references", "completion", "prepareRename", "documentSymbol", "formatting", "codeAction"}) {
+    for (const char* method : {"hover", "definition", "references", "completion", "prepareRename", "documentSymbol",
+                               "formatting", "codeAction"}) {
       const auto answers = server.Handle(fmt::format(
           R"({{"id":1,"method":"textDocument/{}","params":{{"textDocument":{{"uri":"file:///a.ckmap"}},"position":{{"line":{},"character":{}}}}}}})",
           method, end.line, end.character));

@@ -22,7 +22,7 @@ constexpr rlim_t kStack = 256 << 10;
 constexpr long kMaxMemory = 768 << 10;  // KiB
 
 struct Outcome {
-  int exit = -1;    // -1: ended by a signal
+  int exit = -1;  // -1: ended by a signal
   int signal = 0;
   long memory = 0;  // KiB, at most
 };
@@ -95,23 +95,30 @@ std::vector<Input> Nested(size_t depth, int exit) {
       {"minus of a param", "param p: int; let x = " + Repeat("-", depth) + "p; assert x > 0;", exit},
       {"if in then", "let x = " + Repeat("if true then ", depth) + "1" + Repeat(" else 2", depth) + ";", exit},
       {"if in else", "param p: bool; let x = " + Repeat("if p then 1 else ", depth) + "1;", exit},
-      {"if in condition", "let x = " + Repeat("if ", depth) + "true" + Repeat(" then true else false", depth) + ";", exit},
+      {"if in condition", "let x = " + Repeat("if ", depth) + "true" + Repeat(" then true else false", depth) + ";",
+       exit},
       {"sum", "param p: int; let x = p" + Repeat(" + p", depth) + "; assert x > 0;", exit},
       {"product", "param p: int; \"a\" [p" + Repeat(" * p", depth) + "] -> \"b\";", exit == 0 ? 2 : exit},
       {"and", "param p: bool; \"a\" -> \"b\" when p" + Repeat(" and p", depth) + "; \"c\" -> \"b\" when not p;", exit},
-      {"or of ands", "param p: int; \"a\" -> \"b\" when p == 1" + Repeat(" or p == 2 and p != 3", depth / 3) + "; \"c\" -> \"b\" when p > 9;", exit},
+      {"or of ands",
+       "param p: int; \"a\" -> \"b\" when p == 1" + Repeat(" or p == 2 and p != 3", depth / 3) +
+           "; \"c\" -> \"b\" when p > 9;",
+       exit},
       {"comparisons", "assert 1" + Repeat(" < 1", depth) + ";", 1},
       {"groups of a pipeline", twice("(", "a", ")") + " -> b;", exit},
       {"groups with operations", Repeat("(", depth) + "a" + Repeat(" | transpose())", depth) + " -> b;", exit},
       {"within", twice("within \"a\" <-> \"b\" { ", "x <-> y;", " }"), depth > 50 ? 1 : exit},
-      {"within with conditions", twice("within \"a\" <-> \"b\" when source_has(\"q\") { ", "x <-> y;", " }"), depth > 50 ? 1 : exit},
+      {"within with conditions", twice("within \"a\" <-> \"b\" when source_has(\"q\") { ", "x <-> y;", " }"),
+       depth > 50 ? 1 : exit},
       {"layer", twice("layer a { ", "x <-> y;", " }"), 1},
       {"test block", "test \"t\" " + twice("{", "x", "}"), depth > 50 ? 1 : 2},
       {"index of a slice", "\"a\" | slice(axis=0, end=" + twice("(", "1", ")") + ") -> \"b\";", exit},
       {"hole", "\"a.{i:int}\" -> \"b.{" + twice("(", "i", ")") + "}\";", 2},
       {"hole of minuses", "\"a.{i:int}\" -> \"b.{" + Repeat("-", depth) + "i}\";", 2},
       {"regular expression", "/^" + twice("(", "a", ")") + "$/ -> \"b\";", 2},
-      {"stars of a regular expression", "\"{x:/" + twice("(", "a", ")*") + "/}\" -> \"b.{x}\"; \"{x:/" + twice("(", "b", ")*") + "/}c\" -> \"b.{x}\";", 2},
+      {"stars of a regular expression",
+       "\"{x:/" + twice("(", "a", ")*") + "/}\" -> \"b.{x}\"; \"{x:/" + twice("(", "b", ")*") + "/}c\" -> \"b.{x}\";",
+       2},
       {"shape", "\"a\" [" + twice("(", "1", ")") + "] -> \"b\";", exit},
       {"open only", "let x = " + Repeat("(", depth), 1},
       {"close only", "let x = 1" + Repeat(")", depth) + ";", 1},
@@ -129,7 +136,8 @@ TEST_CASE("nesting within the limits goes through every stage") {
 }
 
 TEST_CASE("chains of statements take no stack") {
-  std::string lets = "param p: int;\nlet x0 = p;\n", doubled = "param p: int;\nlet x0 = p;\n", constants = "let x0 = 1;\n", truths = "param p: int;\nlet x0 = p == 1;\n";
+  std::string lets = "param p: int;\nlet x0 = p;\n", doubled = "param p: int;\nlet x0 = p;\n",
+              constants = "let x0 = 1;\n", truths = "param p: int;\nlet x0 = p == 1;\n";
   for (int i = 1; i < 4'000; ++i) {
     lets += fmt::format("let x{} = x{} + 1;\n", i, i - 1);
     truths += fmt::format("let x{} = x{} or p == {};\n", i, i - 1, i);

@@ -1,5 +1,5 @@
-// The migrations that are hard to say, each as NAME.ckmap: bound to manifests of the real sizes, and run on a tiny network
-// whose values numpy computed (make.py). Where the rules can be undone, they are, and give back the source.
+// The migrations that are hard to say, each as NAME.ckmap: bound to manifests of the real sizes, and run on a tiny
+// network whose values numpy computed (make.py). Where the rules can be undone, they are, and give back the source.
 #include <algorithm>
 #include <filesystem>
 #include <set>
@@ -16,8 +16,8 @@
 #include "runtime/bind/bind.h"
 #include "runtime/exec/executor.h"
 #include "runtime/exec/tensor_reader.h"
-#include "runtime/formats/open.h"
 #include "runtime/formats/create.h"
+#include "runtime/formats/open.h"
 #include "tests/support/temp_folder.h"
 
 namespace ckmap {
@@ -66,7 +66,8 @@ Manifest ReadTemplates(const std::string& path) {
     TensorInfo info;
     info.dtype = ParseDType(dtype).value();
     while (words >> size) {
-      size.erase(std::remove_if(size.begin(), size.end(), [](char c) { return c == '[' || c == ']' || c == ','; }), size.end());
+      size.erase(std::remove_if(size.begin(), size.end(), [](char c) { return c == '[' || c == ']' || c == ','; }),
+                 size.end());
       if (!size.empty()) info.shape.push_back(std::stoll(size));
     }
     std::vector<std::string> names;
@@ -84,7 +85,8 @@ Plan CompileCase(const std::string& name, bool reverse) {
   options.pack_path = {std::string(CKMAP_SOURCE_DIR) + "/rules"};
   options.reverse = reverse;
   CompileResult result = Compile(fmt::format("{}/{}.ckmap", kFolder, name), options);
-  for (const Diagnostic& diagnostic : result.diagnostics) CHECK_MESSAGE(false, FormatCode(diagnostic.kind) << " " << diagnostic.message);
+  for (const Diagnostic& diagnostic : result.diagnostics)
+    CHECK_MESSAGE(false, FormatCode(diagnostic.kind) << " " << diagnostic.message);
   REQUIRE(result.plan.has_value());
   return *std::move(result.plan);
 }
@@ -178,11 +180,13 @@ void CheckValues(const Case& test) {
   const std::string data = fmt::format("{}/data/{}/tiny", kFolder, test.name);
   const auto source = Open(data + ".source.safetensors"), target = Open(data + ".target.safetensors");
   const BindOptions config = Config(test.name, "tiny");
-  Apply(BindOrFail(CompileCase(test.name, false), source->manifest(), target->manifest(), config), *source, folder / "there.safetensors");
+  Apply(BindOrFail(CompileCase(test.name, false), source->manifest(), target->manifest(), config), *source,
+        folder / "there.safetensors");
   const auto there = Open(folder / "there.safetensors");
   CheckEqual({test.name, false, {}}, *target, *there);
   if (!test.reversible) return;
-  const BoundPlan bound = BindOrFail(CompileCase(test.name, true), there->manifest(), WithoutLost(test, source->manifest()), config);
+  const BoundPlan bound =
+      BindOrFail(CompileCase(test.name, true), there->manifest(), WithoutLost(test, source->manifest()), config);
   Apply(bound, *there, folder / "back.safetensors");
   CheckEqual(test, *source, *Open(folder / "back.safetensors"));
 }
@@ -194,8 +198,8 @@ const std::set<std::string>& Known(const std::string& name = "") {
 }
 
 // HARD_CASE(name, reversible, source tensors that the way back cannot give …)
-#define HARD_CASE(NAME, REVERSIBLE, ...)                                                          \
-  const bool NAME##_known = !Known(#NAME).empty();                                                \
+#define HARD_CASE(NAME, REVERSIBLE, ...)                                                               \
+  const bool NAME##_known = !Known(#NAME).empty();                                                     \
   TEST_CASE(#NAME ": binds at its real sizes") { CheckRealSizes({#NAME, REVERSIBLE, {__VA_ARGS__}}); } \
   TEST_CASE(#NAME ": computes what numpy computes") { CheckValues({#NAME, REVERSIBLE, {__VA_ARGS__}}); }
 

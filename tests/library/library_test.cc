@@ -1,5 +1,5 @@
-// <ckmap/ckmap.h> and <ckmap/compiler.h>, as another project sees them: what they write is what the program writes, what they
-// load is what they write, and whoever uses them in an unkind way gets an Error.
+// <ckmap/ckmap.h> and <ckmap/compiler.h>, as another project sees them: what they write is what the program writes,
+// what they load is what they write, and whoever uses them in an unkind way gets an Error.
 #include <sys/inotify.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -48,7 +48,8 @@ std::string FileText(const fs::path& path) {
 std::map<std::string, std::string> Files(const fs::path& path) {
   std::map<std::string, std::string> files;
   if (!fs::is_directory(path)) return {{"", FileText(path)}};
-  for (const auto& entry : fs::directory_iterator(path)) files[entry.path().filename().string()] = FileText(entry.path());
+  for (const auto& entry : fs::directory_iterator(path))
+    files[entry.path().filename().string()] = FileText(entry.path());
   return files;
 }
 
@@ -71,7 +72,8 @@ ckmap::Plan Rules(const std::string& statements) {
 }
 
 // A safetensors file of float tensors; each element has its own value.
-void WriteSafetensors(const std::string& path, const std::vector<std::pair<std::string, ckmap::Shape>>& tensors, float scale = 1) {
+void WriteSafetensors(const std::string& path, const std::vector<std::pair<std::string, ckmap::Shape>>& tensors,
+                      float scale = 1) {
   std::string header = "{";
   std::vector<float> values;
   for (const auto& [name, shape] : tensors) {
@@ -83,8 +85,8 @@ void WriteSafetensors(const std::string& path, const std::vector<std::pair<std::
     }
     const size_t begin = values.size() * 4;
     for (int64_t i = 0; i < count; ++i) values.push_back(static_cast<float>(values.size() % 60000) * scale);
-    header += (header.size() > 1 ? ",\"" : "\"") + name + "\":{\"dtype\":\"F32\",\"shape\":[" + sizes + "],\"data_offsets\":[" +
-              std::to_string(begin) + "," + std::to_string(values.size() * 4) + "]}";
+    header += (header.size() > 1 ? ",\"" : "\"") + name + "\":{\"dtype\":\"F32\",\"shape\":[" + sizes +
+              "],\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(values.size() * 4) + "]}";
   }
   header += "}";
   header.resize((header.size() + 7) / 8 * 8, ' ');
@@ -98,8 +100,9 @@ void WriteSafetensors(const std::string& path, const std::vector<std::pair<std::
 const std::vector<std::string> kFormats = {"ckpt", "safetensors", "torch", "npz", "gguf"};
 
 // Saves with the library and with the program; both fail, or both write the same bytes.
-bool CompareSaved(const TempFolder& folder, const ckmap::Plan& plan, const std::string& source, const std::string& target,
-                  const ckmap::OpenOptions& open, const ckmap::Params& params, ckmap::SaveOptions save, std::vector<std::string> more) {
+bool CompareSaved(const TempFolder& folder, const ckmap::Plan& plan, const std::string& source,
+                  const std::string& target, const ckmap::OpenOptions& open, const ckmap::Params& params,
+                  ckmap::SaveOptions save, std::vector<std::string> more) {
   INFO(source << " to " << save.format);
   const std::string ending = save.max_shard_size > 0 ? "" : "." + save.format;  // shards go into a folder
   const std::string by_library = folder / ("library" + ending), by_program = folder / ("program" + ending);
@@ -112,10 +115,13 @@ bool CompareSaved(const TempFolder& folder, const ckmap::Plan& plan, const std::
     return migration.Save(by_library, save);
   };
   const auto report = convert();
-  std::vector<std::string> args = {"apply", PlanFile(folder, plan), source, "--target", target, "-o", by_program, "--to", save.format, "--no-fsync", "-q"};
+  std::vector<std::string> args = {
+      "apply",     PlanFile(folder, plan), source, "--target", target, "-o", by_program, "--to",
+      save.format, "--no-fsync",           "-q"};
   args.insert(args.end(), more.begin(), more.end());
   const int exit_code = Run(args);
-  CHECK_MESSAGE(exit_code == (report ? 0 : static_cast<int>(report.error().code())), (report ? "" : report.error().message()));
+  CHECK_MESSAGE(exit_code == (report ? 0 : static_cast<int>(report.error().code())),
+                (report ? "" : report.error().message()));
   if (!report || exit_code != 0) {
     CHECK(!fs::exists(by_library));
     return false;
@@ -129,16 +135,33 @@ bool CompareSaved(const TempFolder& folder, const ckmap::Plan& plan, const std::
 TEST_CASE("what the library saves is what the program writes, from every format to every format") {
   const TempFolder folder;
   const ckmap::Plan plan = Rules("");
-  const std::vector<std::string> sources = {
-      "ckpt/plain.ckpt",    "ckpt/append_dict.ckpt", "ckpt/tied.ckpt",        "ckpt/crc.ckpt",          "ckpt/dtypes.ckpt",
-      "safetensors/ms_crc.safetensors", "safetensors/ms_append_dict.safetensors", "safetensors/hf_sharded", "safetensors/ms_tied.safetensors",
-      "torch/zip_default.pt", "torch/zip_training.pt", "numpy/net.npz", "numpy/net_deflated.npz", "numpy/fc.weight.npy", "gguf/numbers.gguf",
-      "gguf/quantised.gguf", "onnx/net.onnx", "onnx/external.onnx", "hdf5/dense.h5", "hdf5/net.keras", "mindir/add_no_encrpty.mindir"};
+  const std::vector<std::string> sources = {"ckpt/plain.ckpt",
+                                            "ckpt/append_dict.ckpt",
+                                            "ckpt/tied.ckpt",
+                                            "ckpt/crc.ckpt",
+                                            "ckpt/dtypes.ckpt",
+                                            "safetensors/ms_crc.safetensors",
+                                            "safetensors/ms_append_dict.safetensors",
+                                            "safetensors/hf_sharded",
+                                            "safetensors/ms_tied.safetensors",
+                                            "torch/zip_default.pt",
+                                            "torch/zip_training.pt",
+                                            "numpy/net.npz",
+                                            "numpy/net_deflated.npz",
+                                            "numpy/fc.weight.npy",
+                                            "gguf/numbers.gguf",
+                                            "gguf/quantised.gguf",
+                                            "onnx/net.onnx",
+                                            "onnx/external.onnx",
+                                            "hdf5/dense.h5",
+                                            "hdf5/net.keras",
+                                            "mindir/add_no_encrpty.mindir"};
   int compared = 0;
   for (const std::string& source : sources) {
     for (const std::string& format : kFormats) {
       const std::string path = kData + "/" + source;
-      compared += CompareSaved(folder, plan, path, path, {}, {}, {.format = format, .digest = true}, {"--digest"}) ? 1 : 0;
+      compared +=
+          CompareSaved(folder, plan, path, path, {}, {}, {.format = format, .digest = true}, {"--digest"}) ? 1 : 0;
     }
   }
   CHECK(compared > 60);
@@ -151,10 +174,12 @@ TEST_CASE("shards, checksums, selections, ranks, ties and texts are the same, to
   CHECK(CompareSaved(folder, plan, plain, plain, {}, {}, {.format = "ckpt", .crc = true}, {"--crc"}));
   const std::string big = folder / "big.safetensors";
   WriteSafetensors(big, {{"a.w", {64, 64}}, {"b.w", {64, 32}}, {"c.w", {8}}});
-  CHECK(CompareSaved(folder, plan, big, big, {}, {}, {.format = "safetensors", .max_shard_size = 12000}, {"--max-shard-size", "12000"}));
-  CHECK_FALSE(CompareSaved(folder, plan, big, big, {}, {}, {.format = "npz", .max_shard_size = 12000}, {"--max-shard-size", "12000"}));
-  CHECK(CompareSaved(folder, Rules("shard \"a.w\" axis=0 over tp;\nshard \"b.w\" axis=1 over tp;\n"), big, big, {}, {.ranks = {{"tp", {1, 2}}}},
-                     {.format = "ckpt"}, {"--rank", "tp=1/2"}));
+  CHECK(CompareSaved(folder, plan, big, big, {}, {}, {.format = "safetensors", .max_shard_size = 12000},
+                     {"--max-shard-size", "12000"}));
+  CHECK_FALSE(CompareSaved(folder, plan, big, big, {}, {}, {.format = "npz", .max_shard_size = 12000},
+                           {"--max-shard-size", "12000"}));
+  CHECK(CompareSaved(folder, Rules("shard \"a.w\" axis=0 over tp;\nshard \"b.w\" axis=1 over tp;\n"), big, big, {},
+                     {.ranks = {{"tp", {1, 2}}}}, {.format = "ckpt"}, {"--rank", "tp=1/2"}));
   const std::string spec = folder / "net.yaml";
   std::ofstream(spec) << "tensors:\n  - {name: embed.weight, dtype: f32, shape: [5, 4]}\n"
                          "  - {name: head.weight, dtype: f32, shape: [5, 4], tied_to: embed.weight}\n";
@@ -162,8 +187,8 @@ TEST_CASE("shards, checksums, selections, ranks, ties and texts are the same, to
     CHECK(CompareSaved(folder, plan, kData + "/torch/zip_tied.pt", spec, {}, {}, {.format = format}, {}));
   }
   std::ofstream(spec) << "tensors:\n  - {name: a.w, dtype: f32, shape: [64, 64]}\n";
-  CHECK(CompareSaved(folder, plan, big, spec, {.selection = {.only = {"*.w"}, .drop = {"b.*", "c.*"}}}, {}, {.format = "npz"},
-                     {"--only", "*.w", "--drop", "b.*", "--drop", "c.*"}));
+  CHECK(CompareSaved(folder, plan, big, spec, {.selection = {.only = {"*.w"}, .drop = {"b.*", "c.*"}}}, {},
+                     {.format = "npz"}, {"--only", "*.w", "--drop", "b.*", "--drop", "c.*"}));
 }
 
 TEST_CASE("an encrypted output decrypts to what is written without a key") {
@@ -203,9 +228,17 @@ Example RandomExample(std::mt19937& random) {
     example.tensors.push_back({name + ".w", {rows, columns}});
     const std::string from = "\"" + name + ".w\" ", to = " -> \"" + other + ".w\";\n";
     switch (below(7)) {
-      case 0: want(name + ".w", "f32", {rows, columns}); break;
-      case 1: example.rules += from + "| transpose()" + to; want(other + ".w", "f32", {columns, rows}); break;
-      case 2: example.rules += from + "| cast(f16)" + to; want(other + ".w", "f16", {rows, columns}); break;
+      case 0:
+        want(name + ".w", "f32", {rows, columns});
+        break;
+      case 1:
+        example.rules += from + "| transpose()" + to;
+        want(other + ".w", "f32", {columns, rows});
+        break;
+      case 2:
+        example.rules += from + "| cast(f16)" + to;
+        want(other + ".w", "f16", {rows, columns});
+        break;
       case 3:
         example.rules += from + "| split(axis=0) -> \"" + other + ".{a,b}.w\";\n";
         want(other + ".a.w", "f32", {rows / 2, columns});
@@ -216,8 +249,14 @@ Example RandomExample(std::mt19937& random) {
         example.rules += "\"" + name + ".{w,v}\" | concat(axis=1)" + to;
         want(other + ".w", "f32", {rows, 2 * columns});
         break;
-      case 5: example.rules += from + "| scale(0.5)" + to; want(other + ".w", "f32", {rows, columns}); break;
-      default: example.rules += from + "[A, B] | reshape(B, A)" + to; want(other + ".w", "f32", {columns, rows}); break;
+      case 5:
+        example.rules += from + "| scale(0.5)" + to;
+        want(other + ".w", "f32", {rows, columns});
+        break;
+      default:
+        example.rules += from + "[A, B] | reshape(B, A)" + to;
+        want(other + ".w", "f32", {columns, rows});
+        break;
     }
   }
   return example;
@@ -240,7 +279,8 @@ TEST_CASE("Load and LoadInto give the bytes that Save writes, for random plans")
   for (int round = 0; round < 100; ++round) {
     const Example example = RandomExample(random);
     INFO(round << "\n" << example.rules << example.target);
-    const std::string source = folder / "source.safetensors", spec = folder / "net.yaml", out = folder / "out.safetensors";
+    const std::string source = folder / "source.safetensors", spec = folder / "net.yaml",
+                      out = folder / "out.safetensors";
     WriteSafetensors(source, example.tensors, 0.25F);
     std::ofstream(spec) << example.target;
     const auto opened = Must(ckmap::Checkpoint::Open(source));
@@ -249,7 +289,8 @@ TEST_CASE("Load and LoadInto give the bytes that Save writes, for random plans")
     const auto saved = Must(ckmap::Checkpoint::Open(out));
     ++fitting;
 
-    ckmap::RunOptions options{.threads = 1 + round % 3, .max_memory = round % 2 == 0 ? 64 << 20 : 1 << 20, .views = round % 4 != 1};
+    ckmap::RunOptions options{
+        .threads = 1 + round % 3, .max_memory = round % 2 == 0 ? 64 << 20 : 1 << 20, .views = round % 4 != 1};
     if (round % 5 == 4) {
       for (const auto& tensor : migration.target().tensors()) options.order.push_back(tensor.name);
       std::shuffle(options.order.begin(), options.order.end(), random);
@@ -275,7 +316,8 @@ TEST_CASE("Load and LoadInto give the bytes that Save writes, for random plans")
       destinations.push_back({tensor.name, bytes});
     }
     Must(migration.LoadInto(destinations, options));
-    for (const auto& [name, bytes] : memory) CHECK_MESSAGE(std::ranges::equal(bytes, Must(saved.Read(name)).bytes()), name);
+    for (const auto& [name, bytes] : memory)
+      CHECK_MESSAGE(std::ranges::equal(bytes, Must(saved.Read(name)).bytes()), name);
   }
   CHECK(fitting == 100);
   CHECK(views > 20);
@@ -350,14 +392,16 @@ TEST_CASE("a stop token ends every call, and what a callback throws arrives at t
   const Large large(folder);
   std::stop_source stop;
   const auto stopping = [&](int64_t, int64_t) { stop.request_stop(); };
-  auto saved = large.migration.Save(folder / "x.ckpt", {.run = {.max_memory = 1 << 20, .progress = stopping, .stop = stop.get_token()}});
+  auto saved = large.migration.Save(folder / "x.ckpt",
+                                    {.run = {.max_memory = 1 << 20, .progress = stopping, .stop = stop.get_token()}});
   REQUIRE_FALSE(saved.ok());
   CHECK(saved.error().code() == ckmap::ErrorCode::kStopped);
   CHECK_FALSE(fs::exists(folder / "x.ckpt"));
   const ckmap::RunOptions stopped{.stop = stop.get_token()};
   std::vector<std::vector<std::byte>> memory;
   std::vector<ckmap::Destination> destinations;
-  for (const auto& tensor : large.migration.target().tensors()) destinations.push_back({tensor.name, memory.emplace_back(size_t{1} << 20)});
+  for (const auto& tensor : large.migration.target().tensors())
+    destinations.push_back({tensor.name, memory.emplace_back(size_t{1} << 20)});
   const auto loaded = large.migration.LoadInto(destinations, stopped);
   REQUIRE_FALSE(loaded.ok());
   CHECK(loaded.error().code() == ckmap::ErrorCode::kStopped);
@@ -374,8 +418,11 @@ TEST_CASE("a stop token ends every call, and what a callback throws arrives at t
   }
   stopper.join();
   const auto throwing = [](int64_t, int64_t) { throw std::runtime_error("the callback's own"); };
-  CHECK_THROWS_WITH((void)large.migration.Save(folder / "x.ckpt", {.run = {.max_memory = 1 << 20, .progress = throwing}}), "the callback's own");
-  CHECK_THROWS_WITH((void)large.migration.LoadInto(destinations, {.max_memory = 1 << 20, .progress = throwing}), "the callback's own");
+  CHECK_THROWS_WITH(
+      (void)large.migration.Save(folder / "x.ckpt", {.run = {.max_memory = 1 << 20, .progress = throwing}}),
+      "the callback's own");
+  CHECK_THROWS_WITH((void)large.migration.LoadInto(destinations, {.max_memory = 1 << 20, .progress = throwing}),
+                    "the callback's own");
   CHECK_FALSE(fs::exists(folder / "x.ckpt"));
 }
 
@@ -435,7 +482,8 @@ class Opens {
   bool works() const { return fd_ >= 0; }
   int count() {
     alignas(inotify_event) char buffer[4096];
-    for (ssize_t length; (length = ::read(fd_, buffer, sizeof buffer)) > 0;) count_ += static_cast<int>(length / static_cast<ssize_t>(sizeof(inotify_event)));
+    for (ssize_t length; (length = ::read(fd_, buffer, sizeof buffer)) > 0;)
+      count_ += static_cast<int>(length / static_cast<ssize_t>(sizeof(inotify_event)));
     return count_;
   }
 
@@ -453,7 +501,8 @@ TEST_CASE("each file is opened once, and each byte of the source is read once, w
   std::string items;
   for (int i = 0; i < 16; ++i) {
     yaml << "  - {name: t" << i << ".w, dtype: f32, shape: [512, 512]}\n";
-    items += std::string(i > 0 ? "," : "") + "{\"name\":\"t" + std::to_string(i) + ".w\",\"dtype\":\"f32\",\"shape\":[512,512]}";
+    items += std::string(i > 0 ? "," : "") + "{\"name\":\"t" + std::to_string(i) +
+             ".w\",\"dtype\":\"f32\",\"shape\":[512,512]}";
   }
   yaml.close();
   std::ofstream(json) << "{\"tensors\":[" << items << "]}";
@@ -465,8 +514,9 @@ TEST_CASE("each file is opened once, and each byte of the source is read once, w
     std::string format;
     bool crc;
   };
-  for (const Source& made : {Source{"safetensors", false}, Source{"safetensors", true}, Source{"torch", false}, Source{"ckpt", false},
-                             Source{"ckpt", true}, Source{"npz", false}, Source{"gguf", false}}) {
+  for (const Source& made :
+       {Source{"safetensors", false}, Source{"safetensors", true}, Source{"torch", false}, Source{"ckpt", false},
+        Source{"ckpt", true}, Source{"npz", false}, Source{"gguf", false}}) {
     INFO(std::string(made.format + (made.crc ? " with crc_num" : "")));
     const std::string source = folder / ("source." + made.format);
     Must(whole.Save(source, {.format = made.format, .crc = made.crc, .force = true, .fsync = false}));
@@ -482,7 +532,8 @@ TEST_CASE("each file is opened once, and each byte of the source is read once, w
         CHECK(spec_opens.count() == 1);
       }
       if (before >= 0) {
-        MESSAGE(std::string(made.format + (made.crc ? " with crc_num: " : ": ")) << static_cast<double>(read) / size << " bytes read for each of the source");
+        MESSAGE(std::string(made.format + (made.crc ? " with crc_num: " : ": "))
+                << static_cast<double>(read) / size << " bytes read for each of the source");
         CHECK(static_cast<double>(read) <= 1.05 * size);
       }
       // The elements are the same, so the checks on the way let the right bytes pass.
@@ -494,7 +545,8 @@ TEST_CASE("each file is opened once, and each byte of the source is read once, w
 TEST_CASE("a damaged source is found while it is read, and leaves nothing behind") {
   const TempFolder folder;
   const Large large(folder, "", 8);
-  const auto whole = Must(ckmap::Migration::Prepare(Rules(large.plan), Must(ckmap::Checkpoint::Open(large.source)), large.spec));
+  const auto whole =
+      Must(ckmap::Migration::Prepare(Rules(large.plan), Must(ckmap::Checkpoint::Open(large.source)), large.spec));
   for (const std::string format : {"torch", "ckpt", "npz", "safetensors"}) {
     INFO(format);
     const std::string source = folder / ("source." + format), out = folder / "out.safetensors";
@@ -524,7 +576,8 @@ TEST_CASE("a damaged source is found while it is read, and leaves nothing behind
     }
     std::vector<std::vector<std::byte>> memory;
     std::vector<ckmap::Destination> destinations;
-    for (const auto& tensor : migration.target().tensors()) destinations.push_back({tensor.name, memory.emplace_back(size_t{1} << 20)});
+    for (const auto& tensor : migration.target().tensors())
+      destinations.push_back({tensor.name, memory.emplace_back(size_t{1} << 20)});
     CHECK(migration.LoadInto(destinations).error().code() == ckmap::ErrorCode::kMalformed);
     fs::remove(source);
   }
@@ -546,7 +599,8 @@ TEST_CASE("destinations that are wrong are all named before a byte is written") 
   CHECK(all.find("`n0.w` is given twice") != std::string::npos);
   CHECK(all.find("`n2.w` has no destination") != std::string::npos);
   CHECK(std::ranges::all_of(a, [](std::byte value) { return value == std::byte{7}; }));
-  const auto overlapping = large.migration.LoadInto(std::vector<ckmap::Destination>{{"n0.w", a}, {"n1.w", a}, {"n2.w", b}});
+  const auto overlapping =
+      large.migration.LoadInto(std::vector<ckmap::Destination>{{"n0.w", a}, {"n1.w", a}, {"n2.w", b}});
   REQUIRE_FALSE(overlapping.ok());
   CHECK(overlapping.error().message().find("overlap") != std::string::npos);
 }
@@ -554,12 +608,14 @@ TEST_CASE("destinations that are wrong are all named before a byte is written") 
 TEST_CASE("a misfit is one Error with all issues, and rules that do not compile name their lines") {
   const TempFolder folder;
   const Large large(folder, "", 2);
-  const auto misfit = ckmap::Migration::Prepare(Rules("\"t0.w\" -> \"other.w\";\n"), Must(ckmap::Checkpoint::Open(large.source)), large.spec);
+  const auto misfit = ckmap::Migration::Prepare(Rules("\"t0.w\" -> \"other.w\";\n"),
+                                                Must(ckmap::Checkpoint::Open(large.source)), large.spec);
   REQUIRE_FALSE(misfit.ok());
   CHECK(misfit.error().code() == ckmap::ErrorCode::kMisfit);
   CHECK(misfit.error().issues().size() >= 3);
   CHECK(std::ranges::any_of(misfit.error().issues(), [](const auto& issue) { return issue.code == "CK1201"; }));
-  const auto mistakes = ckmap::CompileText("ckmap 1;\nmigration t from a to b;\nrename fc -> x;\nrename fc -> y;\n", "mine.ckmap");
+  const auto mistakes =
+      ckmap::CompileText("ckmap 1;\nmigration t from a to b;\nrename fc -> x;\nrename fc -> y;\n", "mine.ckmap");
   REQUIRE_FALSE(mistakes.ok());
   REQUIRE(mistakes.error().issues().size() > 0);
   CHECK(mistakes.error().issues()[0].file == "mine.ckmap");
@@ -567,13 +623,15 @@ TEST_CASE("a misfit is one Error with all issues, and rules that do not compile 
   // A live network: names, shapes and dtypes, no file.
   const auto net = Must(ckmap::Manifest::Of({{.name = "n0.w", .dtype = ckmap::DType::kF32, .shape = {512, 512}},
                                              {.name = "n1.w", .dtype = ckmap::DType::kF32, .shape = {512, 512}}}));
-  const auto migration = Must(ckmap::Migration::Prepare(Rules(large.plan), Must(ckmap::Checkpoint::Open(large.source)), net));
+  const auto migration =
+      Must(ckmap::Migration::Prepare(Rules(large.plan), Must(ckmap::Checkpoint::Open(large.source)), net));
   CHECK(migration.bound().tensors.size() == 2);
   CHECK(migration.bound().tensors[0].sources == std::vector<std::string>{"t0.w"});
   CHECK(migration.cost().bytes_written == 2 << 20);
   CHECK(migration.Table(true).find("n0.w") != std::string::npos);
   // And a source that is not there yet.
-  const auto planned = Must(ckmap::Migration::Prepare(Rules(large.plan), Must(ckmap::Manifest::Read(large.source)), net));
+  const auto planned =
+      Must(ckmap::Migration::Prepare(Rules(large.plan), Must(ckmap::Manifest::Read(large.source)), net));
   CHECK(planned.Save(folder / "x.ckpt").error().code() == ckmap::ErrorCode::kUsage);
   CHECK(planned.Load().error().code() == ckmap::ErrorCode::kUsage);
 }

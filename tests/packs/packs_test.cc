@@ -49,7 +49,8 @@ std::vector<Case> AllCases() {
     }
   }
   const auto full_size = [&](const char* migration, const std::string& model, const std::string& target) {
-    cases.push_back({migration, model + ".source.json", fmt::format("{}.{}.json", model, target), model + ".config.json"});
+    cases.push_back(
+        {migration, model + ".source.json", fmt::format("{}.{}.json", model, target), model + ".config.json"});
   };
   full_size("llama/hf2mindformers", "llama3_8b", "mindformers");
   full_size("llama/hf2mindformers_fused", "llama3_8b", "mindformers_fused");
@@ -178,9 +179,11 @@ std::vector<std::string> Moves(const BoundPlan& plan) {
   std::vector<std::string> moves;
   for (const BoundTensor& tensor : plan.tensors) {
     for (const Piece& piece : tensor.value.pieces) {
-      const std::string source = piece.input == kFillInput ? "fill" : plan.source[tensor.inputs[static_cast<size_t>(piece.input)].source].name;
+      const std::string source =
+          piece.input == kFillInput ? "fill" : plan.source[tensor.inputs[static_cast<size_t>(piece.input)].source].name;
       moves.push_back(fmt::format("{} {} <- {} {}:", tensor.name, piece.dst_offset, source, piece.src_offset));
-      for (const PieceAxis& axis : piece.axes) moves.back() += fmt::format(" {}:{}:{}", axis.size, axis.src_stride, axis.dst_stride);
+      for (const PieceAxis& axis : piece.axes)
+        moves.back() += fmt::format(" {}:{}:{}", axis.size, axis.src_stride, axis.dst_stride);
     }
   }
   std::sort(moves.begin(), moves.end());
@@ -189,7 +192,8 @@ std::vector<std::string> Moves(const BoundPlan& plan) {
 
 bool HasCasts(const BoundPlan& plan) {
   return std::any_of(plan.tensors.begin(), plan.tensors.end(), [](const BoundTensor& tensor) {
-    return std::any_of(tensor.inputs.begin(), tensor.inputs.end(), [](const BoundInput& input) { return !input.casts.empty(); });
+    return std::any_of(tensor.inputs.begin(), tensor.inputs.end(),
+                       [](const BoundInput& input) { return !input.casts.empty(); });
   });
 }
 
@@ -230,7 +234,9 @@ TEST_CASE("the text from right to left means what the reversed plan means, and t
     CAPTURE(test.migration);
     CAPTURE(test.target);
     const Plan plan = CompilePack(test);
-    if (!std::all_of(plan.proto().rules().begin(), plan.proto().rules().end(), [](const plan::Rule& rule) { return rule.reversible(); })) continue;
+    if (!std::all_of(plan.proto().rules().begin(), plan.proto().rules().end(),
+                     [](const plan::Rule& rule) { return rule.reversible(); }))
+      continue;
     const ReversedText text = ReverseTextOf(fmt::format("{}/{}.ckmap", kRules, test.migration), {});
     REQUIRE(text.text.has_value());
     const ReversedText again = ReverseTextOf("back.ckmap", {{"back.ckmap", *text.text}});
@@ -243,8 +249,10 @@ TEST_CASE("the text from right to left means what the reversed plan means, and t
       left = InF32(left);
       right = InF32(right);
     }
-    CHECK(Moves(BindOrFail(CompileText(*text.text), right, left, options)) == Moves(BindOrFail(Reversed(plan), right, left, options)));
-    CHECK(Moves(BindOrFail(CompileText(*again.text), left, right, options)) == Moves(BindOrFail(plan, left, right, options)));
+    CHECK(Moves(BindOrFail(CompileText(*text.text), right, left, options)) ==
+          Moves(BindOrFail(Reversed(plan), right, left, options)));
+    CHECK(Moves(BindOrFail(CompileText(*again.text), left, right, options)) ==
+          Moves(BindOrFail(plan, left, right, options)));
     ++checked;
   }
   CHECK(checked >= 25);
@@ -268,12 +276,18 @@ TEST_CASE("every migration binds to the networks that it was verified on") {
   }
 }
 
-// DeepSeek-V3 as it is published: 62 layers in FP8, the last for multi-token prediction, each weight with the scales of its
-// blocks of 128 x 128.
+// DeepSeek-V3 as it is published: 62 layers in FP8, the last for multi-token prediction, each weight with the scales of
+// its blocks of 128 x 128.
 Manifest PublishedDeepSeek() {
   Manifest manifest;
   const auto add = [&](const std::string& name, DType dtype, const Shape& shape) {
-    manifest.Add({.name = name, .dtype = dtype, .shape = shape, .storage = -1, .optional = false, .tied_to = "", .unreadable = ""});
+    manifest.Add({.name = name,
+                  .dtype = dtype,
+                  .shape = shape,
+                  .storage = -1,
+                  .optional = false,
+                  .tied_to = "",
+                  .unreadable = ""});
   };
   const auto scaled = [&](const std::string& name, int64_t rows, int64_t columns) {
     add(name + ".weight", DType::kF8E4M3, {rows, columns});
@@ -305,8 +319,10 @@ Manifest PublishedDeepSeek() {
     add(layer + "mlp.gate.weight", DType::kBF16, {256, 7168});
     add(layer + "mlp.gate.e_score_correction_bias", DType::kF32, {256});
   }
-  for (const char* norm : {"enorm", "hnorm", "shared_head.norm"}) add(fmt::format("model.layers.61.{}.weight", norm), DType::kBF16, {7168});
-  for (const char* copy : {"embed_tokens", "shared_head.head"}) add(fmt::format("model.layers.61.{}.weight", copy), DType::kBF16, {129280, 7168});
+  for (const char* norm : {"enorm", "hnorm", "shared_head.norm"})
+    add(fmt::format("model.layers.61.{}.weight", norm), DType::kBF16, {7168});
+  for (const char* copy : {"embed_tokens", "shared_head.head"})
+    add(fmt::format("model.layers.61.{}.weight", copy), DType::kBF16, {129280, 7168});
   add("model.layers.61.eh_proj.weight", DType::kBF16, {7168, 14336});
   add("model.norm.weight", DType::kBF16, {7168});
   add("lm_head.weight", DType::kBF16, {129280, 7168});
@@ -338,7 +354,13 @@ size_t MergedFrom(const BoundPlan& bound, std::string_view name) {
 
 TEST_CASE("adapters of PEFT are merged into their bases, beside it and inside a PeftModel") {
   const auto add = [](Manifest& manifest, const std::string& name, const Shape& shape) {
-    manifest.Add({.name = name, .dtype = DType::kF32, .shape = shape, .storage = -1, .optional = false, .tied_to = "", .unreadable = ""});
+    manifest.Add({.name = name,
+                  .dtype = DType::kF32,
+                  .shape = shape,
+                  .storage = -1,
+                  .optional = false,
+                  .tied_to = "",
+                  .unreadable = ""});
   };
   const std::vector<std::pair<std::string, Shape>> base = {{"model.embed_tokens.weight", {10, 8}},
                                                            {"model.layers.0.self_attn.q_proj.weight", {12, 8}},
@@ -366,7 +388,8 @@ TEST_CASE("adapters of PEFT are merged into their bases, beside it and inside a 
   }
   BindOptions options;
   options.config_json = R"({"lora_alpha": 16, "use_rslora": true, "fan_in_fan_out": false})";
-  for (const auto& [migration, source] : {std::pair{"lora/merge", &beside}, std::pair{"lora/merge_peft_model", &inside}}) {
+  for (const auto& [migration, source] :
+       {std::pair{"lora/merge", &beside}, std::pair{"lora/merge_peft_model", &inside}}) {
     CAPTURE(migration);
     const BoundPlan bound = BindOrFail(CompilePack({migration, "", "", ""}), *source, target, options);
     CHECK(bound.tensors.size() == base.size());

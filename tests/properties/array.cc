@@ -50,7 +50,8 @@ Array Rearrange(const Step& step, const Array& in) {
     Index from;
     for (const Index& group : step.left) {
       int64_t place = 0;
-      for (const int64_t atom : group) place = place * step.atoms[static_cast<size_t>(atom)] + digit[static_cast<size_t>(atom)];
+      for (const int64_t atom : group)
+        place = place * step.atoms[static_cast<size_t>(atom)] + digit[static_cast<size_t>(atom)];
       from.push_back(place);
     }
     return in[from];
@@ -118,7 +119,9 @@ Array ApplyMap(const Step& step, const Array& in) {
   if (op == "flip") return Make(in.shape, [&](const Index& i) { return in[With(i, axis, in.shape[a] - 1 - i[a])]; });
   if (op == "reorder") {  // old block of each new one
     const int64_t block = in.shape[a] / static_cast<int64_t>(n.size());
-    return Make(in.shape, [&](const Index& i) { return in[With(i, axis, n[static_cast<size_t>(i[a] / block)] * block + i[a] % block)]; });
+    return Make(in.shape, [&](const Index& i) {
+      return in[With(i, axis, n[static_cast<size_t>(i[a] / block)] * block + i[a] % block)];
+    });
   }
   if (op == "slice") {  // begin, end, step
     const int64_t size = (n[1] - n[0] + n[2] - 1) / n[2];
@@ -146,7 +149,8 @@ Array ApplyReduce(const Step& step, const std::vector<Array>& in) {
   const auto count = static_cast<int64_t>(in.size());
   const Index& shape = in[0].shape;
   if (step.op == "stack") {
-    return Make(Inserted(shape, axis, count), [&](const Index& i) { return in[static_cast<size_t>(i[a])][Erased(i, axis)]; });
+    return Make(Inserted(shape, axis, count),
+                [&](const Index& i) { return in[static_cast<size_t>(i[a])][Erased(i, axis)]; });
   }
   if (step.op == "interleave") {
     const int64_t block = step.numbers[0];
@@ -172,7 +176,8 @@ std::vector<Array> ApplyExpand(const Step& step, const Array& in) {
   if (step.op == "split") {  // sizes
     int64_t begin = 0;
     for (const int64_t size : step.numbers) {
-      parts.push_back(Make(With(in.shape, axis, size), [&](const Index& i) { return in[With(i, axis, begin + i[a])]; }));
+      parts.push_back(
+          Make(With(in.shape, axis, size), [&](const Index& i) { return in[With(i, axis, begin + i[a])]; }));
       begin += size;
     }
   } else if (step.op == "unstack") {

@@ -42,7 +42,8 @@ Index DrawFactors(int64_t number) {
 Index DrawOrder(size_t count) {
   Index order(count);
   std::iota(order.begin(), order.end(), int64_t{0});
-  for (size_t i = count; i > 1; --i) std::swap(order[i - 1], order[static_cast<size_t>(Draw(0, static_cast<int64_t>(i) - 1))]);
+  for (size_t i = count; i > 1; --i)
+    std::swap(order[i - 1], order[static_cast<size_t>(Draw(0, static_cast<int64_t>(i) - 1))]);
   return order;
 }
 
@@ -198,7 +199,8 @@ plan::Op RearrangeOp(const Step& step) {
   OpWriter op("rearrange");
   op.Put("pattern", SideText(step.left) + " ->" + SideText(step.right));
   for (const Index& group : step.left) {
-    for (size_t k = 1; k < group.size(); ++k) op.Put("x" + std::to_string(group[k]), step.atoms[static_cast<size_t>(group[k])]);
+    for (size_t k = 1; k < group.size(); ++k)
+      op.Put("x" + std::to_string(group[k]), step.atoms[static_cast<size_t>(group[k])]);
   }
   return op.Take();
 }
@@ -212,8 +214,8 @@ State Start() {
 }
 
 std::optional<Step> DrawStep(const State& state, bool reversible) {
-  static const std::vector<std::string> kKeeps = {"transpose", "permute", "reshape", "squeeze", "unsqueeze", "flatten",
-                                                  "flip", "rearrange", "pad", "reorder"};
+  static const std::vector<std::string> kKeeps = {"transpose", "permute", "reshape",   "squeeze", "unsqueeze",
+                                                  "flatten",   "flip",    "rearrange", "pad",     "reorder"};
   static const std::vector<std::string> kLoses = {"slice", "select", "repeat"};
   static const std::vector<std::string> kExpands = {"split", "unstack", "deinterleave"};
   static const std::vector<std::string> kReduces = {"concat", "stack", "interleave"};

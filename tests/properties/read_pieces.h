@@ -13,7 +13,8 @@ namespace ckmap::testing {
 inline constexpr int64_t kNever = -2;  // an element that no piece writes
 
 // `element`: what stands at an element of an input. One that is written twice fails the case.
-inline Array ReadPieces(const PieceValue& value, const std::function<int64_t(int32_t input, int64_t element)>& element) {
+inline Array ReadPieces(const PieceValue& value,
+                        const std::function<int64_t(int32_t input, int64_t element)>& element) {
   Array array = Make(value.shape, [](const Index&) { return kNever; });
   for (const Piece& piece : value.pieces) {
     for (int64_t i = 0; i < piece.elements(); ++i) {

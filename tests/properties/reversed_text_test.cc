@@ -1,5 +1,5 @@
-// Random rules that can be undone: the text from right to left does what the reversed plan does, or is an error that says why.
-// How many cases: RC_PARAMS="max_success=20000" (tests/properties.sh).
+// Random rules that can be undone: the text from right to left does what the reversed plan does, or is an error that
+// says why. How many cases: RC_PARAMS="max_success=20000" (tests/properties.sh).
 #include <algorithm>
 #include <map>
 #include <tuple>
@@ -45,7 +45,8 @@ class OriginReader {
         src += at * piece.axes[k].src_stride;
         dst += at * piece.axes[k].dst_stride;
       }
-      origins.at(static_cast<size_t>(dst)) = {input == nullptr ? -1 : static_cast<int64_t>(input->source), src, input == nullptr ? 0 : Chain(input->casts)};
+      origins.at(static_cast<size_t>(dst)) = {input == nullptr ? -1 : static_cast<int64_t>(input->source), src,
+                                              input == nullptr ? 0 : Chain(input->casts)};
     }
   }
 
@@ -108,7 +109,8 @@ TEST_CASE("the reversed text does what the reversed plan does") {
     const ReversedText text = ReverseToText(kFile, options);
     if (!text.text) {
       RC_ASSERT(!text.diagnostics.empty());
-      const auto why = std::find_if(text.diagnostics.begin(), text.diagnostics.end(), [](const Diagnostic& d) { return d.kind == DiagnosticKind::kNotReversible; });
+      const auto why = std::find_if(text.diagnostics.begin(), text.diagnostics.end(),
+                                    [](const Diagnostic& d) { return d.kind == DiagnosticKind::kNotReversible; });
       RC_ASSERT(why != text.diagnostics.end());
       ++outcomes.refused[why->notes.empty() ? why->message : why->notes.front()];
       return;

@@ -47,7 +47,9 @@ class RuleWriter {
     if (source_names_ == Names::kGathered && Chance(40)) rule += fmt::format(" where s in 0..{}", Number(count_));
     rule_.text = "ckmap 1;\n";
     for (const auto& [name, value] : params_) rule_.text += fmt::format("param {}: int = {};\n", name, value);
-    rule_.text += within_ ? fmt::format("within \"in.{{n:int}}\" <-> \"out.{{n{}}}\" {{\n  {};\n}}\n", shift_ ? "+1" : "", rule) : rule + ";\n";
+    rule_.text +=
+        within_ ? fmt::format("within \"in.{{n:int}}\" <-> \"out.{{n{}}}\" {{\n  {};\n}}\n", shift_ ? "+1" : "", rule)
+                : rule + ";\n";
     return std::move(rule_);
   }
 
@@ -72,7 +74,7 @@ class RuleWriter {
   }
 
   void DrawTarget() {
-    target_names_ = !state_.list              ? Names::kOne
+    target_names_ = !state_.list               ? Names::kOne
                     : state_.arrays.size() < 2 ? (Chance(50) ? Names::kOne : Names::kGathered)
                     : Chance(40)               ? Names::kAlternatives
                     : Chance(50)               ? Names::kGathered
@@ -82,17 +84,21 @@ class RuleWriter {
 
   // ---- names ---------------------------------------------------------------------------------------
 
-  std::string Term(const std::string& leaf) const { return fmt::format("\"{}{}\"", outer_ ? "o.{o:int...}." : "", leaf); }
+  std::string Term(const std::string& leaf) const {
+    return fmt::format("\"{}{}\"", outer_ ? "o.{o:int...}." : "", leaf);
+  }
 
   std::string Side(Names names, const State& state, char letter, bool source) {
     const size_t count = state.arrays.size();
     if (names == Names::kTerms) {
       if (outer_) outer_ = false;
       std::vector<std::string> terms;
-      for (size_t i = 0; i < count; ++i) terms.push_back(Term(fmt::format("{}{}", letter, i)) + Brackets(state.arrays[i].shape, source));
+      for (size_t i = 0; i < count; ++i)
+        terms.push_back(Term(fmt::format("{}{}", letter, i)) + Brackets(state.arrays[i].shape, source));
       return fmt::format("{}", fmt::join(terms, ", "));
     }
-    const bool equal = std::all_of(state.arrays.begin(), state.arrays.end(), [&](const Array& array) { return array.shape == state.arrays[0].shape; });
+    const bool equal = std::all_of(state.arrays.begin(), state.arrays.end(),
+                                   [&](const Array& array) { return array.shape == state.arrays[0].shape; });
     const std::string brackets = equal ? Brackets(state.arrays[0].shape, source) : "";
     if (names == Names::kOne) return Term(std::string(1, letter)) + brackets;
     if (names == Names::kGathered) return Term(fmt::format("{0}.{{{0}:int...}}", letter)) + brackets;
@@ -110,7 +116,9 @@ class RuleWriter {
     for (const std::string& prefix : prefixes) {
       for (size_t i = 0; i < state_.arrays.size(); ++i) {
         TensorInfo info;
-        info.name = prefix + (names == Names::kOne ? std::string(1, letter) : fmt::format("{}{}{}", letter, names == Names::kGathered ? "." : "", i));
+        info.name =
+            prefix + (names == Names::kOne ? std::string(1, letter)
+                                           : fmt::format("{}{}{}", letter, names == Names::kGathered ? "." : "", i));
         info.dtype = dtype;
         info.shape = state_.arrays[i].shape;
         RC_ASSERT(manifest.Add(info));
@@ -134,7 +142,8 @@ class RuleWriter {
     if (kind == 2) return Number(size);
     for (const auto& [name, value] : names_) {
       if (value == size && Chance(source ? 30 : 70)) return name;
-      if (!source && size % value == 0 && size > value && Chance(50)) return fmt::format("{} * {}", Number(size / value), name);
+      if (!source && size % value == 0 && size > value && Chance(50))
+        return fmt::format("{} * {}", Number(size / value), name);
     }
     if (!source && kind < 4) return "_";
     const std::string name = fmt::format("N{}", names_.size());
@@ -209,11 +218,13 @@ class RuleWriter {
     if (op == "flatten") return fmt::format("flatten(begin={}, end={})", axis, n[0]);
     if (op == "split") {
       const bool equal = std::all_of(n.begin(), n.end(), [&](int64_t size) { return size == n[0]; });
-      if (equal && Chance(50)) return fmt::format("split(axis={}, parts={})", axis, Number(static_cast<int64_t>(n.size())));
+      if (equal && Chance(50))
+        return fmt::format("split(axis={}, parts={})", axis, Number(static_cast<int64_t>(n.size())));
       return fmt::format("split(axis={}, sizes=[{}])", axis, Sizes(n));
     }
     if (op == "interleave") return fmt::format("interleave(axis={}, block={})", axis, SizeText(n[0]));
-    if (op == "deinterleave") return fmt::format("deinterleave(axis={}, parts={}, block={})", axis, Number(n[0]), SizeText(n[1]));
+    if (op == "deinterleave")
+      return fmt::format("deinterleave(axis={}, parts={}, block={})", axis, Number(n[0]), SizeText(n[1]));
     if (op == "pad") return fmt::format("pad(axis={}, before={}, after={})", axis, n[0], n[1]);
     return fmt::format("{}(axis={})", op, axis);
   }
@@ -229,10 +240,10 @@ class RuleWriter {
   RandomRule rule_;
   State state_;
   Names source_names_ = Names::kOne, target_names_ = Names::kOne;
-  int64_t count_ = 0;        // of the source's list
-  bool within_ = false;      // in a block with a capture
-  bool shift_ = false;       // which the right side counts from 1
-  bool outer_ = false;       // a gathered list around it
+  int64_t count_ = 0;    // of the source's list
+  bool within_ = false;  // in a block with a capture
+  bool shift_ = false;   // which the right side counts from 1
+  bool outer_ = false;   // a gathered list around it
   std::map<std::string, int64_t> params_, names_;
 };
 

@@ -1,5 +1,5 @@
-// The shape rule of each operation, over numbers and over polynomials, against what the operation means, and over numbers
-// against what the binder takes. How many cases: RC_PARAMS="max_success=100000" (tests/properties.sh).
+// The shape rule of each operation, over numbers and over polynomials, against what the operation means, and over
+// numbers against what the binder takes. How many cases: RC_PARAMS="max_success=100000" (tests/properties.sh).
 #include <map>
 #include <sstream>
 
@@ -42,7 +42,8 @@ int64_t ValueOf(const Polynomial& size) {
       term.erase(0, 1);
     }
     std::istringstream factors(term);
-    for (std::string factor; std::getline(factors, factor, '*');) product *= std::stoll(factor[0] == 'p' ? factor.substr(1) : factor);
+    for (std::string factor; std::getline(factors, factor, '*');)
+      product *= std::stoll(factor[0] == 'p' ? factor.substr(1) : factor);
     sum += product;
     sign = 1;
   }
@@ -60,7 +61,8 @@ template <>
 Polynomial Draw(int64_t value) {
   if (value < 1 || Roll(3) == 0) return Polynomial(value);
   for (int64_t factor = 2; factor < value && Roll(2) == 0; ++factor) {
-    if (value % factor == 0) return *Polynomial::Multiply(Roll(2) == 0 ? Polynomial(factor) : Named(factor), Named(value / factor));
+    if (value % factor == 0)
+      return *Polynomial::Multiply(Roll(2) == 0 ? Polynomial(factor) : Named(factor), Named(value / factor));
   }
   return Named(value);
 }
@@ -74,15 +76,16 @@ Dims<Size> DrawDims(const Index& shape) {
 
 // Arguments that say which axis, or that cut what must be a number, are numbers.
 bool IsSize(std::string_view op, std::string_view argument) {
-  return (op == "reshape" && argument == "shape") || argument == "sizes" || argument == "parts" || argument == "times" ||
-         argument == "before" || argument == "after" || argument[0] == 'x';
+  return (op == "reshape" && argument == "shape") || argument == "sizes" || argument == "parts" ||
+         argument == "times" || argument == "before" || argument == "after" || argument[0] == 'x';
 }
 
 template <typename Size>
 Argument<Size> ArgumentOf(const plan::Expr& expr, bool size) {
   Argument<Size> argument;
   if (expr.kind_case() == plan::Expr::kText) argument.text = expr.text();
-  if (expr.kind_case() == plan::Expr::kInt) argument.size = size ? Draw<Size>(expr.int_()) : SizeKind<Size>::Number(expr.int_());
+  if (expr.kind_case() == plan::Expr::kInt)
+    argument.size = size ? Draw<Size>(expr.int_()) : SizeKind<Size>::Number(expr.int_());
   for (const plan::Expr& item : expr.list().items()) argument.items.push_back(ArgumentOf<Size>(item, size));
   return argument;
 }
@@ -90,7 +93,8 @@ Argument<Size> ArgumentOf(const plan::Expr& expr, bool size) {
 template <typename Size>
 Shaped<Size> ApplyRule(const plan::Op& op, const State& state) {
   Call<Size> call{op.name(), {}};
-  for (const plan::Argument& arg : op.args()) call.args.emplace_back(arg.name(), ArgumentOf<Size>(arg.value(), IsSize(op.name(), arg.name())));
+  for (const plan::Argument& arg : op.args())
+    call.args.emplace_back(arg.name(), ArgumentOf<Size>(arg.value(), IsSize(op.name(), arg.name())));
   ShapeInput<Size> input{call, {}};
   for (const Array& array : state.arrays) input.tensors.push_back(DrawDims<Size>(array.shape));
   if (FindOp(op.name())->arity != OpArity::kReduce) input.tensors.resize(1);
@@ -204,9 +208,12 @@ TEST_CASE("a shape rule takes what the binder takes") {
 
 plan::Expr ToExpr(const Argument<int64_t>& argument, ArgType type) {
   plan::Expr expr;
-  if (argument.size) expr.set_int_(*argument.size);
-  else if (type == ArgType::kIntList || type == ArgType::kDims) expr.mutable_list();
-  else expr.set_text(argument.text);
+  if (argument.size)
+    expr.set_int_(*argument.size);
+  else if (type == ArgType::kIntList || type == ArgType::kDims)
+    expr.mutable_list();
+  else
+    expr.set_text(argument.text);
   for (const Argument<int64_t>& item : argument.items) *expr.mutable_list()->add_items() = ToExpr(item, ArgType::kInt);
   return expr;
 }
@@ -234,7 +241,8 @@ TEST_CASE("the inverse of an operation brings its tensors back") {
     const State& before = drawn.before;
     const State after = Apply(*drawn.step, before);
     Call<int64_t> call{op.name(), {}};
-    for (const plan::Argument& arg : op.args()) call.args.emplace_back(arg.name(), ArgumentOf<int64_t>(arg.value(), false));
+    for (const plan::Argument& arg : op.args())
+      call.args.emplace_back(arg.name(), ArgumentOf<int64_t>(arg.value(), false));
     ShapeInput<int64_t> input{call, {}};
     for (const Array& array : before.arrays) input.tensors.push_back(DrawDims<int64_t>(array.shape));
     input.count = static_cast<int64_t>(before.arrays.size());

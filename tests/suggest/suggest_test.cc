@@ -1,5 +1,6 @@
 // Drafts for the manifests of real networks, against what the shipped packs do with them: how many targets a draft
-// writes, how many it calls certain, and whether those are right, piece by piece. `tests/suggest/report.sh` prints it all.
+// writes, how many it calls certain, and whether those are right, piece by piece. `tests/suggest/report.sh` prints it
+// all.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -39,7 +40,8 @@ std::map<std::string, std::string> Migrations() {
     if (!fs::exists(pack.path() / "pack.yaml")) continue;
     for (const YAML::Node& migration : YAML::LoadFile(pack.path() / "pack.yaml")["migrations"]) {
       for (const YAML::Node& family : migration["verified"]) {
-        migrations[family.as<std::string>()] = fmt::format("{}/{}", pack.path().filename().string(), migration["file"].as<std::string>());
+        migrations[family.as<std::string>()] =
+            fmt::format("{}/{}", pack.path().filename().string(), migration["file"].as<std::string>());
       }
     }
   }
@@ -56,10 +58,13 @@ std::vector<Case> AllCases() {
     const std::string name = file.substr(0, file.size() - kEnding.size());
     if (!fs::exists(fmt::format("{}/{}.target.json", kFamilies, name))) continue;
     const auto found = migrations.find(name);
-    cases.push_back({name, file, name + ".target.json", name + ".config.json", found == migrations.end() ? "" : found->second});
+    cases.push_back(
+        {name, file, name + ".target.json", name + ".config.json", found == migrations.end() ? "" : found->second});
   }
-  cases.push_back({"llama3_8b", "llama3_8b.source.json", "llama3_8b.mindformers.json", "llama3_8b.config.json", "llama/hf2mindformers.ckmap"});
-  cases.push_back({"qwen2_5_7b", "qwen2_5_7b.source.json", "qwen2_5_7b.mindformers.json", "qwen2_5_7b.config.json", "llama/hf2mindformers.ckmap"});
+  cases.push_back({"llama3_8b", "llama3_8b.source.json", "llama3_8b.mindformers.json", "llama3_8b.config.json",
+                   "llama/hf2mindformers.ckmap"});
+  cases.push_back({"qwen2_5_7b", "qwen2_5_7b.source.json", "qwen2_5_7b.mindformers.json", "qwen2_5_7b.config.json",
+                   "llama/hf2mindformers.ckmap"});
   std::sort(cases.begin(), cases.end(), [](const Case& a, const Case& b) { return a.name < b.name; });
   return cases;
 }
@@ -70,7 +75,8 @@ Manifest Read(const std::string& name) {
   return *std::move(manifest);
 }
 
-std::optional<BoundPlan> BindText(const std::string& path, const std::string& text, const Case& test, bool with_config) {
+std::optional<BoundPlan> BindText(const std::string& path, const std::string& text, const Case& test,
+                                  bool with_config) {
   CompileOptions options;
   options.pack_path = {kRules};
   if (!text.empty()) options.memory_files[path] = text;
@@ -79,10 +85,12 @@ std::optional<BoundPlan> BindText(const std::string& path, const std::string& te
   BindOptions bind;
   const std::string config = kFamilies + "/" + test.config;
   if (with_config && fs::exists(config)) bind.config_json = *ReadTextFile(config);
-  if (with_config && test.name.find("contiguous") != std::string::npos) bind.defines = {{"contiguous_attention", "true"}, {"interleaved_mlp", "false"}};
+  if (with_config && test.name.find("contiguous") != std::string::npos)
+    bind.defines = {{"contiguous_attention", "true"}, {"interleaved_mlp", "false"}};
   auto bound = Bind(*compiled.plan, Read(test.source), Read(test.target), bind);
   REQUIRE(bound.ok());
-  for (size_t i = 0; i < std::min<size_t>(bound->issues.size(), 3) && !bound->plan; ++i) MESSAGE(test.name << ": " << bound->issues[i].code << " " << bound->issues[i].message);
+  for (size_t i = 0; i < std::min<size_t>(bound->issues.size(), 3) && !bound->plan; ++i)
+    MESSAGE(test.name << ": " << bound->issues[i].code << " " << bound->issues[i].message);
   return std::move(bound->plan);
 }
 
@@ -92,9 +100,11 @@ std::map<std::string, std::string> Contents(const BoundPlan& plan) {
   for (const BoundTensor& tensor : plan.tensors) {
     std::vector<std::string> pieces;
     for (const Piece& piece : tensor.value.pieces) {
-      std::string text = piece.input == kFillInput ? "fill" : plan.source[tensor.inputs[static_cast<size_t>(piece.input)].source].name;
+      std::string text =
+          piece.input == kFillInput ? "fill" : plan.source[tensor.inputs[static_cast<size_t>(piece.input)].source].name;
       text += fmt::format("+{}>{}", piece.src_offset, piece.dst_offset);
-      for (const PieceAxis& axis : piece.axes) text += fmt::format(" {}:{}:{}", axis.size, axis.src_stride, axis.dst_stride);
+      for (const PieceAxis& axis : piece.axes)
+        text += fmt::format(" {}:{}:{}", axis.size, axis.src_stride, axis.dst_stride);
       pieces.push_back(std::move(text));
     }
     std::sort(pieces.begin(), pieces.end());
@@ -115,7 +125,8 @@ Score Judge(const Case& test, bool packs, std::string& text) {
   options.source_name = test.source;
   options.target_name = test.target;
   options.packs = packs;
-  if (const std::string config = kFamilies + "/" + test.config; packs && fs::exists(config)) options.config_json = *ReadTextFile(config);
+  if (const std::string config = kFamilies + "/" + test.config; packs && fs::exists(config))
+    options.config_json = *ReadTextFile(config);
   const auto suggestion = Suggest(Read(test.source), Read(test.target), options);
   REQUIRE_MESSAGE(suggestion.ok(), suggestion.error().message());
   text = suggestion->text;
@@ -135,16 +146,21 @@ Score Judge(const Case& test, bool packs, std::string& text) {
     return a != drafted.end() && b != wanted.end() && a->second == b->second;
   };
   for (const std::string& name : suggestion->certain) {
-    if (right(name)) ++score.right_certain;
-    else score.wrong.push_back(name);
+    if (right(name))
+      ++score.right_certain;
+    else
+      score.wrong.push_back(name);
   }
-  score.right = score.right_certain + static_cast<size_t>(std::count_if(suggestion->open.begin(), suggestion->open.end(), right));
+  score.right =
+      score.right_certain + static_cast<size_t>(std::count_if(suggestion->open.begin(), suggestion->open.end(), right));
   return score;
 }
 
 void CheckAll(bool packs) {
   const bool print = std::getenv("CKMAP_SUGGEST_REPORT") != nullptr;
-  if (print) fmt::print("{:<28} {:>7} {:>8} {:>8} {:>14} {:>12}\n", "network", "targets", "covered", "certain", "certain right", "all right");
+  if (print)
+    fmt::print("{:<28} {:>7} {:>8} {:>8} {:>14} {:>12}\n", "network", "targets", "covered", "certain", "certain right",
+               "all right");
   Score total;
   size_t judged_certain = 0, judged_targets = 0;
   for (const Case& test : AllCases()) {
@@ -153,8 +169,10 @@ void CheckAll(bool packs) {
     const Score score = Judge(test, packs, text);
     if (print) {
       fmt::print("{:<28} {:>7} {:>8} {:>8} {:>14} {:>12}\n", test.name, score.targets, score.covered, score.certain,
-                 score.judged ? std::to_string(score.right_certain) : "no pack", score.judged ? std::to_string(score.right) : "");
-      for (size_t i = 0; i < std::min<size_t>(score.wrong.size(), 4); ++i) fmt::print("    wrong: {}\n", score.wrong[i]);
+                 score.judged ? std::to_string(score.right_certain) : "no pack",
+                 score.judged ? std::to_string(score.right) : "");
+      for (size_t i = 0; i < std::min<size_t>(score.wrong.size(), 4); ++i)
+        fmt::print("    wrong: {}\n", score.wrong[i]);
       if (const char* folder = std::getenv("CKMAP_SUGGEST_FOLDER")) {
         FILE* file = std::fopen(fmt::format("{}/{}.ckmap", folder, test.name).c_str(), "w");
         if (file != nullptr) {
@@ -171,11 +189,13 @@ void CheckAll(bool packs) {
     judged_targets += score.targets;
     total.right_certain += score.right_certain;
     total.right += score.right;
-    CHECK_MESSAGE(score.wrong.empty(), "certain, but not what the pack does: ", fmt::format("{}", fmt::join(score.wrong, " ")));
+    CHECK_MESSAGE(score.wrong.empty(),
+                  "certain, but not what the pack does: ", fmt::format("{}", fmt::join(score.wrong, " ")));
   }
   if (print) {
     fmt::print("{:<28} {:>7} {:>8} {:>8} {:>14} {:>12}\n", "all", total.targets, total.covered, total.certain, "", "");
-    fmt::print("{:<28} {:>7} {:>8} {:>8} {:>14} {:>12}\n", "those with a pack", judged_targets, "", judged_certain, total.right_certain, total.right);
+    fmt::print("{:<28} {:>7} {:>8} {:>8} {:>14} {:>12}\n", "those with a pack", judged_targets, "", judged_certain,
+               total.right_certain, total.right);
   }
   CHECK(total.covered * 100 >= total.targets * 97);
   CHECK(total.right * 100 >= judged_targets * (packs ? 99 : 97));
@@ -203,17 +223,60 @@ class Dice {
 };
 
 Manifest RandomManifest(Dice& dice, size_t tensors) {
-  static const std::vector<std::string> kWords = {"layers", "blocks", "encoder", "decoder", "attn", "mlp", "norm", "conv1", "conv2", "bn", "q_proj", "k_proj", "v_proj", "qkv", "fc_w",
-                                                  "0", "1", "2", "7", "12", "encoder_layer_0", "encoder_layer_1", "rename", "a-b", "{x}", "x#", "*", "\"", "", "экс", "exp_avg", "007"};
-  static const std::vector<std::string> kLeaves = {"weight", "bias", "gamma", "beta", "running_mean", "running_var", "moving_mean", "moving_variance", "num_batches_tracked", "w", "embedding_table", "scale"};
-  static const std::vector<DType> kTypes = {DType::kF32, DType::kF32, DType::kF32, DType::kF16, DType::kBF16, DType::kI64, DType::kBool};
+  static const std::vector<std::string> kWords = {"layers",
+                                                  "blocks",
+                                                  "encoder",
+                                                  "decoder",
+                                                  "attn",
+                                                  "mlp",
+                                                  "norm",
+                                                  "conv1",
+                                                  "conv2",
+                                                  "bn",
+                                                  "q_proj",
+                                                  "k_proj",
+                                                  "v_proj",
+                                                  "qkv",
+                                                  "fc_w",
+                                                  "0",
+                                                  "1",
+                                                  "2",
+                                                  "7",
+                                                  "12",
+                                                  "encoder_layer_0",
+                                                  "encoder_layer_1",
+                                                  "rename",
+                                                  "a-b",
+                                                  "{x}",
+                                                  "x#",
+                                                  "*",
+                                                  "\"",
+                                                  "",
+                                                  "экс",
+                                                  "exp_avg",
+                                                  "007"};
+  static const std::vector<std::string> kLeaves = {"weight",
+                                                   "bias",
+                                                   "gamma",
+                                                   "beta",
+                                                   "running_mean",
+                                                   "running_var",
+                                                   "moving_mean",
+                                                   "moving_variance",
+                                                   "num_batches_tracked",
+                                                   "w",
+                                                   "embedding_table",
+                                                   "scale"};
+  static const std::vector<DType> kTypes = {DType::kF32,  DType::kF32, DType::kF32, DType::kF16,
+                                            DType::kBF16, DType::kI64, DType::kBool};
   Manifest manifest;
   for (size_t i = 0; i < tensors; ++i) {
     TensorInfo info;
     for (size_t segments = dice.Roll(5); segments > 0; --segments) info.name += dice.Of(kWords) + ".";
     info.name += dice.Of(kLeaves);
     info.dtype = kTypes[dice.Roll(kTypes.size())];
-    for (size_t rank = dice.Roll(4); rank > 0; --rank) info.shape.push_back(std::vector<int64_t>{0, 1, 2, 4, 4, 8, 12}[dice.Roll(7)]);
+    for (size_t rank = dice.Roll(4); rank > 0; --rank)
+      info.shape.push_back(std::vector<int64_t>{0, 1, 2, 4, 4, 8, 12}[dice.Roll(7)]);
     manifest.Add(std::move(info));
   }
   return manifest;

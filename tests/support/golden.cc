@@ -144,9 +144,7 @@ void KeepWildcards(const GoldenCase& before, GoldenCase& after) {
 
 }  // namespace
 
-std::string_view Section::kind() const {
-  return std::string_view(header).substr(0, header.find(' '));
-}
+std::string_view Section::kind() const { return std::string_view(header).substr(0, header.find(' ')); }
 std::string_view Section::argument() const {
   const size_t space = header.find(' ');
   return space == std::string::npos ? "" : std::string_view(header).substr(space + 1);
@@ -161,8 +159,8 @@ std::string_view GoldenCase::Body(std::string_view kind) const {
 
 void GoldenCase::Set(std::string_view kind, std::string body) {
   body = WithFinalNewline(std::move(body));
-  const auto found = std::find_if(sections.begin(), sections.end(),
-                                  [kind](const Section& section) { return section.kind() == kind; });
+  const auto found =
+      std::find_if(sections.begin(), sections.end(), [kind](const Section& section) { return section.kind() == kind; });
   if (body.empty()) {
     if (found != sections.end()) sections.erase(found);
   } else if (found != sections.end()) {
@@ -238,8 +236,8 @@ void RunGoldenFolder(const std::string& folder, const std::function<void(GoldenC
       const std::string expected = PrintCase(before);
       const std::string actual = PrintCase(golden_case);
       CHECK_MESSAGE(expected == actual,
-                    fmt::format("{}:{}: {}\n{}\n(CKMAP_UPDATE_GOLDEN=1 accepts what is found)", path,
-                                before.line, before.title, FirstDifference(expected, actual)));
+                    fmt::format("{}:{}: {}\n{}\n(CKMAP_UPDATE_GOLDEN=1 accepts what is found)", path, before.line,
+                                before.title, FirstDifference(expected, actual)));
     }
     if (Updating()) WriteText(path, PrintGolden(file));
   }

@@ -17,7 +17,8 @@ inline OpenedCheckpoint OpenPath(OpenedCheckpoint (*open)(InputFile), const std:
   return open(std::move(file));
 }
 
-inline OpenedCheckpoint OpenPath(OpenedCheckpoint (*open)(InputFile, const OpenOptions&), const std::string& path, const OpenOptions& options) {
+inline OpenedCheckpoint OpenPath(OpenedCheckpoint (*open)(InputFile, const OpenOptions&), const std::string& path,
+                                 const OpenOptions& options) {
   CKMAP_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
   return open(std::move(file), options);
 }

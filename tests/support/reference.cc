@@ -73,7 +73,8 @@ std::vector<double> AsNumbers(DType dtype, const std::vector<std::byte>& bytes) 
 std::vector<std::byte> WholeNode(const ComputedNode& node, const Checkpoint& source) {
   if (std::holds_alternative<BitcastSpec>(node.spec)) return ReferenceTensor(node.operands[0], source);
   std::vector<std::vector<double>> operands;
-  for (const PiecedTensor& operand : node.operands) operands.push_back(AsNumbers(operand.dtype, ReferenceTensor(operand, source)));
+  for (const PiecedTensor& operand : node.operands)
+    operands.push_back(AsNumbers(operand.dtype, ReferenceTensor(operand, source)));
   const std::vector<double> numbers = ReferenceNode(node, operands);
   const auto size = static_cast<size_t>(DTypeSize(node.dtype));
   std::vector<std::byte> bytes(numbers.size() * size);
@@ -120,7 +121,8 @@ std::vector<std::byte> ReferenceTensor(const PiecedTensor& tensor, const Checkpo
         element.assign(all.begin() + src * bytes, all.begin() + (src + 1) * bytes);
       } else {
         element = LoadView(source, input.source, input.view, src);
-        if (input.view == DType::kAny) PutRight(element, source.manifest()[input.source].dtype, source.layout(input.source));
+        if (input.view == DType::kAny)
+          PutRight(element, source.manifest()[input.source].dtype, source.layout(input.source));
       }
       if (input.casts.empty()) {
         std::memcpy(to, element.data(), size);

@@ -37,8 +37,7 @@ struct Meaning {
       const double zero = in.size() > 2 ? in[2][scale] : 0;
       double value = in[0][i / static_cast<size_t>(spec.pack)];
       if (spec.pack > 1) {
-        const auto nibble =
-            static_cast<int64_t>(value) >> (4 * (static_cast<int64_t>(i) % spec.pack)) & 15;
+        const auto nibble = static_cast<int64_t>(value) >> (4 * (static_cast<int64_t>(i) % spec.pack)) & 15;
         value = static_cast<double>(spec.pack_signed && nibble > 7 ? nibble - 16 : nibble);
       }
       if (spec.quantize) {
@@ -46,19 +45,16 @@ struct Meaning {
         out[i] = IsInteger(node.dtype) ? std::nearbyint(quotient) + zero : quotient;
       } else {
         const double product = (value - zero) * in[1][scale];
-        out[i] =
-            node.dtype == DType::kF64 ? product : static_cast<double>(static_cast<float>(product));
+        out[i] = node.dtype == DType::kF64 ? product : static_cast<double>(static_cast<float>(product));
       }
     }
     return out;
   }
 
-  Numbers Product(const Numbers& left, const Numbers& right, int64_t rows, int64_t inner,
-                  int64_t columns) const {
+  Numbers Product(const Numbers& left, const Numbers& right, int64_t rows, int64_t inner, int64_t columns) const {
     Numbers out(count, 0);
     for (size_t i = 0; i < count; ++i) {
-      const auto row = static_cast<int64_t>(i) / columns,
-                 column = static_cast<int64_t>(i) % columns;
+      const auto row = static_cast<int64_t>(i) / columns, column = static_cast<int64_t>(i) % columns;
       for (int64_t k = 0; k < inner; ++k) {
         out[i] += left[static_cast<size_t>(row * inner + k)] *
                   right[static_cast<size_t>((row / rows * inner + k) * columns + column)];
@@ -95,8 +91,7 @@ struct Meaning {
       mean /= n;
       for (int64_t j = 0; j < spec.row; ++j) squares += (row[j] - mean) * (row[j] - mean);
       double factor = 1 / std::max(std::sqrt(squares), spec.eps);
-      if (spec.kind == Kind::kWeightNorm)
-        factor = in[1][begin / static_cast<size_t>(spec.row)] / std::sqrt(squares);
+      if (spec.kind == Kind::kWeightNorm) factor = in[1][begin / static_cast<size_t>(spec.row)] / std::sqrt(squares);
       if (spec.kind == Kind::kStandardize) factor = 1 / std::sqrt(squares / n + spec.eps);
       for (int64_t j = 0; j < spec.row; ++j) row[j] = (row[j] - mean) * factor;
     }
@@ -107,16 +102,16 @@ struct Meaning {
     Numbers out(count);
     for (size_t i = 0; i < count; ++i) {
       const auto index = static_cast<int64_t>(i);
-      const auto c = static_cast<size_t>(
-          spec.gives == BatchNormSpec::Gives::kBias ? index : index / spec.inner % spec.channels);
+      const auto c =
+          static_cast<size_t>(spec.gives == BatchNormSpec::Gives::kBias ? index : index / spec.inner % spec.channels);
       const double factor = in[0][c] / std::sqrt(in[3][c] + spec.eps);
       if (spec.gives == BatchNormSpec::Gives::kWeight) out[i] = in[4][i] * factor;
       if (spec.gives == BatchNormSpec::Gives::kBias)
         out[i] = in[1][c] + ((in.size() > 4 ? in[4][c] : 0) - in[2][c]) * factor;
       if (spec.gives == BatchNormSpec::Gives::kIdentity) {
         const int64_t planes = spec.inner / spec.plane, within = index % spec.inner;
-        const bool one = within / spec.plane == static_cast<int64_t>(c) % planes &&
-                         within % spec.plane == spec.plane / 2;
+        const bool one =
+            within / spec.plane == static_cast<int64_t>(c) % planes && within % spec.plane == spec.plane / 2;
         out[i] = one ? factor : 0;
       }
     }
@@ -132,8 +127,7 @@ struct Meaning {
     for (size_t k = 0; k < spec.from.size(); ++k) from[first + k] = spec.from[k];
     for (size_t i = 0; i < count; ++i) {
       std::vector<int64_t> at = Coordinates(static_cast<int64_t>(i), node.shape);
-      for (size_t k = 0; k < spec.from.size(); ++k)
-        at[first + k] = at[first + k] * spec.from[k] / spec.to[k];
+      for (size_t k = 0; k < spec.from.size(); ++k) at[first + k] = at[first + k] * spec.from[k] / spec.to[k];
       int64_t index = 0;
       for (size_t k = 0; k < at.size(); ++k) index = index * from[k] + at[k];
       out[i] = in[0][static_cast<size_t>(index)];
@@ -149,8 +143,7 @@ struct Meaning {
       for (size_t k = 0; k < in.size(); ++k) {
         const Shape& shape = node.operands[k].value.shape;
         int64_t index = 0;
-        for (size_t axis = 0; axis < at.size(); ++axis)
-          index = index * shape[axis] + (shape[axis] == 1 ? 0 : at[axis]);
+        for (size_t axis = 0; axis < at.size(); ++axis) index = index * shape[axis] + (shape[axis] == 1 ? 0 : at[axis]);
         const double value = in[k][static_cast<size_t>(index)];
         if (k == 0)
           out[i] = value;
@@ -168,8 +161,7 @@ struct Meaning {
 
   Numbers operator()(const MapSpec& spec) const {
     Numbers out = in[0];
-    for (double& value : out)
-      value = spec.kind == MapSpec::Kind::kExp ? std::exp(value) : std::log(value);
+    for (double& value : out) value = spec.kind == MapSpec::Kind::kExp ? std::exp(value) : std::log(value);
     return out;
   }
 
@@ -177,8 +169,7 @@ struct Meaning {
     Numbers out(count, 0);
     for (size_t i = 0; i < count; ++i) {
       const auto inner = static_cast<size_t>(spec.inner), along = static_cast<size_t>(spec.count);
-      for (size_t k = 0; k < along; ++k)
-        out[i] += in[0][(i / inner * along + k) * inner + i % inner];
+      for (size_t k = 0; k < along; ++k) out[i] += in[0][(i / inner * along + k) * inner + i % inner];
       out[i] /= static_cast<double>(spec.count);
     }
     return out;
@@ -212,10 +203,8 @@ struct Meaning {
 
 }  // namespace
 
-std::vector<double> ReferenceNode(const ComputedNode& node,
-                                  const std::vector<std::vector<double>>& operands) {
-  return std::visit(Meaning{node, operands, static_cast<size_t>(*NumElements(node.shape))},
-                    node.spec);
+std::vector<double> ReferenceNode(const ComputedNode& node, const std::vector<std::vector<double>>& operands) {
+  return std::visit(Meaning{node, operands, static_cast<size_t>(*NumElements(node.shape))}, node.spec);
 }
 
 }  // namespace ckmap

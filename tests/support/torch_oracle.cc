@@ -78,8 +78,7 @@ TorchOracle ReadTorchOracle(const std::string& json_path) {
     for (const dom::element& entry : leaves) {
       std::string kind = Text(entry, "type");
       if (kind == "NoneType") kind = "none";
-      const bool container =
-          kind == "dict" || kind == "list" || kind == "tuple" || kind == "set" || kind == "Size";
+      const bool container = kind == "dict" || kind == "list" || kind == "tuple" || kind == "set" || kind == "Size";
       oracle.leaves.push_back({Text(entry, "name"), kind, container ? "" : ValueText(entry)});
     }
   }
@@ -90,8 +89,7 @@ std::vector<HostileFile> ReadHostileIndex(const std::string& json_path) {
   dom::parser parser;
   std::vector<HostileFile> files;
   for (const dom::element& entry : parser.load(json_path).get_array()) {
-    files.push_back(
-        {Text(entry, "file"), Text(entry, "format"), Text(entry, "why"), Text(entry, "must")});
+    files.push_back({Text(entry, "file"), Text(entry, "format"), Text(entry, "why"), Text(entry, "must")});
   }
   return files;
 }
@@ -103,17 +101,16 @@ Result<std::string> LogicalBytes(const Checkpoint& checkpoint, size_t index) {
   std::string logical(bytes, '\0');
   if (bytes == 0) return logical;
   if (DTypeBits(info.dtype) < 8) {
-    CKMAP_RETURN_IF_ERROR(checkpoint.ReadStorage(layout.storage, layout.offset,
-                                                 std::as_writable_bytes(std::span(logical))));
+    CKMAP_RETURN_IF_ERROR(
+        checkpoint.ReadStorage(layout.storage, layout.offset, std::as_writable_bytes(std::span(logical))));
     return logical;
   }
   const auto size = static_cast<size_t>(DTypeSize(info.dtype));
   int64_t span = static_cast<int64_t>(size);
-  for (size_t axis = 0; axis < info.shape.size(); ++axis)
-    span += (info.shape[axis] - 1) * layout.strides[axis];
+  for (size_t axis = 0; axis < info.shape.size(); ++axis) span += (info.shape[axis] - 1) * layout.strides[axis];
   std::string physical(static_cast<size_t>(span), '\0');
-  CKMAP_RETURN_IF_ERROR(checkpoint.ReadStorage(layout.storage, layout.offset,
-                                               std::as_writable_bytes(std::span(physical))));
+  CKMAP_RETURN_IF_ERROR(
+      checkpoint.ReadStorage(layout.storage, layout.offset, std::as_writable_bytes(std::span(physical))));
   std::vector<int64_t> at(info.shape.size(), 0);
   for (size_t out = 0; out < bytes; out += size) {
     int64_t offset = 0;
@@ -144,8 +141,7 @@ std::string CompareWithOracle(const Checkpoint& checkpoint, const TorchOracle& o
       continue;
     }
     const TensorInfo& have = checkpoint.manifest()[*found];
-    if (*found != i)
-      differ(fmt::format("\"{}\" is tensor {}, not {}", EscapeText(want.name), *found, i));
+    if (*found != i) differ(fmt::format("\"{}\" is tensor {}, not {}", EscapeText(want.name), *found, i));
     if (DTypeName(have.dtype) != want.dtype || have.shape != want.shape) {
       differ(fmt::format("\"{}\" is {} {}, not {} {}", EscapeText(want.name), DTypeName(have.dtype),
                          FormatShape(have.shape), want.dtype, FormatShape(want.shape)));
@@ -161,8 +157,7 @@ std::string CompareWithOracle(const Checkpoint& checkpoint, const TorchOracle& o
     if (want.group >= 0) {
       const auto [at, fresh] = storage_of_group.emplace(want.group, have.storage);
       if (fresh ? !grouped.insert(have.storage).second : at->second != have.storage) {
-        differ(fmt::format("\"{}\" shares its storage with others than it should",
-                           EscapeText(want.name)));
+        differ(fmt::format("\"{}\" shares its storage with others than it should", EscapeText(want.name)));
       }
     }
   }
@@ -176,8 +171,8 @@ std::string CompareWithOracle(const Checkpoint& checkpoint, const TorchOracle& o
       differ(fmt::format("no value \"{}\"", want.name));
     } else if ((!want.kind.empty() && found->second->kind != want.kind) ||
                (!want.value.empty() && ValueText(*found->second) != want.value)) {
-      differ(fmt::format("value \"{}\" is {} {}, not {} {}", want.name, found->second->kind,
-                         ValueText(*found->second), want.kind, want.value));
+      differ(fmt::format("value \"{}\" is {} {}, not {} {}", want.name, found->second->kind, ValueText(*found->second),
+                         want.kind, want.value));
     }
   }
   return differences;

@@ -13,7 +13,8 @@ bool IsNumber(std::string_view text) { return !text.empty() && std::all_of(text.
 std::optional<int64_t> NumberOf(std::string_view text) {
   int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return IsNumber(text) && error == std::errc() && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
+  return IsNumber(text) && error == std::errc() && end == text.data() + text.size() ? std::optional(number)
+                                                                                    : std::nullopt;
 }
 
 // "0", "17", but not "007": what a computed number looks like.
@@ -62,11 +63,11 @@ void SetSame(const TypedCapture& first, const TypedCapture& second, Alignment& a
 
 // A part of a name between two separators: text, one part that varies, text; or something else.
 struct Aligner::Segment {
-  bool plain = true;            // at most one part varies
-  bool wide = false;            // it may hold separators
+  bool plain = true;  // at most one part varies
+  bool wide = false;  // it may hold separators
   const TypedPart* part = nullptr;
   const TypedCapture* capture = nullptr;  // of the part
-  std::string before, after;    // text around the part; without a part all is in `before`
+  std::string before, after;              // text around the part; without a part all is in `before`
 
   void Add(std::string_view text) { (part != nullptr ? after : before) += text; }
 };
@@ -78,11 +79,15 @@ bool Aligner::IsWide(const Language& language, const TypedPart& part) const {
   const TypedCapture* capture = CaptureOf(language, part);
   if (capture == nullptr) return true;
   switch (capture->kind) {
-    case TypedCapture::Kind::kSegment: return !one_separator_;
-    case TypedCapture::Kind::kInt: return false;
-    case TypedCapture::Kind::kChoice: return std::any_of(capture->choices.begin(), capture->choices.end(), holds);
+    case TypedCapture::Kind::kSegment:
+      return !one_separator_;
+    case TypedCapture::Kind::kInt:
+      return false;
+    case TypedCapture::Kind::kChoice:
+      return std::any_of(capture->choices.begin(), capture->choices.end(), holds);
     case TypedCapture::Kind::kPath:
-    case TypedCapture::Kind::kRegex: break;
+    case TypedCapture::Kind::kRegex:
+      break;
   }
   return true;
 }
@@ -114,7 +119,9 @@ void Aligner::AlignSegments(const Segment& first, const Segment& second, Alignme
   if (first.part == nullptr || second.part == nullptr) {
     const Segment &open = first.part != nullptr ? first : second, &fixed = first.part != nullptr ? second : first;
     const std::string& text = fixed.before;
-    if (text.size() < open.before.size() + open.after.size() || !text.starts_with(open.before) || !text.ends_with(open.after)) return;
+    if (text.size() < open.before.size() + open.after.size() || !text.starts_with(open.before) ||
+        !text.ends_with(open.after))
+      return;
     const std::string middle = text.substr(open.before.size(), text.size() - open.before.size() - open.after.size());
     const bool is_first = first.part != nullptr;
     if (open.capture != nullptr) {
@@ -142,13 +149,19 @@ Alignment Aligner::BySegments(const Language& first, const Language& second) con
   if (!first.pattern->regex.empty() || !second.pattern->regex.empty()) return alignment;
   const std::vector<Segment> left = SegmentsOf(first), right = SegmentsOf(second);
   const auto wide = [](const Segment& segment) { return segment.wide; };
-  const auto front = [&](const std::vector<Segment>& segments) { return std::find_if(segments.begin(), segments.end(), wide) - segments.begin(); };
-  const auto back = [&](const std::vector<Segment>& segments) { return std::find_if(segments.rbegin(), segments.rend(), wide) - segments.rbegin(); };
+  const auto front = [&](const std::vector<Segment>& segments) {
+    return std::find_if(segments.begin(), segments.end(), wide) - segments.begin();
+  };
+  const auto back = [&](const std::vector<Segment>& segments) {
+    return std::find_if(segments.rbegin(), segments.rend(), wide) - segments.rbegin();
+  };
   const auto from_front = std::min(front(left), front(right)), from_back = std::min(back(left), back(right));
-  for (ptrdiff_t i = 0; i < from_front; ++i) AlignSegments(left[static_cast<size_t>(i)], right[static_cast<size_t>(i)], alignment);
+  for (ptrdiff_t i = 0; i < from_front; ++i)
+    AlignSegments(left[static_cast<size_t>(i)], right[static_cast<size_t>(i)], alignment);
   const bool all = from_front == std::ssize(left) && from_front == std::ssize(right);
   for (ptrdiff_t i = 1; i <= from_back && !all; ++i) {
-    AlignSegments(left[static_cast<size_t>(std::ssize(left) - i)], right[static_cast<size_t>(std::ssize(right) - i)], alignment);
+    AlignSegments(left[static_cast<size_t>(std::ssize(left) - i)], right[static_cast<size_t>(std::ssize(right) - i)],
+                  alignment);
   }
   return alignment;
 }
@@ -183,11 +196,13 @@ std::vector<Piece> PiecesOf(const TypedPattern& pattern) {
 bool Aligner::SameForm(const TypedPattern& first, const TypedPattern& second) {
   const std::vector<Piece> left = PiecesOf(first), right = PiecesOf(second);
   const auto open = [](const Piece& piece) {
-    return piece.part != nullptr && (piece.part->kind == TypedPart::Kind::kCapture || piece.part->kind == TypedPart::Kind::kReference);
+    return piece.part != nullptr &&
+           (piece.part->kind == TypedPart::Kind::kCapture || piece.part->kind == TypedPart::Kind::kReference);
   };
-  return !left.empty() && std::equal(left.begin(), left.end(), right.begin(), right.end(), [&](const Piece& a, const Piece& b) {
-    return (open(a) && open(b)) || (a.part == nullptr && b.part == nullptr && a.text == b.text);
-  });
+  return !left.empty() &&
+         std::equal(left.begin(), left.end(), right.begin(), right.end(), [&](const Piece& a, const Piece& b) {
+           return (open(a) && open(b)) || (a.part == nullptr && b.part == nullptr && a.text == b.text);
+         });
 }
 
 void Aligner::AddByForm(const Language& first, const Language& second, Alignment& alignment) {
@@ -212,7 +227,8 @@ void Aligner::AddByLiteral(const Language& first, const Language& second, Alignm
   const TypedCapture* capture = varies != nullptr ? CaptureOf(open, *varies) : nullptr;
   if (capture == nullptr || name.size() < open.prefix.size() + open.suffix.size()) return;
   if (!name.starts_with(open.prefix) || !name.ends_with(open.suffix)) return;
-  SetText(*capture, name.substr(open.prefix.size(), name.size() - open.prefix.size() - open.suffix.size()), &open == &first ? alignment.first : alignment.second);
+  SetText(*capture, name.substr(open.prefix.size(), name.size() - open.prefix.size() - open.suffix.size()),
+          &open == &first ? alignment.first : alignment.second);
 }
 
 }  // namespace ckmap

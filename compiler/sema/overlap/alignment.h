@@ -25,7 +25,8 @@ class Aligner {
   template <typename Unique>
   Alignment Align(const Language& first, const Language& second, Unique unique) const {
     Alignment alignment = BySegments(first, second);
-    if (SameForm(*first.pattern, *second.pattern) && unique(first) && unique(second)) AddByForm(first, second, alignment);
+    if (SameForm(*first.pattern, *second.pattern) && unique(first) && unique(second))
+      AddByForm(first, second, alignment);
     if (first.literal || second.literal) AddByLiteral(first, second, alignment);
     return alignment;
   }

@@ -74,7 +74,8 @@ Automaton Automaton::Byte(const std::vector<bool>& set) {
   }
   // Searches try moves in order: letters first, so that witnesses read well.
   auto& edges = result.states_[0].edges;
-  std::stable_partition(edges.begin(), edges.end(), [](const Edge& edge) { return edge.first <= 'a' && 'a' <= edge.last; });
+  std::stable_partition(edges.begin(), edges.end(),
+                        [](const Edge& edge) { return edge.first <= 'a' && 'a' <= edge.last; });
   return result;
 }
 
@@ -107,7 +108,9 @@ std::optional<Automaton> Automaton::Numbers(int64_t first, int64_t step) {
   std::vector<uint32_t> below, above;
   for (int64_t i = 0; i < first; ++i) below.push_back(result.Add());
   for (int64_t i = 0; i < step; ++i) above.push_back(result.Add());
-  const auto state_of = [&](int64_t number) { return number < first ? below[static_cast<size_t>(number)] : above[static_cast<size_t>(number % step)]; };
+  const auto state_of = [&](int64_t number) {
+    return number < first ? below[static_cast<size_t>(number)] : above[static_cast<size_t>(number % step)];
+  };
   const auto add_digit = [&](uint32_t from, int digit, uint32_t to) {
     const auto byte = static_cast<uint8_t>('0' + digit);
     result.states_[from].edges.push_back({byte, byte, 0, to});
@@ -118,7 +121,8 @@ std::optional<Automaton> Automaton::Numbers(int64_t first, int64_t step) {
     for (int digit = 0; digit <= 9; ++digit) add_digit(state_of(number), digit, state_of(number * 10 + digit));
   }
   for (int64_t rest = 0; rest < step; ++rest) {
-    for (int digit = 0; digit <= 9; ++digit) add_digit(above[static_cast<size_t>(rest)], digit, above[static_cast<size_t>((rest * 10 + digit) % step)]);
+    for (int digit = 0; digit <= 9; ++digit)
+      add_digit(above[static_cast<size_t>(rest)], digit, above[static_cast<size_t>((rest * 10 + digit) % step)]);
   }
   result.states_[above[static_cast<size_t>(first % step)]].silent.push_back(result.accept_);
   return result;
@@ -265,7 +269,9 @@ class PairSearch {
     friend auto operator<=>(const Node&, const Node&) = default;
   };
 
-  static bool Ends(const States& states, uint32_t accept) { return std::binary_search(states.begin(), states.end(), accept); }
+  static bool Ends(const States& states, uint32_t accept) {
+    return std::binary_search(states.begin(), states.end(), accept);
+  }
 
   void Moves(size_t node, const Node& at, uint32_t p, uint32_t q) {
     for (const Automaton::Edge& x : a_.states()[p].edges) {
@@ -274,7 +280,8 @@ class PairSearch {
         const int first = std::max(x.first, y.first), last = std::min(x.last, y.last);
         if (first > last) continue;
         const bool diverged = want_diverged_ && (at.diverged || x.tag != y.tag);
-        Visit({x.to, y.to, diverged}, {node, Readable(first, last), static_cast<char>(x.tag), static_cast<char>(y.tag)});
+        Visit({x.to, y.to, diverged},
+              {node, Readable(first, last), static_cast<char>(x.tag), static_cast<char>(y.tag)});
       }
     }
   }
@@ -298,7 +305,9 @@ class PairSearch {
 
 }  // namespace
 
-Found FindCommonWord(const Automaton& a, const Automaton& b, size_t max_states) { return PairSearch(a, b, false, max_states).Run(); }
+Found FindCommonWord(const Automaton& a, const Automaton& b, size_t max_states) {
+  return PairSearch(a, b, false, max_states).Run();
+}
 
 Found FindTwoReadings(const Automaton& a, size_t max_states) { return PairSearch(a, a, true, max_states).Run(); }
 

@@ -61,7 +61,7 @@ enum class Answer : uint8_t { kNo, kYes, kGaveUp };
 
 struct Found {
   Answer answer = Answer::kNo;
-  std::string word;   // the witness of kYes, one of the shortest
+  std::string word;         // the witness of kYes, one of the shortest
   std::string left, right;  // FindTwoReadings: the tag of each byte of the word, as one char each
   size_t work = 0;          // moves that were tried
 };

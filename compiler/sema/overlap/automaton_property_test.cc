@@ -49,14 +49,22 @@ class Generator {
 
   std::string Regex(int depth) {
     switch (depth == 0 ? Pick(3) : Pick(9)) {
-      case 0: return "a";
-      case 1: return "\\.";
-      case 2: return Chance(2) ? "[ab]" : "\\d";
-      case 3: return "(?:" + Regex(depth - 1) + ")*";
-      case 4: return "(?:" + Regex(depth - 1) + "|" + Regex(depth - 1) + ")";
-      case 5: return "(?:" + Regex(depth - 1) + ")?";
-      case 6: return "(?:" + Regex(depth - 1) + "){1,2}";
-      default: return Regex(depth - 1) + Regex(depth - 1);
+      case 0:
+        return "a";
+      case 1:
+        return "\\.";
+      case 2:
+        return Chance(2) ? "[ab]" : "\\d";
+      case 3:
+        return "(?:" + Regex(depth - 1) + ")*";
+      case 4:
+        return "(?:" + Regex(depth - 1) + "|" + Regex(depth - 1) + ")";
+      case 5:
+        return "(?:" + Regex(depth - 1) + ")?";
+      case 6:
+        return "(?:" + Regex(depth - 1) + "){1,2}";
+      default:
+        return Regex(depth - 1) + Regex(depth - 1);
     }
   }
 
@@ -69,7 +77,8 @@ class Generator {
     } else if (kind == 3) {
       part.kind = TypedPart::Kind::kAlternatives;
       part.options = {Text(), Text(), Chance(3) ? "" : Text()};
-      sample.regex += fmt::format("(?:{}|{}|{})", RE2::QuoteMeta(part.options[0]), RE2::QuoteMeta(part.options[1]), RE2::QuoteMeta(part.options[2]));
+      sample.regex += fmt::format("(?:{}|{}|{})", RE2::QuoteMeta(part.options[0]), RE2::QuoteMeta(part.options[1]),
+                                  RE2::QuoteMeta(part.options[2]));
     } else {
       part.kind = TypedPart::Kind::kCapture;
       part.capture.name = fmt::format("c{}", names_++);
@@ -148,12 +157,15 @@ TEST_CASE("overlap of patterns agrees with trying all short names") {
     if (both) CHECK_MESSAGE(common.answer == Answer::kYes, a.regex, " and ", b.regex);
     if (only_a) CHECK_MESSAGE(outside.answer == Answer::kYes, a.regex, " without ", b.regex);
     if (common.answer == Answer::kYes) {
-      CHECK_MESSAGE((RE2::FullMatch(common.word, in_a) && RE2::FullMatch(common.word, in_b)), common.word, " for ", a.regex, " and ", b.regex);
-      if (common.word.size() <= kLength && common.word.find_first_not_of(kLetters) == std::string::npos) CHECK_MESSAGE(both, common.word);
+      CHECK_MESSAGE((RE2::FullMatch(common.word, in_a) && RE2::FullMatch(common.word, in_b)), common.word, " for ",
+                    a.regex, " and ", b.regex);
+      if (common.word.size() <= kLength && common.word.find_first_not_of(kLetters) == std::string::npos)
+        CHECK_MESSAGE(both, common.word);
       beyond += common.word.size() > kLength ? 1 : 0;
     }
     if (outside.answer == Answer::kYes) {
-      CHECK_MESSAGE((RE2::FullMatch(outside.word, in_a) && !RE2::FullMatch(outside.word, in_b)), outside.word, " for ", a.regex, " without ", b.regex);
+      CHECK_MESSAGE((RE2::FullMatch(outside.word, in_a) && !RE2::FullMatch(outside.word, in_b)), outside.word, " for ",
+                    a.regex, " without ", b.regex);
     }
     // The index never passes over a pair that has a common name.
     const LanguageIndex index({right});
@@ -163,7 +175,8 @@ TEST_CASE("overlap of patterns agrees with trying all short names") {
     overlapping += both ? 1 : 0;
     covered += outside.answer == Answer::kNo ? 1 : 0;
   }
-  MESSAGE(pairs, " pairs, ", names.size(), " names each: ", overlapping, " overlap within them, ", beyond, " only beyond, ", covered, " are covered");
+  MESSAGE(pairs, " pairs, ", names.size(), " names each: ", overlapping, " overlap within them, ", beyond,
+          " only beyond, ", covered, " are covered");
   CHECK(overlapping > pairs / 20);
   CHECK(covered > pairs / 200);
 }

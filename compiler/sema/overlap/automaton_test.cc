@@ -45,8 +45,9 @@ TEST_CASE("languages of captures") {
 }
 
 TEST_CASE("regular expressions mean what RE2 says they mean") {
-  const char* expressions[] = {"a*b", "(ab|ba)+", "[ab]{2,3}", "a?b?a?", "(?:a|b)*ab", "\\w\\d?", "[^a]b", "a{2}b{0,1}",
-                               "(?P<x>a+)\\.b", ".", "a|", "(a|b|)(b)", "^ab$", "[a-b.]+", "\\.+a", "a{1,}"};
+  const char* expressions[] = {"a*b",   "(ab|ba)+",   "[ab]{2,3}",     "a?b?a?", "(?:a|b)*ab", "\\w\\d?",
+                               "[^a]b", "a{2}b{0,1}", "(?P<x>a+)\\.b", ".",      "a|",         "(a|b|)(b)",
+                               "^ab$",  "[a-b.]+",    "\\.+a",         "a{1,}"};
   const std::vector<std::string> words = Words("ab.", 5);
   for (const char* expression : expressions) {
     const std::optional<Automaton> automaton = AutomatonOfRegex(expression);
@@ -67,11 +68,16 @@ TEST_CASE("what is not regular is refused") {
 // A small automaton built at random.
 Automaton Random(std::mt19937& random, int depth) {
   switch (depth == 0 ? random() % 2 : random() % 5) {
-    case 0: return Automaton::Literal(random() % 2 == 0 ? "a" : "b");
-    case 1: return Automaton::Literal(random() % 2 == 0 ? "" : "ba");
-    case 2: return Random(random, depth - 1).Star();
-    case 3: return Random(random, depth - 1).Or(Random(random, depth - 1));
-    default: return Random(random, depth - 1).Then(Random(random, depth - 1));
+    case 0:
+      return Automaton::Literal(random() % 2 == 0 ? "a" : "b");
+    case 1:
+      return Automaton::Literal(random() % 2 == 0 ? "" : "ba");
+    case 2:
+      return Random(random, depth - 1).Star();
+    case 3:
+      return Random(random, depth - 1).Or(Random(random, depth - 1));
+    default:
+      return Random(random, depth - 1).Then(Random(random, depth - 1));
   }
 }
 
@@ -97,13 +103,17 @@ TEST_CASE("answers agree with trying all words") {
 
 TEST_CASE("two readings of one word") {
   const auto pair = [](std::string_view between) {
-    return Automaton::Path(".").Tagged(1).Then(Automaton::Literal(between).Tagged(2)).Then(Automaton::Path(".").Tagged(3));
+    return Automaton::Path(".")
+        .Tagged(1)
+        .Then(Automaton::Literal(between).Tagged(2))
+        .Then(Automaton::Path(".").Tagged(3));
   };
   const Found ambiguous = FindTwoReadings(pair("."), kStates);
   REQUIRE(ambiguous.answer == Answer::kYes);
   CHECK(ambiguous.word.size() == 5);
   CHECK(ambiguous.left != ambiguous.right);
-  const Automaton segments = Automaton::Segment(".").Tagged(1).Then(Automaton::Literal(".").Tagged(2)).Then(Automaton::Segment(".").Tagged(3));
+  const Automaton segments =
+      Automaton::Segment(".").Tagged(1).Then(Automaton::Literal(".").Tagged(2)).Then(Automaton::Segment(".").Tagged(3));
   CHECK(FindTwoReadings(segments, kStates).answer == Answer::kNo);
 }
 

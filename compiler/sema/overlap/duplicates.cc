@@ -75,8 +75,11 @@ class Checker {
     for (const TypedRule& rule : rules) {
       if (!rule.valid) continue;
       if (Repeated(rule, seen)) continue;
-      Terms(rule, rule.target, [&](const TypedTerm& term, const std::string& name) { Write(rule, term, name, writers); });
-      Terms(rule, rule.source, [&](const TypedTerm&, const std::string& name) { readers[{rule.unit, name}].push_back(&rule); });
+      Terms(rule, rule.target,
+            [&](const TypedTerm& term, const std::string& name) { Write(rule, term, name, writers); });
+      Terms(rule, rule.source, [&](const TypedTerm&, const std::string& name) {
+        readers[{rule.unit, name}].push_back(&rule);
+      });
     }
     for (const TypedDrop& drop : drops) Dropped(drop, readers);
   }
@@ -102,7 +105,10 @@ class Checker {
     if (fresh) return false;
     const TypedRule& first = *found->second;
     if (!SameRule(first, rule)) return false;
-    sink_.Report(DiagnosticKind::kDuplicate, rule.span, "this rule stands here twice").With(first.span, "first here").Help("drop one of them").Emit();
+    sink_.Report(DiagnosticKind::kDuplicate, rule.span, "this rule stands here twice")
+        .With(first.span, "first here")
+        .Help("drop one of them")
+        .Emit();
     return true;
   }
 
@@ -120,12 +126,15 @@ class Checker {
     others.push_back(&rule);
   }
 
-  void Dropped(const TypedDrop& drop, const std::map<std::pair<uint32_t, std::string>, std::vector<const TypedRule*>>& readers) {
+  void Dropped(const TypedDrop& drop,
+               const std::map<std::pair<uint32_t, std::string>, std::vector<const TypedRule*>>& readers) {
     if (!drop.valid || drop.only || drop.when) return;
     for (const std::string& name : LiteralNames(drop.pattern)) {
       const auto found = readers.find({drop.unit, name});
       if (found == readers.end() || found->second[0]->when) continue;
-      sink_.Report(DiagnosticKind::kDroppedAndUsed, drop.pattern.span, fmt::format("`{}` is both dropped and used", name))
+      sink_
+          .Report(DiagnosticKind::kDroppedAndUsed, drop.pattern.span,
+                  fmt::format("`{}` is both dropped and used", name))
           .Here("dropped here")
           .With(found->second[0]->source.span, "used here")
           .Help("leave one of them out")

@@ -33,7 +33,9 @@ std::string_view Mirrored(std::string_view op) {
   return op;
 }
 
-bool IsComparison(std::string_view op) { return op == "==" || op == "!=" || op == "<" || op == "<=" || op == ">" || op == ">="; }
+bool IsComparison(std::string_view op) {
+  return op == "==" || op == "!=" || op == "<" || op == "<=" || op == ">" || op == ">=";
+}
 
 }  // namespace
 
@@ -87,12 +89,17 @@ bool Guards::Propagate(Case& one) {
   constexpr int64_t kFar = int64_t{1} << 60;  // beyond it nothing is concluded
   const auto bound = [&](const std::string& key) {
     const auto known = one.numbers.find(key);
-    return known == one.numbers.end() ? std::pair(-kFar, kFar) : std::pair(std::max(known->second.low, -kFar), std::min(known->second.high, kFar));
+    return known == one.numbers.end()
+               ? std::pair(-kFar, kFar)
+               : std::pair(std::max(known->second.low, -kFar), std::min(known->second.high, kFar));
   };
   // Far is as good as without bound: a sum with such a part has none.
   const auto scaled = [&](int64_t factor, int64_t value, int64_t far) {
     int64_t product = 0;
-    return value <= -kFar || value >= kFar || __builtin_mul_overflow(factor, value, &product) || product <= -kFar || product >= kFar ? far : product;
+    return value <= -kFar || value >= kFar || __builtin_mul_overflow(factor, value, &product) || product <= -kFar ||
+                   product >= kFar
+               ? far
+               : product;
   };
   for (int round = 0; round < kRounds; ++round) {
     std::map<std::string, std::pair<int64_t, int64_t>> found;
@@ -122,7 +129,8 @@ bool Guards::Propagate(Case& one) {
     bool changed = false;
     for (const auto& [key, range] : found) {
       Numbers& own = one.numbers.try_emplace(key, Numbers{INT64_MIN, INT64_MAX, {}, {}, true}).first->second;
-      changed = changed || (range.first > -kFar && range.first > own.low) || (range.second < kFar && range.second < own.high);
+      changed =
+          changed || (range.first > -kFar && range.first > own.low) || (range.second < kFar && range.second < own.high);
       if (range.first > -kFar) own.low = std::max(own.low, range.first);
       if (range.second < kFar) own.high = std::min(own.high, range.second);
       if (own.Empty()) return false;
@@ -187,14 +195,16 @@ void Guards::RequireRange(const TypedRange& range, const CaptureNames* names) {
   capture.kind = TypedExpr::Kind::kCapture;
   capture.text = range.capture;
   const Polynomial value = Sum(capture, 0);
-  const auto low = Polynomial::Add(value, Sum(range.begin, 0), -1), high = Polynomial::Add(value, Sum(range.end, 0), -1);
+  const auto low = Polynomial::Add(value, Sum(range.begin, 0), -1),
+             high = Polynomial::Add(value, Sum(range.end, 0), -1);
   Cases cases(1);
   if (low) cases = Both(cases, CompareSums(">=", *low, true));
   if (high) cases = Both(cases, CompareSums("<", *high, true));
   Conclude(std::move(cases));
 }
 
-void Guards::RequireEqual(const TypedExpr& left, const CaptureNames* left_names, const TypedExpr& right, const CaptureNames* right_names) {
+void Guards::RequireEqual(const TypedExpr& left, const CaptureNames* left_names, const TypedExpr& right,
+                          const CaptureNames* right_names) {
   names_ = left_names;
   const Polynomial first = Sum(left, 0);
   names_ = right_names;
@@ -216,12 +226,14 @@ Guards::Cases Guards::Expand(const TypedExpr& expr, bool positive, int depth) {
     return {};
   }
   if (expr.kind == TypedExpr::Kind::kInvalid) return Cases(1);
-  if (const auto constant = EvaluateConstant(expr, variables_, Values()); constant && std::holds_alternative<bool>(*constant)) {
+  if (const auto constant = EvaluateConstant(expr, variables_, Values());
+      constant && std::holds_alternative<bool>(*constant)) {
     return std::get<bool>(*constant) == positive ? Cases(1) : Cases();
   }
   if (expr.kind == TypedExpr::Kind::kVariable) {
     const VariableTable::Entry* entry = variables_.FindQualified(expr.text);
-    if (entry != nullptr && !entry->variable.is_param && entry->variable.value) return Expand(*entry->variable.value, positive, depth + 1);
+    if (entry != nullptr && !entry->variable.is_param && entry->variable.value)
+      return Expand(*entry->variable.value, positive, depth + 1);
   }
   if (expr.kind != TypedExpr::Kind::kCall) return Truth(Key(expr, 0), positive);
   const std::vector<TypedExpr>& args = expr.args;
@@ -255,7 +267,8 @@ Guards::Cases Guards::Compare(const TypedExpr& expr, bool positive, int depth) {
     return CompareTexts(left, right, (expr.text == "==") == positive);
   }
   if (left.type == ValueType::kInt && right.type == ValueType::kInt) {
-    if (const auto difference = Polynomial::Add(Sum(left, depth + 1), Sum(right, depth + 1), -1)) return CompareSums(expr.text, *difference, positive);
+    if (const auto difference = Polynomial::Add(Sum(left, depth + 1), Sum(right, depth + 1), -1))
+      return CompareSums(expr.text, *difference, positive);
   }
   // Numbers that are no integers: only a condition and its opposite are told apart.
   std::string_view op = expr.text;
@@ -265,7 +278,8 @@ Guards::Cases Guards::Compare(const TypedExpr& expr, bool positive, int depth) {
     op = Mirrored(op);
   }
   const bool negative = op == ">=" || op == "!=";
-  return Truth(fmt::format("{} {} {}", Key(*first, 0), negative ? Opposite(op) : op, Key(*second, 0)), negative != positive);
+  return Truth(fmt::format("{} {} {}", Key(*first, 0), negative ? Opposite(op) : op, Key(*second, 0)),
+               negative != positive);
 }
 
 Guards::Cases Guards::CompareTexts(const TypedExpr& left, const TypedExpr& right, bool equal) {
@@ -295,7 +309,12 @@ Guards::Cases Guards::CompareSums(std::string_view op, const Polynomial& differe
   }
   const int64_t value = normal->constant == INT64_MIN ? INT64_MAX : -normal->constant;
   if (normal->factor == 0) {  // a number
-    const bool holds = op == "==" ? value == 0 : op == "!=" ? value != 0 : op == "<" ? value > 0 : op == "<=" ? value >= 0 : op == ">" ? value < 0 : value <= 0;
+    const bool holds = op == "=="   ? value == 0
+                       : op == "!=" ? value != 0
+                       : op == "<"  ? value > 0
+                       : op == "<=" ? value >= 0
+                       : op == ">"  ? value < 0
+                                    : value <= 0;
     return holds ? Cases(1) : Cases();
   }
   if (normal->factor < 0) op = Mirrored(op);
@@ -315,9 +334,11 @@ Guards::Cases Guards::CompareSums(std::string_view op, const Polynomial& differe
 Guards::Cases Guards::Bound(const Polynomial& sum, std::string_view op, int64_t value) {
   const std::string key = sum.Text();
   Numbers numbers{INT64_MIN, INT64_MAX, {}, sum, true};
-  const bool alone = key.find('*') == std::string::npos &&
-                     (key.find(' ') == std::string::npos || (key.ends_with(")") && key.find(") ") == std::string::npos));
-  if (alone && (key.starts_with("source_rank(") || key.starts_with("target_rank("))) numbers.low = -1, numbers.high = kMaxRank;
+  const bool alone =
+      key.find('*') == std::string::npos &&
+      (key.find(' ') == std::string::npos || (key.ends_with(")") && key.find(") ") == std::string::npos));
+  if (alone && (key.starts_with("source_rank(") || key.starts_with("target_rank(")))
+    numbers.low = -1, numbers.high = kMaxRank;
   if (alone && (key.starts_with("source_size(") || key.starts_with("target_size("))) numbers.low = -1;
   if (alone && key.starts_with("{")) numbers.low = 0;
   if (op == "==") {
@@ -343,7 +364,8 @@ Polynomial Guards::Sum(const TypedExpr& expr, int depth) {
     const VariableTable::Entry* entry = variables_.FindQualified(expr.text);
     return entry != nullptr && entry->size ? *entry->size : opaque;
   }
-  if (expr.kind != TypedExpr::Kind::kCall || depth > kMaxDepth || expr.args.empty() || expr.args.size() > 2) return opaque;
+  if (expr.kind != TypedExpr::Kind::kCall || depth > kMaxDepth || expr.args.empty() || expr.args.size() > 2)
+    return opaque;
   if (expr.text == "neg") return Polynomial::Multiply(Sum(expr.args[0], depth + 1), Polynomial(-1)).value_or(opaque);
   if (expr.args.size() != 2 || expr.text.size() != 1) return opaque;
   if (expr.text != "+" && expr.text != "-" && expr.text != "*") return opaque;
@@ -363,11 +385,21 @@ std::string Guards::NameKey(const TypedPattern& name, int depth) const {
   std::string key;
   for (const TypedPart& part : name.parts) {
     switch (part.kind) {
-      case TypedPart::Kind::kLiteral: key += part.text; break;
-      case TypedPart::Kind::kReference: key += CaptureKey(part.text); break;
-      case TypedPart::Kind::kCapture: key += CaptureKey(part.capture.name); break;
-      case TypedPart::Kind::kExpr: key += "{" + Key(part.expr, depth + 1) + "}"; break;
-      case TypedPart::Kind::kAlternatives: key += "{" + fmt::format("{}", fmt::join(part.options, ",")) + "}"; break;
+      case TypedPart::Kind::kLiteral:
+        key += part.text;
+        break;
+      case TypedPart::Kind::kReference:
+        key += CaptureKey(part.text);
+        break;
+      case TypedPart::Kind::kCapture:
+        key += CaptureKey(part.capture.name);
+        break;
+      case TypedPart::Kind::kExpr:
+        key += "{" + Key(part.expr, depth + 1) + "}";
+        break;
+      case TypedPart::Kind::kAlternatives:
+        key += "{" + fmt::format("{}", fmt::join(part.options, ",")) + "}";
+        break;
     }
   }
   return key;
@@ -378,21 +410,30 @@ std::string Guards::Key(const TypedExpr& expr, int depth) const {
   const std::string unique = fmt::format("?{}", fmt::ptr(&expr));
   if (depth > kMaxDepth) return unique;
   switch (expr.kind) {
-    case TypedExpr::Kind::kInvalid: return unique;
-    case TypedExpr::Kind::kInt: return fmt::format("{}", expr.integer);
-    case TypedExpr::Kind::kNumber: return fmt::format("{}", expr.number);
-    case TypedExpr::Kind::kText: return "\"" + expr.text + "\"";
-    case TypedExpr::Kind::kBool: return expr.boolean ? "true" : "false";
-    case TypedExpr::Kind::kVariable: return expr.text;
+    case TypedExpr::Kind::kInvalid:
+      return unique;
+    case TypedExpr::Kind::kInt:
+      return fmt::format("{}", expr.integer);
+    case TypedExpr::Kind::kNumber:
+      return fmt::format("{}", expr.number);
+    case TypedExpr::Kind::kText:
+      return "\"" + expr.text + "\"";
+    case TypedExpr::Kind::kBool:
+      return expr.boolean ? "true" : "false";
+    case TypedExpr::Kind::kVariable:
+      return expr.text;
     case TypedExpr::Kind::kCapture: {
       if (names_ == nullptr || !names_->texts.contains(expr.text)) return CaptureKey(expr.text);
       const std::string text = CaptureKey(expr.text);
       return expr.type == ValueType::kInt ? text : "\"" + text + "\"";
     }
-    case TypedExpr::Kind::kDim: return unique;  // a size of one rule
-    case TypedExpr::Kind::kName: return NameKey(*expr.name, depth);
+    case TypedExpr::Kind::kDim:
+      return unique;  // a size of one rule
+    case TypedExpr::Kind::kName:
+      return NameKey(*expr.name, depth);
     case TypedExpr::Kind::kCall:
-    case TypedExpr::Kind::kList: break;
+    case TypedExpr::Kind::kList:
+      break;
   }
   std::string key = expr.text + "(";
   for (const TypedExpr& arg : expr.args) {
@@ -454,18 +495,23 @@ std::string Guards::Example() const {
   for (const auto& [key, numbers] : one.numbers) {
     if (!numbers.told) continue;
     const size_t rank = key.find(kRank);
-    if (rank == 6 && key.ends_with(")") && numbers.sum.Parts().size() == 1 && (numbers.high < 0 || (numbers.low == 0 && numbers.high == kMaxRank))) {
-      facts.push_back(fmt::format("the {} {} `{}`", key.substr(0, 6), numbers.high < 0 ? "lacks" : "has", key.substr(12, key.size() - 13)));
+    if (rank == 6 && key.ends_with(")") && numbers.sum.Parts().size() == 1 &&
+        (numbers.high < 0 || (numbers.low == 0 && numbers.high == kMaxRank))) {
+      facts.push_back(fmt::format("the {} {} `{}`", key.substr(0, 6), numbers.high < 0 ? "lacks" : "has",
+                                  key.substr(12, key.size() - 13)));
       continue;
     }
     facts.push_back(fmt::format("`{}` is {}", key, numbers.Value()));
   }
   for (const auto& [key, texts] : one.texts) {
-    facts.push_back(texts.known ? fmt::format("`{}` is \"{}\"", key, texts.is) : fmt::format("`{}` is not \"{}\"", key, *texts.is_not.begin()));
+    facts.push_back(texts.known ? fmt::format("`{}` is \"{}\"", key, texts.is)
+                                : fmt::format("`{}` is not \"{}\"", key, *texts.is_not.begin()));
   }
-  for (const auto& [key, value] : one.truths) facts.push_back(fmt::format("`{}` is {}", key.starts_with("?") ? "a condition" : key, value));
+  for (const auto& [key, value] : one.truths)
+    facts.push_back(fmt::format("`{}` is {}", key.starts_with("?") ? "a condition" : key, value));
   std::string text;
-  for (size_t i = 0; i < facts.size() && i < 5; ++i) text += (i == 0 ? "" : i + 1 == facts.size() ? " and " : ", ") + facts[i];
+  for (size_t i = 0; i < facts.size() && i < 5; ++i)
+    text += (i == 0 ? "" : i + 1 == facts.size() ? " and " : ", ") + facts[i];
   return text;
 }
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "compiler/sema/overlap/automaton.h"
 #include "compiler/sema/expr.h"
+#include "compiler/sema/overlap/automaton.h"
 #include "compiler/sema/shapes/polynomial.h"
 
 namespace ckmap {
@@ -19,7 +19,8 @@ struct CaptureNames {
   std::map<std::string, std::string, std::less<>> same;   // captures of the first rule that have the same text
   std::map<std::string, std::string, std::less<>> texts;  // of captures whose text is known
   CaptureValues values;                                   // the same, as a condition sees them
-  bool second = false;  // this is the second rule: a capture that is not listed is its own alone, and gets a prime, `{i'}`
+  bool second =
+      false;  // this is the second rule: a capture that is not listed is its own alone, and gets a prime, `{i'}`
 };
 
 class Guards {
@@ -32,7 +33,8 @@ class Guards {
   void RequireSource(const TypedPattern& name, const CaptureNames* names = nullptr);
   void RequireRange(const TypedRange& range, const CaptureNames* names = nullptr);
   // That two integers are equal, each with its own captures.
-  void RequireEqual(const TypedExpr& left, const CaptureNames* left_names, const TypedExpr& right, const CaptureNames* right_names);
+  void RequireEqual(const TypedExpr& left, const CaptureNames* left_names, const TypedExpr& right,
+                    const CaptureNames* right_names);
 
   // kNo: they exclude each other. kGaveUp: there were too many cases to tell.
   size_t work() const { return work_; }  // cases that were put together
@@ -42,8 +44,8 @@ class Guards {
   // Of kYes, in one of the cases(): captures and texts for them, by key: `i`, or `i'` for the second rule's.
   size_t cases() const { return cases_.size(); }
   std::map<std::string, std::string, std::less<>> CaptureTexts(size_t which) const;
-  // What every case fixes, with the few values that the cases give it: those of two sets of conditions that have no value in
-  // common exclude each other.
+  // What every case fixes, with the few values that the cases give it: those of two sets of conditions that have no
+  // value in common exclude each other.
   std::map<std::string, std::set<std::string>> Facts() const;
   // Of the only case: captures that can have no other text.
   std::map<std::string, std::string, std::less<>> FixedTexts() const;
@@ -79,7 +81,9 @@ class Guards {
   Cases Either(Cases a, Cases b);
   static bool Merge(Case& into, const Case& other);
   static bool Propagate(Case& one);
-  static bool IsCapture(const std::string& key) { return key.size() > 2 && key[0] == '{' && key.find('}') + 1 == key.size(); }
+  static bool IsCapture(const std::string& key) {
+    return key.size() > 2 && key[0] == '{' && key.find('}') + 1 == key.size();
+  }
   Polynomial Sum(const TypedExpr& expr, int depth);
   std::string Key(const TypedExpr& expr, int depth) const;
   std::string NameKey(const TypedPattern& name, int depth) const;

@@ -19,18 +19,28 @@ std::string Condition(std::mt19937& random, int depth) {
   static const char* ops[] = {"==", "!=", "<", "<=", ">", ">="};
   if (depth > 0 && pick(3) > 0) {
     switch (pick(4)) {
-      case 0: return "not (" + Condition(random, depth - 1) + ")";
-      case 1: return "(" + Condition(random, depth - 1) + " or " + Condition(random, depth - 1) + ")";
-      case 2: return "(if " + Condition(random, depth - 1) + " then " + Condition(random, depth - 1) + " else " + Condition(random, depth - 1) + ")";
-      default: return "(" + Condition(random, depth - 1) + " and " + Condition(random, depth - 1) + ")";
+      case 0:
+        return "not (" + Condition(random, depth - 1) + ")";
+      case 1:
+        return "(" + Condition(random, depth - 1) + " or " + Condition(random, depth - 1) + ")";
+      case 2:
+        return "(if " + Condition(random, depth - 1) + " then " + Condition(random, depth - 1) + " else " +
+               Condition(random, depth - 1) + ")";
+      default:
+        return "(" + Condition(random, depth - 1) + " and " + Condition(random, depth - 1) + ")";
     }
   }
   switch (pick(5)) {
-    case 0: return fmt::format("n {} {}", ops[pick(6)], static_cast<int>(pick(5)) - 1);
-    case 1: return fmt::format("{} * n - {} * m {} {}", 1 + pick(3), pick(3), ops[pick(6)], pick(6));
-    case 2: return fmt::format("s {} \"{}\"", ops[pick(2)], pick(2) == 0 ? "x" : "y");
-    case 3: return pick(2) == 0 ? "p" : "p == q";
-    default: return fmt::format("m % 2 {} {}", ops[pick(6)], pick(2));
+    case 0:
+      return fmt::format("n {} {}", ops[pick(6)], static_cast<int>(pick(5)) - 1);
+    case 1:
+      return fmt::format("{} * n - {} * m {} {}", 1 + pick(3), pick(3), ops[pick(6)], pick(6));
+    case 2:
+      return fmt::format("s {} \"{}\"", ops[pick(2)], pick(2) == 0 ? "x" : "y");
+    case 3:
+      return pick(2) == 0 ? "p" : "p == q";
+    default:
+      return fmt::format("m % 2 {} {}", ops[pick(6)], pick(2));
   }
 }
 
@@ -41,7 +51,9 @@ TEST_CASE("conditions that are proved to exclude each other never hold together"
     const std::string a = Condition(random, 2), b = Condition(random, 2);
     SourceMap sources;
     DiagnosticSink sink;
-    const std::string text = fmt::format("ckmap 1; param n: int; param m: int; param s: string; param p: bool; param q: bool;\nassert {};\nassert {};\n", a, b);
+    const std::string text = fmt::format(
+        "ckmap 1; param n: int; param m: int; param s: string; param p: bool; param q: bool;\nassert {};\nassert {};\n",
+        a, b);
     const Program program = LoadProgram("a.ckmap", {{}, {{"a.ckmap", text}}}, sources, sink);
     const RuleSet rules = Analyze(program, {}, sink);
     REQUIRE_MESSAGE(!sink.has_errors(), text);
@@ -52,8 +64,9 @@ TEST_CASE("conditions that are proved to exclude each other never hold together"
     for (const TypedAssert& assertion : rules.asserts) guards.Require(assertion.condition);
     bool together = false;
     for (int value = 0; value < 8 * 8 * 2 * 4 && !together; ++value) {
-      const std::vector<Constant> constants = {int64_t{value % 8 - 2}, int64_t{value / 8 % 8 - 2}, std::string(value / 64 % 2 == 0 ? "x" : "z"),
-                                               value / 128 % 2 == 0, value / 256 % 2 == 0};
+      const std::vector<Constant> constants = {int64_t{value % 8 - 2}, int64_t{value / 8 % 8 - 2},
+                                               std::string(value / 64 % 2 == 0 ? "x" : "z"), value / 128 % 2 == 0,
+                                               value / 256 % 2 == 0};
       for (size_t i = 0; i < constants.size(); ++i) variables.entries()[i].constant = constants[i];
       together = true;
       for (const TypedAssert& assertion : rules.asserts) {

@@ -23,9 +23,12 @@ std::optional<std::pair<int64_t, int64_t>> Languages::RangeOf(const TypedRule& r
 bool Languages::Holds(const TypedCapture& capture, std::string_view text) const {
   const std::string_view separator = rules_.source_separator;
   switch (capture.kind) {
-    case TypedCapture::Kind::kSegment: return !text.empty() && text.find(separator) == std::string_view::npos;
-    case TypedCapture::Kind::kInt: return !text.empty() && std::all_of(text.begin(), text.end(), IsDigit);
-    case TypedCapture::Kind::kChoice: return std::find(capture.choices.begin(), capture.choices.end(), text) != capture.choices.end();
+    case TypedCapture::Kind::kSegment:
+      return !text.empty() && text.find(separator) == std::string_view::npos;
+    case TypedCapture::Kind::kInt:
+      return !text.empty() && std::all_of(text.begin(), text.end(), IsDigit);
+    case TypedCapture::Kind::kChoice:
+      return std::find(capture.choices.begin(), capture.choices.end(), text) != capture.choices.end();
     case TypedCapture::Kind::kPath: {
       // Segments with separators between, none of them empty.
       for (size_t at = text.find(separator);; at = text.find(separator)) {
@@ -34,7 +37,8 @@ bool Languages::Holds(const TypedCapture& capture, std::string_view text) const 
         text.remove_prefix(at + separator.size());
       }
     }
-    case TypedCapture::Kind::kRegex: break;
+    case TypedCapture::Kind::kRegex:
+      break;
   }
   if (capture.loose) return false;
   std::shared_ptr<const RE2>& regex = regexes_[capture.regex];
@@ -48,7 +52,8 @@ bool Languages::Holds(const TypedCapture& capture, std::string_view text) const 
 }
 
 void Languages::CapturesOf(const TypedExpr& expr, std::vector<std::string>& names) {
-  if (expr.kind == TypedExpr::Kind::kCapture && std::find(names.begin(), names.end(), expr.text) == names.end()) names.push_back(expr.text);
+  if (expr.kind == TypedExpr::Kind::kCapture && std::find(names.begin(), names.end(), expr.text) == names.end())
+    names.push_back(expr.text);
   for (const TypedExpr& arg : expr.args) CapturesOf(arg, names);
 }
 
@@ -64,24 +69,34 @@ Automaton Languages::OfCapture(const TypedRule* rule, const TypedCapture& captur
     }
   }
   switch (capture.kind) {
-    case TypedCapture::Kind::kSegment: return Automaton::Segment(separator);
-    case TypedCapture::Kind::kInt: return Automaton::Digits();
-    case TypedCapture::Kind::kPath: return Automaton::Path(separator);
-    case TypedCapture::Kind::kChoice: return Automaton::AnyOf(capture.choices);
-    case TypedCapture::Kind::kRegex: break;
+    case TypedCapture::Kind::kSegment:
+      return Automaton::Segment(separator);
+    case TypedCapture::Kind::kInt:
+      return Automaton::Digits();
+    case TypedCapture::Kind::kPath:
+      return Automaton::Path(separator);
+    case TypedCapture::Kind::kChoice:
+      return Automaton::AnyOf(capture.choices);
+    case TypedCapture::Kind::kRegex:
+      break;
   }
   std::optional<Automaton> regex = AutomatonOfRegex(capture.regex);
   if (!regex || capture.loose) exact = false;
   return regex ? *std::move(regex) : Automaton::Anything();
 }
 
-Automaton Languages::OfPart(const TypedRule* rule, const TypedPart& part, const Texts& texts, std::map<std::string, int>& uses, bool& exact) const {
+Automaton Languages::OfPart(const TypedRule* rule, const TypedPart& part, const Texts& texts,
+                            std::map<std::string, int>& uses, bool& exact) const {
   switch (part.kind) {
-    case TypedPart::Kind::kLiteral: return Automaton::Literal(part.text);
-    case TypedPart::Kind::kAlternatives: return Automaton::AnyOf(part.options);
-    case TypedPart::Kind::kExpr: return OfExpr(rule, part.expr, texts, uses, exact);
+    case TypedPart::Kind::kLiteral:
+      return Automaton::Literal(part.text);
+    case TypedPart::Kind::kAlternatives:
+      return Automaton::AnyOf(part.options);
+    case TypedPart::Kind::kExpr:
+      return OfExpr(rule, part.expr, texts, uses, exact);
     case TypedPart::Kind::kCapture:
-    case TypedPart::Kind::kReference: break;
+    case TypedPart::Kind::kReference:
+      break;
   }
   const std::string& name = part.kind == TypedPart::Kind::kCapture ? part.capture.name : part.text;
   if (const auto text = texts.find(name); text != texts.end()) return Automaton::Literal(text->second);
@@ -97,7 +112,8 @@ Automaton Languages::OfPart(const TypedRule* rule, const TypedPart& part, const 
 }
 
 // A number computed from captures, or the text of a parameter.
-Automaton Languages::OfExpr(const TypedRule* rule, const TypedExpr& expr, const Texts& texts, std::map<std::string, int>& uses, bool& exact) const {
+Automaton Languages::OfExpr(const TypedRule* rule, const TypedExpr& expr, const Texts& texts,
+                            std::map<std::string, int>& uses, bool& exact) const {
   if (expr.type != ValueType::kInt) {
     const std::optional<Constant> value = EvaluateConstant(expr, variables_);
     const std::string* text = value ? std::get_if<std::string>(&*value) : nullptr;
@@ -112,7 +128,8 @@ Automaton Languages::OfExpr(const TypedRule* rule, const TypedExpr& expr, const 
     int64_t number = 0;
     if (text == texts.end()) {
       ++uses[name];
-    } else if (std::from_chars(text->second.data(), text->second.data() + text->second.size(), number).ec == std::errc()) {
+    } else if (std::from_chars(text->second.data(), text->second.data() + text->second.size(), number).ec ==
+               std::errc()) {
       fixed.emplace(name, number);
     }
   }
@@ -135,7 +152,8 @@ Automaton Languages::OfExpr(const TypedRule* rule, const TypedExpr& expr, const 
 }
 
 // `a * capture + b`, where the capture is any number.
-std::optional<Automaton> Languages::OfLinear(const TypedRule& rule, const TypedExpr& expr, const std::string& capture) const {
+std::optional<Automaton> Languages::OfLinear(const TypedRule& rule, const TypedExpr& expr,
+                                             const std::string& capture) const {
   for (const TypedRange& range : rule.ranges) {
     if (range.capture == capture) return std::nullopt;  // it is not known, else it had been tried out
   }
@@ -162,8 +180,10 @@ Language Languages::Of(const TypedRule* rule, const TypedPattern& pattern) const
     return language;
   }
   const auto literal = [](const TypedPart& part) { return part.kind == TypedPart::Kind::kLiteral; };
-  for (auto part = pattern.parts.begin(); part != pattern.parts.end() && literal(*part); ++part) language.prefix += part->text;
-  for (auto part = pattern.parts.rbegin(); part != pattern.parts.rend() && literal(*part); ++part) language.suffix = part->text + language.suffix;
+  for (auto part = pattern.parts.begin(); part != pattern.parts.end() && literal(*part); ++part)
+    language.prefix += part->text;
+  for (auto part = pattern.parts.rbegin(); part != pattern.parts.rend() && literal(*part); ++part)
+    language.suffix = part->text + language.suffix;
   return language;
 }
 

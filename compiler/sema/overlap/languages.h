@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "compiler/sema/overlap/automaton.h"
 #include "compiler/sema/expr.h"
+#include "compiler/sema/overlap/automaton.h"
 #include "compiler/sema/rule_set.h"
 #include "compiler/sema/scope.h"
 
@@ -24,10 +24,11 @@ namespace ckmap {
 struct Language {
   const TypedRule* rule = nullptr;  // that the captures belong to; null: a statement without a rule
   const TypedPattern* pattern = nullptr;
-  std::string prefix, suffix;  // literal ends
-  std::optional<std::string> literal;  // the one name
+  std::string prefix, suffix;                  // literal ends
+  std::optional<std::string> literal;          // the one name
   mutable std::optional<Automaton> automaton;  // made when it is first asked for
-  // Every word is a name that the term can have; else it is only sure that every such name is a word. Known with the automaton.
+  // Every word is a name that the term can have; else it is only sure that every such name is a word. Known with the
+  // automaton.
   mutable bool exact = true;
   mutable std::optional<bool> one_reading;  // each name has one reading; known once it was asked for
 };
@@ -41,7 +42,8 @@ class Languages {
   const Automaton& AutomatonOf(const Language& language) const;
 
   // The same, where these captures have these texts. `exact`: as of a Language.
-  Automaton AutomatonWith(const Language& language, const std::map<std::string, std::string, std::less<>>& texts, bool& exact) const;
+  Automaton AutomatonWith(const Language& language, const std::map<std::string, std::string, std::less<>>& texts,
+                          bool& exact) const;
   // Whether a capture can have this text.
   bool Holds(const TypedCapture& capture, std::string_view text) const;
   const VariableTable& variables() const { return variables_; }
@@ -87,13 +89,15 @@ class Languages {
   using Texts = std::map<std::string, std::string, std::less<>>;
 
   Automaton OfCapture(const TypedRule* rule, const TypedCapture& capture, bool& exact) const;
-  Automaton OfPart(const TypedRule* rule, const TypedPart& part, const Texts& texts, std::map<std::string, int>& uses, bool& exact) const;
-  Automaton OfExpr(const TypedRule* rule, const TypedExpr& expr, const Texts& texts, std::map<std::string, int>& uses, bool& exact) const;
+  Automaton OfPart(const TypedRule* rule, const TypedPart& part, const Texts& texts, std::map<std::string, int>& uses,
+                   bool& exact) const;
+  Automaton OfExpr(const TypedRule* rule, const TypedExpr& expr, const Texts& texts, std::map<std::string, int>& uses,
+                   bool& exact) const;
   std::optional<Automaton> OfLinear(const TypedRule& rule, const TypedExpr& expr, const std::string& capture) const;
 
   const RuleSet& rules_;
   const VariableTable& variables_;
-  mutable int64_t assignments_ = 0;  // that were tried
+  mutable int64_t assignments_ = 0;                                         // that were tried
   mutable std::map<std::string, std::shared_ptr<const re2::RE2>> regexes_;  // of captures, compiled
 };
 
@@ -109,7 +113,8 @@ class LanguageIndex {
       const auto group = groups_.find(of.prefix.substr(0, length));
       if (group != groups_.end()) Suffixes(group->second, of.suffix, visit);
     }
-    for (auto group = groups_.lower_bound(of.prefix); group != groups_.end() && group->first.starts_with(of.prefix); ++group) {
+    for (auto group = groups_.lower_bound(of.prefix); group != groups_.end() && group->first.starts_with(of.prefix);
+         ++group) {
       Suffixes(group->second, of.suffix, visit);
     }
   }
@@ -124,7 +129,8 @@ class LanguageIndex {
       const auto [begin, end] = group.equal_range(reversed.substr(0, length));
       for (auto entry = begin; entry != end; ++entry) visit(entry->second);
     }
-    for (auto entry = group.lower_bound(reversed); entry != group.end() && entry->first.starts_with(reversed); ++entry) visit(entry->second);
+    for (auto entry = group.lower_bound(reversed); entry != group.end() && entry->first.starts_with(reversed); ++entry)
+      visit(entry->second);
   }
 
   std::map<std::string, Group> groups_;  // by prefix

@@ -8,15 +8,16 @@
 namespace ckmap {
 namespace {
 
-constexpr size_t kMaxStates = 50'000;    // of one search
-constexpr size_t kMaxWork = 4'000'000;   // moves of all searches of one program, and what takes as long
-constexpr size_t kSearch = 40;           // moves that take as long as to begin a search
+constexpr size_t kMaxStates = 50'000;   // of one search
+constexpr size_t kMaxWork = 4'000'000;  // moves of all searches of one program, and what takes as long
+constexpr size_t kSearch = 40;          // moves that take as long as to begin a search
 constexpr std::string_view kTooMuch = "the searches of this program together took too long";
-constexpr size_t kReported = 5;          // undecided questions that get a report of their own
+constexpr size_t kReported = 5;  // undecided questions that get a report of their own
 
 void AddSeed(std::string word, std::vector<std::string>& seeds) {
   constexpr size_t kMaxSeeds = 60;
-  if (!word.empty() && seeds.size() < kMaxSeeds && std::find(seeds.begin(), seeds.end(), word) == seeds.end()) seeds.push_back(std::move(word));
+  if (!word.empty() && seeds.size() < kMaxSeeds && std::find(seeds.begin(), seeds.end(), word) == seeds.end())
+    seeds.push_back(std::move(word));
 }
 
 // What a condition compares with, and the numbers beside it.
@@ -68,9 +69,11 @@ NameSearch::Decision NameSearch::Find(const Language& a, const Language& b) {
   if (found.answer == Answer::kYes && Exact(a) && Exact(b)) return {std::move(found.word), ""};
   std::optional<std::string> name = TooMuch() ? std::nullopt : CommonWhereBothApply(a, b, {found.word});
   if (name) return {std::move(name), ""};
-  return {std::nullopt, found.answer == Answer::kYes ? "a name holds a number, a text or a part of a regular expression of which too little is known"
-                        : TooMuch()                  ? std::string(kTooMuch)
-                                                     : fmt::format("a search passed {} states", kMaxStates)};
+  return {std::nullopt,
+          found.answer == Answer::kYes
+              ? "a name holds a number, a text or a part of a regular expression of which too little is known"
+          : TooMuch() ? std::string(kTooMuch)
+                      : fmt::format("a search passed {} states", kMaxStates)};
 }
 
 std::optional<std::string> NameSearch::Common(const Language& a, const Language& b) {
@@ -79,7 +82,8 @@ std::optional<std::string> NameSearch::Common(const Language& a, const Language&
   return std::move(found.name);
 }
 
-std::optional<std::string> NameSearch::CommonWhereBothApply(const Language& a, const Language& b, const std::vector<std::string>& first_tried) {
+std::optional<std::string> NameSearch::CommonWhereBothApply(const Language& a, const Language& b,
+                                                            const std::vector<std::string>& first_tried) {
   const auto applies = [&](const Language& language, const std::string& name) {
     const std::vector<CaptureTexts> readings = Readings(languages_, language, name);
     return std::any_of(readings.begin(), readings.end(), [&](const CaptureTexts& texts) {
@@ -96,15 +100,19 @@ std::optional<std::string> NameSearch::CommonWhereBothApply(const Language& a, c
       if (either->rule != nullptr && either->rule->when) AddSeeds(*either->rule->when, seeds);
     }
     AddSeeds(*other->pattern, seeds);
-    const std::vector<std::string> samples = language->literal ? std::vector{*language->literal} : SampleNames(languages_, *language, seeds);
+    const std::vector<std::string> samples =
+        language->literal ? std::vector{*language->literal} : SampleNames(languages_, *language, seeds);
     work_ += samples.size() * 600;
-    const auto found = std::find_if(samples.begin(), samples.end(), [&](const std::string& name) { return applies(*other, name) && applies(*language, name); });
+    const auto found = std::find_if(samples.begin(), samples.end(), [&](const std::string& name) {
+      return applies(*other, name) && applies(*language, name);
+    });
     if (found != samples.end()) return *found;
   }
   return std::nullopt;
 }
 
-std::optional<std::string> NameSearch::Candidate(const Language& a, const CaptureTexts& a_texts, const Language& b, const CaptureTexts& b_texts) {
+std::optional<std::string> NameSearch::Candidate(const Language& a, const CaptureTexts& a_texts, const Language& b,
+                                                 const CaptureTexts& b_texts) {
   bool exact = true;
   Found found = Search(languages_.AutomatonWith(a, a_texts, exact), languages_.AutomatonWith(b, b_texts, exact));
   return found.answer == Answer::kYes ? std::optional(std::move(found.word)) : std::nullopt;
@@ -138,14 +146,17 @@ bool NameSearch::Has(const Language& language, const std::string& name) {
 void NameSearch::Undecided(const Language& a, const Language* b, std::string why) {
   last_ = a.pattern->span;
   if (++undecided_ > kReported) return;
-  auto report = sink_.Report(DiagnosticKind::kNotDecided, a.pattern->span, "whether names of this pattern overlap with others was not decided");
+  auto report = sink_.Report(DiagnosticKind::kNotDecided, a.pattern->span,
+                             "whether names of this pattern overlap with others was not decided");
   if (b != nullptr) static_cast<void>(std::move(report).With(b->pattern->span, "with those of this one"));
   std::move(report).Note(std::move(why)).Help("bind checks it for the tensors that there are").Emit();
 }
 
 void NameSearch::Finish() {
   if (undecided_ <= kReported) return;
-  sink_.Report(DiagnosticKind::kNotDecided, *last_, fmt::format("{} more pairs of patterns were not decided", undecided_ - kReported))
+  sink_
+      .Report(DiagnosticKind::kNotDecided, *last_,
+              fmt::format("{} more pairs of patterns were not decided", undecided_ - kReported))
       .Note("the last of them stands here")
       .Help("bind checks them for the tensors that there are")
       .Emit();

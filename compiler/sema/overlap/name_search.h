@@ -31,9 +31,11 @@ class NameSearch {
   }
   bool TooMuch() const;
   // A name of both for which the rules of both can apply. The automata of both have a name in common.
-  std::optional<std::string> CommonWhereBothApply(const Language& a, const Language& b, const std::vector<std::string>& first_tried);
+  std::optional<std::string> CommonWhereBothApply(const Language& a, const Language& b,
+                                                  const std::vector<std::string>& first_tried);
   // A name of both where captures have these texts, as far as automata tell; it need not be one.
-  std::optional<std::string> Candidate(const Language& a, const CaptureTexts& a_texts, const Language& b, const CaptureTexts& b_texts);
+  std::optional<std::string> Candidate(const Language& a, const CaptureTexts& a_texts, const Language& b,
+                                       const CaptureTexts& b_texts);
   // Whether every name of `inner` is one of `outer`, as far as a budget of its own allows: only statements that change
   // nothing are found so.
   bool Covers(const Language& outer, const Language& inner);

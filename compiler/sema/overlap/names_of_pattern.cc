@@ -11,11 +11,11 @@
 namespace ckmap {
 namespace {
 
-constexpr size_t kMaxSteps = 20'000;    // of one name
-constexpr size_t kMaxReadings = 64;     // of one name
-constexpr size_t kMaxSamples = 2'000;   // of one pattern
-constexpr int64_t kSmallNumbers = 8;    // that stand for a number without a range
-constexpr int64_t kSolved = 300;        // numbers tried for a capture that stands in computed numbers alone
+constexpr size_t kMaxSteps = 20'000;   // of one name
+constexpr size_t kMaxReadings = 64;    // of one name
+constexpr size_t kMaxSamples = 2'000;  // of one pattern
+constexpr int64_t kSmallNumbers = 8;   // that stand for a number without a range
+constexpr int64_t kSolved = 300;       // numbers tried for a capture that stands in computed numbers alone
 
 bool AllDigits(std::string_view text) { return !text.empty() && std::all_of(text.begin(), text.end(), IsDigit); }
 
@@ -35,7 +35,8 @@ bool FullMatch(std::string_view text, const std::string& regex) {
 
 const TypedCapture* FindCapture(const TypedRule* rule, const std::string& name) {
   if (rule == nullptr) return nullptr;
-  const auto found = std::find_if(rule->captures.begin(), rule->captures.end(), [&](const TypedCapture& capture) { return capture.name == name; });
+  const auto found = std::find_if(rule->captures.begin(), rule->captures.end(),
+                                  [&](const TypedCapture& capture) { return capture.name == name; });
   return found == rule->captures.end() ? nullptr : &*found;
 }
 
@@ -51,7 +52,8 @@ const TypedCapture* CaptureOf(const Language& language, const TypedPart& part) {
 // A name against the parts of a pattern, from left to right, with every length of each capture.
 class Reader {
  public:
-  Reader(const Languages& languages, const Language& language, std::string_view name) : languages_(languages), language_(language), name_(name) {}
+  Reader(const Languages& languages, const Language& language, std::string_view name)
+      : languages_(languages), language_(language), name_(name) {}
 
   std::vector<CaptureTexts> Run() {
     if (language_.pattern->regex.empty()) {
@@ -118,14 +120,16 @@ class Reader {
       const TypedExpr& expr = *wanted_[i].expr;
       std::vector<std::string> names;
       Languages::CapturesOf(expr, names);
-      const auto open = std::find_if(names.begin(), names.end(), [&](const std::string& name) { return !texts_.contains(name); });
+      const auto open =
+          std::find_if(names.begin(), names.end(), [&](const std::string& name) { return !texts_.contains(name); });
       if (open != names.end()) return TryNumbers(i, *open);
       const CaptureValues values = ValuesOf(language_.rule, texts_);
       const std::optional<Constant> value = EvaluateConstant(expr, languages_.variables(), &values);
       if (!value) return;
       const int64_t* number = std::get_if<int64_t>(&*value);
       const std::string* text = std::get_if<std::string>(&*value);
-      if (number != nullptr ? std::to_string(*number) != wanted_[i].text : text == nullptr || *text != wanted_[i].text) return;
+      if (number != nullptr ? std::to_string(*number) != wanted_[i].text : text == nullptr || *text != wanted_[i].text)
+        return;
     }
     readings_.push_back(texts_);
   }
@@ -154,17 +158,20 @@ class Reader {
 };
 
 // Texts that a capture is tried with.
-std::vector<std::string> TextsFor(const Languages& languages, const Language& language, const std::string& name, const std::vector<std::string>& seeds) {
+std::vector<std::string> TextsFor(const Languages& languages, const Language& language, const std::string& name,
+                                  const std::vector<std::string>& seeds) {
   const TypedCapture* capture = FindCapture(language.rule, name);
   for (const TypedPart& part : language.pattern->parts) {
-    if (capture == nullptr && part.kind == TypedPart::Kind::kCapture && part.capture.name == name) capture = &part.capture;
+    if (capture == nullptr && part.kind == TypedPart::Kind::kCapture && part.capture.name == name)
+      capture = &part.capture;
   }
   if (capture == nullptr) return {};
   std::vector<std::string> texts;
   if (capture->kind == TypedCapture::Kind::kInt) {
     std::pair<int64_t, int64_t> range = {0, kSmallNumbers};
     if (language.rule != nullptr) range = languages.RangeOf(*language.rule, name).value_or(range);
-    for (int64_t i = range.first; i < std::min(range.second, range.first + 2 * kSmallNumbers); ++i) texts.push_back(std::to_string(i));
+    for (int64_t i = range.first; i < std::min(range.second, range.first + 2 * kSmallNumbers); ++i)
+      texts.push_back(std::to_string(i));
   } else if (capture->kind == TypedCapture::Kind::kChoice) {
     texts = capture->choices;
   } else if (capture->kind != TypedCapture::Kind::kRegex) {
@@ -172,7 +179,9 @@ std::vector<std::string> TextsFor(const Languages& languages, const Language& la
     if (capture->kind == TypedCapture::Kind::kPath) texts.push_back("x" + languages.separator() + "y");
   }
   for (const std::string& seed : seeds) {
-    if (texts.size() < 40 && languages.Holds(*capture, seed) && std::find(texts.begin(), texts.end(), seed) == texts.end()) texts.push_back(seed);
+    if (texts.size() < 40 && languages.Holds(*capture, seed) &&
+        std::find(texts.begin(), texts.end(), seed) == texts.end())
+      texts.push_back(seed);
   }
   return texts;
 }
@@ -183,7 +192,8 @@ std::vector<CaptureTexts> Readings(const Languages& languages, const Language& l
   return Reader(languages, language, name).Run();
 }
 
-std::vector<std::string> SampleNames(const Languages& languages, const Language& language, const std::vector<std::string>& seeds) {
+std::vector<std::string> SampleNames(const Languages& languages, const Language& language,
+                                     const std::vector<std::string>& seeds) {
   const TypedPattern& pattern = *language.pattern;
   if (!pattern.regex.empty()) return {};
   std::vector<std::string> names;  // of captures

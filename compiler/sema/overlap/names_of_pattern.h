@@ -18,12 +18,14 @@ using CaptureTexts = std::map<std::string, std::string, std::less<>>;
 std::vector<CaptureTexts> Readings(const Languages& languages, const Language& language, std::string_view name);
 
 // Some names of a pattern: small numbers, short texts, and the words of `seeds`. Each is one that Readings() reads.
-std::vector<std::string> SampleNames(const Languages& languages, const Language& language, const std::vector<std::string>& seeds);
+std::vector<std::string> SampleNames(const Languages& languages, const Language& language,
+                                     const std::vector<std::string>& seeds);
 
 // The texts as conditions see them: integers where a capture is one.
 CaptureValues ValuesOf(const TypedRule* rule, const CaptureTexts& texts);
 
-// Whether a rule is applied where its captures are these, as far as its `when` and its ranges tell. nullopt: they do not.
+// Whether a rule is applied where its captures are these, as far as its `when` and its ranges tell. nullopt: they do
+// not.
 std::optional<bool> Applies(const TypedRule& rule, const CaptureTexts& texts, const VariableTable& variables);
 
 }  // namespace ckmap

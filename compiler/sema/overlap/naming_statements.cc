@@ -37,8 +37,13 @@ std::string TextOf(const TypedExpr& expr) {
 
 class NamingChecker {
  public:
-  NamingChecker(const RuleSet& rules, const VariableTable& variables, const Languages& languages, NameSearch& names, DiagnosticSink& sink)
-      : rules_(rules), variables_(variables), sink_(sink), languages_(languages), names_(names),
+  NamingChecker(const RuleSet& rules, const VariableTable& variables, const Languages& languages, NameSearch& names,
+                DiagnosticSink& sink)
+      : rules_(rules),
+        variables_(variables),
+        sink_(sink),
+        languages_(languages),
+        names_(names),
         aligner_(rules.target_separator, rules.source_separator == rules.target_separator) {}
 
   void Check() {
@@ -48,8 +53,10 @@ class NamingChecker {
       for (const auto& [name, value] : init.args) says += " " + name + " " + TextOf(value);
       inits.push_back({"init", init.unit, init.span, &init.pattern, &init.when, std::move(says)});
     }
-    for (const TypedPlace& place : rules_.places) places.push_back({"place", place.unit, place.span, &place.pattern, &place.when, place.device});
-    for (const TypedShard& shard : rules_.shards) shards.push_back({"shard", shard.unit, shard.span, &shard.pattern, &shard.when, shard.group});
+    for (const TypedPlace& place : rules_.places)
+      places.push_back({"place", place.unit, place.span, &place.pattern, &place.when, place.device});
+    for (const TypedShard& shard : rules_.shards)
+      shards.push_back({"shard", shard.unit, shard.span, &shard.pattern, &shard.when, shard.group});
     for (const TypedDrop& drop : rules_.drops) {
       if (drop.only) continue;
       std::string says;
@@ -71,7 +78,9 @@ class NamingChecker {
     std::vector<NamingStatement> renames;
     for (const TypedRename& rename : rules_.renames) {
       if (rename.from.text == rename.to.text) {
-        sink_.Report(DiagnosticKind::kNeverMatters, rename.span, "this rename changes nothing").Help("take it away").Emit();
+        sink_.Report(DiagnosticKind::kNeverMatters, rename.span, "this rename changes nothing")
+            .Help("take it away")
+            .Emit();
       }
       renames.push_back({"rename", rename.unit, rename.span, &rename.from, &no_condition_, rename.from.text});
     }
@@ -81,7 +90,10 @@ class NamingChecker {
     for (size_t i = 0; i < renames.size(); ++i) {
       bool reported = false;
       index.ForEachCandidate(languages[i], [&](size_t j) {
-        reported = reported || (j < i && renames[i].unit == renames[j].unit && rules_.renames[i].of_target == rules_.renames[j].of_target && Contradict(renames[j], languages[j], renames[i], languages[i], [](const std::string&) { return false; }));
+        reported = reported || (j < i && renames[i].unit == renames[j].unit &&
+                                rules_.renames[i].of_target == rules_.renames[j].of_target &&
+                                Contradict(renames[j], languages[j], renames[i], languages[i],
+                                           [](const std::string&) { return false; }));
       });
     }
   }
@@ -95,27 +107,33 @@ class NamingChecker {
       bool reported = false;
       index.ForEachCandidate(languages[i], [&](size_t j) {
         if (reported || i == j || statements[i].unit != statements[j].unit) return;
-        reported = j < i && Contradict(statements[j], languages[j], statements[i], languages[i], [&](const std::string& name) {
-          return Decided(statements, languages, i, name);
-        });
+        reported =
+            j < i && Contradict(statements[j], languages[j], statements[i], languages[i],
+                                [&](const std::string& name) { return Decided(statements, languages, i, name); });
         reported = reported || Redundant(statements[j], languages[j], statements[i], languages[i], j < i);
       });
     }
   }
 
   // Whether a statement that says more of this name than `than` decides.
-  bool Decided(const std::vector<NamingStatement>& statements, const std::vector<Language>& languages, size_t than, const std::string& name) {
+  bool Decided(const std::vector<NamingStatement>& statements, const std::vector<Language>& languages, size_t than,
+               const std::string& name) {
     for (size_t i = 0; i < statements.size(); ++i) {
-      if (statements[i].unit != statements[than].unit || *statements[i].when || LiteralSize(*statements[i].pattern) <= LiteralSize(*statements[than].pattern)) continue;
+      if (statements[i].unit != statements[than].unit || *statements[i].when ||
+          LiteralSize(*statements[i].pattern) <= LiteralSize(*statements[than].pattern))
+        continue;
       if (names_.Has(languages[i], name)) return true;
     }
     return false;
   }
 
   template <typename IsDecided>
-  bool Contradict(const NamingStatement& a, const Language& left, const NamingStatement& b, const Language& right, IsDecided is_decided) {
+  bool Contradict(const NamingStatement& a, const Language& left, const NamingStatement& b, const Language& right,
+                  IsDecided is_decided) {
     // Shards of one group are two cuts of one axis or of one tensor; of two groups they add up.
-    if ((a.says == b.says) != (a.word == "shard") || a.word == "drop" || LiteralSize(*a.pattern) != LiteralSize(*b.pattern)) return false;
+    if ((a.says == b.says) != (a.word == "shard") || a.word == "drop" ||
+        LiteralSize(*a.pattern) != LiteralSize(*b.pattern))
+      return false;
     const std::optional<std::string> name = names_.Common(left, right);
     if (!name || is_decided(*name)) return false;
     if (names_.TooMuch()) {
@@ -125,13 +143,16 @@ class NamingChecker {
     Guards guards(variables_);
     for (const TypedAssert& assertion : rules_.asserts) guards.Require(assertion.condition);
     if (*a.when || *b.when) {
-      const Alignment same = aligner_.Align(left, right, [&](const Language& language) { return names_.HasOneReading(language); });
+      const Alignment same =
+          aligner_.Align(left, right, [&](const Language& language) { return names_.HasOneReading(language); });
       for (const auto& [x, y] : same.numbers) guards.RequireEqual(x, &same.first, y, &same.second);
       if (*a.when) guards.Require(**a.when, &same.first);
       if (*b.when) guards.Require(**b.when, &same.second);
       if (guards.Decide() == Answer::kNo) return false;
     }
-    sink_.Report(DiagnosticKind::kAmbiguous, b.pattern->span, fmt::format("two `{}` name `{}`, and neither says more of the name", a.word, *name))
+    sink_
+        .Report(DiagnosticKind::kAmbiguous, b.pattern->span,
+                fmt::format("two `{}` name `{}`, and neither says more of the name", a.word, *name))
         .With(a.pattern->span, "the other one")
         .Help("write out more of one name, or give both conditions that exclude each other")
         .Emit();
@@ -139,7 +160,8 @@ class NamingChecker {
   }
 
   // `b` names nothing that `a` does not name already, and says the same.
-  bool Redundant(const NamingStatement& a, const Language& outer, const NamingStatement& b, const Language& inner, bool before) {
+  bool Redundant(const NamingStatement& a, const Language& outer, const NamingStatement& b, const Language& inner,
+                 bool before) {
     if (*a.when || a.says != b.says || a.word == "shard") return false;
     const bool same = SamePattern(*a.pattern, *b.pattern);
     // What a wider `init` or `place` says a narrower one may take back, and a still narrower one say again.
@@ -164,7 +186,8 @@ class NamingChecker {
 
 }  // namespace
 
-void CheckNamingStatements(const RuleSet& rules, const VariableTable& variables, const Languages& languages, NameSearch& names, DiagnosticSink& sink) {
+void CheckNamingStatements(const RuleSet& rules, const VariableTable& variables, const Languages& languages,
+                           NameSearch& names, DiagnosticSink& sink) {
   NamingChecker(rules, variables, languages, names, sink).Check();
 }
 

@@ -6,6 +6,7 @@
 namespace ckmap {
 
 // Reports two of one file that name one tensor where neither says more of its name, and those that change nothing.
-void CheckNamingStatements(const RuleSet& rules, const VariableTable& variables, const Languages& languages, NameSearch& names, DiagnosticSink& sink);
+void CheckNamingStatements(const RuleSet& rules, const VariableTable& variables, const Languages& languages,
+                           NameSearch& names, DiagnosticSink& sink);
 
 }  // namespace ckmap

@@ -12,7 +12,7 @@ namespace ckmap {
 namespace {
 
 constexpr size_t kMaxParts = 100;        // of a pattern, whose parts are tags of one byte
-constexpr size_t kMaxStates = 50'000;     // of one search
+constexpr size_t kMaxStates = 50'000;    // of one search
 constexpr size_t kMaxWork = 50'000'000;  // moves of all searches of one program
 
 class OneToOneChecker {
@@ -33,7 +33,8 @@ class OneToOneChecker {
  private:
   static std::string Assigned(const CaptureValues& captures) {
     std::string text;
-    for (const auto& [name, value] : captures) text += fmt::format("{}{} = {}", text.empty() ? "" : ", ", name, std::get<int64_t>(value));
+    for (const auto& [name, value] : captures)
+      text += fmt::format("{}{} = {}", text.empty() ? "" : ", ", name, std::get<int64_t>(value));
     return text;
   }
 
@@ -82,18 +83,31 @@ class OneToOneChecker {
       if (fresh) return;
       reported = true;
       const bool sure = applies.has_value() && Holds(rule, first->second).has_value();
-      auto report = sink_.Report(sure ? DiagnosticKind::kNotOneToOne : DiagnosticKind::kMayCollide, pattern.span,
-                                 fmt::format("two values of the captures {} the {} name `{}`", sure ? "give" : "may give", side, name))
+      auto report = sink_
+                        .Report(sure ? DiagnosticKind::kNotOneToOne : DiagnosticKind::kMayCollide, pattern.span,
+                                fmt::format("two values of the captures {} the {} name `{}`",
+                                            sure ? "give" : "may give", side, name))
                         .Note(fmt::format("{} and {}", Assigned(first->second), Assigned(captures)));
-      if (!sure) static_cast<void>(std::move(report).Note("whether the condition of the rule holds for both is known only when the plan is bound"));
-      std::move(report).Help(rule.when ? "change the numbers, the ranges or the condition so that no two values meet" : "change the numbers or the ranges so that no two values meet").Emit();
+      if (!sure)
+        static_cast<void>(std::move(report).Note(
+            "whether the condition of the rule holds for both is known only when the plan is bound"));
+      std::move(report)
+          .Help(rule.when ? "change the numbers, the ranges or the condition so that no two values meet"
+                          : "change the numbers or the ranges so that no two values meet")
+          .Emit();
     };
     // Two values that meet are two whatever the range; that none meet is known only of ranges. A rule that is
     // written `<->` is refused for its capture anyway.
     constexpr int64_t kTried = 40;
-    if (languages_.ForEachAssignment(rule, names, look, rule.reversible ? std::nullopt : std::optional(kTried)) || reported) return;
-    if (rule.reversible && std::any_of(names.begin(), names.end(), [&](const std::string& name) { return !languages_.RangeOf(rule, name); })) return;
-    sink_.Report(DiagnosticKind::kNotDecided, pattern.span, fmt::format("whether two values of the captures give one {} name was not decided", side))
+    if (languages_.ForEachAssignment(rule, names, look, rule.reversible ? std::nullopt : std::optional(kTried)) ||
+        reported)
+      return;
+    if (rule.reversible && std::any_of(names.begin(), names.end(),
+                                       [&](const std::string& name) { return !languages_.RangeOf(rule, name); }))
+      return;
+    sink_
+        .Report(DiagnosticKind::kNotDecided, pattern.span,
+                fmt::format("whether two values of the captures give one {} name was not decided", side))
         .Note("there are too many values to try")
         .Help("bind checks it for the tensors that there are")
         .Emit();
@@ -114,11 +128,13 @@ class OneToOneChecker {
     const CaptureTexts fixed = guards.cases() == 1 ? guards.FixedTexts() : CaptureTexts();
     bool exact = true;
     const Automaton automaton = languages_.AutomatonWith(language, fixed, exact);
-    const Found found = target.parts.size() > kMaxParts || work_ > kMaxWork ? Found{Answer::kGaveUp, "", "", "", 0} : FindTwoReadings(automaton, kMaxStates);
+    const Found found = target.parts.size() > kMaxParts || work_ > kMaxWork ? Found{Answer::kGaveUp, "", "", "", 0}
+                                                                            : FindTwoReadings(automaton, kMaxStates);
     work_ += found.work;
     if (found.answer == Answer::kNo) return;
     // What the automaton reads, and what the name is read as where captures stand twice.
-    std::vector<CaptureTexts> readings = {TextsOf(target, found.word, found.left), TextsOf(target, found.word, found.right)};
+    std::vector<CaptureTexts> readings = {TextsOf(target, found.word, found.left),
+                                          TextsOf(target, found.word, found.right)};
     for (CaptureTexts& texts : readings) texts.insert(fixed.begin(), fixed.end());
     if (found.answer == Answer::kGaveUp || !exact) readings = Readings(languages_, language, found.word);
     bool sure = true;
@@ -132,13 +148,19 @@ class OneToOneChecker {
       names.push_back(name);
     }
     if (names.size() >= 2) {
-      sink_.Report(rule.reversible && sure ? DiagnosticKind::kNotOneToOne : DiagnosticKind::kMayCollide, target.span,
-                   fmt::format("`{}` and `{}` both become `{}`", names[0], names[1], found.word))
+      sink_
+          .Report(rule.reversible && sure ? DiagnosticKind::kNotOneToOne : DiagnosticKind::kMayCollide, target.span,
+                  fmt::format("`{}` and `{}` both become `{}`", names[0], names[1], found.word))
           .Help("keep something between the captures that they cannot hold themselves")
           .Emit();
     } else if (found.answer == Answer::kGaveUp || all.size() >= 2) {
-      sink_.Report(DiagnosticKind::kNotDecided, target.span, "whether two names become one name of this pattern was not decided")
-          .Note(found.answer == Answer::kGaveUp ? "the search took too long" : fmt::format("`{}` can be read in two ways, but the condition of the rule excludes one", found.word))
+      sink_
+          .Report(DiagnosticKind::kNotDecided, target.span,
+                  "whether two names become one name of this pattern was not decided")
+          .Note(
+              found.answer == Answer::kGaveUp
+                  ? "the search took too long"
+                  : fmt::format("`{}` can be read in two ways, but the condition of the rule excludes one", found.word))
           .Help("bind checks it for the tensors that there are")
           .Emit();
     }
@@ -168,7 +190,9 @@ class OneToOneChecker {
       const std::string text = fmt::format("{{{}}}", name);
       if (first.word.find(text) == std::string::npos || second.word.find(text) == std::string::npos) return;
     }
-    sink_.Report(DiagnosticKind::kMayCollide, source.span, fmt::format("`{}` and `{}` both become `{}`", first.word, second.word, target.text))
+    sink_
+        .Report(DiagnosticKind::kMayCollide, source.span,
+                fmt::format("`{}` and `{}` both become `{}`", first.word, second.word, target.text))
         .Help("name what differs, `(?P<part>…)`, and use it on the right; or write the one name that is meant")
         .Emit();
   }
@@ -213,11 +237,18 @@ class OneToOneChecker {
       const std::string& capture = part.kind == TypedPart::Kind::kCapture ? part.capture.name : part.text;
       const auto known = texts.find(capture);
       switch (part.kind) {
-        case TypedPart::Kind::kLiteral: name += part.text; break;
-        case TypedPart::Kind::kCapture: name += known != texts.end() ? known->second : "x"; break;
-        case TypedPart::Kind::kReference: name += known != texts.end() ? known->second : ""; break;
+        case TypedPart::Kind::kLiteral:
+          name += part.text;
+          break;
+        case TypedPart::Kind::kCapture:
+          name += known != texts.end() ? known->second : "x";
+          break;
+        case TypedPart::Kind::kReference:
+          name += known != texts.end() ? known->second : "";
+          break;
         case TypedPart::Kind::kAlternatives:
-        case TypedPart::Kind::kExpr: return "";
+        case TypedPart::Kind::kExpr:
+          return "";
       }
     }
     return name;

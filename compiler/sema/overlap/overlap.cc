@@ -19,12 +19,16 @@ namespace {
 
 constexpr std::string_view kOneRule = "every target tensor has one rule";
 constexpr size_t kGuards = 100, kCase = 10;  // work of comparing conditions, in moves of a search
-constexpr size_t kMaxChoices = 64;  // names of one list of alternatives that a condition is compared with
+constexpr size_t kMaxChoices = 64;           // names of one list of alternatives that a condition is compared with
 
 class OverlapChecker {
  public:
   OverlapChecker(const RuleSet& rules, const VariableTable& variables, DiagnosticSink& sink)
-      : rules_(rules), variables_(variables), sink_(sink), languages_(rules, variables), names_(languages_, sink),
+      : rules_(rules),
+        variables_(variables),
+        sink_(sink),
+        languages_(rules, variables),
+        names_(languages_, sink),
         aligner_(rules.target_separator, rules.source_separator == rules.target_separator) {}
 
   void Check() {
@@ -94,8 +98,12 @@ class OverlapChecker {
     for (const auto& [key, values] : first) {
       const auto other = second.find(key);
       if (other == second.end()) continue;
-      if (key.find('{') != std::string::npos && (a.pattern->text != b.pattern->text || !HoldsCaptures(*a.pattern, key) || !names_.HasOneReading(a))) continue;
-      if (std::none_of(values.begin(), values.end(), [&](const std::string& value) { return other->second.contains(value); })) return true;
+      if (key.find('{') != std::string::npos &&
+          (a.pattern->text != b.pattern->text || !HoldsCaptures(*a.pattern, key) || !names_.HasOneReading(a)))
+        continue;
+      if (std::none_of(values.begin(), values.end(),
+                       [&](const std::string& value) { return other->second.contains(value); }))
+        return true;
     }
     return false;
   }
@@ -105,8 +113,9 @@ class OverlapChecker {
     for (size_t at = key.find('{'); at != std::string::npos; at = key.find('{', at + 1)) {
       const std::string name = key.substr(at + 1, key.find('}', at) - at - 1);
       const bool held = std::any_of(pattern.parts.begin(), pattern.parts.end(), [&](const TypedPart& part) {
-        return part.kind == TypedPart::Kind::kReference ? part.text == name
-                                                         : part.kind == TypedPart::Kind::kCapture && !part.capture.gather && part.capture.name == name;
+        return part.kind == TypedPart::Kind::kReference
+                   ? part.text == name
+                   : part.kind == TypedPart::Kind::kCapture && !part.capture.gather && part.capture.name == name;
       });
       if (!held) return false;
     }
@@ -123,10 +132,12 @@ class OverlapChecker {
     if (a.rule->unit == b.rule->unit && SameRule(*a.rule, *b.rule)) return;  // told as a duplicate
     auto [name, undecided] = names_.Find(a, b);
     if (!name && undecided.empty()) return;
-    if (names_.TooMuch() && (guarded || !name)) return names_.Undecided(b, &a, "the searches of this program together took too long");
+    if (names_.TooMuch() && (guarded || !name))
+      return names_.Undecided(b, &a, "the searches of this program together took too long");
     std::optional<Guards> both;
     if (guarded || !undecided.empty() || !a.rule->ranges.empty() || !b.rule->ranges.empty()) {
-      const Alignment same = aligner_.Align(a, b, [&](const Language& language) { return names_.HasOneReading(language); });
+      const Alignment same =
+          aligner_.Align(a, b, [&](const Language& language) { return names_.HasOneReading(language); });
       Guards& guards = both.emplace(Asserts());
       RequireBoth(a, b, same, guards);
       names_.Spend(kGuards + guards.work() * kCase);
@@ -142,22 +153,29 @@ class OverlapChecker {
     if (!a.literal || !b.literal) static_cast<void>(std::move(report).Note(std::string(kOneRule)));
     if (guarded) static_cast<void>(std::move(report).Note(WhyNotProved(*both)));
     std::move(report)
-        .Help(guarded ? "give both conditions of which one is `not` the other's, or say `override` in front of the stronger rule"
-                      : a.literal && b.literal ? "every target tensor has one rule: drop one, give both conditions that exclude each other, or say `override` in front of the stronger one"
-                      : "make one of the patterns narrower, give both conditions that exclude each other, or say `override` in front of the stronger one")
+        .Help(guarded ? "give both conditions of which one is `not` the other's, or say `override` in front of the "
+                        "stronger rule"
+              : a.literal && b.literal ? "every target tensor has one rule: drop one, give both conditions that "
+                                         "exclude each other, or say `override` in front of the stronger one"
+                                       : "make one of the patterns narrower, give both conditions that exclude each "
+                                         "other, or say `override` in front of the stronger one")
         .Emit();
   }
 
-  // A name for which the conditions of both rules can hold: `name`, or one of those that the conditions' own examples lead to.
-  std::optional<std::string> Witness(const Language& a, const Language& b, const Alignment& same, const Guards& guards, const std::string& name) {
+  // A name for which the conditions of both rules can hold: `name`, or one of those that the conditions' own examples
+  // lead to.
+  std::optional<std::string> Witness(const Language& a, const Language& b, const Alignment& same, const Guards& guards,
+                                     const std::string& name) {
     constexpr size_t kMaxExamples = 16;
     std::vector<std::string> tried = {name};
     for (size_t i = 0; i < guards.cases() && i < kMaxExamples; ++i) {
       CaptureTexts first = same.first.texts, second = same.second.texts;
       const CaptureTexts texts = guards.CaptureTexts(i);
       for (const auto& [key, text] : texts) {
-        if (key.ends_with('\'')) second.emplace(key.substr(0, key.size() - 1), text);
-        else first.emplace(key, text);
+        if (key.ends_with('\''))
+          second.emplace(key.substr(0, key.size() - 1), text);
+        else
+          first.emplace(key, text);
       }
       for (const auto& [mine, other] : same.second.same) {
         if (const auto text = texts.find(other); text != texts.end()) second.emplace(mine, text->second);
@@ -168,9 +186,11 @@ class OverlapChecker {
   }
 
   static std::string WhyNotProved(const Guards& guards) {
-    if (guards.Decide() == Answer::kGaveUp) return "that their conditions exclude each other was not proved: there are too many cases";
+    if (guards.Decide() == Answer::kGaveUp)
+      return "that their conditions exclude each other was not proved: there are too many cases";
     const std::string example = guards.Example();
-    return example.empty() ? "their conditions can hold at once" : fmt::format("their conditions can hold at once: where {}", example);
+    return example.empty() ? "their conditions can hold at once"
+                           : fmt::format("their conditions can hold at once: where {}", example);
   }
 
   // What holds when both rules apply and write one name, beside the asserts.
@@ -206,7 +226,8 @@ class OverlapChecker {
     }
   }
 
-  static void RequireChoices(const TypedPattern& pattern, size_t from, size_t limit, const CaptureNames* names, Guards& guards) {
+  static void RequireChoices(const TypedPattern& pattern, size_t from, size_t limit, const CaptureNames* names,
+                             Guards& guards) {
     for (size_t i = from; i < pattern.parts.size(); ++i) {
       const TypedPart& part = pattern.parts[i];
       if (part.kind == TypedPart::Kind::kCapture && part.capture.gather) return;
@@ -236,7 +257,9 @@ class OverlapChecker {
       const std::optional<std::string> name = names_.Common(dropped, used);
       if (!name) return;
       reported = true;
-      sink_.Report(DiagnosticKind::kMayBeDroppedAndUsed, drop.pattern.span, fmt::format("`{}` would be both dropped and used", *name))
+      sink_
+          .Report(DiagnosticKind::kMayBeDroppedAndUsed, drop.pattern.span,
+                  fmt::format("`{}` would be both dropped and used", *name))
           .Here("dropped here")
           .With(used.pattern->span, "used here")
           .Note("a checkpoint that holds such a tensor is refused")
@@ -246,7 +269,9 @@ class OverlapChecker {
 
   // A rule whose sources all belong to one that overrides it.
   void CheckShadow(const Language& stronger, const Language& weaker) {
-    if (weaker.rule->overrides || stronger.rule->when || stronger.rule->unit != weaker.rule->unit || !names_.Covers(stronger, weaker)) return;
+    if (weaker.rule->overrides || stronger.rule->when || stronger.rule->unit != weaker.rule->unit ||
+        !names_.Covers(stronger, weaker))
+      return;
     sink_.Report(DiagnosticKind::kShadowed, weaker.pattern->span, "this rule can never apply")
         .With(stronger.pattern->span, "this one overrides it for all its names")
         .Help("drop it, or make the pattern of the stronger one narrower")
@@ -260,7 +285,11 @@ class OverlapChecker {
     for (const TypedAssert& assertion : rules_.asserts) {
       asserts.Require(assertion.condition);
       if (asserts.Decide() != Answer::kNo) continue;
-      sink_.Report(DiagnosticKind::kGuardConstant, assertion.condition.span, "no parameters fulfil this `assert` and those before it").Note("the migration can never run").Emit();
+      sink_
+          .Report(DiagnosticKind::kGuardConstant, assertion.condition.span,
+                  "no parameters fulfil this `assert` and those before it")
+          .Note("the migration can never run")
+          .Emit();
       return;
     }
     const auto check = [&](const std::optional<TypedExpr>& when, const TypedRule* rule) {

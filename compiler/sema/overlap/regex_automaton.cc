@@ -88,7 +88,8 @@ class RegexReader {
   std::optional<int> Number() {
     int value = 0;
     const size_t begin = at_;
-    while (!AtEnd() && std::isdigit(static_cast<unsigned char>(text_[at_])) != 0 && value <= kMaxRepeat) value = value * 10 + (text_[at_++] - '0');
+    while (!AtEnd() && std::isdigit(static_cast<unsigned char>(text_[at_])) != 0 && value <= kMaxRepeat)
+      value = value * 10 + (text_[at_++] - '0');
     return at_ > begin && value <= kMaxRepeat ? std::optional(value) : std::nullopt;
   }
 
@@ -124,7 +125,8 @@ class RegexReader {
       ++at_;
       const auto set = Escape();
       if (!set) return std::nullopt;
-      return fold_ && !std::isalpha(static_cast<unsigned char>(text_[at_ - 1])) ? Folded(*set) : std::optional(Automaton::Byte(*set));
+      return fold_ && !std::isalpha(static_cast<unsigned char>(text_[at_ - 1])) ? Folded(*set)
+                                                                                : std::optional(Automaton::Byte(*set));
     }
     if (c == '^' || c == '$' || c == '*' || c == '+' || c == '?') return std::nullopt;
     ++at_;
@@ -134,7 +136,8 @@ class RegexReader {
     return Folded(std::move(set));
   }
 
-  // The letters of a set in both cases. Two signs outside of ASCII are cases of letters in it: the Kelvin sign and the long s.
+  // The letters of a set in both cases. Two signs outside of ASCII are cases of letters in it: the Kelvin sign and the
+  // long s.
   static std::optional<Automaton> Folded(std::vector<bool> set) {
     for (size_t c = 0x80; c < 256; ++c) {
       if (set[c]) return std::nullopt;
@@ -163,16 +166,24 @@ class RegexReader {
     return inner && Take(")") ? inner : std::nullopt;
   }
 
-  // Those between `(?` and `)` or `:`. Of whole names `m` and `U` change nothing: anchors stand at the ends alone, and what is
-  // matched is all of the name.
+  // Those between `(?` and `)` or `:`. Of whole names `m` and `U` change nothing: anchors stand at the ends alone, and
+  // what is matched is all of the name.
   bool Flags() {
     const bool fold = fold_, dot_all = dot_all_;
     for (bool on = true; !AtEnd() && text_[at_] != ')' && text_[at_] != ':'; ++at_) {
       switch (text_[at_]) {
-        case '-': on = false; break;
-        case 'i': fold_ = on; break;
-        case 's': dot_all_ = on; break;
-        case 'm': case 'U': break;
+        case '-':
+          on = false;
+          break;
+        case 'i':
+          fold_ = on;
+          break;
+        case 's':
+          dot_all_ = on;
+          break;
+        case 'm':
+        case 'U':
+          break;
         default:
           fold_ = fold;
           dot_all_ = dot_all;
@@ -192,14 +203,19 @@ class RegexReader {
     std::vector<bool> set(256, false);
     const char c = text_[at_++];
     switch (c) {
-      case 'd': case 'D': AddRange(set, '0', '9'); break;
-      case 'w': case 'W':
+      case 'd':
+      case 'D':
+        AddRange(set, '0', '9');
+        break;
+      case 'w':
+      case 'W':
         AddRange(set, '0', '9');
         AddRange(set, 'a', 'z');
         AddRange(set, 'A', 'Z');
         set['_'] = true;
         break;
-      case 's': case 'S':
+      case 's':
+      case 'S':
         for (const char space : {'\t', '\n', '\f', '\r', ' '}) set[static_cast<uint8_t>(space)] = true;
         break;
       default:
@@ -250,7 +266,7 @@ class RegexReader {
 
 std::optional<RegexGroup> GroupOfRegex(std::string_view regex, std::string_view name) {
   struct Open {
-    size_t begin;      // of what the parentheses hold
+    size_t begin;  // of what the parentheses hold
     bool wanted;
     bool bar = false;  // has alternatives
   };
@@ -272,7 +288,8 @@ std::optional<RegexGroup> GroupOfRegex(std::string_view regex, std::string_view 
       const std::string first = "(?P<" + std::string(name) + ">", second = "(?<" + std::string(name) + ">";
       const bool wanted = rest.starts_with(first) || rest.starts_with(second);
       const bool named = rest.starts_with("(?P<") || rest.starts_with("(?<");
-      if (rest.starts_with("(?") && !named && !rest.starts_with("(?:")) return std::nullopt;  // flags, which change what a group says
+      if (rest.starts_with("(?") && !named && !rest.starts_with("(?:"))
+        return std::nullopt;  // flags, which change what a group says
       open.push_back({i + (rest.starts_with(first) ? first.size() : second.size()), wanted, false});
     } else if (c == '|') {
       open.back().bar = true;

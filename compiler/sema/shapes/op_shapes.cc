@@ -61,8 +61,10 @@ bool OpShapes::TooLarge(const TypedOp& op, const SymbolicShape& shape) {
     sizes.push_back(*size);
   }
   if (!shape || NumElements(sizes)) return false;
-  sink_.Report(DiagnosticKind::kReshapeProduct, op.span,
-               fmt::format("`{}` has more elements than 2^62, which is the most that a tensor can have", ShapeText(shape)))
+  sink_
+      .Report(
+          DiagnosticKind::kReshapeProduct, op.span,
+          fmt::format("`{}` has more elements than 2^62, which is the most that a tensor can have", ShapeText(shape)))
       .Emit();
   return true;
 }

@@ -96,7 +96,9 @@ bool Polynomial::NeverEqual(const Polynomial& a, const Polynomial& b) {
     one_sign = one_sign && (coefficient < 0) == (constant->second < 0);
     if (monomial == common) continue;
     if (coefficient != INT64_MIN) divisor = std::gcd(divisor, coefficient);
-    fresh = fresh || std::any_of(monomial.begin(), monomial.end(), [&](const std::string& name) { return !std::binary_search(common.begin(), common.end(), name); });
+    fresh = fresh || std::any_of(monomial.begin(), monomial.end(), [&](const std::string& name) {
+              return !std::binary_search(common.begin(), common.end(), name);
+            });
   }
   return one_sign || !fresh || (divisor > 1 && constant->second % divisor != 0);
 }

@@ -11,7 +11,9 @@ struct SizeKind<Polynomial> {
   static Polynomial Number(int64_t value) { return Polynomial(value); }
   static std::optional<int64_t> Constant(const Polynomial& size) { return size.AsConstant(); }
   static std::optional<Polynomial> Add(const Polynomial& a, const Polynomial& b) { return Polynomial::Add(a, b); }
-  static std::optional<Polynomial> Multiply(const Polynomial& a, const Polynomial& b) { return Polynomial::Multiply(a, b); }
+  static std::optional<Polynomial> Multiply(const Polynomial& a, const Polynomial& b) {
+    return Polynomial::Multiply(a, b);
+  }
   static std::optional<Polynomial> Divide(const Polynomial& a, const Polynomial& b) { return Polynomial::Divide(a, b); }
   static bool Equal(const Polynomial& a, const Polynomial& b) { return a == b; }
   static bool NeverEqual(const Polynomial& a, const Polynomial& b) { return Polynomial::NeverEqual(a, b); }

@@ -17,12 +17,12 @@
 namespace ckmap {
 namespace {
 
-constexpr size_t kMaxParams = 5;                                    // of one claim
+constexpr size_t kMaxParams = 5;                                                // of one claim
 constexpr std::array<int64_t, kMaxParams + 1> kLargest = {0, 24, 16, 9, 6, 4};  // value tried, by their number
-constexpr size_t kMaxAsserts = 1000;                                // of one program; beyond them nothing is tried
-constexpr size_t kMaxTrials = 40'000;                               // of one program
-constexpr size_t kMaxShared = 64;                                   // rules whose sizes of one tensor are compared
-constexpr size_t kMaxPairs = 2'000;                                 // of such rules, in one program
+constexpr size_t kMaxAsserts = 1000;   // of one program; beyond them nothing is tried
+constexpr size_t kMaxTrials = 40'000;  // of one program
+constexpr size_t kMaxShared = 64;      // rules whose sizes of one tensor are compared
+constexpr size_t kMaxPairs = 2'000;    // of such rules, in one program
 
 struct Failure {
   Span span;
@@ -56,7 +56,8 @@ void NumbersOf(const TypedExpr& expr, std::set<int64_t>& numbers) {
 std::optional<TypedExpr> ConditionOf(const TypedRule& rule) {
   std::optional<TypedExpr> all = rule.when;
   const auto add = [&](TypedExpr condition) {
-    all = all ? TypedExpr::Call("and", ValueType::kBool, {*std::move(all), std::move(condition)}, rule.span) : std::move(condition);
+    all = all ? TypedExpr::Call("and", ValueType::kBool, {*std::move(all), std::move(condition)}, rule.span)
+              : std::move(condition);
   };
   for (const TypedRange& range : rule.ranges) {
     TypedExpr capture;
@@ -95,7 +96,8 @@ void SizesOf(const TypedPipeline& pipeline, std::vector<const TypedExpr*>& sizes
 
 bool Closed(const TypedExpr& expr) {
   using Kind = TypedExpr::Kind;
-  if (expr.kind == Kind::kCapture || expr.kind == Kind::kDim || expr.kind == Kind::kName || expr.kind == Kind::kInvalid) return false;
+  if (expr.kind == Kind::kCapture || expr.kind == Kind::kDim || expr.kind == Kind::kName || expr.kind == Kind::kInvalid)
+    return false;
   return std::all_of(expr.args.begin(), expr.args.end(), Closed);
 }
 
@@ -132,7 +134,8 @@ class Prover {
   }
 
   void Run() {
-    if (asserts_.size() > kMaxAsserts) return Undecided(rules_.asserts[kMaxAsserts].span, fmt::format("there are more than {} asserts", kMaxAsserts));
+    if (asserts_.size() > kMaxAsserts)
+      return Undecided(rules_.asserts[kMaxAsserts].span, fmt::format("there are more than {} asserts", kMaxAsserts));
     for (const TypedRule& rule : rules_.rules) ProveRule(rule);
     for (const TypedLayer& layer : rules_.layers) {
       for (const TypedRule& rule : layer.rules) ProveRule(rule);
@@ -140,7 +143,8 @@ class Prover {
     for (const TypedRule& rule : rules_.rules) {
       if (rule.valid) ProveShared(rule, rule.source);
     }
-    if (undecided_ > 1) Undecided(*last_, fmt::format("the sizes of {} more rules were not proved either", undecided_ - 1), true);
+    if (undecided_ > 1)
+      Undecided(*last_, fmt::format("the sizes of {} more rules were not proved either", undecided_ - 1), true);
   }
 
  private:
@@ -176,7 +180,8 @@ class Prover {
     std::vector<const TypedExpr*> counts = CountsOf(rule);
     claim.check = [&rule, sizes, counts](const VariableTable& variables) -> Verdict {
       for (const TypedExpr* size : sizes) {
-        if (const TypedExpr* bad = WithoutValue(*size, variables)) return {true, Failure{bad->span, "this has no value: a division leaves a remainder, or is one by zero"}};
+        if (const TypedExpr* bad = WithoutValue(*size, variables))
+          return {true, Failure{bad->span, "this has no value: a division leaves a remainder, or is one by zero"}};
       }
       bool empty = false;
       for (const TypedExpr* count : counts) {
@@ -193,7 +198,8 @@ class Prover {
     Prove(std::move(claim));
   }
 
-  // Expressions of a rule that are numbers of elements and depend on a parameter; a -1 that stands for itself is not one.
+  // Expressions of a rule that are numbers of elements and depend on a parameter; a -1 that stands for itself is not
+  // one.
   std::vector<const TypedExpr*> CountsOf(const TypedRule& rule) const {
     std::vector<const TypedExpr*> counts;
     const auto add = [&](const TypedExpr& expr) {
@@ -228,7 +234,9 @@ class Prover {
         continue;
       }
       const auto& pattern = std::get<0>(term.kind);
-      if (!term.shape || std::any_of(term.shape->dims.begin(), term.shape->dims.end(), [](const TypedDim& dim) { return dim.kind == TypedDim::Kind::kRest; })) continue;
+      if (!term.shape || std::any_of(term.shape->dims.begin(), term.shape->dims.end(),
+                                     [](const TypedDim& dim) { return dim.kind == TypedDim::Kind::kRest; }))
+        continue;
       CompareShared(pattern, rule, *term.shape);
     }
   }
@@ -239,14 +247,19 @@ class Prover {
     for (const Shared& other : others) {
       const TypedRule& first = *other.rule;
       const bool differ = MayDiffer(*other.shape, shape);
-      known = known || (!differ && first.unit == rule.unit && first.overrides == rule.overrides && !first.when && first.ranges.empty());
+      known = known || (!differ && first.unit == rule.unit && first.overrides == rule.overrides && !first.when &&
+                        first.ranges.empty());
       // Of two ranks one rule is not applied where the other is.
-      if (!differ || first.overrides != rule.overrides || rules_.units[first.unit].level != rules_.units[rule.unit].level) continue;
-      if (++pairs_ > kMaxPairs) return Undecided(shape.span, fmt::format("more than {} pairs of rules give sizes of one tensor", kMaxPairs));
+      if (!differ || first.overrides != rule.overrides ||
+          rules_.units[first.unit].level != rules_.units[rule.unit].level)
+        continue;
+      if (++pairs_ > kMaxPairs)
+        return Undecided(shape.span, fmt::format("more than {} pairs of rules give sizes of one tensor", kMaxPairs));
       ProveEqual(pattern, first, *other.shape, rule, shape);
     }
     if (known) return;
-    if (others.size() >= kMaxShared) return Undecided(shape.span, fmt::format("more than {} rules give sizes of `{}`", kMaxShared, pattern.text));
+    if (others.size() >= kMaxShared)
+      return Undecided(shape.span, fmt::format("more than {} rules give sizes of `{}`", kMaxShared, pattern.text));
     others.push_back({&rule, &shape});
   }
 
@@ -274,7 +287,8 @@ class Prover {
     return guards.Decide() == Answer::kNo;
   }
 
-  void ProveEqual(const TypedPattern& pattern, const TypedRule& first, const TypedShape& left, const TypedRule& second, const TypedShape& right) {
+  void ProveEqual(const TypedPattern& pattern, const TypedRule& first, const TypedShape& left, const TypedRule& second,
+                  const TypedShape& right) {
     const std::string& name = pattern.text;
     Claim claim;
     claim.span = right.span;
@@ -301,14 +315,18 @@ class Prover {
     }
     claim.check = [&, name](const VariableTable& variables) -> Verdict {
       if (left.dims.size() != right.dims.size()) {
-        return {true, Failure{right.span, fmt::format("`{}` has {} axes here and {} in another rule", name, right.dims.size(), left.dims.size())}};
+        return {true, Failure{right.span, fmt::format("`{}` has {} axes here and {} in another rule", name,
+                                                      right.dims.size(), left.dims.size())}};
       }
       bool all_known = true;
       for (size_t i = 0; i < left.dims.size(); ++i) {
         const auto a = Number(left.dims[i], variables), b = Number(right.dims[i], variables);
-        if (a && b && *a != *b) return {true, Failure{right.dims[i].span, fmt::format("axis {} of `{}` is {} here and {} in another rule", i, name, *b, *a)}};
+        if (a && b && *a != *b)
+          return {true, Failure{right.dims[i].span,
+                                fmt::format("axis {} of `{}` is {} here and {} in another rule", i, name, *b, *a)}};
         for (const TypedDim* dim : {&left.dims[i], &right.dims[i]}) {
-          all_known = all_known && (dim->kind != TypedDim::Kind::kExpr || !Closed(dim->expr) || Number(*dim, variables));
+          all_known =
+              all_known && (dim->kind != TypedDim::Kind::kExpr || !Closed(dim->expr) || Number(*dim, variables));
         }
       }
       return {all_known, std::nullopt};
@@ -331,30 +349,37 @@ class Prover {
     for (bool grown = true; grown;) {  // asserts bring in the params that they tie to these
       grown = false;
       for (const Condition& condition : asserts_) {
-        const bool near = std::any_of(condition.params.begin(), condition.params.end(), [&](const std::string& name) { return params.contains(name); });
+        const bool near = std::any_of(condition.params.begin(), condition.params.end(),
+                                      [&](const std::string& name) { return params.contains(name); });
         if (!near || std::find(asserts.begin(), asserts.end(), condition.expr) != asserts.end()) continue;
         asserts.push_back(condition.expr);
         params.insert(condition.params.begin(), condition.params.end());
         grown = true;
       }
     }
-    if (params.size() > kMaxParams) return Undecided(claim, fmt::format("they depend on more than {} parameters", kMaxParams));
+    if (params.size() > kMaxParams)
+      return Undecided(claim, fmt::format("they depend on more than {} parameters", kMaxParams));
     std::vector<VariableTable::Entry*> entries;
     std::set<size_t> lets;
     for (const std::string& name : params) {
       entries.push_back(entries_[name]);
       lets.insert(lets_[name].begin(), lets_[name].end());
     }
-    const auto tried = [](const VariableTable::Entry* entry) { return entry->variable.type == ValueType::kInt || entry->variable.type == ValueType::kBool; };
-    if (!std::all_of(entries.begin(), entries.end(), tried)) return Undecided(claim, "they depend on a parameter that is not a whole number");
+    const auto tried = [](const VariableTable::Entry* entry) {
+      return entry->variable.type == ValueType::kInt || entry->variable.type == ValueType::kBool;
+    };
+    if (!std::all_of(entries.begin(), entries.end(), tried))
+      return Undecided(claim, "they depend on a parameter that is not a whole number");
     Outcome outcome;
     Try(claim, entries, lets, asserts, Trials(entries.size()), outcome);
     // Larger numbers, made of those that the sizes and the conditions hold, where small ones decide nothing.
-    if (!outcome.fits && !entries.empty()) Try(claim, entries, lets, asserts, LargeTrials(claim, asserts, entries.size()), outcome);
+    if (!outcome.fits && !entries.empty())
+      Try(claim, entries, lets, asserts, LargeTrials(claim, asserts, entries.size()), outcome);
     Assign(entries, lets, nullptr);
     if (outcome.failure) return Report(*outcome.failure, outcome.values, outcome.fits);
     if (outcome.stopped || (!outcome.fits && !outcome.allowed)) {
-      Undecided(claim, outcome.stopped ? "there are too many parameters to try" : "no small values of the parameters fulfil the conditions");
+      Undecided(claim, outcome.stopped ? "there are too many parameters to try"
+                                       : "no small values of the parameters fulfil the conditions");
     }
   }
 
@@ -366,15 +391,17 @@ class Prover {
     bool stopped = false;            // not all were tried
   };
 
-  void Try(const Claim& claim, const std::vector<VariableTable::Entry*>& entries, const std::set<size_t>& lets, const std::vector<const TypedExpr*>& asserts,
-           const std::vector<std::vector<int64_t>>& trials, Outcome& outcome) {
+  void Try(const Claim& claim, const std::vector<VariableTable::Entry*>& entries, const std::set<size_t>& lets,
+           const std::vector<const TypedExpr*>& asserts, const std::vector<std::vector<int64_t>>& trials,
+           Outcome& outcome) {
     for (const std::vector<int64_t>& trial : trials) {
       if (outcome.fits && outcome.failure) return;
       if (++trials_ > kMaxTrials) {
         outcome.stopped = true;
         return;
       }
-      const bool any_bool = std::any_of(entries.begin(), entries.end(), [](const auto* entry) { return entry->variable.type == ValueType::kBool; });
+      const bool any_bool = std::any_of(entries.begin(), entries.end(),
+                                        [](const auto* entry) { return entry->variable.type == ValueType::kBool; });
       if (any_bool && !IsTrial(entries, trial)) continue;
       Assign(entries, lets, &trial);
       if (!Allowed(asserts)) continue;
@@ -389,7 +416,8 @@ class Prover {
       outcome.failure = verdict.failure;
       for (size_t i = 0; i < entries.size(); ++i) {
         const bool boolean = entries[i]->variable.type == ValueType::kBool;
-        outcome.values += fmt::format("{}{}={}", i > 0 ? ", " : "", entries[i]->variable.qualified, boolean ? (trial[i] == 2 ? "true" : "false") : std::to_string(trial[i]));
+        outcome.values += fmt::format("{}{}={}", i > 0 ? ", " : "", entries[i]->variable.qualified,
+                                      boolean ? (trial[i] == 2 ? "true" : "false") : std::to_string(trial[i]));
       }
     }
   }
@@ -402,7 +430,8 @@ class Prover {
     return true;
   }
 
-  static std::vector<std::vector<int64_t>> LargeTrials(const Claim& claim, const std::vector<const TypedExpr*>& asserts, size_t count) {
+  static std::vector<std::vector<int64_t>> LargeTrials(const Claim& claim, const std::vector<const TypedExpr*>& asserts,
+                                                       size_t count) {
     constexpr std::array<size_t, kMaxParams + 1> kNumbers = {0, 200, 40, 12, 6, 4};
     std::set<int64_t> numbers, more;
     for (const auto* exprs : {&claim.sizes, &claim.conditions, &asserts}) {
@@ -447,11 +476,16 @@ class Prover {
 
   void Report(const Failure& failure, const std::string& values, bool fits) {
     if (!told_.insert({failure.span.file.index, failure.span.begin}).second) return;
-    auto report = fits ? sink_.Report(DiagnosticKind::kShapesMayFail, failure.span, "these sizes fit for some parameters only")
-                       : sink_.Report(DiagnosticKind::kShapeMismatch, failure.span, values.empty() ? failure.what : "no parameters make these sizes fit");
+    auto report =
+        fits ? sink_.Report(DiagnosticKind::kShapesMayFail, failure.span, "these sizes fit for some parameters only")
+             : sink_.Report(DiagnosticKind::kShapeMismatch, failure.span,
+                            values.empty() ? failure.what : "no parameters make these sizes fit");
     if (other_) static_cast<void>(std::move(report).With(*other_, "its sizes by the other rule"));
     if (!values.empty()) static_cast<void>(std::move(report).Note(fmt::format("with {}: {}", values, failure.what)));
-    std::move(report).Help(fits ? "say what must hold: `assert hidden % heads == 0;` or the like" : "correct the sizes, or the asserts").Emit();
+    std::move(report)
+        .Help(fits ? "say what must hold: `assert hidden % heads == 0;` or the like"
+                   : "correct the sizes, or the asserts")
+        .Emit();
   }
 
   // Every choice of `count` small numbers, smallest sum first.
@@ -476,7 +510,8 @@ class Prover {
   }
 
   // No `values`: the params are open again.
-  void Assign(const std::vector<VariableTable::Entry*>& entries, const std::set<size_t>& lets, const std::vector<int64_t>* values) {
+  void Assign(const std::vector<VariableTable::Entry*>& entries, const std::set<size_t>& lets,
+              const std::vector<int64_t>* values) {
     for (size_t i = 0; i < entries.size(); ++i) {
       const bool boolean = entries[i]->variable.type == ValueType::kBool;
       entries[i]->constant.reset();
@@ -508,15 +543,15 @@ class Prover {
   VariableTable trial_;  // a copy, in which the params get values
   const std::vector<size_t>& order_;
   DiagnosticSink& sink_;
-  std::map<std::string, std::set<std::string>> params_;  // of each variable: the params that it depends on
+  std::map<std::string, std::set<std::string>> params_;   // of each variable: the params that it depends on
   std::map<std::string, VariableTable::Entry*> entries_;  // of each open param
   std::map<std::string, std::vector<size_t>> lets_;       // that depend on a param: places in order_
   std::vector<Condition> asserts_;
-  std::optional<Guards> base_;                          // what the asserts require
-  std::map<std::string, std::vector<Shared>> shared_;   // by source pattern
-  size_t pairs_ = 0;                                    // of rules that were compared
+  std::optional<Guards> base_;                         // what the asserts require
+  std::map<std::string, std::vector<Shared>> shared_;  // by source pattern
+  size_t pairs_ = 0;                                   // of rules that were compared
   size_t undecided_ = 0;
-  std::optional<Span> last_;                            // of what was not decided
+  std::optional<Span> last_;  // of what was not decided
   std::map<size_t, std::vector<std::vector<int64_t>>> all_trials_;
   std::set<std::pair<uint32_t, uint32_t>> told_;
   std::optional<Span> other_;
@@ -525,7 +560,8 @@ class Prover {
 
 }  // namespace
 
-void ProveShapes(const RuleSet& rules, const VariableTable& variables, const std::vector<size_t>& order, DiagnosticSink& sink) {
+void ProveShapes(const RuleSet& rules, const VariableTable& variables, const std::vector<size_t>& order,
+                 DiagnosticSink& sink) {
   Prover(rules, variables, order, sink).Run();
 }
 

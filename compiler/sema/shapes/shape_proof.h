@@ -11,6 +11,7 @@
 namespace ckmap {
 
 // `order`: the entries of `variables`, each after those that it uses.
-void ProveShapes(const RuleSet& rules, const VariableTable& variables, const std::vector<size_t>& order, DiagnosticSink& sink);
+void ProveShapes(const RuleSet& rules, const VariableTable& variables, const std::vector<size_t>& order,
+                 DiagnosticSink& sink);
 
 }  // namespace ckmap

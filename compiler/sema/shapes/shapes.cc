@@ -44,10 +44,17 @@ class ShapeChecker {
     std::vector<SymbolicDim> dims;
     for (const TypedDim& dim : shape->dims) {
       switch (dim.kind) {
-        case TypedDim::Kind::kRest: return std::nullopt;
-        case TypedDim::Kind::kAny: dims.emplace_back(); break;
-        case TypedDim::Kind::kBind: dims.emplace_back(Polynomial::Symbol(dim.name, true)); break;
-        case TypedDim::Kind::kExpr: dims.push_back(Size(dim.expr)); break;
+        case TypedDim::Kind::kRest:
+          return std::nullopt;
+        case TypedDim::Kind::kAny:
+          dims.emplace_back();
+          break;
+        case TypedDim::Kind::kBind:
+          dims.emplace_back(Polynomial::Symbol(dim.name, true));
+          break;
+        case TypedDim::Kind::kExpr:
+          dims.push_back(Size(dim.expr));
+          break;
       }
     }
     return dims;
@@ -112,8 +119,12 @@ class ShapeChecker {
         case OpArity::kMap:
           ForEach(*value, [&](TensorList& tensor) { tensor.shape = ops_.Map(op, tensor.shape); });
           break;
-        case OpArity::kExpand: ForEach(*value, [&](TensorList& tensor) { tensor = ops_.Expand(op, tensor); }); break;
-        case OpArity::kReduce: value = Reduce(op, *std::move(value)); break;
+        case OpArity::kExpand:
+          ForEach(*value, [&](TensorList& tensor) { tensor = ops_.Expand(op, tensor); });
+          break;
+        case OpArity::kReduce:
+          value = Reduce(op, *std::move(value));
+          break;
       }
     }
     return value;
@@ -121,13 +132,16 @@ class ShapeChecker {
 
   std::optional<TensorList> Reduce(const TypedOp& op, TensorList value) {
     if (!value.is_list) {
-      sink_.Report(DiagnosticKind::kNeedsList, op.name_span, fmt::format("`{}` joins a list, and there is one tensor", op.spec->name))
+      sink_
+          .Report(DiagnosticKind::kNeedsList, op.name_span,
+                  fmt::format("`{}` joins a list, and there is one tensor", op.spec->name))
           .With(value.span, "this is one tensor")
           .Help("name several: `a, b`, `\"{q,k,v}\"` or `\"{e:int...}\"`")
           .Emit();
       return std::nullopt;
     }
-    const bool innermost = std::none_of(value.items.begin(), value.items.end(), [](const TensorList& item) { return item.is_list; });
+    const bool innermost =
+        std::none_of(value.items.begin(), value.items.end(), [](const TensorList& item) { return item.is_list; });
     if (innermost) return ops_.Join(op, value);
     for (TensorList& item : value.items) {
       std::optional<TensorList> reduced = Reduce(op, std::move(item));
@@ -142,7 +156,10 @@ class ShapeChecker {
   void Compare(const TensorList& source, const TensorList& target) {
     const auto left = Levels(source), right = Levels(target);
     if (left && right && !SameLevels(*left, *right)) {
-      sink_.Report(DiagnosticKind::kListMismatch, rule_.target.span, fmt::format("the left side gives {}, and the right side names {}", LevelsText(*left), LevelsText(*right)))
+      sink_
+          .Report(
+              DiagnosticKind::kListMismatch, rule_.target.span,
+              fmt::format("the left side gives {}, and the right side names {}", LevelsText(*left), LevelsText(*right)))
           .With(rule_.source.span, LevelsText(*left))
           .Help(ListHelp(*left, *right))
           .Emit();
@@ -151,16 +168,21 @@ class ShapeChecker {
     CompareShapes(source, target);
   }
 
-  static std::string ListHelp(const std::vector<std::optional<int64_t>>& left, const std::vector<std::optional<int64_t>>& right) {
+  static std::string ListHelp(const std::vector<std::optional<int64_t>>& left,
+                              const std::vector<std::optional<int64_t>>& right) {
     if (left.size() > right.size()) return "join them with `| concat(axis=…)` or `| stack(axis=…)`, or name each";
     if (left.size() < right.size()) return "cut with `| split(axis=…)` or `| unstack(axis=…)`, or name one";
     return "name as many on the right as the left side gives";
   }
 
   static bool SameLevels(std::vector<std::optional<int64_t>> a, std::vector<std::optional<int64_t>> b) {
-    const auto may_equal = [](const std::optional<int64_t>& x, const std::optional<int64_t>& y) { return !x || !y || *x == *y; };
+    const auto may_equal = [](const std::optional<int64_t>& x, const std::optional<int64_t>& y) {
+      return !x || !y || *x == *y;
+    };
     if (a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), may_equal)) return true;
-    const auto drop_ones = [](std::vector<std::optional<int64_t>>& levels) { std::erase(levels, std::optional<int64_t>(1)); };
+    const auto drop_ones = [](std::vector<std::optional<int64_t>>& levels) {
+      std::erase(levels, std::optional<int64_t>(1));
+    };
     drop_ones(a);
     drop_ones(b);
     return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), may_equal);
@@ -175,7 +197,8 @@ class ShapeChecker {
       return;
     }
     const size_t count = std::max(source.items.size(), target.items.size());
-    if ((!source.uniform() && source.items.size() != count) || (!target.uniform() && target.items.size() != count)) return;
+    if ((!source.uniform() && source.items.size() != count) || (!target.uniform() && target.items.size() != count))
+      return;
     for (size_t i = 0; i < count; ++i) {
       CompareShapes(source.items[source.uniform() ? 0 : i], target.items[target.uniform() ? 0 : i]);
     }
@@ -197,7 +220,9 @@ class ShapeChecker {
 
   static bool SourceBinds(const TypedPipeline& pipeline, const std::string& name) {
     for (const TypedTerm& term : pipeline.terms) {
-      if (const auto* inner = std::get_if<std::shared_ptr<TypedPipeline>>(&term.kind); inner != nullptr && SourceBinds(**inner, name)) return true;
+      if (const auto* inner = std::get_if<std::shared_ptr<TypedPipeline>>(&term.kind);
+          inner != nullptr && SourceBinds(**inner, name))
+        return true;
       if (!term.shape) continue;
       for (const TypedDim& dim : term.shape->dims) {
         if (dim.kind == TypedDim::Kind::kBind && dim.name == name) return true;
@@ -216,15 +241,19 @@ class ShapeChecker {
     if (!computed || !written) return;
     std::string why;
     if (computed->size() != written->size()) {
-      why = fmt::format("it has {} ax{}, not {}", computed->size(), computed->size() == 1 ? "is" : "es", written->size());
+      why =
+          fmt::format("it has {} ax{}, not {}", computed->size(), computed->size() == 1 ? "is" : "es", written->size());
     }
     for (size_t i = 0; why.empty() && i < computed->size(); ++i) {
       const SymbolicDim& a = (*computed)[i];
       const SymbolicDim& b = (*written)[i];
-      if (a && b && BoundOnSource(b) && Differ(*a, *b)) why = fmt::format("axis {} is `{}`, not `{}`", i, a->Text(), b->Text());
+      if (a && b && BoundOnSource(b) && Differ(*a, *b))
+        why = fmt::format("axis {} is `{}`, not `{}`", i, a->Text(), b->Text());
     }
     if (why.empty()) return;
-    sink_.Report(DiagnosticKind::kShapeMismatch, span, fmt::format("the shape that comes out is `{}`, not `{}`", ShapeText(computed), ShapeText(written)))
+    sink_
+        .Report(DiagnosticKind::kShapeMismatch, span,
+                fmt::format("the shape that comes out is `{}`, not `{}`", ShapeText(computed), ShapeText(written)))
         .Note(why)
         .Help("write the same name for sizes that are equal")
         .Emit();

@@ -5,14 +5,18 @@ namespace ckmap {
 std::optional<Polynomial> SizeOf(const TypedExpr& expr, const VariableTable& variables) {
   if (const auto constant = EvaluateInt(expr, variables)) return Polynomial(*constant);
   switch (expr.kind) {
-    case TypedExpr::Kind::kDim: return Polynomial::Symbol(expr.text, true);
-    case TypedExpr::Kind::kCapture: return Polynomial::Symbol("{" + expr.text + "}", false);
+    case TypedExpr::Kind::kDim:
+      return Polynomial::Symbol(expr.text, true);
+    case TypedExpr::Kind::kCapture:
+      return Polynomial::Symbol("{" + expr.text + "}", false);
     case TypedExpr::Kind::kVariable: {
       const VariableTable::Entry* entry = variables.FindQualified(expr.text);
       return entry != nullptr && entry->size ? entry->size : Polynomial::Symbol(expr.text, false);
     }
-    case TypedExpr::Kind::kCall: break;
-    default: return std::nullopt;
+    case TypedExpr::Kind::kCall:
+      break;
+    default:
+      return std::nullopt;
   }
   if (expr.args.empty() || expr.args.size() > 2) return std::nullopt;
   const std::optional<Polynomial> left = SizeOf(expr.args[0], variables);

@@ -10,16 +10,16 @@
 
 namespace ckmap {
 
-using SymbolicDim = std::optional<Polynomial>;                // nullopt: nothing is known
+using SymbolicDim = std::optional<Polynomial>;                  // nullopt: nothing is known
 using SymbolicShape = std::optional<std::vector<SymbolicDim>>;  // nullopt: not even the rank
 
 // A tensor or a list. A list of alike items holds one item that stands for all.
 struct TensorList {
   bool is_list = false;
-  SymbolicShape shape;                // of a tensor
-  std::vector<TensorList> items;      // one, or `count` many
-  std::optional<int64_t> count;       // nullopt: as many as a checkpoint holds
-  Span span;                          // where it was written
+  SymbolicShape shape;            // of a tensor
+  std::vector<TensorList> items;  // one, or `count` many
+  std::optional<int64_t> count;   // nullopt: as many as a checkpoint holds
+  Span span;                      // where it was written
 
   static TensorList Tensor(SymbolicShape shape, Span span);
   static TensorList List(std::vector<TensorList> items, std::optional<int64_t> count, Span span);

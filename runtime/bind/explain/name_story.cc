@@ -7,10 +7,10 @@
 
 #include "plan.pb.h"
 #include "runtime/base/text.h"
-#include "runtime/bind/explain/candidates.h"
 #include "runtime/bind/computed_node.h"
-#include "runtime/bind/rules/layer_binder.h"
+#include "runtime/bind/explain/candidates.h"
 #include "runtime/bind/explain/pattern_distance.h"
+#include "runtime/bind/rules/layer_binder.h"
 #include "runtime/bind/rules/rule_binder.h"
 
 namespace ckmap {
@@ -20,8 +20,10 @@ constexpr size_t kMaxNear = 5;
 constexpr size_t kMaxPieces = 12;
 
 std::string DescribePiece(const Piece& piece) {
-  std::string text = fmt::format("{} from element {} to element {}", Plural(piece.elements(), "element"), piece.src_offset, piece.dst_offset);
-  for (const PieceAxis& axis : piece.axes) text += fmt::format(", {} in steps {} -> {}", axis.size, axis.src_stride, axis.dst_stride);
+  std::string text = fmt::format("{} from element {} to element {}", Plural(piece.elements(), "element"),
+                                 piece.src_offset, piece.dst_offset);
+  for (const PieceAxis& axis : piece.axes)
+    text += fmt::format(", {} in steps {} -> {}", axis.size, axis.src_stride, axis.dst_stride);
   return text;
 }
 
@@ -49,8 +51,13 @@ void ValuesOf(const plan::Expr& expr, const Scope& scope, std::vector<std::strin
 
 class StoryTeller {
  public:
-  StoryTeller(const Plan& plan, const std::string& name, const StoryOptions& options, const BindContext& context, std::optional<BindResult> bound)
-      : plan_(plan), name_(name), context_(context), bound_(std::move(bound)), with_manifests_(options.source.has_value()) {}
+  StoryTeller(const Plan& plan, const std::string& name, const StoryOptions& options, const BindContext& context,
+              std::optional<BindResult> bound)
+      : plan_(plan),
+        name_(name),
+        context_(context),
+        bound_(std::move(bound)),
+        with_manifests_(options.source.has_value()) {}
 
   Result<std::vector<NameStory>> Run() {
     // A reversed plan is bound forwards: its rules are those of the other direction.
@@ -89,7 +96,9 @@ class StoryTeller {
         if (tensor.source == *index) story.entries.push_back(Bare("dropped by", tensor.rule));
       }
     } else if (index && bound_) {
-      Unbound(story, [&](const RuleInstance& instance) { return std::count(instance.sources.begin(), instance.sources.end(), *index) > 0; });
+      Unbound(story, [&](const RuleInstance& instance) {
+        return std::count(instance.sources.begin(), instance.sources.end(), *index) > 0;
+      });
     }
     if (!with_manifests_) Patterns(false, story);
     if (story.entries.empty()) Renamed(story);
@@ -103,7 +112,8 @@ class StoryTeller {
     story.tensor = index ? DescribeTensor(context_.target[*index]) : QuoteName(name_);
     if (index && bound_ && bound_->plan && !plan_.proto().reversed()) {
       for (const BoundTensor& tensor : bound_->plan->tensors) {
-        if (tensor.target == *index) story.entries.push_back(Made(tensor.initialized ? "filled by" : "made by", tensor, std::nullopt));
+        if (tensor.target == *index)
+          story.entries.push_back(Made(tensor.initialized ? "filled by" : "made by", tensor, std::nullopt));
       }
       for (const KeptTensor& tensor : bound_->plan->kept) {
         if (tensor.name == name_) story.entries.push_back(Bare("keeps the network's own value", tensor.rule));
@@ -151,7 +161,9 @@ class StoryTeller {
       for (const CastOp& cast : input.casts) text += fmt::format(", cast to {}", DTypeName(cast.to));
       if (entry.pieces.size() < kMaxPieces) entry.pieces.push_back(std::move(text));
     }
-    if (tensor.value.pieces.size() > kMaxPieces) entry.pieces.push_back(fmt::format("and {}", Plural(static_cast<int64_t>(tensor.value.pieces.size() - kMaxPieces), "piece")));
+    if (tensor.value.pieces.size() > kMaxPieces)
+      entry.pieces.push_back(
+          fmt::format("and {}", Plural(static_cast<int64_t>(tensor.value.pieces.size() - kMaxPieces), "piece")));
     return entry;
   }
 
@@ -194,13 +206,15 @@ class StoryTeller {
   std::vector<PatternMatch> MatchesOf(const plan::Rule& rule, bool target) const {
     const NamePrefix prefix;
     const Captures none;
-    return MatchSide(rule, target, name_, target ? context_.target_separator : context_.source_separator, ApplicationScope(context_, prefix, none));
+    return MatchSide(rule, target, name_, target ? context_.target_separator : context_.source_separator,
+                     ApplicationScope(context_, prefix, none));
   }
 
   void CapturesOf(const plan::Rule& rule, const std::string& source, StoryEntry& entry) const {
     const NamePrefix prefix;
     const Captures none;
-    for (const PatternMatch& match : MatchSide(rule, false, source, context_.source_separator, ApplicationScope(context_, prefix, none))) {
+    for (const PatternMatch& match :
+         MatchSide(rule, false, source, context_.source_separator, ApplicationScope(context_, prefix, none))) {
       if (!match.matches) continue;
       for (const auto& [name, value] : match.captures) entry.captures.emplace_back(name, value);
       return;
@@ -234,9 +248,12 @@ class StoryTeller {
     for (const plan::Rule& rule : plan_.proto().rules()) {
       if (used_.contains(&rule)) continue;
       std::vector<PatternMatch> matches = MatchesOf(rule, target);
-      const auto best = std::max_element(matches.begin(), matches.end(), [](const PatternMatch& a, const PatternMatch& b) { return a.closeness < b.closeness; });
+      const auto best =
+          std::max_element(matches.begin(), matches.end(),
+                           [](const PatternMatch& a, const PatternMatch& b) { return a.closeness < b.closeness; });
       // A rule that leaves the name inside of its first segment has nothing to do with it.
-      const size_t segment = std::min(name_.find(target ? context_.target_separator : context_.source_separator), name_.size());
+      const size_t segment =
+          std::min(name_.find(target ? context_.target_separator : context_.source_separator), name_.size());
       if (best == matches.end() || best->closeness <= segment) continue;
       Candidate candidate{best->closeness, Bare("does not apply", Place(rule.loc()))};
       candidate.entry.text = rule.text();
@@ -250,8 +267,10 @@ class StoryTeller {
       candidates.push_back(std::move(candidate));
     }
     if (!target && with_manifests_) NearLayers(candidates);
-    std::stable_sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) { return a.closeness > b.closeness; });
-    for (size_t i = 0; i < std::min(candidates.size(), kMaxNear); ++i) story.near.push_back(std::move(candidates[i].entry));
+    std::stable_sort(candidates.begin(), candidates.end(),
+                     [](const Candidate& a, const Candidate& b) { return a.closeness > b.closeness; });
+    for (size_t i = 0; i < std::min(candidates.size(), kMaxNear); ++i)
+      story.near.push_back(std::move(candidates[i].entry));
   }
 
   std::vector<std::string> WhyNotApplied(const plan::Rule& rule, const PatternMatch& match, bool target) const {
@@ -263,7 +282,8 @@ class StoryTeller {
       if (!when || !*when) {
         std::vector<std::string> values;
         ValuesOf(rule.when(), scope, values);
-        std::string text = when ? "its `when` does not hold" : "its `when` cannot be decided: " + when.error().message();
+        std::string text =
+            when ? "its `when` does not hold" : "its `when` cannot be decided: " + when.error().message();
         for (size_t i = 0; i < values.size(); ++i) text += (i == 0 ? ": " : ", ") + values[i];
         return {text};
       }
@@ -326,7 +346,8 @@ Result<std::vector<NameStory>> TellStories(const Plan& plan, const std::string& 
   const plan::Plan& proto = plan.proto();
   std::vector<Issue> issues;
   CKMAP_ASSIGN_OR_RETURN(const BoundVariables variables,
-                         BindVariables(proto, options.bind.defines, options.bind.config_json, options.bind.config_path.empty() ? "config" : options.bind.config_path, issues));
+                         BindVariables(proto, options.bind.defines, options.bind.config_json,
+                                       options.bind.config_path.empty() ? "config" : options.bind.config_path, issues));
   if (options.source && !issues.empty()) return Error(ErrorCode::kMismatch, issues.front().message);
   std::optional<BindResult> bound;
   Manifest source, target;
@@ -336,7 +357,11 @@ Result<std::vector<NameStory>> TellStories(const Plan& plan, const std::string& 
     CKMAP_ASSIGN_OR_RETURN(bound, Bind(plan, *options.source, *options.target, options.bind));
   }
   CKMAP_ASSIGN_OR_RETURN(const Renamer renamer, Renamer::Create(proto, variables, target));
-  const BindContext context{proto, source, target, variables, renamer,
+  const BindContext context{proto,
+                            source,
+                            target,
+                            variables,
+                            renamer,
                             proto.source_separator().empty() ? "." : proto.source_separator(),
                             proto.target_separator().empty() ? "." : proto.target_separator()};
   return StoryTeller(plan, name, options, context, std::move(bound)).Run();

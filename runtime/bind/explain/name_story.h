@@ -19,7 +19,7 @@ struct StoryEntry {
   std::vector<std::string> sources;  // described
   std::vector<std::string> ops;      // with their arguments as they were bound
   std::vector<std::string> pieces;
-  std::vector<std::string> why;      // why it does not apply, or what is wrong
+  std::vector<std::string> why;  // why it does not apply, or what is wrong
 };
 
 struct NameStory {

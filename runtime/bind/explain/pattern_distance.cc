@@ -19,10 +19,14 @@ std::string Describe(const plan::Part& part) {
   if (part.has_expr()) return "a computed number";
   if (!part.has_capture()) return "a list of names";
   switch (part.capture().kind()) {
-    case plan::Capture::INT: return fmt::format("digits for `{{{}}}`", part.capture().name());
-    case plan::Capture::CHOICE: return fmt::format("one of {}", fmt::join(part.capture().choices(), ", "));
-    case plan::Capture::REGEX: return fmt::format("what /{}/ matches", part.capture().regex());
-    default: return fmt::format("a part for `{{{}}}`", part.capture().name());
+    case plan::Capture::INT:
+      return fmt::format("digits for `{{{}}}`", part.capture().name());
+    case plan::Capture::CHOICE:
+      return fmt::format("one of {}", fmt::join(part.capture().choices(), ", "));
+    case plan::Capture::REGEX:
+      return fmt::format("what /{}/ matches", part.capture().regex());
+    default:
+      return fmt::format("a part for `{{{}}}`", part.capture().name());
   }
 }
 
@@ -39,7 +43,8 @@ plan::Pattern Head(const plan::Pattern& pattern, int count) {
 
 PatternMatch MatchOne(const plan::Pattern& pattern, const std::string& name, const CompiledName::Context& context) {
   PatternMatch match;
-  if (const auto whole = CompiledName::Compile(pattern, context); whole && whole->Match(name, context.scope, match.captures)) {
+  if (const auto whole = CompiledName::Compile(pattern, context);
+      whole && whole->Match(name, context.scope, match.captures)) {
     match.matches = true;
     match.closeness = name.size() + 1;
     return match;
@@ -64,14 +69,17 @@ PatternMatch MatchOne(const plan::Pattern& pattern, const std::string& name, con
     if (part.has_literal()) {
       // As far as the literal goes along with the name, it fits too.
       const std::string& literal = part.literal();
-      const auto same = static_cast<size_t>(std::mismatch(literal.begin(), literal.end(), rest.begin(), rest.end()).first - literal.begin());
+      const auto same = static_cast<size_t>(
+          std::mismatch(literal.begin(), literal.end(), rest.begin(), rest.end()).first - literal.begin());
       match.closeness += same;
       wanted = QuoteName(literal.substr(same));
       rest = rest.substr(same);
     }
     const std::string before = name.substr(0, match.closeness);
     match.why = rest.empty() ? fmt::format("the name ends where the rule wants {}", wanted)
-                             : fmt::format("{}the name has {}, the rule wants {}", before.empty() ? "" : fmt::format("behind {} ", QuoteName(before)), QuoteName(rest), wanted);
+                             : fmt::format("{}the name has {}, the rule wants {}",
+                                           before.empty() ? "" : fmt::format("behind {} ", QuoteName(before)),
+                                           QuoteName(rest), wanted);
     return match;
   }
   return match;
@@ -79,7 +87,8 @@ PatternMatch MatchOne(const plan::Pattern& pattern, const std::string& name, con
 
 }  // namespace
 
-std::vector<PatternMatch> MatchSide(const plan::Rule& rule, bool target, const std::string& name, const std::string& separator, const Scope& scope) {
+std::vector<PatternMatch> MatchSide(const plan::Rule& rule, bool target, const std::string& name,
+                                    const std::string& separator, const Scope& scope) {
   CompiledName::Context context{separator, scope};
   ForEachName(rule.source(), [&](const plan::Term& term) {
     for (const plan::Part& part : term.pattern().parts()) {
@@ -88,7 +97,8 @@ std::vector<PatternMatch> MatchSide(const plan::Rule& rule, bool target, const s
   });
   std::vector<PatternMatch> matches;
   ForEachName(target ? rule.target() : rule.source(), [&](const plan::Term& term) {
-    for (const std::vector<size_t>& choices : AllChoices(term.pattern())) matches.push_back(MatchOne(Choose(term.pattern(), choices), name, context));
+    for (const std::vector<size_t>& choices : AllChoices(term.pattern()))
+      matches.push_back(MatchOne(Choose(term.pattern(), choices), name, context));
   });
   return matches;
 }

@@ -10,9 +10,9 @@ namespace ckmap {
 
 struct PatternMatch {
   bool matches = false;
-  Captures captures;      // where it matches
-  size_t closeness = 0;   // bytes of the name that fit, from its start
-  std::string why;        // where it does not match: at which part
+  Captures captures;     // where it matches
+  size_t closeness = 0;  // bytes of the name that fit, from its start
+  std::string why;       // where it does not match: at which part
 };
 
 // The names of one side of a rule, one entry for each choice of their alternatives. On the right side,

@@ -32,11 +32,16 @@ bool EqualInputs(const BindContext& context, const BoundTensor& bound) {
 const char* Text(RuleVariants::Variant variant) {
   using Variant = RuleVariants::Variant;
   switch (variant) {
-    case Variant::kUntransposed: return "fit without the transpose as well: they are square";
-    case Variant::kTransposed: return "fit transposed as well: they are square";
-    case Variant::kPartsReordered: return "fit in another order of their equal parts as well, or cut group by group";
-    case Variant::kPartsUngrouped: return "fit in another order of their equal parts as well, or without the groups";
-    case Variant::kJoinedReordered: break;
+    case Variant::kUntransposed:
+      return "fit without the transpose as well: they are square";
+    case Variant::kTransposed:
+      return "fit transposed as well: they are square";
+    case Variant::kPartsReordered:
+      return "fit in another order of their equal parts as well, or cut group by group";
+    case Variant::kPartsUngrouped:
+      return "fit in another order of their equal parts as well, or without the groups";
+    case Variant::kJoinedReordered:
+      break;
   }
   return "fit with their equal parts in another order as well";
 }
@@ -67,16 +72,19 @@ void RuleVariants::Look(const BindContext& context, const RuleInstance& instance
   }
   // A fused tensor holds its parts one after another, or a piece of each for every group of heads: the
   // shapes are the same. Whoever reshapes has thought of groups.
-  if (EqualResults(context, instance) && (HasOp(bound.ops, "split") || HasOp(bound.ops, "unstack") || HasOp(bound.ops, "deinterleave"))) {
+  if (EqualResults(context, instance) &&
+      (HasOp(bound.ops, "split") || HasOp(bound.ops, "unstack") || HasOp(bound.ops, "deinterleave"))) {
     const bool grouped = HasOp(bound.ops, "reshape") || HasOp(bound.ops, "rearrange");
     add(grouped ? Variant::kPartsUngrouped : Variant::kPartsReordered);
   }
-  if (EqualInputs(context, bound) && (HasOp(bound.ops, "concat") || HasOp(bound.ops, "stack") || HasOp(bound.ops, "interleave"))) {
+  if (EqualInputs(context, bound) &&
+      (HasOp(bound.ops, "concat") || HasOp(bound.ops, "stack") || HasOp(bound.ops, "interleave"))) {
     add(Variant::kJoinedReordered);
   }
 }
 
-void ReportVariants(const BindContext& context, const std::unordered_map<const plan::Rule*, RuleVariants>& rules, std::vector<Issue>& issues) {
+void ReportVariants(const BindContext& context, const std::unordered_map<const plan::Rule*, RuleVariants>& rules,
+                    std::vector<Issue>& issues) {
   std::map<std::pair<std::string, std::string>, RuleVariants::Finding> lines;  // several rules may stand in one
   for (const auto& [rule, variants] : rules) {
     for (size_t i = 0; i < RuleVariants::kVariants; ++i) {
@@ -88,8 +96,11 @@ void ReportVariants(const BindContext& context, const std::unordered_map<const p
   for (const auto& [key, finding] : lines) {
     const std::string others = finding.count > 1 ? fmt::format(" and {} more", finding.count - 1) : "";
     const std::string& first = context.target[finding.first].name;
-    issues.push_back({"CK1230", IssueSeverity::kNote, first,
-                      fmt::format("{}: `{}`{} {}", key.first, first, others, key.second), {},
+    issues.push_back({"CK1230",
+                      IssueSeverity::kNote,
+                      first,
+                      fmt::format("{}: `{}`{} {}", key.first, first, others, key.second),
+                      {},
                       "if the rule is right, say so in it: exactly \"why\""});
   }
 }

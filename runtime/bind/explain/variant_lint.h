@@ -39,6 +39,7 @@ class RuleVariants {
 };
 
 // Adds one note (CK1230) a rule and kind of variant, in a stable order.
-void ReportVariants(const BindContext& context, const std::unordered_map<const plan::Rule*, RuleVariants>& rules, std::vector<Issue>& issues);
+void ReportVariants(const BindContext& context, const std::unordered_map<const plan::Rule*, RuleVariants>& rules,
+                    std::vector<Issue>& issues);
 
 }  // namespace ckmap

@@ -105,8 +105,7 @@ void Matcher::Find(std::string_view name, Candidates& found) const {
 void Matcher::AddFromSet(std::string_view name, std::vector<size_t>& ids) const {
   std::vector<int> hits;
   RE2::Set::ErrorInfo error{};
-  const bool matched =
-      set_ && set_->Match(re2::StringPiece(name.data(), name.size()), &hits, &error);
+  const bool matched = set_ && set_->Match(re2::StringPiece(name.data(), name.size()), &hits, &error);
   if (!set_ || (!matched && error.kind != RE2::Set::kNoError)) {
     ids.insert(ids.end(), set_ids_.begin(), set_ids_.end());  // out of memory: try each
   } else {

@@ -13,7 +13,6 @@
 
 #include "runtime/bind/names/name_pattern.h"
 
-
 namespace ckmap {
 
 class Matcher {

@@ -50,7 +50,8 @@ std::string RandomName(std::mt19937& random) {
   return name;
 }
 
-std::vector<size_t> Matching(const Matcher& matcher, const std::vector<CompiledName>& patterns, const std::string& name) {
+std::vector<size_t> Matching(const Matcher& matcher, const std::vector<CompiledName>& patterns,
+                             const std::string& name) {
   Matcher::Candidates found;
   matcher.Find(name, found);
   CHECK(std::is_sorted(found.ids.begin(), found.ids.end()));
@@ -82,9 +83,11 @@ TEST_CASE("patterns are found by name as each of them matches alone") {
         Captures captures;
         // What the fast ways look at agrees with the regular expression that says what a pattern means.
         const bool matched = patterns[id].Match(name, kNoVariables, captures);
-        const bool by_regex = patterns[id].literal() ? name == *patterns[id].literal() : RE2::FullMatch(name, patterns[id].regex());
+        const bool by_regex =
+            patterns[id].literal() ? name == *patterns[id].literal() : RE2::FullMatch(name, patterns[id].regex());
         CHECK((!matched || by_regex));
-        if (!patterns[id].around_digits().empty() && patterns[id].captures().size() + 1 == patterns[id].around_digits().size()) {
+        if (!patterns[id].around_digits().empty() &&
+            patterns[id].captures().size() + 1 == patterns[id].around_digits().size()) {
           CHECK(matched == by_regex);
         }
         if (matched) expected.push_back(id);

@@ -17,7 +17,8 @@ std::string CaptureRegex(const plan::Capture& capture, std::string_view separato
   const std::string quoted = RE2::QuoteMeta(re2::StringPiece(separator.data(), separator.size()));
   const std::string segment = fmt::format("[^{}]+", quoted);
   switch (capture.kind()) {
-    case plan::Capture::INT: return "[0-9]+";
+    case plan::Capture::INT:
+      return "[0-9]+";
     case plan::Capture::PATH:
       return fmt::format("{}(?:{}{})*", segment, quoted, segment);
     case plan::Capture::CHOICE: {
@@ -27,13 +28,16 @@ std::string CaptureRegex(const plan::Capture& capture, std::string_view separato
       }
       return regex;
     }
-    case plan::Capture::REGEX: return capture.regex();
-    default: return segment;
+    case plan::Capture::REGEX:
+      return capture.regex();
+    default:
+      return segment;
   }
 }
 
 // What a capture, or a reference to one, means.
-const plan::Capture& DeclaredCapture(const plan::Part& part, const std::string& name, const CompiledName::Context& context) {
+const plan::Capture& DeclaredCapture(const plan::Part& part, const std::string& name,
+                                     const CompiledName::Context& context) {
   static const plan::Capture kSegment;
   if (part.has_capture()) return part.capture();
   const auto declared = context.declared.find(name);
@@ -179,7 +183,7 @@ void CompiledName::FindDigits(std::vector<std::string> literals) {
 
 // Adds the group of one capture; gives the number of groups that a regular expression of the user has inside.
 Result<size_t> CompiledName::AddGroup(const plan::Capture& capture, const std::string& name, size_t group,
-                                     const Context& context) {
+                                      const Context& context) {
   const std::string inner = CaptureRegex(capture, context.separator);
   int inside = 0;
   if (capture.kind() == plan::Capture::REGEX) {
@@ -258,13 +262,12 @@ bool HasAlternatives(const plan::Pattern& pattern) {
                      [](const plan::Part& part) { return part.has_alternatives(); });
 }
 
-Result<std::string> Instantiate(const plan::Pattern& pattern, const Scope& scope,
-                                const Captures& captures) {
+Result<std::string> Instantiate(const plan::Pattern& pattern, const Scope& scope, const Captures& captures) {
   return Instantiate(pattern, {}, scope, captures);
 }
 
-Result<std::string> Instantiate(const plan::Pattern& pattern, const std::vector<size_t>& choices,
-                                const Scope& scope, const Captures& captures) {
+Result<std::string> Instantiate(const plan::Pattern& pattern, const std::vector<size_t>& choices, const Scope& scope,
+                                const Captures& captures) {
   std::string name;
   size_t next_choice = 0;
   for (const plan::Part& part : pattern.parts()) {
@@ -281,7 +284,8 @@ Result<std::string> Instantiate(const plan::Pattern& pattern, const std::vector<
       }
       const int64_t* number = std::get_if<int64_t>(&value);
       if (number == nullptr) {
-        return Error(ErrorCode::kMismatch, fmt::format("`{}`: {} is neither a number nor a text", pattern.text(), FormatValue(value)));
+        return Error(ErrorCode::kMismatch,
+                     fmt::format("`{}`: {} is neither a number nor a text", pattern.text(), FormatValue(value)));
       }
       if (*number < 0) {
         return Error(ErrorCode::kMismatch,
@@ -292,8 +296,7 @@ Result<std::string> Instantiate(const plan::Pattern& pattern, const std::vector<
       const std::string& capture = part.has_capture() ? part.capture().name() : part.reference();
       const auto found = captures.find(capture);
       if (found == captures.end()) {
-        return Error(ErrorCode::kMismatch,
-                     fmt::format("`{}`: `{{{}}}` has no value", pattern.text(), capture));
+        return Error(ErrorCode::kMismatch, fmt::format("`{}`: `{{{}}}` has no value", pattern.text(), capture));
       }
       name += found->second;
     }

@@ -57,9 +57,9 @@ class CompiledName {
   struct Context {
     std::string_view separator;  // between segments, one character
     const Scope& scope;
-    Captures known = {};         // captures that have their value already: literal text
+    Captures known = {};                                        // captures that have their value already: literal text
     std::map<std::string, const plan::Capture*> declared = {};  // what references to captures of other names mean
-    std::string_view prefix = {};  // stands in front, literally
+    std::string_view prefix = {};                               // stands in front, literally
   };
   static Result<CompiledName> Compile(const plan::Pattern& pattern, const Context& context);
 
@@ -71,8 +71,8 @@ class CompiledName {
   const std::vector<std::string>& around_digits() const { return around_digits_; }
   const std::vector<std::string>& captures() const { return groups_; }  // in group order, each once
 
-  // Where nothing but the captures decides (no name stands twice, no index is computed): whether the whole name matches,
-  // and the text of each of captures(). False for other patterns.
+  // Where nothing but the captures decides (no name stands twice, no index is computed): whether the whole name
+  // matches, and the text of each of captures(). False for other patterns.
   bool MatchTexts(std::string_view name, std::vector<std::string_view>& texts) const;
 
   // Whether the whole name matches; fills `captures` (adding to what is there).
@@ -87,22 +87,20 @@ class CompiledName {
   Result<void> CompileRegex();
   void FindDigits(std::vector<std::string> literals);
   bool MatchGroups(std::string_view name, std::vector<std::string_view>& groups) const;
-  Result<size_t> AddGroup(const plan::Capture& capture, const std::string& name, size_t group,
-                          const Context& context);
+  Result<size_t> AddGroup(const plan::Capture& capture, const std::string& name, size_t group, const Context& context);
 
   std::optional<std::string> literal_;
   std::string regex_;
   std::vector<std::string> around_digits_;  // then there is no compiled_
   std::shared_ptr<const re2::RE2> compiled_;
-  std::vector<std::string> groups_;       // captures by first appearance
-  std::vector<size_t> group_index_;       // regex group of each
+  std::vector<std::string> groups_;  // captures by first appearance
+  std::vector<size_t> group_index_;  // regex group of each
   std::vector<Check> checks_;
   std::shared_ptr<const plan::Pattern> pattern_;  // keeps the expressions of checks_ alive
 };
 
 // The name that a pattern stands for under these captures. Alternatives must have been chosen.
-Result<std::string> Instantiate(const plan::Pattern& pattern, const Scope& scope,
-                                const Captures& captures);
+Result<std::string> Instantiate(const plan::Pattern& pattern, const Scope& scope, const Captures& captures);
 
 // As above, of the pattern with these choices for its alternatives.
 Result<std::string> Instantiate(const plan::Pattern& pattern, const std::vector<size_t>& choices, const Scope& scope,

@@ -31,13 +31,14 @@ size_t CountSegments(const plan::Pattern& pattern, std::string_view separator) {
 std::string Separator(const std::string& separator) { return separator.empty() ? "." : separator; }
 
 void ReplaceAll(std::string& text, const std::string& from, const std::string& to) {
-  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) text.replace(at, from.size(), to);
+  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
+    text.replace(at, from.size(), to);
 }
 
 }  // namespace
 
-Result<RunRenamer> RunRenamer::Create(const plan::Plan& plan, const Scope& scope, bool of_target, const std::string& from,
-                                      const std::string& to, const std::string& out) {
+Result<RunRenamer> RunRenamer::Create(const plan::Plan& plan, const Scope& scope, bool of_target,
+                                      const std::string& from, const std::string& to, const std::string& out) {
   RunRenamer renamer;
   renamer.plan_ = &plan;
   renamer.scope_ = &scope;
@@ -54,8 +55,10 @@ Result<RunRenamer> RunRenamer::Create(const plan::Plan& plan, const Scope& scope
     if (!added && level(rename) < level(*it->second)) it->second = &rename;
   }
   for (const auto& [text, rename] : chosen) {
-    CKMAP_ASSIGN_OR_RETURN(CompiledName compiled, CompiledName::Compile(rename->from(), {.separator = from, .scope = scope}));
-    renamer.entries_.push_back({rename, CountSegments(rename->from(), from), LiteralSize(rename->from()), std::move(compiled)});
+    CKMAP_ASSIGN_OR_RETURN(CompiledName compiled,
+                           CompiledName::Compile(rename->from(), {.separator = from, .scope = scope}));
+    renamer.entries_.push_back(
+        {rename, CountSegments(rename->from(), from), LiteralSize(rename->from()), std::move(compiled)});
   }
   std::stable_sort(renamer.entries_.begin(), renamer.entries_.end(), [](const Entry& a, const Entry& b) {
     return a.segments != b.segments ? a.segments > b.segments : a.literal_size > b.literal_size;
@@ -86,8 +89,8 @@ Result<std::string> RunRenamer::Apply(std::string_view name, std::vector<const p
       if (!entry.from.Match(run, *scope_, here)) continue;
       if (found != nullptr) {
         return Error(ErrorCode::kMismatch,
-                     fmt::format("two renames fit `{}` of `{}` alike: `{}` and `{}`; make one of them more specific", run,
-                                 name, found->rename->from().text(), entry.rename->from().text()));
+                     fmt::format("two renames fit `{}` of `{}` alike: `{}` and `{}`; make one of them more specific",
+                                 run, name, found->rename->from().text(), entry.rename->from().text()));
       }
       found = &entry;
       captures = std::move(here);
@@ -99,9 +102,10 @@ Result<std::string> RunRenamer::Apply(std::string_view name, std::vector<const p
     Result<std::string> made = Instantiate(found->rename->to(), *scope_, captures);
     if (!made) {
       const plan::Location& loc = found->rename->loc();
-      return Error(made.error().code(), fmt::format("the rename at {}:{}, `{} -> {}`, gives no name for `{}`: {}",
-                                                    plan_->files(static_cast<int>(loc.file())).name(), loc.line(), found->rename->from().text(),
-                                                    found->rename->to().text(), name, made.error().message()));
+      return Error(made.error().code(),
+                   fmt::format("the rename at {}:{}, `{} -> {}`, gives no name for `{}`: {}",
+                               plan_->files(static_cast<int>(loc.file())).name(), loc.line(),
+                               found->rename->from().text(), found->rename->to().text(), name, made.error().message()));
     }
     std::string text = *std::move(made);
     if (to_separator_ != out_separator_) ReplaceAll(text, to_separator_, out_separator_);
@@ -115,19 +119,22 @@ Result<std::string> RunRenamer::Apply(std::string_view name, std::vector<const p
 Result<Renamer> Renamer::Create(const plan::Plan& plan, const Scope& scope, const Manifest& target) {
   const std::string left = Separator(plan.source_separator()), right = Separator(plan.target_separator());
   Renamer renamer;
-  renamer.meets_ = std::any_of(plan.renames().begin(), plan.renames().end(), [](const plan::Rename& rename) { return rename.of_target(); });
-  CKMAP_ASSIGN_OR_RETURN(renamer.source_, RunRenamer::Create(plan, scope, false, left, right, renamer.meets_ ? left : right));
+  renamer.meets_ = std::any_of(plan.renames().begin(), plan.renames().end(),
+                               [](const plan::Rename& rename) { return rename.of_target(); });
+  CKMAP_ASSIGN_OR_RETURN(renamer.source_,
+                         RunRenamer::Create(plan, scope, false, left, right, renamer.meets_ ? left : right));
   if (!renamer.meets_) return renamer;
   CKMAP_ASSIGN_OR_RETURN(renamer.target_, RunRenamer::Create(plan, scope, true, right, left, left));
-  // Tensors, then modules that hold tensors themselves, then those around them: of several that become one name the first
-  // kind is meant (`classifier.1 -> classifier` takes nothing from the `classifier` around it).
+  // Tensors, then modules that hold tensors themselves, then those around them: of several that become one name the
+  // first kind is meant (`classifier.1 -> classifier` takes nothing from the `classifier` around it).
   std::vector<std::string_view> names[3];
   std::unordered_set<std::string_view> seen;
   for (size_t i = 0; i < target.size(); ++i) {
     const std::string_view name = target[i].name;
     names[0].push_back(name);
     const size_t end = name.rfind(right);
-    if (end != std::string_view::npos && end > 0 && seen.insert(name.substr(0, end)).second) names[1].push_back(name.substr(0, end));
+    if (end != std::string_view::npos && end > 0 && seen.insert(name.substr(0, end)).second)
+      names[1].push_back(name.substr(0, end));
   }
   for (const std::string_view module : names[1]) {
     for (size_t at = module.rfind(right); at != std::string_view::npos && at > 0; at = module.rfind(right, at - 1)) {
@@ -164,8 +171,11 @@ Result<Renamed> Renamer::Apply(std::string_view name, std::vector<const plan::Re
   if (!renamed.met) return renamed;
   const Meeting& meeting = found->second;
   if (!meeting.other.empty()) {
-    return Error(ErrorCode::kMismatch, fmt::format("`{}` and `{}` of the target are both renamed to `{}`, the name of a source tensor or module; "
-                                                   "write a rule for it", meeting.name, meeting.other, renamed.name));
+    return Error(
+        ErrorCode::kMismatch,
+        fmt::format("`{}` and `{}` of the target are both renamed to `{}`, the name of a source tensor or module; "
+                    "write a rule for it",
+                    meeting.name, meeting.other, renamed.name));
   }
   renamed.name = meeting.name;
   if (used != nullptr) used->insert(used->end(), meeting.used.begin(), meeting.used.end());

@@ -24,8 +24,8 @@ class RunRenamer {
                                    const std::string& to, const std::string& out);
 
   // Scanned from left to right, the longest run that a rename matches is rewritten, and what was written is not scanned
-  // again. Of two runs of equal length the one with more literal text wins; if that is equal too, it is an Error. `used`
-  // gets the statements that took part, unless it is null.
+  // again. Of two runs of equal length the one with more literal text wins; if that is equal too, it is an Error.
+  // `used` gets the statements that took part, unless it is null.
   Result<std::string> Apply(std::string_view name, std::vector<const plan::Rename*>* used) const;
 
   // Those that apply at all, each with what it looks for, a run of so many segments.
@@ -71,7 +71,7 @@ class Renamer {
   Result<void> Meet(std::string_view name);
 
   RunRenamer source_, target_;
-  bool meets_ = false;  // there are renames of the target's names
+  bool meets_ = false;                                 // there are renames of the target's names
   std::unordered_map<std::string, Meeting> meetings_;  // what the target's names, and those of its modules, become
 };
 

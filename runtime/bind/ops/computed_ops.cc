@@ -10,14 +10,11 @@ namespace ckmap {
 namespace {
 
 Overflow ParseOverflow(const std::string& text) {
-  return text == "saturate" ? Overflow::kSaturate
-         : text == "inf"    ? Overflow::kInf
-                            : Overflow::kError;
+  return text == "saturate" ? Overflow::kSaturate : text == "inf" ? Overflow::kInf : Overflow::kError;
 }
 
 bool HasInfinity(DType dtype) {
-  return IsFloat(dtype) && dtype != DType::kF8E4M3 && dtype != DType::kF8E4M3Fnuz &&
-         dtype != DType::kF8E5M2Fnuz;
+  return IsFloat(dtype) && dtype != DType::kF8E4M3 && dtype != DType::kF8E4M3Fnuz && dtype != DType::kF8E5M2Fnuz;
 }
 
 }  // namespace
@@ -31,8 +28,8 @@ Result<DType> NodeBuilder::ResultType(DType otherwise) const {
   const std::string to = call_.Text("to", "");
   const DType dtype = to.empty() ? otherwise : ParseDType(to).value_or(DType::kAny);
   if (Holds(DTypes::kNumbers, dtype) && dtype != DType::kF8E8M0) return dtype;
-  return Wrong(fmt::format("{} computes numbers, and {} has none that it can write: say to=",
-                           call_.name(), to.empty() ? DTypeName(dtype) : to));
+  return Wrong(fmt::format("{} computes numbers, and {} has none that it can write: say to=", call_.name(),
+                           to.empty() ? DTypeName(dtype) : to));
 }
 
 Result<TensorValue> NodeBuilder::Build(decltype(ComputedNode::spec) spec, Shape shape, DType dtype,
@@ -54,7 +51,8 @@ Result<TensorValue> ComputedTensor(ComputedNode node) {
   CKMAP_RETURN_IF_ERROR(CheckSize(node.shape, node.dtype, node.text));
   for (const PiecedTensor& operand : node.operands) node.depth = std::max(node.depth, ComputedDepth(operand) + 1);
   if (node.depth > kMaxComputedDepth) {
-    return Error(ErrorCode::kLimit, fmt::format("computed operations nest {} deep, and {} is the limit", node.depth, kMaxComputedDepth));
+    return Error(ErrorCode::kLimit,
+                 fmt::format("computed operations nest {} deep, and {} is the limit", node.depth, kMaxComputedDepth));
   }
   TensorValue result;
   result.value = WholeTensor(0, node.shape);
@@ -64,8 +62,7 @@ Result<TensorValue> ComputedTensor(ComputedNode node) {
 }
 
 std::string DescribeOperand(const TensorValue& tensor) {
-  return fmt::format("{} is {} {}", tensor.name, DTypeName(tensor.dtype),
-                     FormatShape(tensor.value.shape));
+  return fmt::format("{} is {} {}", tensor.name, DTypeName(tensor.dtype), FormatShape(tensor.value.shape));
 }
 
 Error WrongOperands(const std::string& why, const std::vector<TensorValue>& operands) {
@@ -74,18 +71,16 @@ Error WrongOperands(const std::string& why, const std::vector<TensorValue>& oper
   return Wrong(fmt::format("{}: {}", why, fmt::join(shown, ", ")));
 }
 
-Result<void> CheckCount(const std::vector<TensorValue>& operands, size_t least, size_t most,
-                        std::string_view names) {
+Result<void> CheckCount(const std::vector<TensorValue>& operands, size_t least, size_t most, std::string_view names) {
   if (operands.size() >= least && operands.size() <= most) return {};
-  return WrongOperands(fmt::format("the operands are {}, and there are {}", names, operands.size()),
-                       operands);
+  return WrongOperands(fmt::format("the operands are {}, and there are {}", names, operands.size()), operands);
 }
 
 Result<void> CheckFloats(const std::vector<TensorValue>& operands, const OpCall& call) {
   for (const TensorValue& operand : operands) {
     if (Holds(DTypes::kFloats, operand.dtype)) continue;
-    return Wrong(fmt::format("{} is {}, and {} takes {}", operand.name, DTypeName(operand.dtype),
-                             call.name(), Describe(DTypes::kFloats)));
+    return Wrong(fmt::format("{} is {}, and {} takes {}", operand.name, DTypeName(operand.dtype), call.name(),
+                             Describe(DTypes::kFloats)));
   }
   return {};
 }
@@ -116,8 +111,7 @@ ComputeFunction FindComputed(std::string_view name) {
   if (name == "lora_merge") return BindLoraMerge;
   if (name == "fold_weight_norm") return BindWeightNorm;
   if (name == "fold_batch_norm") return BindBatchNorm;
-  if (name == "sum" || name == "subtract" || name == "multiply" || name == "mean")
-    return BindPointwise;
+  if (name == "sum" || name == "subtract" || name == "multiply" || name == "mean") return BindPointwise;
   if (name == "exp" || name == "log") return BindMap;
   if (name == "reduce_mean") return BindReduceMean;
   if (name == "normalize") return BindNormalize;

@@ -39,8 +39,7 @@ std::string DescribeOperand(const TensorValue& tensor);
 // A kMismatch that lists the operands with their shapes: "{why}: a is f32 [2, 3], b is f32 [4]".
 Error WrongOperands(const std::string& why, const std::vector<TensorValue>& operands);
 // The number of operands is between `least` and `most`; `names`: what they are, for the message.
-Result<void> CheckCount(const std::vector<TensorValue>& operands, size_t least, size_t most,
-                        std::string_view names);
+Result<void> CheckCount(const std::vector<TensorValue>& operands, size_t least, size_t most, std::string_view names);
 // All are floats of 8 bits or more.
 Result<void> CheckFloats(const std::vector<TensorValue>& operands, const OpCall& call);
 

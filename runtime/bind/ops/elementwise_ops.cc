@@ -7,9 +7,9 @@
 
 #include <fmt/format.h>
 
-#include "runtime/bind/values/fill.h"
 #include "runtime/bind/ops/computed_ops.h"
 #include "runtime/bind/ops/op_call.h"
+#include "runtime/bind/values/fill.h"
 
 namespace ckmap {
 namespace {
@@ -38,8 +38,7 @@ Result<TensorValue> OpCast(TensorValue tensor, const OpCall& call, std::string& 
   text = fmt::format("cast({})", to_name);
   if (*to == tensor.dtype) return tensor;
   if (!CanCast(tensor.dtype, *to)) {
-    return Wrong(fmt::format("{} is {}, which cannot be cast to {}", tensor.name,
-                             DTypeName(tensor.dtype), to_name));
+    return Wrong(fmt::format("{} is {}, which cannot be cast to {}", tensor.name, DTypeName(tensor.dtype), to_name));
   }
   return Append({tensor.dtype, *to, OverflowOf(call)}, std::move(tensor));
 }
@@ -60,18 +59,22 @@ std::string Objection(const ElementOp& op, DType dtype) {
   const bool whole = std::fabs(*real) <= 0x1p53 && *real == std::floor(*real);
   const bool part = scale && IsExactFactor(op.operand) && std::fabs(*real) >= 0x1p-62;
   if (whole || (part && op.overflow == Overflow::kError)) return "";
-  if (*real == std::floor(*real)) return "the number is whole, but written as a float: write all its digits, without a point or an exponent";
+  if (*real == std::floor(*real))
+    return "the number is whole, but written as a float: write all its digits, without a point or an exponent";
   return part ? "a division of integers is exact or an error: leave overflow out"
-              : fmt::format("integers take whole numbers{}; cast to a float first", scale ? " and 1 / 2, 1 / 4, 1 / 8, …" : "");
+              : fmt::format("integers take whole numbers{}; cast to a float first",
+                            scale ? " and 1 / 2, 1 / 4, 1 / 8, …" : "");
 }
 
 Result<TensorValue> OpArithmetic(TensorValue tensor, const OpCall& call, std::string& text) {
   ElementOp op{tensor.dtype, tensor.dtype, OverflowOf(call), call.name() == "scale" ? Kind::kScale : Kind::kAdd};
-  CKMAP_ASSIGN_OR_RETURN(const Number operand, call.NumberAsWritten(op.kind == Kind::kScale ? "factor" : "term", int64_t{0}));
+  CKMAP_ASSIGN_OR_RETURN(const Number operand,
+                         call.NumberAsWritten(op.kind == Kind::kScale ? "factor" : "term", int64_t{0}));
   op.operand = Canonical(operand);
   text = FormatOp(op);
   const std::string objection = Objection(op, tensor.dtype);
-  if (!objection.empty()) return Wrong(fmt::format("{} of {} ({}): {}", text, tensor.name, DTypeName(tensor.dtype), objection));
+  if (!objection.empty())
+    return Wrong(fmt::format("{} of {} ({}): {}", text, tensor.name, DTypeName(tensor.dtype), objection));
   return Append(op, std::move(tensor));
 }
 
@@ -112,8 +115,8 @@ std::vector<Piece> CountSmaller(std::vector<Piece> pieces, int64_t parts) {
   return pieces;
 }
 
-// The pieces where `parts` neighbours are one element. nullopt where they are not neighbours on both sides, or do not begin
-// at a multiple of `parts` there.
+// The pieces where `parts` neighbours are one element. nullopt where they are not neighbours on both sides, or do not
+// begin at a multiple of `parts` there.
 std::optional<std::vector<Piece>> CountLarger(PieceValue value, int64_t parts) {
   Normalize(value);
   for (Piece& piece : value.pieces) {
@@ -132,13 +135,14 @@ std::optional<std::vector<Piece>> CountLarger(PieceValue value, int64_t parts) {
   return std::move(value.pieces);
 }
 
-// Whether all elements are still those of the files, so that they can be read in other units. (A same-size bitcast changes
-// no bit.)
+// Whether all elements are still those of the files, so that they can be read in other units. (A same-size bitcast
+// changes no bit.)
 bool IsUntouched(const TensorValue& tensor) {
   return tensor.fill.empty() && std::all_of(tensor.inputs.begin(), tensor.inputs.end(), [](const BoundInput& input) {
-    return input.node == nullptr && input.view == DType::kAny &&
-           std::all_of(input.casts.begin(), input.casts.end(), [](const ElementOp& op) { return op.kind == Kind::kBitcast; });
-  });
+           return input.node == nullptr && input.view == DType::kAny &&
+                  std::all_of(input.casts.begin(), input.casts.end(),
+                              [](const ElementOp& op) { return op.kind == Kind::kBitcast; });
+         });
 }
 
 // The bytes of the files as elements of another size, where they are. False if that is not possible.
@@ -166,15 +170,18 @@ Result<Shape> BitcastShape(const TensorValue& tensor, DType to) {
   const int64_t from_size = DTypeSize(tensor.dtype), to_size = DTypeSize(to);
   Shape shape = tensor.value.shape;
   if (shape.empty()) {
-    return Wrong(fmt::format("{} has no axis whose size a bitcast from {} to {} could change: give it one with unsqueeze(axis=0)", tensor.name,
-                             DTypeName(tensor.dtype), DTypeName(to)));
+    return Wrong(fmt::format(
+        "{} has no axis whose size a bitcast from {} to {} could change: give it one with unsqueeze(axis=0)",
+        tensor.name, DTypeName(tensor.dtype), DTypeName(to)));
   }
   if (to_size < from_size) {
-    if (__builtin_mul_overflow(shape.back(), from_size / to_size, &shape.back())) return Wrong(fmt::format("{} is too large for a bitcast", tensor.name));
+    if (__builtin_mul_overflow(shape.back(), from_size / to_size, &shape.back()))
+      return Wrong(fmt::format("{} is too large for a bitcast", tensor.name));
   } else {
     if (shape.back() % (to_size / from_size) != 0) {
-      return Wrong(fmt::format("the last axis of {} (shape {}) is not made of whole runs of {} neighbours, as a bitcast from {} to {} needs", tensor.name,
-                               FormatShape(shape), to_size / from_size, DTypeName(tensor.dtype), DTypeName(to)));
+      return Wrong(fmt::format(
+          "the last axis of {} (shape {}) is not made of whole runs of {} neighbours, as a bitcast from {} to {} needs",
+          tensor.name, FormatShape(shape), to_size / from_size, DTypeName(tensor.dtype), DTypeName(to)));
     }
     shape.back() /= to_size / from_size;
   }
@@ -192,7 +199,8 @@ bool IsExactFactor(const Number& factor) {
 
 Result<TensorValue> Bitcast(TensorValue tensor, DType to) {
   if (!Holds(DTypes::kWholeBytes, to) || !Holds(DTypes::kWholeBytes, tensor.dtype)) {
-    return Wrong(fmt::format("bitcast from {} to {}: both must be {}", DTypeName(tensor.dtype), DTypeName(to), Describe(DTypes::kWholeBytes)));
+    return Wrong(fmt::format("bitcast from {} to {}: both must be {}", DTypeName(tensor.dtype), DTypeName(to),
+                             Describe(DTypes::kWholeBytes)));
   }
   if (to == tensor.dtype) return tensor;
   const int64_t from_size = DTypeSize(tensor.dtype), to_size = DTypeSize(to);

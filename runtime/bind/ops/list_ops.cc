@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "runtime/bind/values/fill.h"
 #include "runtime/bind/ops/op_call.h"
+#include "runtime/bind/values/fill.h"
 
 namespace ckmap {
 namespace {
@@ -27,9 +27,8 @@ Result<Joined> JoinInputs(const std::vector<Node>& items, std::string_view op) {
   for (const Node& item : items) {
     const TensorValue& part = item.tensor;
     if (part.dtype != joined.tensor.dtype) {
-      return Wrong(fmt::format("{} of tensors of different dtypes: {} is {}, {} is {}", op,
-                               items.front().tensor.name, DTypeName(joined.tensor.dtype), part.name,
-                               DTypeName(part.dtype)));
+      return Wrong(fmt::format("{} of tensors of different dtypes: {} is {}, {} is {}", op, items.front().tensor.name,
+                               DTypeName(joined.tensor.dtype), part.name, DTypeName(part.dtype)));
     }
     const auto offset = static_cast<int32_t>(joined.tensor.inputs.size());
     joined.values.push_back(part.value);
@@ -62,14 +61,15 @@ Result<TensorValue> OpJoin(const std::vector<Node>& items, const OpCall& args, s
     const bool same_axis = !stack || joined.values[i].shape[axis] == 1;
     if (shape != expected || !same_axis) {
       return Wrong(fmt::format("{} needs shapes that agree{}: {} has {}, {} has {}", text,
-                               stack ? "" : fmt::format(" in all axes but {}", axis),
-                               items.front().tensor.name, FormatShape(items.front().tensor.value.shape),
-                               items[i].tensor.name, FormatShape(items[i].tensor.value.shape)));
+                               stack ? "" : fmt::format(" in all axes but {}", axis), items.front().tensor.name,
+                               FormatShape(items.front().tensor.value.shape), items[i].tensor.name,
+                               FormatShape(items[i].tensor.value.shape)));
     }
   }
   expected[axis] = 0;
   for (const PieceValue& value : joined.values) {
-    if (__builtin_add_overflow(expected[axis], value.shape[axis], &expected[axis])) return Wrong(fmt::format("{} is too large", joined.tensor.name));
+    if (__builtin_add_overflow(expected[axis], value.shape[axis], &expected[axis]))
+      return Wrong(fmt::format("{} is too large", joined.tensor.name));
   }
   CKMAP_RETURN_IF_ERROR(CheckSize(expected, joined.tensor.dtype, joined.tensor.name));
   Result<PieceValue> value = Concat(joined.values, axis);
@@ -100,7 +100,8 @@ Result<TensorValue> OpInterleave(const std::vector<Node>& items, const OpCall& a
   text = fmt::format("interleave(axis={}{})", axis, block == 1 ? "" : fmt::format(", block={}", block));
   const int64_t size = first.value.shape[axis];
   if (block < 1 || size % block != 0) {
-    return Wrong(fmt::format("axis {} of {}, of size {}, does not divide in blocks of {}", axis, first.name, size, block));
+    return Wrong(
+        fmt::format("axis {} of {}, of size {}, does not divide in blocks of {}", axis, first.name, size, block));
   }
   for (size_t i = 0; i < items.size(); ++i) {
     PieceValue& value = joined.values[i];
@@ -135,8 +136,8 @@ Result<Node> OpSplit(const TensorValue& tensor, const OpCall& args, std::string&
       return Wrong(fmt::format("split into {} parts: say parts= or sizes=", parts));
     }
     if (size % parts != 0) {
-      return Wrong(fmt::format("axis {} of {}, of size {}, does not split in {} equal parts; say sizes=[…]",
-                               axis, tensor.name, size, parts));
+      return Wrong(fmt::format("axis {} of {}, of size {}, does not split in {} equal parts; say sizes=[…]", axis,
+                               tensor.name, size, parts));
     }
     sizes.assign(static_cast<size_t>(parts), size / parts);
   }
@@ -166,7 +167,8 @@ Result<Node> OpDeinterleave(const TensorValue& tensor, const OpCall& args, std::
   CKMAP_ASSIGN_OR_RETURN(const size_t axis, Axis(axis_arg, tensor.value.shape.size(), tensor));
   CKMAP_ASSIGN_OR_RETURN(const int64_t block, args.Int("block", 1));
   CKMAP_ASSIGN_OR_RETURN(const int64_t parts, args.Int("parts", static_cast<int64_t>(args.parts_hint())));
-  text = fmt::format("deinterleave(axis={}, parts={}{})", axis, parts, block == 1 ? "" : fmt::format(", block={}", block));
+  text =
+      fmt::format("deinterleave(axis={}, parts={}{})", axis, parts, block == 1 ? "" : fmt::format(", block={}", block));
   const int64_t size = tensor.value.shape[axis];
   int64_t period = 0;
   const bool sane = parts >= 1 && parts <= kMaxParts && block >= 1 && !__builtin_mul_overflow(parts, block, &period);
@@ -176,7 +178,8 @@ Result<Node> OpDeinterleave(const TensorValue& tensor, const OpCall& args, std::
                              size, parts, block));
   }
   if (size == 0) return Node::List(std::vector<Node>(static_cast<size_t>(parts), Node::Leaf(tensor)));
-  CKMAP_ASSIGN_OR_RETURN(const PieceValue cut, Reshape(tensor.value, CutAxis(tensor.value.shape, axis, size / period, period)));
+  CKMAP_ASSIGN_OR_RETURN(const PieceValue cut,
+                         Reshape(tensor.value, CutAxis(tensor.value.shape, axis, size / period, period)));
   std::vector<Node> items;
   for (int64_t i = 0; i < parts; ++i) {
     TensorValue part = tensor;

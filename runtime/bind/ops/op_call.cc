@@ -29,7 +29,8 @@ Result<Number> OpCall::NumberAsWritten(std::string_view name, Number otherwise) 
 Result<double> OpCall::Real(std::string_view name, double otherwise) const {
   CKMAP_ASSIGN_OR_RETURN(const Number number, NumberAsWritten(name, otherwise));
   if (const auto real = ExactDouble(number)) return *real;
-  return Wrong(fmt::format("{}={} has more digits than the arithmetic here, which is in f64, can hold", name, FormatNumber(number)));
+  return Wrong(fmt::format("{}={} has more digits than the arithmetic here, which is in f64, can hold", name,
+                           FormatNumber(number)));
 }
 
 Result<std::vector<int64_t>> OpCall::IntList(std::string_view name) const {
@@ -61,8 +62,8 @@ std::string OpCall::Text(std::string_view name, std::string_view otherwise) cons
 Result<size_t> Axis(int64_t axis, size_t rank, const TensorValue& tensor) {
   const auto signed_rank = static_cast<int64_t>(rank);
   if (axis < -signed_rank || axis >= signed_rank) {
-    return Wrong(fmt::format("axis {} is out of range: {} has shape {}", axis, tensor.name,
-                             FormatShape(tensor.value.shape)));
+    return Wrong(
+        fmt::format("axis {} is out of range: {} has shape {}", axis, tensor.name, FormatShape(tensor.value.shape)));
   }
   return static_cast<size_t>(axis < 0 ? axis + signed_rank : axis);
 }
@@ -76,7 +77,8 @@ Result<int64_t> MergedSize(const Shape& shape, size_t begin, size_t end, std::st
   int64_t size = 1;
   for (size_t axis = begin; axis < end; ++axis) {
     if (__builtin_mul_overflow(size, shape[axis], &size)) {
-      return Wrong(fmt::format("axes {} to {} of {}, whose shape is {}, are too large to be one", begin, end - 1, name, FormatShape(shape)));
+      return Wrong(fmt::format("axes {} to {} of {}, whose shape is {}, are too large to be one", begin, end - 1, name,
+                               FormatShape(shape)));
     }
   }
   return size;

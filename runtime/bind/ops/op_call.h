@@ -12,8 +12,7 @@ namespace ckmap {
 class OpCall {
  public:
   // `parts_hint`: how many tensors the other side's innermost list names; 0 if unknown.
-  OpCall(const plan::Op& op, const Scope& scope, size_t parts_hint)
-      : op_(op), scope_(scope), parts_hint_(parts_hint) {}
+  OpCall(const plan::Op& op, const Scope& scope, size_t parts_hint) : op_(op), scope_(scope), parts_hint_(parts_hint) {}
 
   const std::string& name() const { return op_.name(); }
   const plan::Op& op() const { return op_; }
@@ -53,8 +52,8 @@ ExpandFunction FindListExpand(std::string_view name);
 Error Wrong(std::string message);
 // An axis counted from the front; `rank`: of the tensor, or of the result.
 Result<size_t> Axis(int64_t axis, size_t rank, const TensorValue& tensor);
-// Whether a tensor, called `name` in the error, may become `shape`: sizes come from rules and files, and their product must
-// stay a number.
+// Whether a tensor, called `name` in the error, may become `shape`: sizes come from rules and files, and their product
+// must stay a number.
 Result<void> CheckSize(const Shape& shape, DType dtype, std::string_view name);
 // The product of the sizes of axes [begin, end); an Error where it is no 64-bit number.
 Result<int64_t> MergedSize(const Shape& shape, size_t begin, size_t end, std::string_view name);

@@ -25,7 +25,8 @@ class Rearranger {
       for (const EinopsAxis& axis : group.axes) {
         for (const size_t index : places_.at(axis.name)) {
           order.push_back(index);
-          if (__builtin_mul_overflow(size, expanded_[index], &size)) return Wrong(fmt::format("{} would get an axis that is too large", tensor_.name));
+          if (__builtin_mul_overflow(size, expanded_[index], &size))
+            return Wrong(fmt::format("{} would get an axis that is too large", tensor_.name));
           if (group.IsEllipsis()) merged.push_back(expanded_[index]);
         }
       }
@@ -85,7 +86,8 @@ class Rearranger {
       }
     }
     if (open != nullptr ? size % known != 0 : size != known) {
-      const std::string axis = fmt::format("{} has shape {}: an axis of size {}", tensor_.name, FormatShape(shape_), size);
+      const std::string axis =
+          fmt::format("{} has shape {}: an axis of size {}", tensor_.name, FormatShape(shape_), size);
       return Wrong(open != nullptr ? fmt::format("{} does not divide by {}", axis, known)
                                    : fmt::format("{} stands where the pattern says {}", axis, known));
     }

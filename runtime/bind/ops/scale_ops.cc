@@ -22,8 +22,7 @@ Result<Shape> Blocks(const Shape& weight, TensorValue& scale, const OpCall& call
   if (call.Find("block") != nullptr) {
     CKMAP_ASSIGN_OR_RETURN(block, call.IntList("block"));
     if (block.size() != weight.size()) {
-      return Wrong(
-          fmt::format("block has {} sizes, and the weight {} axes", block.size(), weight.size()));
+      return Wrong(fmt::format("block has {} sizes, and the weight {} axes", block.size(), weight.size()));
     }
     for (size_t k = 0; k < block.size(); ++k) {
       if (block[k] == -1) block[k] = std::max<int64_t>(weight[k], 1);
@@ -33,8 +32,7 @@ Result<Shape> Blocks(const Shape& weight, TensorValue& scale, const OpCall& call
     CKMAP_ASSIGN_OR_RETURN(const int64_t axis_arg, call.Int("axis", 0));
     const auto rank = static_cast<int64_t>(weight.size());
     if (axis_arg < -rank || axis_arg >= rank) {
-      return Wrong(fmt::format("axis {} is out of range: the weight has shape {}", axis_arg,
-                               FormatShape(weight)));
+      return Wrong(fmt::format("axis {} is out of range: the weight has shape {}", axis_arg, FormatShape(weight)));
     }
     block[static_cast<size_t>(axis_arg < 0 ? axis_arg + rank : axis_arg)] = 1;
   } else if (count != 1) {
@@ -48,14 +46,11 @@ Result<Shape> Blocks(const Shape& weight, TensorValue& scale, const OpCall& call
     expected.push_back(CeilDiv(weight[k], block[k]));
   }
   // A scale may leave out axes along which it does not vary.
-  if (NumElements(expected) != count ||
-      (given.size() == expected.size() && given != expected && count != 1)) {
-    return Wrong(fmt::format(
-        "a weight of shape {} in blocks of {} has scales of shape {}; {} has {}{}",
-        FormatShape(weight), FormatShape(block), FormatShape(expected), scale.name,
-        FormatShape(given),
-        call.Find("block") == nullptr && call.Find("axis") == nullptr ? "; say block= or axis="
-                                                                      : ""));
+  if (NumElements(expected) != count || (given.size() == expected.size() && given != expected && count != 1)) {
+    return Wrong(
+        fmt::format("a weight of shape {} in blocks of {} has scales of shape {}; {} has {}{}", FormatShape(weight),
+                    FormatShape(block), FormatShape(expected), scale.name, FormatShape(given),
+                    call.Find("block") == nullptr && call.Find("axis") == nullptr ? "; say block= or axis=" : ""));
   }
   CKMAP_ASSIGN_OR_RETURN(scale, Reshaped(std::move(scale), expected));
   return block;
@@ -65,15 +60,14 @@ Result<Node> Scale(Operands operands, const OpCall& call, ScaleSpec spec, const 
   TensorValue& weight = operands[0];
   Shape shape = weight.value.shape;
   if (spec.pack > 1) {
-    if (shape.empty())
-      return Wrong(fmt::format("{} is a scalar, and cannot hold several integers", weight.name));
+    if (shape.empty()) return Wrong(fmt::format("{} is a scalar, and cannot hold several integers", weight.name));
     if (__builtin_mul_overflow(shape.back(), spec.pack, &shape.back())) {
       return Wrong(fmt::format("{} is too large to be unpacked", weight.name));
     }
   }
   if (!Holds(DTypes::kFloats, operands[1].dtype)) {
-    return Wrong(fmt::format("the scale {} is {}: scales are {}", operands[1].name,
-                             DTypeName(operands[1].dtype), Describe(DTypes::kFloats)));
+    return Wrong(fmt::format("the scale {} is {}: scales are {}", operands[1].name, DTypeName(operands[1].dtype),
+                             Describe(DTypes::kFloats)));
   }
   CKMAP_ASSIGN_OR_RETURN(spec.block, Blocks(shape, operands[1], call));
   if (operands.size() == 3) {
@@ -87,8 +81,8 @@ Result<Node> Scale(Operands operands, const OpCall& call, ScaleSpec spec, const 
   CKMAP_ASSIGN_OR_RETURN(const DType dtype, node.ResultType(DType::kF32));
   const bool saturates = spec.quantize;
   for (TensorValue& operand : operands) node.Add(std::move(operand));
-  CKMAP_ASSIGN_OR_RETURN(TensorValue result, node.Build(std::move(spec), std::move(shape), dtype,
-                                                        saturates ? "saturate" : "error"));
+  CKMAP_ASSIGN_OR_RETURN(TensorValue result,
+                         node.Build(std::move(spec), std::move(shape), dtype, saturates ? "saturate" : "error"));
   return Node::Leaf(std::move(result));
 }
 
@@ -112,20 +106,18 @@ Result<Node> BindDequantize(Operands operands, const OpCall& call, std::string& 
   ScaleSpec spec;
   const DType dtype = operands[0].dtype;
   CKMAP_ASSIGN_OR_RETURN(const int64_t bits, call.Int("bits", dtype == DType::kI4 ? 4 : 0));
-  const bool holds_four = dtype == DType::kI4 || dtype == DType::kI8 || dtype == DType::kU8 ||
-                          dtype == DType::kI32 || dtype == DType::kU32;
+  const bool holds_four =
+      dtype == DType::kI4 || dtype == DType::kI8 || dtype == DType::kU8 || dtype == DType::kI32 || dtype == DType::kU32;
   if (bits != 0 && (bits != 4 || !holds_four)) {
     return Wrong(
-        fmt::format("bits={} of {}: integers of 4 bits are packed in i4, u8, i8, u32 or i32", bits,
-                    DTypeName(dtype)));
+        fmt::format("bits={} of {}: integers of 4 bits are packed in i4, u8, i8, u32 or i32", bits, DTypeName(dtype)));
   }
   if (bits == 4) {
     spec.pack = dtype == DType::kI32 || dtype == DType::kU32 ? 8 : 2;
     spec.pack_signed = dtype == DType::kI4 || dtype == DType::kI8;
-  } else if (!IsInteger(dtype) &&
-             !(IsFloat(dtype) && DTypeBits(dtype) == 8 && dtype != DType::kF4)) {
-    return Wrong(fmt::format("{} is {}: only integers and floats of 8 bits are dequantized",
-                             operands[0].name, DTypeName(dtype)));
+  } else if (!IsInteger(dtype) && !(IsFloat(dtype) && DTypeBits(dtype) == 8 && dtype != DType::kF4)) {
+    return Wrong(fmt::format("{} is {}: only integers and floats of 8 bits are dequantized", operands[0].name,
+                             DTypeName(dtype)));
   }
   return Scale(std::move(operands), call, std::move(spec), text);
 }
@@ -134,14 +126,11 @@ Result<Node> BindQuantize(Operands operands, const OpCall& call, std::string& te
   text = TextOf(call);
   CKMAP_RETURN_IF_ERROR(CheckCount(operands, 2, 3, kNames));
   if (!Holds(DTypes::kFloats, operands[0].dtype)) {
-    return Wrong(fmt::format("{} is {}: only floats are quantized", operands[0].name,
-                             DTypeName(operands[0].dtype)));
+    return Wrong(fmt::format("{} is {}: only floats are quantized", operands[0].name, DTypeName(operands[0].dtype)));
   }
   const auto to = ParseDType(call.Text("to", ""));
-  if (!to || !(IsInteger(*to) || (IsFloat(*to) && DTypeBits(*to) == 8 && *to != DType::kF4 &&
-                                  *to != DType::kF8E8M0))) {
-    return Wrong(fmt::format("to={}: what is quantized becomes integers or floats of 8 bits",
-                             call.Text("to", "")));
+  if (!to || !(IsInteger(*to) || (IsFloat(*to) && DTypeBits(*to) == 8 && *to != DType::kF4 && *to != DType::kF8E8M0))) {
+    return Wrong(fmt::format("to={}: what is quantized becomes integers or floats of 8 bits", call.Text("to", "")));
   }
   ScaleSpec spec;
   spec.quantize = true;

@@ -6,9 +6,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "runtime/bind/values/fill.h"
 #include "runtime/bind/ops/op_call.h"
 #include "runtime/bind/ops/rearrange.h"
+#include "runtime/bind/values/fill.h"
 
 namespace ckmap {
 namespace {
@@ -16,8 +16,8 @@ namespace {
 Result<TensorValue> OpTranspose(TensorValue tensor, const OpCall& args, std::string& text) {
   const size_t rank = tensor.value.shape.size();
   if (rank < 2) {
-    return Wrong(fmt::format("{} has shape {}: there are no two axes to swap", tensor.name,
-                             FormatShape(tensor.value.shape)));
+    return Wrong(
+        fmt::format("{} has shape {}: there are no two axes to swap", tensor.name, FormatShape(tensor.value.shape)));
   }
   CKMAP_ASSIGN_OR_RETURN(const int64_t a_arg, args.Int("a", -2));
   CKMAP_ASSIGN_OR_RETURN(const int64_t b_arg, args.Int("b", -1));
@@ -181,7 +181,8 @@ Result<TensorValue> OpReorder(TensorValue tensor, const OpCall& args, std::strin
   }
   const int64_t size = tensor.value.shape[axis];
   if (count == 0 || size % count != 0) {
-    return Wrong(fmt::format("axis {} of {}, of size {}, is not made of {} equal blocks", axis, tensor.name, size, count));
+    return Wrong(
+        fmt::format("axis {} of {}, of size {}, is not made of {} equal blocks", axis, tensor.name, size, count));
   }
   const int64_t step = size / count;
   std::vector<PieceValue> parts;

@@ -14,14 +14,13 @@ Result<Node> BindPointwise(Operands operands, const OpCall& call, std::string& t
   using Kind = PointwiseSpec::Kind;
   text = fmt::format("{}()", call.name());
   const bool subtracts = call.name() == "subtract";
-  CKMAP_RETURN_IF_ERROR(CheckCount(operands, call.name() == "mean" ? 1 : 2,
-                                   subtracts ? 2 : operands.size(),
+  CKMAP_RETURN_IF_ERROR(CheckCount(operands, call.name() == "mean" ? 1 : 2, subtracts ? 2 : operands.size(),
                                    subtracts ? "two tensors" : "two tensors or more"));
   Shape shape = operands[0].value.shape;
   for (const TensorValue& operand : operands) {
     if (!Holds(DTypes::kNumbers, operand.dtype))
-      return Wrong(fmt::format("{} is {}, and {} takes {}", operand.name, DTypeName(operand.dtype),
-                               call.name(), Describe(DTypes::kNumbers)));
+      return Wrong(fmt::format("{} is {}, and {} takes {}", operand.name, DTypeName(operand.dtype), call.name(),
+                               Describe(DTypes::kNumbers)));
     if (operand.value.shape.size() != shape.size())
       return WrongOperands(fmt::format("{} takes tensors of one rank", call.name()), operands);
     if (operand.dtype != operands[0].dtype && call.Find("to") == nullptr)
@@ -30,22 +29,19 @@ Result<Node> BindPointwise(Operands operands, const OpCall& call, std::string& t
       const int64_t size = operand.value.shape[k];
       if (shape[k] == 1) shape[k] = size;
       if (size != shape[k] && size != 1)
-        return WrongOperands(
-            fmt::format("axis {} has sizes that differ, and only one of size 1 is repeated", k),
-            operands);
+        return WrongOperands(fmt::format("axis {} has sizes that differ, and only one of size 1 is repeated", k),
+                             operands);
     }
   }
   NodeBuilder node(call, text);
   CKMAP_ASSIGN_OR_RETURN(const DType dtype, node.ResultType(operands[0].dtype));
-  if (call.name() == "mean" && IsInteger(dtype))
-    return Wrong("the mean of integers is no integer: say to=");
+  if (call.name() == "mean" && IsInteger(dtype)) return Wrong("the mean of integers is no integer: say to=");
   for (TensorValue& operand : operands) node.Add(std::move(operand));
   const Kind kind = subtracts               ? Kind::kSubtract
                     : call.name() == "sum"  ? Kind::kSum
                     : call.name() == "mean" ? Kind::kMean
                                             : Kind::kMultiply;
-  CKMAP_ASSIGN_OR_RETURN(TensorValue result,
-                         node.Build(PointwiseSpec{kind}, std::move(shape), dtype));
+  CKMAP_ASSIGN_OR_RETURN(TensorValue result, node.Build(PointwiseSpec{kind}, std::move(shape), dtype));
   return Node::Leaf(std::move(result));
 }
 
@@ -65,8 +61,7 @@ Result<Node> BindReduceMean(Operands operands, const OpCall& call, std::string& 
   CKMAP_ASSIGN_OR_RETURN(const int64_t axis_arg, call.Int("axis", 0));
   CKMAP_ASSIGN_OR_RETURN(const size_t axis, Axis(axis_arg, shape.size(), operands[0]));
   text = fmt::format("reduce_mean(axis={})", axis);
-  if (shape[axis] == 0)
-    return Wrong(fmt::format("axis {} of {} is empty: it has no mean", axis, operands[0].name));
+  if (shape[axis] == 0) return Wrong(fmt::format("axis {} of {} is empty: it has no mean", axis, operands[0].name));
   AverageSpec spec{shape[axis], 1};
   spec.inner = Product(shape, axis + 1, shape.size());
   shape[axis] = 1;
@@ -120,15 +115,13 @@ Result<Node> BindInterpolate(Operands operands, const OpCall& call, std::string&
   CKMAP_ASSIGN_OR_RETURN(spec.align_corners, call.Bool("align_corners", false));
   CKMAP_ASSIGN_OR_RETURN(spec.antialias, call.Bool("antialias", false));
   const std::string mode = call.Text("mode", "");
-  text =
-      fmt::format("interpolate(size=[{}], {}{}{})", fmt::join(spec.to, ", "), mode,
-                  spec.align_corners ? ", align_corners" : "", spec.antialias ? ", antialias" : "");
+  text = fmt::format("interpolate(size=[{}], {}{}{})", fmt::join(spec.to, ", "), mode,
+                     spec.align_corners ? ", align_corners" : "", spec.antialias ? ", antialias" : "");
   Shape shape = operands[0].value.shape;
   const size_t axes = spec.to.size();
   if (axes < 1 || axes > 2 || axes > shape.size()) {
-    return Wrong(
-        fmt::format("{} names {} sizes for the last axes of {}, which has shape {}: one or two",
-                    text, axes, operands[0].name, FormatShape(shape)));
+    return Wrong(fmt::format("{} names {} sizes for the last axes of {}, which has shape {}: one or two", text, axes,
+                             operands[0].name, FormatShape(shape)));
   }
   if ((mode == "linear" && axes != 1) || (mode.starts_with("bi") && axes != 2)) {
     return Wrong(fmt::format("{}: linear resizes one axis, bilinear and bicubic two", text));
@@ -140,13 +133,12 @@ Result<Node> BindInterpolate(Operands operands, const OpCall& call, std::string&
   const bool nearest = mode.starts_with("nearest");
   if (nearest && (spec.align_corners || spec.antialias))
     return Wrong(fmt::format("{}: the nearest element knows neither corners nor antialias", text));
-  if (spec.antialias && axes != 2)
-    return Wrong(fmt::format("{}: antialias is for bilinear and bicubic", text));
+  if (spec.antialias && axes != 2) return Wrong(fmt::format("{}: antialias is for bilinear and bicubic", text));
   spec.from.assign(shape.end() - static_cast<ptrdiff_t>(axes), shape.end());
   for (size_t k = 0; k < axes; ++k) {
     if (spec.from[k] < 1 || spec.to[k] < 1 || std::max(spec.from[k], spec.to[k]) > kMostPlaces) {
-      return Wrong(fmt::format("{} of {}, whose shape is {}: sizes are 1 to {}", text,
-                               operands[0].name, FormatShape(shape), kMostPlaces));
+      return Wrong(fmt::format("{} of {}, whose shape is {}: sizes are 1 to {}", text, operands[0].name,
+                               FormatShape(shape), kMostPlaces));
     }
     shape[shape.size() - axes + k] = spec.to[k];
   }

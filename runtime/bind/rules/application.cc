@@ -61,9 +61,8 @@ class Evaluator {
     for (const plan::Term& term : pipeline.terms()) {
       Node node = term.has_pipeline() ? Source(term.pipeline(), false) : SourceTerm(term);
       if (term.has_shape()) {
-        ForEachTensor(node, [&](const TensorValue& tensor) {
-          BindShape(term.shape(), tensor.value.shape, tensor.name);
-        });
+        ForEachTensor(node,
+                      [&](const TensorValue& tensor) { BindShape(term.shape(), tensor.value.shape, tensor.name); });
       }
       items.push_back(std::move(node));
     }
@@ -100,8 +99,8 @@ class Evaluator {
     if (target.terms_size() == 1) return AssignTerm(target.terms(0), node, writes);
     if (!node.is_list || node.items.size() != static_cast<size_t>(target.terms_size())) {
       return Report("CK1210", FirstSourceName(),
-                    fmt::format("the left side gives {}, the right side names {} tensors",
-                                DescribeStructure(node), target.terms_size()),
+                    fmt::format("the left side gives {}, the right side names {} tensors", DescribeStructure(node),
+                                target.terms_size()),
                     "join or split on the left, so that both sides have the same number of tensors");
     }
     for (int i = 0; i < target.terms_size(); ++i) {
@@ -117,15 +116,16 @@ class Evaluator {
       const auto value = EvaluateInt(*size.expr, scope_);
       if (!value) {
         if (final) {
-          Report("CK1216", size.tensor, fmt::format("a size in brackets cannot be computed: {}", value.error().message()),
+          Report("CK1216", size.tensor,
+                 fmt::format("a size in brackets cannot be computed: {}", value.error().message()),
                  "bind the name in a bracket of the same rule, or make it a param or let");
         }
         continue;
       }
       if (*value != size.actual) {
         Report("CK1203", size.tensor,
-               fmt::format("{} has shape {}: a size of {} is {} by the rule", size.tensor,
-                           FormatShape(size.shape), size.actual, *value),
+               fmt::format("{} has shape {}: a size of {} is {} by the rule", size.tensor, FormatShape(size.shape),
+                           size.actual, *value),
                "correct the size in brackets, or the parameters that it is computed from");
       }
     }
@@ -149,7 +149,8 @@ class Evaluator {
       scope_.dims.emplace(equation->name, *equation->value);
       return true;
     }
-    Report("CK1203", size.tensor, fmt::format("{} has shape {}: {}", size.tensor, FormatShape(size.shape), equation->why),
+    Report("CK1203", size.tensor,
+           fmt::format("{} has shape {}: {}", size.tensor, FormatShape(size.shape), equation->why),
            "correct the size in brackets; a `when` can leave tensors of other sizes to other rules");
     return false;
   }
@@ -176,7 +177,10 @@ class Evaluator {
 
   void Report(std::string code, std::string tensor, std::string message, std::string help) {
     std::erase(tensor, '`');
-    issues_.push_back({std::move(code), IssueSeverity::kError, std::move(tensor), std::move(message),
+    issues_.push_back({std::move(code),
+                       IssueSeverity::kError,
+                       std::move(tensor),
+                       std::move(message),
                        {fmt::format("the rule is {}: {}", context_.Where(rule_.loc()), rule_.text())},
                        std::move(help)});
   }
@@ -195,8 +199,8 @@ class Evaluator {
   }
 
  private:
-  void BindDim(const plan::ShapePattern& pattern, const plan::Dim& dim, int64_t actual,
-               const Shape& shape, const std::string& tensor) {
+  void BindDim(const plan::ShapePattern& pattern, const plan::Dim& dim, int64_t actual, const Shape& shape,
+               const std::string& tensor) {
     if (dim.any()) return;
     if (dim.has_expr()) {
       deferred_.push_back({&dim.expr(), actual, tensor, shape, false});
@@ -264,10 +268,9 @@ class Evaluator {
     return Node::Leaf(WholeSource(context_.source, index));
   }
 
-  // All values of a gathering capture, in numeric order; they must be 0, 1, … without a hole. With a `where`, those of its
-  // range: others are not of the list.
-  std::vector<std::string> GatheredValues(const plan::Term& term, const std::string& name,
-                                          const Captures& captures) {
+  // All values of a gathering capture, in numeric order; they must be 0, 1, … without a hole. With a `where`, those of
+  // its range: others are not of the list.
+  std::vector<std::string> GatheredValues(const plan::Term& term, const std::string& name, const Captures& captures) {
     std::set<std::string> found;
     const auto gathered = application_.gathered.find(&term);
     if (gathered != application_.gathered.end()) {
@@ -298,8 +301,8 @@ class Evaluator {
     return values;
   }
 
-  void ReportGaps(const plan::Term& term, const std::string& name, const std::vector<int64_t>& numbers,
-                  int64_t begin, int64_t end) {
+  void ReportGaps(const plan::Term& term, const std::string& name, const std::vector<int64_t>& numbers, int64_t begin,
+                  int64_t end) {
     std::vector<int64_t> missing, strange;
     size_t at = 0;
     for (int64_t expected = begin; expected < end && missing.size() < 9; ++expected) {
@@ -337,8 +340,7 @@ class Evaluator {
   }
 
   void AssignLevel(const plan::Term& term, const std::vector<ListLevel>& levels, size_t level, const Node& node,
-                   std::vector<size_t>& choices, Captures& captures,
-                   std::vector<RuleInstance::Write>& writes) {
+                   std::vector<size_t>& choices, Captures& captures, std::vector<RuleInstance::Write>& writes) {
     if (level == levels.size()) {
       if (node.is_list && node.items.size() == 1) {
         return AssignLevel(term, levels, level, node.items.front(), choices, captures, writes);
@@ -353,16 +355,20 @@ class Evaluator {
     const size_t size = at.gather.empty() ? at.options.size() : count;
     const int64_t first = range ? range->begin : 0;
     if (!node.is_list && (size == 1 || !at.gather.empty())) {
-      if (at.gather.empty()) choices.push_back(0);
-      else captures[at.gather] = fmt::format("{}", first);
+      if (at.gather.empty())
+        choices.push_back(0);
+      else
+        captures[at.gather] = fmt::format("{}", first);
       AssignLevel(term, levels, level + 1, node, choices, captures, writes);
       if (at.gather.empty()) choices.pop_back();
       return;
     }
     if (!node.is_list || node.items.size() != size) return StructureIssue(term, node);
     for (size_t i = 0; i < size; ++i) {
-      if (at.gather.empty()) choices.push_back(i);
-      else captures[at.gather] = fmt::format("{}", first + static_cast<int64_t>(i));
+      if (at.gather.empty())
+        choices.push_back(i);
+      else
+        captures[at.gather] = fmt::format("{}", first + static_cast<int64_t>(i));
       AssignLevel(term, levels, level + 1, node.items[i], choices, captures, writes);
       if (at.gather.empty()) choices.pop_back();
     }
@@ -385,8 +391,8 @@ class Evaluator {
 
   void CountIssue(const std::string& gather, const Range& range, const Node& node) {
     Report("CK1210", FirstSourceName(),
-           fmt::format("the left side gives {}, and `{{{}:int...}}` in {}..{} names {}", DescribeStructure(node), gather, range.begin,
-                       range.end, range.size()),
+           fmt::format("the left side gives {}, and `{{{}:int...}}` in {}..{} names {}", DescribeStructure(node),
+                       gather, range.begin, range.end, range.size()),
            fmt::format("give `where {}` as many numbers as the left side gives tensors", gather));
   }
 
@@ -398,8 +404,8 @@ class Evaluator {
 
   void StructureIssue(const plan::Term& term, const Node& node) {
     Report("CK1210", FirstSourceName(),
-           fmt::format("the left side gives {}, which does not fit the names of `{}`",
-                       DescribeStructure(node), term.pattern().text()),
+           fmt::format("the left side gives {}, which does not fit the names of `{}`", DescribeStructure(node),
+                       term.pattern().text()),
            "join or split on the left, so that both sides have the same lists");
   }
 
@@ -412,7 +418,8 @@ class Evaluator {
     const auto found = context_.target.Find(full);
     // Most rules move whole tensors: what such a value is need not be kept for each of them.
     const plan::Pipeline& source = rule_.source();
-    const bool whole = sources_.size() == 1 && source.ops().empty() && source.terms_size() == 1 && source.terms(0).has_pattern();
+    const bool whole =
+        sources_.size() == 1 && source.ops().empty() && source.terms_size() == 1 && source.terms(0).has_pattern();
     auto value = whole ? nullptr : std::make_shared<PiecedTensor>(tensor);
     if (found) {
       writes.push_back({*found, {}, std::move(value)});
@@ -447,8 +454,8 @@ bool OptionalTargetAbsent(const BindContext& context, const plan::Rule& rule, co
 
 }  // namespace
 
-std::optional<RuleInstance> Apply(const BindContext& context, const plan::Rule& rule,
-                                  const NamePrefix& prefix, const Application& application) {
+std::optional<RuleInstance> Apply(const BindContext& context, const plan::Rule& rule, const NamePrefix& prefix,
+                                  const Application& application) {
   RuleInstance instance;
   instance.rule = &rule;
   Evaluator evaluator(context, rule, prefix, application, instance.issues);

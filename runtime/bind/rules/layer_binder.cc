@@ -54,7 +54,8 @@ class LayerBinder {
     for (const size_t tensor : tensors) {
       std::vector<std::string>& notes = all.emplace_back();
       const std::string& name = context_.source[tensor].name;
-      for (int i = 0; i < context_.plan.layers_size() && notes.size() < kMaxNearLayers; ++i) NearMiss(context_.plan.layers(i), leaves[static_cast<size_t>(i)], name, notes);
+      for (int i = 0; i < context_.plan.layers_size() && notes.size() < kMaxNearLayers; ++i)
+        NearMiss(context_.plan.layers(i), leaves[static_cast<size_t>(i)], name, notes);
     }
     return all;
   }
@@ -65,20 +66,22 @@ class LayerBinder {
       const std::string& name = context_.source[i].name;
       const size_t at = name.rfind(context_.source_separator);
       modules_[at == std::string::npos ? std::string() : name.substr(0, at)].push_back(i);
-      last_segments_[at == std::string::npos ? name : name.substr(at + context_.source_separator.size())]
-          .push_back(i);
+      last_segments_[at == std::string::npos ? name : name.substr(at + context_.source_separator.size())].push_back(i);
     }
   }
 
   // Of the module that holds the tensor as one of the layer's leaves.
-  void NearMiss(const plan::Layer& layer, const std::vector<Leaf>& leaves, const std::string& name, std::vector<std::string>& notes) const {
+  void NearMiss(const plan::Layer& layer, const std::vector<Leaf>& leaves, const std::string& name,
+                std::vector<std::string>& notes) const {
     for (const Leaf& leaf : leaves) {
       const bool root = name == leaf.name;
       if (!root && !name.ends_with(context_.source_separator + leaf.name)) continue;
-      const std::string module = root ? std::string() : name.substr(0, name.size() - leaf.name.size() - context_.source_separator.size());
+      const std::string module =
+          root ? std::string() : name.substr(0, name.size() - leaf.name.size() - context_.source_separator.size());
       const auto why = WhyNotQuite(layer, leaves, module);
       if (!why || why->empty()) return;
-      notes.push_back(fmt::format("layer `{}` at {} would fit `{}`, but {}", layer.name(), context_.Where(layer.loc()), module, *why));
+      notes.push_back(fmt::format("layer `{}` at {} would fit `{}`, but {}", layer.name(), context_.Where(layer.loc()),
+                                  module, *why));
       return;
     }
   }
@@ -128,7 +131,8 @@ class LayerBinder {
   }
 
   // "" if the layer fits the module. In this order the cheap questions come first.
-  Result<std::string> WhyNot(const plan::Layer& layer, const std::vector<Leaf>& leaves, const std::string& module) const {
+  Result<std::string> WhyNot(const plan::Layer& layer, const std::vector<Leaf>& leaves,
+                             const std::string& module) const {
     CKMAP_ASSIGN_OR_RETURN(const NamePrefix prefix, PrefixOfModule(context_, module));
     std::string why = WhatIsAbsent(leaves, prefix);
     if (why.empty()) why = Stranger(leaves, prefix, module);
@@ -136,9 +140,10 @@ class LayerBinder {
     return why.empty() ? WhyNoRuleFits(layer, prefix) : Result<std::string>(std::move(why));
   }
 
-  // What alone speaks against a layer that the module was meant for: it has the layer's tensors, and the condition holds. ""
-  // if it was not, or if it fits.
-  Result<std::string> WhyNotQuite(const plan::Layer& layer, const std::vector<Leaf>& leaves, const std::string& module) const {
+  // What alone speaks against a layer that the module was meant for: it has the layer's tensors, and the condition
+  // holds. "" if it was not, or if it fits.
+  Result<std::string> WhyNotQuite(const plan::Layer& layer, const std::vector<Leaf>& leaves,
+                                  const std::string& module) const {
     CKMAP_ASSIGN_OR_RETURN(const NamePrefix prefix, PrefixOfModule(context_, module));
     if (!WhatIsAbsent(leaves, prefix).empty() || !WhyNotWhen(layer, prefix).empty()) return std::string();
     std::string why = Stranger(leaves, prefix, module);
@@ -199,7 +204,7 @@ class LayerBinder {
       for (const std::vector<size_t>& choices : AllChoices(statement.module())) {
         CKMAP_ASSIGN_OR_RETURN(const CompiledName pattern,
                                CompiledName::Compile(Choose(statement.module(), choices),
-                                                    {context_.source_separator, context_.variables}));
+                                                     {context_.source_separator, context_.variables}));
         for (const std::string& path : paths) {
           Captures captures;
           if (pattern.Match(path, context_.variables, captures)) {
@@ -221,7 +226,9 @@ class LayerBinder {
     }
     CKMAP_ASSIGN_OR_RETURN(const std::string why, WhyNot(layer, LeavesOf(layer), module));
     if (!why.empty()) {
-      issues_.push_back({"CK1222", IssueSeverity::kError, module,
+      issues_.push_back({"CK1222",
+                         IssueSeverity::kError,
+                         module,
                          fmt::format("module `{}` is said to be `{}`, but {}", module, layer.name(), why),
                          {fmt::format("the statement is at {}", context_.Where(statement.loc()))},
                          "correct the layer's name, or the pattern of modules"});
@@ -244,7 +251,9 @@ class LayerBinder {
       }
     }
     if (rival == nullptr) return best;
-    issues_.push_back({"CK1212", IssueSeverity::kError, module,
+    issues_.push_back({"CK1212",
+                       IssueSeverity::kError,
+                       module,
                        fmt::format("module `{}` fits two layers: `{}` and `{}`", module, best->name(), rival->name()),
                        {fmt::format("`{}` is at {}, `{}` at {}", best->name(), context_.Where(best->loc()),
                                     rival->name(), context_.Where(rival->loc()))},
@@ -301,12 +310,14 @@ Result<LayerBindings> BindLayers(const BindContext& context, std::vector<Issue>&
   return LayerBinder(context, issues).Run();
 }
 
-std::vector<std::vector<std::string>> NearMissesOfLayers(const BindContext& context, const std::vector<size_t>& tensors) {
+std::vector<std::vector<std::string>> NearMissesOfLayers(const BindContext& context,
+                                                         const std::vector<size_t>& tensors) {
   std::vector<Issue> issues;
   return LayerBinder(context, issues).NearMisses(tensors);
 }
 
-Result<std::string> WhyLayerDoesNotFit(const BindContext& context, const plan::Layer& layer, const std::string& module) {
+Result<std::string> WhyLayerDoesNotFit(const BindContext& context, const plan::Layer& layer,
+                                       const std::string& module) {
   std::vector<Issue> issues;
   return LayerBinder(context, issues).WhyNotIn(layer, module);
 }

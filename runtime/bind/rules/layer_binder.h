@@ -27,9 +27,10 @@ struct LayerBindings {
 // does not fit, with the reason (CK1222).
 Result<LayerBindings> BindLayers(const BindContext& context, std::vector<Issue>& issues);
 
-// For source tensors that nothing uses: layers that their modules have the tensors and the condition of, with what alone speaks
-// against them.
-std::vector<std::vector<std::string>> NearMissesOfLayers(const BindContext& context, const std::vector<size_t>& tensors);
+// For source tensors that nothing uses: layers that their modules have the tensors and the condition of, with what
+// alone speaks against them.
+std::vector<std::vector<std::string>> NearMissesOfLayers(const BindContext& context,
+                                                         const std::vector<size_t>& tensors);
 
 // "" if the layer fits the module, else why not.
 Result<std::string> WhyLayerDoesNotFit(const BindContext& context, const plan::Layer& layer, const std::string& module);

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "runtime/bind/rules/application.h"
 #include "runtime/bind/computed_node.h"
+#include "runtime/bind/rules/application.h"
 
 namespace ckmap {
 namespace {
@@ -13,10 +13,14 @@ namespace {
 bool Varies(const plan::Expr& expr) {
   switch (expr.kind_case()) {
     case plan::Expr::kCapture:
-    case plan::Expr::kName: return true;
-    case plan::Expr::kCall: return std::any_of(expr.call().args().begin(), expr.call().args().end(), Varies);
-    case plan::Expr::kList: return std::any_of(expr.list().items().begin(), expr.list().items().end(), Varies);
-    default: return false;
+    case plan::Expr::kName:
+      return true;
+    case plan::Expr::kCall:
+      return std::any_of(expr.call().args().begin(), expr.call().args().end(), Varies);
+    case plan::Expr::kList:
+      return std::any_of(expr.list().items().begin(), expr.list().items().end(), Varies);
+    default:
+      return false;
   }
 }
 
@@ -58,7 +62,8 @@ RepeatedApplication::RepeatedApplication(const plan::Rule& rule, const CompiledN
   }
 }
 
-std::optional<RuleInstance> RepeatedApplication::Apply(const BindContext& context, size_t tensor, size_t& likely_target) {
+std::optional<RuleInstance> RepeatedApplication::Apply(const BindContext& context, size_t tensor,
+                                                       size_t& likely_target) {
   const TensorInfo& info = context.source[tensor];
   if (known_ && known_->dtype == info.dtype && known_->shape == info.shape) {
     if (auto instance = Repeat(context, tensor, likely_target)) return instance;
@@ -71,7 +76,8 @@ std::optional<RuleInstance> RepeatedApplication::Apply(const BindContext& contex
 }
 
 void RepeatedApplication::Learn(const BindContext& context, size_t tensor, const RuleInstance& instance) {
-  if (!instance.issues.empty() || instance.writes.size() != 1 || instance.writes[0].target == RuleInstance::kNoTarget) return;
+  if (!instance.issues.empty() || instance.writes.size() != 1 || instance.writes[0].target == RuleInstance::kNoTarget)
+    return;
   const TensorInfo& info = context.source[tensor];
   Known known{info.dtype, info.shape, nullptr, instance.ops};
   if (const PiecedTensor* value = instance.writes[0].value.get()) {
@@ -82,7 +88,8 @@ void RepeatedApplication::Learn(const BindContext& context, size_t tensor, const
 }
 
 // nullopt: what the whole way has to tell.
-std::optional<RuleInstance> RepeatedApplication::Repeat(const BindContext& context, size_t tensor, size_t& likely_target) {
+std::optional<RuleInstance> RepeatedApplication::Repeat(const BindContext& context, size_t tensor,
+                                                        size_t& likely_target) {
   if (!pattern_.MatchTexts(context.source[tensor].name, texts_)) return std::nullopt;
   name_ = literals_.front();
   for (size_t i = 0; i < captures_.size(); ++i) name_.append(texts_[captures_[i]]).append(literals_[i + 1]);

@@ -1,6 +1,6 @@
 // Applications of one rule that differ in nothing but names. Networks repeat their layers: a rule of one source tensor
-// whose sizes and conditions ask for no capture and no other tensor makes the same of each tensor of one shape and dtype,
-// and what it makes is worked out once.
+// whose sizes and conditions ask for no capture and no other tensor makes the same of each tensor of one shape and
+// dtype, and what it makes is worked out once.
 #pragma once
 
 #include <memory>

@@ -27,15 +27,15 @@ struct Slot {
   const plan::Term* term = nullptr;
   Captures enumerated;  // captures that the rule's `where` runs through
   CompiledName pattern;
-  bool full = false;    // holds every capture of the left side
+  bool full = false;  // holds every capture of the left side
 };
 
 // What a rule's names hold.
 struct RuleNames {
   std::map<std::string, const plan::Capture*> declared;  // of the left side
-  std::set<std::string> keys;     // captures that tell applications apart
+  std::set<std::string> keys;                            // captures that tell applications apart
   std::set<std::string> gathers;
-  std::set<std::string> listed;   // gathers of the right side: the list on the left gives their values
+  std::set<std::string> listed;  // gathers of the right side: the list on the left gives their values
 };
 
 void AddTargetGathers(const plan::Pipeline& pipeline, std::set<std::string>& gathers) {
@@ -61,8 +61,12 @@ RuleNames NamesOf(const plan::Rule& rule) {
 
 Issue RuleIssue(const BindContext& context, const plan::Rule& rule, std::string code, std::string message,
                 std::string help) {
-  return {std::move(code), IssueSeverity::kError, "", std::move(message),
-          {fmt::format("the rule is {}: {}", context.Where(rule.loc()), rule.text())}, std::move(help)};
+  return {std::move(code),
+          IssueSeverity::kError,
+          "",
+          std::move(message),
+          {fmt::format("the rule is {}: {}", context.Where(rule.loc()), rule.text())},
+          std::move(help)};
 }
 
 // Values of the captures that stand only inside computed indices: all of their ranges.
@@ -73,8 +77,8 @@ Result<std::vector<Captures>> Enumerate(const plan::Rule& rule, const RuleNames&
     CKMAP_ASSIGN_OR_RETURN(const int64_t begin, EvaluateInt(range.begin(), scope));
     CKMAP_ASSIGN_OR_RETURN(const int64_t end, EvaluateInt(range.end(), scope));
     if (begin < 0 || end < begin || static_cast<size_t>(end - begin) > kMaxEnumerated / all.size()) {
-      return Error(ErrorCode::kLimit, fmt::format("`{} in {}..{}` is no range of at most {} values",
-                                                  range.capture(), begin, end, kMaxEnumerated));
+      return Error(ErrorCode::kLimit, fmt::format("`{} in {}..{}` is no range of at most {} values", range.capture(),
+                                                  begin, end, kMaxEnumerated));
     }
     std::vector<Captures> next;
     for (const Captures& captures : all) {
@@ -117,8 +121,8 @@ Result<void> AddSlots(const BindContext& context, const plan::Rule& rule, size_t
 using Applications = std::map<Captures, Application>;
 
 // A name matched: a new application, or one more tensor of a known one.
-void AddMatch(const plan::Rule& rule, const Slot& slot, const Captures& matched, size_t tensor,
-              const Scope& scope, Applications& applications) {
+void AddMatch(const plan::Rule& rule, const Slot& slot, const Captures& matched, size_t tensor, const Scope& scope,
+              Applications& applications) {
   Captures key = slot.enumerated, gathers;
   for (const auto& [name, text] : matched) {
     bool gather = false;
@@ -143,8 +147,8 @@ void AddMatch(const plan::Rule& rule, const Slot& slot, const Captures& matched,
   if (!slot.term->pattern().regex().empty()) application.direct = tensor;
 }
 
-// Applications of one rule that failed. The first are kept as they are, of the others only which targets they miss and how
-// many there are: a range may name hundreds of thousands.
+// Applications of one rule that failed. The first are kept as they are, of the others only which targets they miss and
+// how many there are: a range may name hundreds of thousands.
 class Failures {
  public:
   Failures(const BindContext& context, const plan::Rule& rule) : context_(context), rule_(rule) {}
@@ -152,7 +156,8 @@ class Failures {
   // True: `instance` failed and is accounted for here.
   bool Absorb(RuleInstance& instance) {
     if (instance.issues.empty() || ++count_ <= kMaxFailures) return false;
-    if (rest_.issues.empty()) rest_ = {.rule = instance.rule, .sources = instance.sources, .issues = {instance.issues.front()}};
+    if (rest_.issues.empty())
+      rest_ = {.rule = instance.rule, .sources = instance.sources, .issues = {instance.issues.front()}};
     rest_.missed.insert(rest_.missed.end(), instance.missed.begin(), instance.missed.end());
     return true;
   }
@@ -160,7 +165,9 @@ class Failures {
   void Close(std::vector<RuleInstance>& instances) {
     if (rest_.issues.empty()) return;
     Issue& issue = rest_.issues.front();
-    issue = RuleIssue(context_, rule_, issue.code, fmt::format("{} more applications of the rule fail, the first because {}", count_ - kMaxFailures, issue.message),
+    issue = RuleIssue(context_, rule_, issue.code,
+                      fmt::format("{} more applications of the rule fail, the first because {}", count_ - kMaxFailures,
+                                  issue.message),
                       "correct the names, or the range in `where`");
     instances.push_back(std::move(rest_));
   }
@@ -210,7 +217,8 @@ void MatchRange(const BindContext& context, const std::vector<Slot>& slots, cons
 }
 
 // All names, on all cores; the parts are in the order of the source, so nothing depends on timing.
-std::vector<MatchedNames> MatchNames(const BindContext& context, const std::vector<Slot>& slots, const Matcher& matcher) {
+std::vector<MatchedNames> MatchNames(const BindContext& context, const std::vector<Slot>& slots,
+                                     const Matcher& matcher) {
   std::vector<size_t> slot_count(static_cast<size_t>(context.plan.rules_size()), 0);
   for (const Slot& slot : slots) ++slot_count[slot.rule];
   std::vector<bool> simple;
@@ -303,7 +311,8 @@ Result<std::vector<RuleInstance>> BindRules(const BindContext& context, std::vec
   for (int i = 0; i < rules.size(); ++i) {
     auto added = AddSlots(context, rules[i], static_cast<size_t>(i), no_prefix, slots);
     if (!added) {
-      issues.push_back(RuleIssue(context, rules[i], "CK1216", added.error().message(), "correct the name or its range"));
+      issues.push_back(
+          RuleIssue(context, rules[i], "CK1216", added.error().message(), "correct the name or its range"));
     }
   }
   Matcher matcher;
@@ -366,8 +375,8 @@ Result<std::vector<RuleInstance>> BindRuleInModule(const BindContext& context, c
   return instances;
 }
 
-Result<std::string> WhyRuleDoesNotFit(const BindContext& context, const plan::Rule& rule,
-                                      const NamePrefix& prefix, const Captures& captures) {
+Result<std::string> WhyRuleDoesNotFit(const BindContext& context, const plan::Rule& rule, const NamePrefix& prefix,
+                                      const Captures& captures) {
   bool any = false, required = false;
   const ApplicationScope scope(context, prefix, captures);
   std::string missing;

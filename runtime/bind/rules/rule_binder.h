@@ -41,10 +41,10 @@ struct NamePrefix {
 struct RuleInstance {
   const plan::Rule* rule = nullptr;
   const plan::Layer* layer = nullptr;  // that the rule belongs to
-  std::string passed;  // without a rule: why the tensor goes there, as reports show it
+  std::string passed;                  // without a rule: why the tensor goes there, as reports show it
   struct Write {
-    size_t target = kNoTarget;  // index into the target manifest
-    std::string name;           // only where the target has no such tensor
+    size_t target = kNoTarget;            // index into the target manifest
+    std::string name;                     // only where the target has no such tensor
     std::shared_ptr<PiecedTensor> value;  // null: all of the application's one source, as it is
     bool shared = false;  // by applications that differ in names only: sources[0] stands for what the inputs say
   };
@@ -52,8 +52,8 @@ struct RuleInstance {
   std::vector<size_t> sources;  // that it reads, each once
   std::vector<Write> writes;
   std::vector<std::string> ops;
-  std::vector<Issue> issues;    // why it could not be applied; writes is empty then
-  std::vector<size_t> missed;   // then: targets that it would have written, as far as they are known
+  std::vector<Issue> issues;   // why it could not be applied; writes is empty then
+  std::vector<size_t> missed;  // then: targets that it would have written, as far as they are known
 
   // Calls `visit` with the index of each target that it writes or would have written.
   template <typename Visit>

@@ -1,5 +1,5 @@
-// Statements of the file itself that name nothing: a slip of the pen, or rules for another model. Those of packs that it
-// uses are for many models, and what is marked `?` may be absent.
+// Statements of the file itself that name nothing: a slip of the pen, or rules for another model. Those of packs that
+// it uses are for many models, and what is marked `?` may be absent.
 #pragma once
 
 #include <map>
@@ -33,7 +33,8 @@ class UnmatchedStatements {
   Result<bool> RuleNamesSome(const plan::Rule& rule);
   // `declared`: captures of the other names of a rule, which its names may refer to.
   using Declared = std::map<std::string, const plan::Capture*>;
-  Result<bool> NamesSome(const plan::Pattern& pattern, const Declared& declared, const Manifest& manifest, const std::string& separator);
+  Result<bool> NamesSome(const plan::Pattern& pattern, const Declared& declared, const Manifest& manifest,
+                         const std::string& separator);
   bool Matches(const CompiledName& pattern, const Manifest& manifest);
   bool FindsSome(const RunRenamer& renamer, const RunRenamer::Entry& entry, const Manifest& manifest);
   // False once so much was looked through that the rest is taken to be there.

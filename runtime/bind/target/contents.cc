@@ -7,8 +7,8 @@
 
 #include <fmt/format.h>
 
-#include "runtime/bind/explain/candidates.h"
 #include "runtime/bind/computed_node.h"
+#include "runtime/bind/explain/candidates.h"
 #include "runtime/ops/scalar_bytes.h"
 
 namespace ckmap {
@@ -16,9 +16,16 @@ namespace {
 
 class ContentsCheck {
  public:
-  ContentsCheck(const BindContext& context, const plan::Drop& drop, size_t source, const NamePrefix& prefix, const Captures& captures)
-      : context_(context), contents_(drop.equals()), drop_(drop), info_(context.source[source]), source_(source), prefix_(prefix),
-        captures_(captures), scope_(context, prefix, captures) {}
+  ContentsCheck(const BindContext& context, const plan::Drop& drop, size_t source, const NamePrefix& prefix,
+                const Captures& captures)
+      : context_(context),
+        contents_(drop.equals()),
+        drop_(drop),
+        info_(context.source[source]),
+        source_(source),
+        prefix_(prefix),
+        captures_(captures),
+        scope_(context, prefix, captures) {}
 
   // Why it cannot be compared; "" if `check` was filled.
   std::string Make(ValueCheck& check) {
@@ -38,10 +45,14 @@ class ContentsCheck {
  private:
   std::string Expect(ValueCheck& check, std::string& says) {
     switch (contents_.kind()) {
-      case plan::Contents::TENSOR: return ExpectTensor(check, says);
-      case plan::Contents::ZEROS: return ExpectConstant(check, int64_t{0});
-      case plan::Contents::ONES: return ExpectConstant(check, int64_t{1});
-      case plan::Contents::CONSTANT: return ExpectConstant(check, Argument());
+      case plan::Contents::TENSOR:
+        return ExpectTensor(check, says);
+      case plan::Contents::ZEROS:
+        return ExpectConstant(check, int64_t{0});
+      case plan::Contents::ONES:
+        return ExpectConstant(check, int64_t{1});
+      case plan::Contents::CONSTANT:
+        return ExpectConstant(check, Argument());
       case plan::Contents::IOTA: {
         SequenceSpec spec;
         spec.first = ExactDouble(Argument()).value_or(std::nan(""));
@@ -67,7 +78,8 @@ class ContentsCheck {
         check.tolerance = DTypeBits(info_.dtype) >= 32 ? 1e-5 : 2e-2;
         return ExpectSequence(check, spec);
       }
-      default: return "this version does not know what it is said to hold";
+      default:
+        return "this version does not know what it is said to hold";
     }
   }
 
@@ -81,7 +93,8 @@ class ContentsCheck {
     if (*other == source_) return "it is compared with itself";
     const TensorInfo& info = context_.source[*other];
     if (!info.unreadable.empty()) return fmt::format("`{}` cannot be read: {}", full, info.unreadable);
-    if (info.dtype != info_.dtype || info.shape != info_.shape) return DescribeTensor(info) + " has another shape or dtype";
+    if (info.dtype != info_.dtype || info.shape != info_.shape)
+      return DescribeTensor(info) + " has another shape or dtype";
     check.expected.inputs = {{*other, {}}};
     check.expected.value = WholeTensor(0, info.shape);
     return "";
@@ -96,7 +109,8 @@ class ContentsCheck {
   }
 
   std::string ExpectSequence(ValueCheck& check, const SequenceSpec& spec) const {
-    if (DTypeBits(info_.dtype) < 8 || IsComplex(info_.dtype) || info_.dtype == DType::kI4 || info_.dtype == DType::kF4 || info_.dtype == DType::kF8E8M0) {
+    if (DTypeBits(info_.dtype) < 8 || IsComplex(info_.dtype) || info_.dtype == DType::kI4 ||
+        info_.dtype == DType::kF4 || info_.dtype == DType::kF8E8M0) {
       return fmt::format("{} has no such numbers", DTypeName(info_.dtype));
     }
     ComputedNode node;
@@ -142,8 +156,11 @@ void CheckContents(const BindContext& context, const plan::Drop& drop, size_t so
     return;
   }
   const TensorInfo& info = context.source[source];
-  issues.push_back({"CK1218", IssueSeverity::kError, info.name,
-                    fmt::format("{} is dropped as equal to {}, and cannot be compared: {}", DescribeTensor(info), drop.equals().text(), why),
+  issues.push_back({"CK1218",
+                    IssueSeverity::kError,
+                    info.name,
+                    fmt::format("{} is dropped as equal to {}, and cannot be compared: {}", DescribeTensor(info),
+                                drop.equals().text(), why),
                     {fmt::format("the statement is at {}", context.Where(drop.loc()))},
                     fmt::format("write a rule for it, or leave it out whatever it holds: drop \"{}\";", info.name)});
 }

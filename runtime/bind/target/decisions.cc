@@ -15,7 +15,8 @@ constexpr std::string_view kCode = "CK1240";
 constexpr size_t kNamed = 4;  // tensors that an issue lists
 
 bool IsDecision(plan::TargetPolicy::Kind kind) {
-  return kind == plan::TargetPolicy::DECIDE || kind == plan::TargetPolicy::DECIDE_MISSING || kind == plan::TargetPolicy::DECIDE_UNUSED;
+  return kind == plan::TargetPolicy::DECIDE || kind == plan::TargetPolicy::DECIDE_MISSING ||
+         kind == plan::TargetPolicy::DECIDE_UNUSED;
 }
 
 // The name, if the pattern is one.
@@ -29,7 +30,8 @@ std::optional<std::string> LiteralName(const plan::Pattern& pattern) {
   return name;
 }
 
-void AddTensors(const BindContext& context, const TargetStatements::Policy& entry, const BoundPlan& bound, std::vector<std::string>& tensors) {
+void AddTensors(const BindContext& context, const TargetStatements::Policy& entry, const BoundPlan& bound,
+                std::vector<std::string>& tensors) {
   // What `missing` and `unused` let pass is known by the statement that let it.
   const std::string where = context.Where(entry.policy->loc());
   if (entry.policy->kind() == plan::TargetPolicy::DECIDE_MISSING) {
@@ -61,27 +63,35 @@ struct Decision {
 
 std::string Concerned(const Decision& decision) {
   std::string list;
-  for (size_t i = 0; i < std::min(decision.tensors.size(), kNamed); ++i) list += fmt::format("{}`{}`", i == 0 ? "" : ", ", EscapeText(decision.tensors[i]));
+  for (size_t i = 0; i < std::min(decision.tensors.size(), kNamed); ++i)
+    list += fmt::format("{}`{}`", i == 0 ? "" : ", ", EscapeText(decision.tensors[i]));
   if (decision.tensors.size() > kNamed) list += fmt::format(" and {} more", decision.tensors.size() - kNamed);
   return list;
 }
 
 }  // namespace
 
-void ReportDecisions(const BindContext& context, const TargetStatements& statements, const BoundPlan& bound, std::vector<Issue>& issues) {
+void ReportDecisions(const BindContext& context, const TargetStatements& statements, const BoundPlan& bound,
+                     std::vector<Issue>& issues) {
   // The names of one statement are policies of one place.
   std::map<std::tuple<uint32_t, uint32_t, uint32_t>, size_t> by_place;
   std::vector<Decision> decisions;
   for (const TargetStatements::Policy& entry : statements.policies) {
     const plan::TargetPolicy& policy = *entry.policy;
     if (!IsDecision(policy.kind())) continue;
-    const auto [found, fresh] = by_place.try_emplace({policy.loc().file(), policy.loc().line(), policy.loc().column()}, decisions.size());
+    const auto [found, fresh] =
+        by_place.try_emplace({policy.loc().file(), policy.loc().line(), policy.loc().column()}, decisions.size());
     if (fresh) decisions.push_back({policy.question(), context.Where(policy.loc()), {}});
     std::vector<std::string>& tensors = decisions[found->second].tensors;
-    if (policy.has_pattern() && (fresh || policy.kind() == plan::TargetPolicy::DECIDE)) AddTensors(context, entry, bound, tensors);
+    if (policy.has_pattern() && (fresh || policy.kind() == plan::TargetPolicy::DECIDE))
+      AddTensors(context, entry, bound, tensors);
   }
   for (const Decision& decision : decisions) {
-    Issue issue{std::string(kCode), IssueSeverity::kWarning, "", fmt::format("not decided yet: {}", EscapeText(decision.question)), {fmt::format("at {}", decision.where)},
+    Issue issue{std::string(kCode),
+                IssueSeverity::kWarning,
+                "",
+                fmt::format("not decided yet: {}", EscapeText(decision.question)),
+                {fmt::format("at {}", decision.where)},
                 "correct the rules where they are wrong, then take the `decide` statement out"};
     if (!decision.tensors.empty()) {
       issue.tensor = decision.tensors.front();
@@ -98,13 +108,15 @@ bool RefuseOpenDecisions(std::vector<Issue>& issues) {
     issue.severity = IssueSeverity::kError;
     open = true;
   }
-  std::stable_sort(issues.begin(), issues.end(), [](const Issue& a, const Issue& b) { return a.severity < b.severity; });
+  std::stable_sort(issues.begin(), issues.end(),
+                   [](const Issue& a, const Issue& b) { return a.severity < b.severity; });
   return open;
 }
 
 Result<void> CheckDecided(const std::vector<Issue>& issues) {
   for (const Issue& issue : issues) {
-    if (issue.code == kCode) return Error(ErrorCode::kMismatch, fmt::format("{} ({})", issue.message, issue.notes.front()));
+    if (issue.code == kCode)
+      return Error(ErrorCode::kMismatch, fmt::format("{} ({})", issue.message, issue.notes.front()));
   }
   return {};
 }

@@ -8,7 +8,8 @@
 namespace ckmap {
 
 // Reports each statement as a warning (CK1240), with the tensors that it concerns.
-void ReportDecisions(const BindContext& context, const TargetStatements& statements, const BoundPlan& bound, std::vector<Issue>& issues);
+void ReportDecisions(const BindContext& context, const TargetStatements& statements, const BoundPlan& bound,
+                     std::vector<Issue>& issues);
 
 // For whoever is about to convert: makes errors of these warnings. False: there are none.
 bool RefuseOpenDecisions(std::vector<Issue>& issues);

@@ -27,10 +27,11 @@ auto ReadClaims(const BindContext& context, const Statements& statements)
     -> Result<std::vector<Claim<typename Statements::value_type>>> {
   std::vector<Claim<typename Statements::value_type>> claims;
   for (const auto& statement : statements) {
-    Claim<typename Statements::value_type> claim{&statement, {}, context.Level(statement.loc()), LiteralSize(statement.pattern())};
+    Claim<typename Statements::value_type> claim{
+        &statement, {}, context.Level(statement.loc()), LiteralSize(statement.pattern())};
     for (const std::vector<size_t>& choices : AllChoices(statement.pattern())) {
       CKMAP_ASSIGN_OR_RETURN(CompiledName name, CompiledName::Compile(Choose(statement.pattern(), choices),
-                                                                     {context.target_separator, context.variables}));
+                                                                      {context.target_separator, context.variables}));
       claim.names.push_back(std::move(name));
     }
     claims.push_back(std::move(claim));
@@ -54,7 +55,8 @@ class DeviceNames {
       }
       for (const bool below : {false, true}) {
         const plan::Pattern pattern = Parse(entry.name, below ? names.separator_ : "");
-        CKMAP_ASSIGN_OR_RETURN(CompiledName name, CompiledName::Compile(pattern, {names.separator_, context.variables}));
+        CKMAP_ASSIGN_OR_RETURN(CompiledName name,
+                               CompiledName::Compile(pattern, {names.separator_, context.variables}));
         names.patterns_.push_back({std::move(name), LiteralSize(pattern), &entry});
       }
     }
@@ -155,8 +157,11 @@ class Placement {
     for (const plan::Shard& shard : context_.plan.shards()) groups.insert(shard.group());
     for (const auto& [group, rank] : options_.ranks) {
       if (groups.contains(group)) continue;
-      return Error(ErrorCode::kUsage, fmt::format("--rank {}={}/{}: the plan cuts nothing over `{}`; {}", group, rank.index, rank.count, group,
-                                                  groups.empty() ? "it has no `shard` at all" : fmt::format("its groups are {}", fmt::join(groups, ", "))));
+      return Error(
+          ErrorCode::kUsage,
+          fmt::format(
+              "--rank {}={}/{}: the plan cuts nothing over `{}`; {}", group, rank.index, rank.count, group,
+              groups.empty() ? "it has no `shard` at all" : fmt::format("its groups are {}", fmt::join(groups, ", "))));
     }
     return {};
   }
@@ -172,15 +177,21 @@ class Placement {
       if (!claim.statement->has_when()) return true;
       const auto when = EvaluateBool(claim.statement->when(), ApplicationScope(context_, prefix, captures));
       if (when) return *when;
-      Add("CK1216", name, fmt::format("`when` cannot be decided: {}", when.error().message()), claim, "correct the condition");
+      Add("CK1216", name, fmt::format("`when` cannot be decided: {}", when.error().message()), claim,
+          "correct the condition");
     }
     return false;
   }
 
   template <typename Statement>
-  void Add(std::string code, const std::string& name, std::string message, const Claim<Statement>& claim, std::string help) {
-    issues_.push_back({std::move(code), IssueSeverity::kError, name, std::move(message),
-                       {fmt::format("the statement is at {}", context_.Where(claim.statement->loc()))}, std::move(help)});
+  void Add(std::string code, const std::string& name, std::string message, const Claim<Statement>& claim,
+           std::string help) {
+    issues_.push_back({std::move(code),
+                       IssueSeverity::kError,
+                       name,
+                       std::move(message),
+                       {fmt::format("the statement is at {}", context_.Where(claim.statement->loc()))},
+                       std::move(help)});
   }
 
   template <typename Statement>
@@ -198,8 +209,11 @@ class Placement {
       if (best == nullptr) {
         best = &claim;
       } else if (best->statement->device() != claim.statement->device()) {
-        Add("CK1224", name, fmt::format("`{}` is placed on {} and on {}", name, best->statement->device(), claim.statement->device()), claim,
-            fmt::format("the other statement is at {}; make one of the names narrower", context_.Where(best->statement->loc())));
+        Add("CK1224", name,
+            fmt::format("`{}` is placed on {} and on {}", name, best->statement->device(), claim.statement->device()),
+            claim,
+            fmt::format("the other statement is at {}; make one of the names narrower",
+                        context_.Where(best->statement->loc())));
       }
     }
     if (const DeviceMap::Entry* entry = devices.Find(name, context_.variables)) {
@@ -222,7 +236,8 @@ class Placement {
         best.emplace(group, &claim);
       } else {
         Add("CK1224", name, fmt::format("`{}` is cut twice over `{}`", name, group), claim,
-            fmt::format("the other statement is at {}; make one of the names narrower", context_.Where(known->second->statement->loc())));
+            fmt::format("the other statement is at {}; make one of the names narrower",
+                        context_.Where(known->second->statement->loc())));
       }
     }
     std::map<int64_t, std::string> cut_axes;
@@ -236,14 +251,16 @@ class Placement {
     const auto given = EvaluateInt(claim.statement->axis(), context_.variables);
     const auto rank = static_cast<int64_t>(tensor.shape.size());
     if (!given || *given < -rank || *given >= rank) {
-      Add("CK1225", tensor.name, given ? fmt::format("`{}` has shape {}: it has no axis {}", tensor.name, FormatShape(tensor.shape), *given)
-                                       : fmt::format("`{}`: the axis cannot be computed: {}", tensor.name, given.error().message()),
+      Add("CK1225", tensor.name,
+          given ? fmt::format("`{}` has shape {}: it has no axis {}", tensor.name, FormatShape(tensor.shape), *given)
+                : fmt::format("`{}`: the axis cannot be computed: {}", tensor.name, given.error().message()),
           claim, "correct the axis of the `shard`");
       return {};
     }
     const int64_t axis = *given < 0 ? *given + rank : *given;
     if (const auto [first, fresh] = cut_axes.emplace(axis, group); !fresh) {
-      Add("CK1224", tensor.name, fmt::format("axis {} of `{}` is cut over `{}` and over `{}`", axis, tensor.name, first->second, group), claim,
+      Add("CK1224", tensor.name,
+          fmt::format("axis {} of `{}` is cut over `{}` and over `{}`", axis, tensor.name, first->second, group), claim,
           "cut along another axis, or over one group of all these ranks");
       return {};
     }
@@ -252,12 +269,15 @@ class Placement {
     const Rank& of = found->second;
     const int64_t whole = tensor.shape[static_cast<size_t>(axis)];
     if (whole % of.count != 0) {
-      Add("CK1225", tensor.name, fmt::format("`{}`: axis {} of {} cannot be cut in {} equal slices", tensor.name, axis, FormatShape(tensor.shape), of.count),
+      Add("CK1225", tensor.name,
+          fmt::format("`{}`: axis {} of {} cannot be cut in {} equal slices", tensor.name, axis,
+                      FormatShape(tensor.shape), of.count),
           claim, "choose a number of ranks that divides it, or leave the tensor whole");
       return {};
     }
     const int64_t size = whole / of.count;
-    CKMAP_ASSIGN_OR_RETURN(tensor.value, Slice(tensor.value, static_cast<size_t>(axis), of.index * size, (of.index + 1) * size));
+    CKMAP_ASSIGN_OR_RETURN(tensor.value,
+                           Slice(tensor.value, static_cast<size_t>(axis), of.index * size, (of.index + 1) * size));
     Normalize(tensor.value);
     tensor.shape = tensor.value.shape;
     tensor.ops.push_back(fmt::format("shard(axis={}, {}={}/{})", axis, group, of.index, of.count));
@@ -284,11 +304,17 @@ class Placement {
 
   template <typename Statement>
   void WarnUnused(const Claim<Statement>& claim, std::string_view word) {
-    if (!claim.used) Unused(fmt::format("`{} \"{}\"`", word, claim.statement->pattern().text()), context_.Where(claim.statement->loc()));
+    if (!claim.used)
+      Unused(fmt::format("`{} \"{}\"`", word, claim.statement->pattern().text()),
+             context_.Where(claim.statement->loc()));
   }
   void Unused(const std::string& what, const std::string& where) {
-    issues_.push_back({"CK1226", IssueSeverity::kWarning, "", fmt::format("{} names no tensor that is written", what),
-                       {fmt::format("it stands at {}", where)}, "correct the name, or take it away"});
+    issues_.push_back({"CK1226",
+                       IssueSeverity::kWarning,
+                       "",
+                       fmt::format("{} names no tensor that is written", what),
+                       {fmt::format("it stands at {}", where)},
+                       "correct the name, or take it away"});
   }
 
   const BindContext& context_;

@@ -5,8 +5,8 @@
 
 #include <fmt/format.h>
 
-#include "runtime/bind/explain/candidates.h"
 #include "runtime/bind/computed_node.h"
+#include "runtime/bind/explain/candidates.h"
 #include "runtime/bind/values/fill.h"
 
 namespace ckmap {
@@ -30,13 +30,13 @@ Result<TargetStatements> TargetStatements::Read(const BindContext& context) {
   for (const plan::TargetPolicy& policy : context.plan.policies()) {
     Policy entry{&policy, {}};
     if (policy.has_pattern()) {
-      const bool source_side = policy.kind() == plan::TargetPolicy::ALLOW_UNUSED || policy.kind() == plan::TargetPolicy::DECIDE_UNUSED;
+      const bool source_side =
+          policy.kind() == plan::TargetPolicy::ALLOW_UNUSED || policy.kind() == plan::TargetPolicy::DECIDE_UNUSED;
       for (const std::vector<size_t>& choices : AllChoices(policy.pattern())) {
-        CKMAP_ASSIGN_OR_RETURN(
-            CompiledName pattern,
-            CompiledName::Compile(Choose(policy.pattern(), choices),
-                                 {source_side ? context.source_separator : context.target_separator,
-                                  context.variables}));
+        CKMAP_ASSIGN_OR_RETURN(CompiledName pattern,
+                               CompiledName::Compile(Choose(policy.pattern(), choices),
+                                                     {source_side ? context.source_separator : context.target_separator,
+                                                      context.variables}));
         entry.patterns.push_back(std::move(pattern));
       }
     }
@@ -48,9 +48,9 @@ Result<TargetStatements> TargetStatements::Read(const BindContext& context) {
   });
   for (const plan::Init& init : context.plan.inits()) {
     for (const std::vector<size_t>& choices : AllChoices(init.pattern())) {
-      CKMAP_ASSIGN_OR_RETURN(CompiledName pattern,
-                             CompiledName::Compile(Choose(init.pattern(), choices),
-                                                  {context.target_separator, context.variables}));
+      CKMAP_ASSIGN_OR_RETURN(
+          CompiledName pattern,
+          CompiledName::Compile(Choose(init.pattern(), choices), {context.target_separator, context.variables}));
       statements.inits.emplace_back(&init, std::move(pattern));
     }
   }
@@ -61,11 +61,14 @@ Result<TargetStatements> TargetStatements::Read(const BindContext& context) {
   return statements;
 }
 
-const plan::TargetPolicy* TargetStatements::Allowed(const BindContext& context, plan::TargetPolicy::Kind kind, const std::string& name) const {
+const plan::TargetPolicy* TargetStatements::Allowed(const BindContext& context, plan::TargetPolicy::Kind kind,
+                                                    const std::string& name) const {
   for (const Policy& entry : policies) {
-    const bool decides = (kind == plan::TargetPolicy::ALLOW_MISSING && entry.policy->kind() == plan::TargetPolicy::DECIDE_MISSING) ||
-                         (kind == plan::TargetPolicy::ALLOW_UNUSED && entry.policy->kind() == plan::TargetPolicy::DECIDE_UNUSED);
-    if ((entry.policy->kind() == kind || decides) && Matches(entry.patterns, name, context.variables)) return entry.policy;
+    const bool decides =
+        (kind == plan::TargetPolicy::ALLOW_MISSING && entry.policy->kind() == plan::TargetPolicy::DECIDE_MISSING) ||
+        (kind == plan::TargetPolicy::ALLOW_UNUSED && entry.policy->kind() == plan::TargetPolicy::DECIDE_UNUSED);
+    if ((entry.policy->kind() == kind || decides) && Matches(entry.patterns, name, context.variables))
+      return entry.policy;
   }
   return nullptr;
 }
@@ -172,9 +175,13 @@ bool TargetBinder::FitShape(const TensorInfo& target, const Claim& claim, BoundT
   }
   if (fits) {
     if (inferred) {
-      part_.issues.push_back({"CK1221", IssueSeverity::kNote, target.name,
-                         fmt::format("`{}`: {} was inferred for {}", target.name, FormatShape(shape),
-                                     FormatShape(target.shape)), {}, ""});
+      part_.issues.push_back(
+          {"CK1221",
+           IssueSeverity::kNote,
+           target.name,
+           fmt::format("`{}`: {} was inferred for {}", target.name, FormatShape(shape), FormatShape(target.shape)),
+           {},
+           ""});
     }
     return true;
   }
@@ -208,8 +215,8 @@ bool TargetBinder::FitDType(const TensorInfo& target, const Claim& claim, BoundT
     if (!Matches(entry.patterns, target.name, context_.variables)) continue;
     const CastOp cast{tensor.dtype, target.dtype, ParseOverflow(policy.overflow())};
     if (Result<void> fill = ApplyToFill(cast, tensor); !fill) {
-      Add("CK1204", target.name, fmt::format("`{}`: {}", target.name, fill.error().message()), {RuleNote(context_, *claim.instance)},
-          "pad with another number");
+      Add("CK1204", target.name, fmt::format("`{}`: {}", target.name, fill.error().message()),
+          {RuleNote(context_, *claim.instance)}, "pad with another number");
       return false;
     }
     for (BoundInput& input : tensor.inputs) input.casts.push_back(cast);

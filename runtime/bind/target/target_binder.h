@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/bind/rules/rule_binder.h"
 #include "runtime/bind/explain/variant_lint.h"
+#include "runtime/bind/rules/rule_binder.h"
 
 namespace ckmap {
 
@@ -30,13 +30,14 @@ struct TargetStatements {
     const plan::TargetPolicy* policy;
     std::vector<CompiledName> patterns;  // empty: every name
   };
-  std::vector<Policy> policies;                                  // lowest level first
+  std::vector<Policy> policies;                                   // lowest level first
   std::vector<std::pair<const plan::Init*, CompiledName>> inits;  // lowest level first
 
   static Result<TargetStatements> Read(const BindContext& context);
 
   // The policy of this kind that holds for the name, or nullptr.
-  const plan::TargetPolicy* Allowed(const BindContext& context, plan::TargetPolicy::Kind kind, const std::string& name) const;
+  const plan::TargetPolicy* Allowed(const BindContext& context, plan::TargetPolicy::Kind kind,
+                                    const std::string& name) const;
 };
 
 // Whether a piece reads all of a tensor of `count` elements, in order.

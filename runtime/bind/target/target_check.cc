@@ -8,10 +8,10 @@
 #include <fmt/format.h>
 
 #include "runtime/base/parallel.h"
-#include "runtime/bind/explain/candidates.h"
-#include "runtime/bind/target/decisions.h"
 #include "runtime/bind/computed_node.h"
+#include "runtime/bind/explain/candidates.h"
 #include "runtime/bind/rules/layer_binder.h"
+#include "runtime/bind/target/decisions.h"
 
 namespace ckmap {
 namespace {
@@ -47,8 +47,8 @@ Piece InFinerUnits(Piece piece, int64_t parts) {
 
 void TargetCheck::Add(std::string code, std::string tensor, std::string message, std::vector<std::string> notes,
                       std::string help) {
-  issues_.push_back({std::move(code), IssueSeverity::kError, std::move(tensor), std::move(message),
-                     std::move(notes), std::move(help)});
+  issues_.push_back({std::move(code), IssueSeverity::kError, std::move(tensor), std::move(message), std::move(notes),
+                     std::move(help)});
 }
 
 void TargetCheck::CollectClaims(std::vector<RuleInstance>& instances) {
@@ -130,7 +130,8 @@ Result<void> TargetCheck::BindTargets() {
   return {};
 }
 
-// A range may name hundreds of thousands of targets that are not there: of one rule the first are reported each by itself.
+// A range may name hundreds of thousands of targets that are not there: of one rule the first are reported each by
+// itself.
 void TargetCheck::ReportUnknownTargets(std::vector<RuleInstance>& instances) {
   std::unordered_map<const plan::Rule*, size_t> counts;
   for (RuleInstance& instance : instances) {
@@ -153,7 +154,8 @@ void TargetCheck::ReportUnknownTargets(std::vector<RuleInstance>& instances) {
   for (const RuleInstance& instance : instances) {  // in the order of the rules, whatever that of the map
     const auto count = counts.find(instance.rule);
     if (count == counts.end() || count->second <= kMaxExplained) continue;
-    Add("CK1206", "", fmt::format("the target lacks {} more tensors that the rule would write", count->second - kMaxExplained),
+    Add("CK1206", "",
+        fmt::format("the target lacks {} more tensors that the rule would write", count->second - kMaxExplained),
         {RuleNote(context_, instance)}, "correct the right side of the rule, or the range in its `where`");
     counts.erase(count);
   }
@@ -166,7 +168,8 @@ void TargetCheck::ReportMissing(size_t index) {
     bound_.kept.push_back({target.name, fmt::format("tied to `{}`", target.tied_to)});
     return;
   }
-  if (const plan::TargetPolicy* allowed = statements_.Allowed(context_, plan::TargetPolicy::ALLOW_MISSING, target.name)) {
+  if (const plan::TargetPolicy* allowed =
+          statements_.Allowed(context_, plan::TargetPolicy::ALLOW_MISSING, target.name)) {
     bound_.kept.push_back({target.name, context_.Where(allowed->loc())});
     return;
   }
@@ -180,12 +183,14 @@ void TargetCheck::ReportMissing(size_t index) {
     for (const plan::Rule& rule : context_.plan.rules()) {
       for (const plan::Term& term : rule.target().terms()) {
         for (const std::vector<size_t>& choices : AllChoices(term.pattern())) {
-          const auto pattern = CompiledName::Compile(Choose(term.pattern(), choices),
-                                                    {context_.target_separator, context_.variables});
+          const auto pattern =
+              CompiledName::Compile(Choose(term.pattern(), choices), {context_.target_separator, context_.variables});
           Captures captures;
           if (!pattern || !pattern->Match(target.name, context_.variables, captures) || notes.size() > 2) continue;
-          notes.push_back(fmt::format("the rule at {} would write it, but it does not apply, for what it needs is not in the source, or its `when` does not hold: {}",
-                                      context_.Where(rule.loc()), rule.text()));
+          notes.push_back(
+              fmt::format("the rule at {} would write it, but it does not apply, for what it needs is not in the "
+                          "source, or its `when` does not hold: {}",
+                          context_.Where(rule.loc()), rule.text()));
         }
       }
     }
@@ -209,13 +214,16 @@ void TargetCheck::CheckSources() {
       unused.push_back(source);
     }
   }
-  std::vector<size_t> explained(unused.begin(), unused.begin() + static_cast<std::ptrdiff_t>(std::min(unused.size(), kMaxExplained)));
+  std::vector<size_t> explained(unused.begin(),
+                                unused.begin() + static_cast<std::ptrdiff_t>(std::min(unused.size(), kMaxExplained)));
   std::vector<std::vector<std::string>> near;
   if (!explained.empty() && !context_.plan.layers().empty()) near = NearMissesOfLayers(context_, explained);
   near.resize(explained.size());
   for (size_t i = 0; i < unused.size(); ++i) {
-    if (i < explained.size()) ReportUnused(unused[i], std::move(near[i]));
-    else AddUnused(bound_.source[unused[i]], {});
+    if (i < explained.size())
+      ReportUnused(unused[i], std::move(near[i]));
+    else
+      AddUnused(bound_.source[unused[i]], {});
   }
 }
 
@@ -252,8 +260,8 @@ void TargetCheck::CheckUnread() {
     ++next;
   }
   const std::vector<int64_t> parts = PartsOfElements(bound_.source, partial);
-  // Calls visit(source, piece, units) for all that is read, by computed nodes too; an element of the piece is `units` of
-  // the `parts` of elements.
+  // Calls visit(source, piece, units) for all that is read, by computed nodes too; an element of the piece is `units`
+  // of the `parts` of elements.
   const auto for_each_read = [&](const auto& visit) {
     for (const BoundTensor* tensor : partial) {
       ForEachPieced(*tensor, [&](const PiecedTensor& part) {
@@ -263,7 +271,8 @@ void TargetCheck::CheckUnread() {
           if (input.node != nullptr) continue;
           const DType dtype = bound_.source[input.source].dtype;
           const int64_t units = parts[input.source];
-          visit(input.source, piece, input.view == DType::kAny ? units : units * DTypeSize(input.view) / DTypeSize(dtype));
+          visit(input.source, piece,
+                input.view == DType::kAny ? units : units * DTypeSize(input.view) / DTypeSize(dtype));
         }
       });
     }
@@ -283,7 +292,8 @@ void TargetCheck::CheckUnread() {
     Shape shape = info.shape;
     if (parts[source] > 1) shape.push_back(parts[source]);
     const std::string unread = DescribeUnread(found->second, shape);
-    if (unread.empty() || statements_.Allowed(context_, plan::TargetPolicy::ALLOW_UNUSED, info.name) != nullptr) continue;
+    if (unread.empty() || statements_.Allowed(context_, plan::TargetPolicy::ALLOW_UNUSED, info.name) != nullptr)
+      continue;
     Add("CK1214", info.name, fmt::format("{} of {} are read by no rule", unread, DescribeTensor(info)), {},
         "use them, or: target { allow unused \"…\"; }");
   }
@@ -291,7 +301,8 @@ void TargetCheck::CheckUnread() {
 
 void TargetCheck::CheckUntouched(const std::vector<RuleInstance>& instances) {
   // What a rule that failed would have read is not known.
-  const bool failed = std::any_of(issues_.begin(), issues_.end(), [](const Issue& issue) { return issue.severity == IssueSeverity::kError; });
+  const bool failed = std::any_of(issues_.begin(), issues_.end(),
+                                  [](const Issue& issue) { return issue.severity == IssueSeverity::kError; });
   if (failed) return;
   std::vector<bool> read = whole_;
   for (const BoundTensor& tensor : bound_.tensors) {
@@ -309,8 +320,8 @@ void TargetCheck::CheckUntouched(const std::vector<RuleInstance>& instances) {
       if (read[source] || NumElements(info.shape).value_or(0) == 0) continue;
       read[source] = true;  // said once
       if (statements_.Allowed(context_, plan::TargetPolicy::ALLOW_UNUSED, info.name) != nullptr) continue;
-      Add("CK1214", info.name, fmt::format("no element of {} is read", DescribeTensor(info)), {RuleNote(context_, instance)},
-          "use it, or take it out of the rule and: drop \"…\";");
+      Add("CK1214", info.name, fmt::format("no element of {} is read", DescribeTensor(info)),
+          {RuleNote(context_, instance)}, "use it, or take it out of the rule and: drop \"…\";");
     }
   }
 }
@@ -339,14 +350,18 @@ Result<void> TargetCheck::NoteIdleInits() {
     const bool idle = !inits_.contains(&init);
     std::string source;
     ForEachSource(*written[0], [&](size_t from) { source = source.empty() ? bound_.source[from].name : source; });
-    issues_.push_back({"CK1232", IssueSeverity::kWarning, written[0]->name,
+    issues_.push_back({"CK1232",
+                       IssueSeverity::kWarning,
+                       written[0]->name,
                        fmt::format("`init \"{}\"` {}: `{}`{} {} from the source", init.pattern().text(),
-                                   idle ? "changes nothing" : "does not reach all that it names", written[0]->name, more,
-                                   written.size() > 1 ? "come" : "comes"),
+                                   idle ? "changes nothing" : "does not reach all that it names", written[0]->name,
+                                   more, written.size() > 1 ? "come" : "comes"),
                        {fmt::format("it stands at {}", context_.Where(init.loc())),
                         fmt::format("`{}` is made of `{}` ({})", written[0]->name, source, written[0]->rule)},
-                       fmt::format("to have the network's tensor made anew, leave the source's out: drop \"{}\"; if the statement is for what the source "
-                                   "lacks, mark its name: init \"{}\"? = …;", source, init.pattern().text())});
+                       fmt::format("to have the network's tensor made anew, leave the source's out: drop \"{}\"; if "
+                                   "the statement is for what the source "
+                                   "lacks, mark its name: init \"{}\"? = …;",
+                                   source, init.pattern().text())});
   }
   return {};
 }

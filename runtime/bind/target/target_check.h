@@ -5,9 +5,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "runtime/bind/explain/variant_lint.h"
 #include "runtime/bind/rules/rule_binder.h"
 #include "runtime/bind/target/target_binder.h"
-#include "runtime/bind/explain/variant_lint.h"
 
 namespace ckmap {
 

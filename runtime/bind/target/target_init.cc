@@ -26,8 +26,7 @@ Number NumberOf(const plan::Init& init, std::string_view name, const Scope& scop
 
 int64_t Seed(const plan::Init& init, const Scope& scope) {
   for (const plan::Argument& arg : init.args()) {
-    if (arg.name() == "seed")
-      return EvaluateInt(arg.value(), scope).ok() ? *EvaluateInt(arg.value(), scope) : 0;
+    if (arg.name() == "seed") return EvaluateInt(arg.value(), scope).ok() ? *EvaluateInt(arg.value(), scope) : 0;
   }
   return 0;
 }
@@ -43,10 +42,8 @@ Result<bool> TargetBinder::Initialize(size_t index, BoundTensor& bound) {
     if (init->has_when()) {
       auto when = EvaluateBool(init->when(), ApplicationScope(context_, prefix, captures));
       if (!when) {
-        Add("CK1216", target.name,
-            fmt::format("`when` cannot be decided: {}", when.error().message()),
-            {fmt::format("the statement is at {}", context_.Where(init->loc()))},
-            "correct the condition");
+        Add("CK1216", target.name, fmt::format("`when` cannot be decided: {}", when.error().message()),
+            {fmt::format("the statement is at {}", context_.Where(init->loc()))}, "correct the condition");
         return false;
       }
       if (!*when) continue;
@@ -71,12 +68,11 @@ bool TargetBinder::Fill(const plan::Init& init, size_t index, BoundTensor& bound
   bound.rule = context_.Where(init.loc());
   bound.initialized = true;
   const bool open = std::find(target.shape.begin(), target.shape.end(), -1) != target.shape.end();
-  const bool fits =
-      init.kind() == plan::Init::NORMAL ? FillNormal(init, bound) : FillConstant(init, bound);
+  const bool fits = init.kind() == plan::Init::NORMAL ? FillNormal(init, bound) : FillConstant(init, bound);
   if (!fits) {
     Add("CK1219", target.name,
-        fmt::format("`{}` ({} {}) cannot be initialised with {}", target.name,
-                    DTypeName(target.dtype), FormatShape(target.shape), bound.ops.front()),
+        fmt::format("`{}` ({} {}) cannot be initialised with {}", target.name, DTypeName(target.dtype),
+                    FormatShape(target.shape), bound.ops.front()),
         {fmt::format("the statement is at {}", context_.Where(init.loc()))},
         open ? "its shape must be known: complete the target's spec"
              : "choose a value that the dtype can hold, or `keep`");
@@ -105,10 +101,10 @@ bool TargetBinder::FillNormal(const plan::Init& init, BoundTensor& bound) const 
   spec.seed = static_cast<uint64_t>(seed);
   spec.stream = bound.name;
   bound.ops = {fmt::format("normal(mean={}, std={}, seed={})", spec.mean, spec.deviation, seed)};
-  const bool real = IsFloat(bound.dtype) && DTypeBits(bound.dtype) >= 8 &&
-                    bound.dtype != DType::kF4 && bound.dtype != DType::kF8E8M0;
-  if (!real || !NumElements(bound.shape) || !std::isfinite(spec.mean) ||
-      !std::isfinite(spec.deviation) || spec.deviation < 0)
+  const bool real =
+      IsFloat(bound.dtype) && DTypeBits(bound.dtype) >= 8 && bound.dtype != DType::kF4 && bound.dtype != DType::kF8E8M0;
+  if (!real || !NumElements(bound.shape) || !std::isfinite(spec.mean) || !std::isfinite(spec.deviation) ||
+      spec.deviation < 0)
     return false;
   ComputedNode node;
   node.text = bound.ops.front();

@@ -20,7 +20,8 @@ std::string FromText(const BoundPlan& bound, const BoundTensor& tensor) {
   std::string sources;
   ForEachSource(tensor, [&](size_t source) {
     const std::string name = fmt::format("`{}`", bound.source[source].name);
-    if (sources.size() < 200 && sources.find(name) == std::string::npos) sources += (sources.empty() ? "" : ", ") + name;
+    if (sources.size() < 200 && sources.find(name) == std::string::npos)
+      sources += (sources.empty() ? "" : ", ") + name;
   });
   return sources.empty() ? tensor.rule : fmt::format("{} ({})", sources, tensor.rule);
 }
@@ -39,14 +40,15 @@ void CheckTied(BoundPlan& bound) {
     if (found == written.end() || found->second == i) continue;
     const BoundTensor& other = bound.tensors[found->second];
     if (SameElements(tensor, other) || tensor.dtype != other.dtype || tensor.shape != other.shape) continue;
-    bound.checks.push_back({.tensor = tensor.name,
-                            .of_target = true,
-                            .found = tensor,
-                            .expected = other,
-                            .tolerance = 0,
-                            .claim = fmt::format("the target ties it to `{}`, which comes from {}, while it comes from {}", other.name,
-                                                 FromText(bound, other), FromText(bound, tensor)),
-                            .help = "drop one of the sources, or convert for a target that does not tie them"});
+    bound.checks.push_back(
+        {.tensor = tensor.name,
+         .of_target = true,
+         .found = tensor,
+         .expected = other,
+         .tolerance = 0,
+         .claim = fmt::format("the target ties it to `{}`, which comes from {}, while it comes from {}", other.name,
+                              FromText(bound, other), FromText(bound, tensor)),
+         .help = "drop one of the sources, or convert for a target that does not tie them"});
   }
 }
 

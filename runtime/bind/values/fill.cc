@@ -12,8 +12,8 @@ namespace ckmap {
 Result<void> TakeFill(const Number& number, TensorValue& tensor) {
   const auto bytes = ScalarBytes(number, tensor.dtype);
   if (bytes) return TakeFill(*bytes, tensor);
-  return Error(ErrorCode::kMismatch, fmt::format("{} cannot hold the padding of {}, which is {}", DTypeName(tensor.dtype), tensor.name,
-                                                 FormatNumber(number)));
+  return Error(ErrorCode::kMismatch, fmt::format("{} cannot hold the padding of {}, which is {}",
+                                                 DTypeName(tensor.dtype), tensor.name, FormatNumber(number)));
 }
 
 Result<void> TakeFill(const std::vector<std::byte>& bytes, TensorValue& tensor) {
@@ -32,8 +32,8 @@ Result<void> ApplyToFill(const ElementOp& op, PiecedTensor& tensor) {
   std::memcpy(&bits, tensor.fill.data(), tensor.fill.size());
   const ElementResult result = ApplyToElement(op, bits);
   if (result.overflowed && op.overflow == Overflow::kError) {
-    return Error(ErrorCode::kMismatch, fmt::format("{} cannot hold what {} makes of the padding, which is {}", DTypeName(op.to), FormatOp(op),
-                                                   FormatElement(op.from, bits)));
+    return Error(ErrorCode::kMismatch, fmt::format("{} cannot hold what {} makes of the padding, which is {}",
+                                                   DTypeName(op.to), FormatOp(op), FormatElement(op.from, bits)));
   }
   tensor.fill.resize(static_cast<size_t>(DTypeSize(op.to)));
   std::memcpy(tensor.fill.data(), &result.bits, tensor.fill.size());

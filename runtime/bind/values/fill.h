@@ -11,8 +11,8 @@ namespace ckmap {
 Result<void> TakeFill(const Number& number, TensorValue& tensor);
 Result<void> TakeFill(const std::vector<std::byte>& bytes, TensorValue& tensor);
 
-// What an elementwise operation makes of the filling element: the same as of every other one. Error: what it does not make
-// of any element (with overflow=error, what the dtype cannot hold).
+// What an elementwise operation makes of the filling element: the same as of every other one. Error: what it does not
+// make of any element (with overflow=error, what the dtype cannot hold).
 Result<void> ApplyToFill(const ElementOp& op, PiecedTensor& tensor);
 
 }  // namespace ckmap

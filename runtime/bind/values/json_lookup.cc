@@ -15,7 +15,8 @@ namespace {
 // Keys are names as a rule, in which only the dot means something to a regular expression: any character.
 bool IsPlain(std::string_view key) {
   return std::all_of(key.begin(), key.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+           c == '.';
   });
 }
 
@@ -23,7 +24,8 @@ bool EndsInPlain(std::string_view name, std::string_view key) {
   if (name.size() < key.size()) return false;
   const size_t begin = name.size() - key.size();
   if (begin > 0 && name[begin - 1] != '.') return false;
-  return std::equal(key.begin(), key.end(), name.begin() + static_cast<std::ptrdiff_t>(begin), [](char k, char n) { return k == '.' || k == n; });
+  return std::equal(key.begin(), key.end(), name.begin() + static_cast<std::ptrdiff_t>(begin),
+                    [](char k, char n) { return k == '.' || k == n; });
 }
 
 Result<bool> Matches(std::string_view name, std::string_view key) {
@@ -32,7 +34,8 @@ Result<bool> Matches(std::string_view name, std::string_view key) {
   options.set_log_errors(false);
   const RE2 regex(fmt::format("(?s:.*\\.)?({})", key), options);
   if (!regex.ok()) {
-    return Error(ErrorCode::kMismatch, fmt::format("the key {} cannot be used as a regular expression: {}", QuoteName(key), EscapeText(regex.error())));
+    return Error(ErrorCode::kMismatch, fmt::format("the key {} cannot be used as a regular expression: {}",
+                                                   QuoteName(key), EscapeText(regex.error())));
   }
   return RE2::FullMatch(name, regex);
 }
@@ -57,12 +60,14 @@ Result<Value> LookupByPattern(const std::string& json, std::string_view name, co
   simdjson::dom::object object;
   const auto error = parser.parse(json).get(root);
   ThrowIfOutOfMemory(error);
-  if (error || root.get(object)) return Error(ErrorCode::kMismatch, fmt::format("{} is not a JSON object", EscapeText(json)));
+  if (error || root.get(object))
+    return Error(ErrorCode::kMismatch, fmt::format("{} is not a JSON object", EscapeText(json)));
   for (const auto& [key, value] : object) {
     CKMAP_ASSIGN_OR_RETURN(const bool matches, Matches(name, key));
     if (!matches) continue;
     double number = 0;
-    if (value.get(number)) return Error(ErrorCode::kMismatch, fmt::format("the value of {} is not a number", QuoteName(key)));
+    if (value.get(number))
+      return Error(ErrorCode::kMismatch, fmt::format("the value of {} is not a number", QuoteName(key)));
     return Value(number);
   }
   return rest;

@@ -13,8 +13,8 @@ namespace ckmap {
 std::optional<std::string> CanonicalJson(const std::string& text);
 
 // The number that the object `json` has for `name`: that of its first key K for which the whole name matches
-// `(.*\.)?(K)`, as PEFT reads alpha_pattern and rank_pattern; `otherwise` if no key does. "" and "null" are empty objects.
-// Errors (kMismatch): it is no object of numbers, or a key is no regular expression.
+// `(.*\.)?(K)`, as PEFT reads alpha_pattern and rank_pattern; `otherwise` if no key does. "" and "null" are empty
+// objects. Errors (kMismatch): it is no object of numbers, or a key is no regular expression.
 Result<Value> LookupByPattern(const std::string& json, std::string_view name, const Value& otherwise);
 
 }  // namespace ckmap

@@ -23,7 +23,8 @@ class Solver {
  public:
   explicit Solver(const Scope& scope) : scope_(scope) {}
 
-  // The value of the open name for which `expr` is `size`. nullopt: none; `why` says why, "" if it is not solved for at all.
+  // The value of the open name for which `expr` is `size`. nullopt: none; `why` says why, "" if it is not solved for at
+  // all.
   std::optional<int64_t> Solve(const plan::Expr& expr, int64_t size) {
     if (expr.kind_case() == plan::Expr::kDim) {
       if (size < 0) why = fmt::format("{} would be {}", expr.dim(), size);
@@ -33,7 +34,8 @@ class Solver {
     const auto& args = expr.call().args();
     const std::string& op = expr.call().function();
     int64_t next = 0;
-    if (op == "neg" && args.size() == 1) return __builtin_sub_overflow(int64_t{0}, size, &next) ? std::nullopt : Solve(args[0], next);
+    if (op == "neg" && args.size() == 1)
+      return __builtin_sub_overflow(int64_t{0}, size, &next) ? std::nullopt : Solve(args[0], next);
     if (args.size() != 2) return std::nullopt;
     std::string name;
     const bool left = OpenNames(args[0], scope_, name) > 0;

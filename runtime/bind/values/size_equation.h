@@ -1,4 +1,5 @@
-// A size in brackets that is an expression with one open name, `[4 * H, I]`: the name is what makes it the size of the axis.
+// A size in brackets that is an expression with one open name, `[4 * H, I]`: the name is what makes it the size of the
+// axis.
 #pragma once
 
 #include <cstdint>

@@ -40,10 +40,9 @@ Result<void> CheckSizes(const Node& node) {
 
 // Replaces each tensor (or, for kReduce, each innermost list) of a tree by what `apply` gives.
 Result<void> Transform(Node& node, bool innermost_lists, const std::function<Result<Node>(Node)>& apply) {
-  const bool hit = innermost_lists
-                       ? node.is_list && std::none_of(node.items.begin(), node.items.end(),
-                                                      [](const Node& item) { return item.is_list; })
-                       : !node.is_list;
+  const bool hit = innermost_lists ? node.is_list && std::none_of(node.items.begin(), node.items.end(),
+                                                                  [](const Node& item) { return item.is_list; })
+                                   : !node.is_list;
   if (hit) {
     CKMAP_ASSIGN_OR_RETURN(node, apply(std::move(node)));
     return CheckSizes(node);
@@ -53,7 +52,8 @@ Result<void> Transform(Node& node, bool innermost_lists, const std::function<Res
 }
 
 Error WrongDType(const OpSpec& spec, const TensorValue& tensor) {
-  return Wrong(fmt::format("{} is {}, and {} takes {}", tensor.name, DTypeName(tensor.dtype), spec.name, Describe(spec.takes)));
+  return Wrong(
+      fmt::format("{} is {}, and {} takes {}", tensor.name, DTypeName(tensor.dtype), spec.name, Describe(spec.takes)));
 }
 
 }  // namespace
@@ -92,8 +92,7 @@ std::string DescribeStructure(const Node& node) {
   return text;
 }
 
-Result<Node> ApplyOp(const plan::Op& op, Node node, const Scope& scope, size_t parts_hint,
-                     std::string* text) {
+Result<Node> ApplyOp(const plan::Op& op, Node node, const Scope& scope, size_t parts_hint, std::string* text) {
   const OpCall call(op, scope, parts_hint);
   const OpSpec* spec = FindOp(op.name());
   CKMAP_CHECK(spec != nullptr);  // the plan was validated
@@ -113,7 +112,8 @@ Result<Node> ApplyOp(const plan::Op& op, Node node, const Scope& scope, size_t p
       return FindComputed(op.name())(std::move(operands), call, bound);
     };
   } else if (spec->arity == OpArity::kMap) {
-    const MapFunction map = spec->kind == OpKind::kStructural ? FindStructuralMap(op.name()) : FindElementwiseMap(op.name());
+    const MapFunction map =
+        spec->kind == OpKind::kStructural ? FindStructuralMap(op.name()) : FindElementwiseMap(op.name());
     CKMAP_CHECK(map != nullptr);
     apply = [&, map](Node in) -> Result<Node> {
       if (!Holds(spec->takes, in.tensor.dtype)) return WrongDType(*spec, in.tensor);

@@ -48,7 +48,6 @@ void ForEachTensor(const Node& node, Visit visit) {
 // Applies one operation. `parts_hint`: how many tensors the other side's innermost list names, for a
 // split without sizes; 0 if unknown. `text` gets the operation as it was bound: "permute(1, 0)".
 // Errors are kMismatch and say which tensor and shape do not fit.
-Result<Node> ApplyOp(const plan::Op& op, Node node, const Scope& scope, size_t parts_hint,
-                     std::string* text);
+Result<Node> ApplyOp(const plan::Op& op, Node node, const Scope& scope, size_t parts_hint, std::string* text);
 
 }  // namespace ckmap

@@ -142,8 +142,7 @@ Result<Value> Function(const std::string& name, const std::vector<Value>& args) 
     if (!(number >= 0)) return Wrong(fmt::format("sqrt({}) is no number", number));
     return Value(std::sqrt(number));
   }
-  if (name == "ceil_div" && std::holds_alternative<int64_t>(args[0]) &&
-      std::holds_alternative<int64_t>(args[1])) {
+  if (name == "ceil_div" && std::holds_alternative<int64_t>(args[0]) && std::holds_alternative<int64_t>(args[1])) {
     const int64_t a = std::get<int64_t>(args[0]), b = std::get<int64_t>(args[1]);
     if (a < 0 || b <= 0) return Wrong(fmt::format("ceil_div({}, {}) needs a >= 0 and b > 0", a, b));
     return Value(a / b + (a % b != 0 ? 1 : 0));
@@ -202,10 +201,14 @@ Result<Value> Scope::Lookup(const std::string& function, const plan::Pattern& /*
 
 Result<Value> Evaluate(const plan::Expr& expr, const Scope& scope) {
   switch (expr.kind_case()) {
-    case plan::Expr::kInt: return Value(int64_t{expr.int_()});
-    case plan::Expr::kNumber: return Value(expr.number());
-    case plan::Expr::kText: return Value(expr.text());
-    case plan::Expr::kBoolean: return Value(expr.boolean());
+    case plan::Expr::kInt:
+      return Value(int64_t{expr.int_()});
+    case plan::Expr::kNumber:
+      return Value(expr.number());
+    case plan::Expr::kText:
+      return Value(expr.text());
+    case plan::Expr::kBoolean:
+      return Value(expr.boolean());
     case plan::Expr::kVariable: {
       Value value = scope.Variable(expr.variable());
       if (value.index() == 0) return Wrong(fmt::format("`{}` has no value", expr.variable()));
@@ -223,11 +226,13 @@ Result<Value> Evaluate(const plan::Expr& expr, const Scope& scope) {
       }
       return value;
     }
-    case plan::Expr::kCall: return EvaluateCall(expr.call(), scope);
+    case plan::Expr::kCall:
+      return EvaluateCall(expr.call(), scope);
     case plan::Expr::kList:
     case plan::Expr::kName:
     case plan::Expr::kNone:
-    case plan::Expr::KIND_NOT_SET: break;
+    case plan::Expr::KIND_NOT_SET:
+      break;
   }
   return Wrong("a value was expected here");
 }

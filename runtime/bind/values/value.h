@@ -8,9 +8,9 @@
 #include <variant>
 #include <vector>
 
+#include "plan.pb.h"
 #include "runtime/base/result.h"
 #include "runtime/tensor/number.h"
-#include "plan.pb.h"
 
 namespace ckmap {
 

@@ -16,11 +16,16 @@ using Type = plan::Variable;
 
 std::string_view TypeName(Type::Type type) {
   switch (type) {
-    case Type::FLOAT: return "float";
-    case Type::BOOL: return "bool";
-    case Type::STRING: return "string";
-    case Type::JSON: return "json";
-    default: return "int";
+    case Type::FLOAT:
+      return "float";
+    case Type::BOOL:
+      return "bool";
+    case Type::STRING:
+      return "string";
+    case Type::JSON:
+      return "json";
+    default:
+      return "int";
   }
 }
 
@@ -31,7 +36,8 @@ std::optional<Value> ParseText(const std::string& text, Type::Type type) {
       if (text == "true") return Value(true);
       if (text == "false") return Value(false);
       return std::nullopt;
-    case Type::STRING: return Value(text);
+    case Type::STRING:
+      return Value(text);
     case Type::JSON: {
       if (text.empty()) return Value(text);
       std::optional<std::string> json = CanonicalJson(text);
@@ -59,7 +65,8 @@ std::optional<Value> FromJson(simdjson::dom::element element, Type::Type type) {
       return element.get(boolean) == simdjson::SUCCESS ? std::optional<Value>(boolean) : std::nullopt;
     case Type::STRING:
       return element.get(text) == simdjson::SUCCESS ? std::optional<Value>(std::string(text)) : std::nullopt;
-    case Type::JSON: return Value(std::string(simdjson::minify(element)));
+    case Type::JSON:
+      return Value(std::string(simdjson::minify(element)));
     case Type::FLOAT:
       if (element.get(integer) == simdjson::SUCCESS) {
         const auto exact = ExactDouble(integer);
@@ -109,7 +116,10 @@ class VariableBinder {
   }
 
   void Report(std::string code, const plan::Variable& variable, std::string message, std::string help) {
-    issues_.push_back({std::move(code), IssueSeverity::kError, "", std::move(message),
+    issues_.push_back({std::move(code),
+                       IssueSeverity::kError,
+                       "",
+                       std::move(message),
                        {fmt::format("`{}` is declared at {}", variable.name(), Where(variable.loc()))},
                        std::move(help)});
   }
@@ -131,8 +141,11 @@ class VariableBinder {
         for (const plan::Variable& variable : plan_.variables()) {
           if (variable.is_param() && !variable.fixed()) known += (known.empty() ? "" : ", ") + variable.name();
         }
-        issues_.push_back({"CK1303", IssueSeverity::kError, "",
-                           fmt::format("`-D {}`: the plan has no parameter of this name", name), {},
+        issues_.push_back({"CK1303",
+                           IssueSeverity::kError,
+                           "",
+                           fmt::format("`-D {}`: the plan has no parameter of this name", name),
+                           {},
                            known.empty() ? "the plan has no parameters" : "its parameters are " + known});
         continue;
       }
@@ -196,8 +209,7 @@ class VariableBinder {
     if (!value) {
       // What has no value because of an error above was reported there.
       if (issues_.empty()) {
-        Report("CK1305", variable,
-               fmt::format("`{}` cannot be computed: {}", variable.name(), value.error().message()),
+        Report("CK1305", variable, fmt::format("`{}` cannot be computed: {}", variable.name(), value.error().message()),
                "check the parameters that it is computed from");
       }
       return;
@@ -205,7 +217,8 @@ class VariableBinder {
     if (variable.type() == Type::FLOAT && std::holds_alternative<int64_t>(*value)) {
       const auto real = ExactDouble(std::get<int64_t>(*value));
       if (real) return variables_.Set(variable.name(), *real);
-      Report("CK1305", variable, fmt::format("`{}` is a float, which would round {}", variable.name(), std::get<int64_t>(*value)),
+      Report("CK1305", variable,
+             fmt::format("`{}` is a float, which would round {}", variable.name(), std::get<int64_t>(*value)),
              "declare it as an int");
     } else {
       variables_.Set(variable.name(), *std::move(value));
@@ -228,24 +241,24 @@ Value BoundVariables::Variable(const std::string& name) const {
   return found == values_.end() ? Value() : found->second;
 }
 
-Result<BoundVariables> BindVariables(const plan::Plan& plan,
-                                const std::map<std::string, std::string>& defines,
-                                const std::string& config_json, const std::string& config_path,
-                                std::vector<Issue>& issues) {
+Result<BoundVariables> BindVariables(const plan::Plan& plan, const std::map<std::string, std::string>& defines,
+                                     const std::string& config_json, const std::string& config_path,
+                                     std::vector<Issue>& issues) {
   simdjson::dom::parser parser;
   std::optional<simdjson::dom::element> config;
   if (!config_json.empty()) {
     simdjson::dom::element root;
     if (const auto error = parser.parse(config_json).get(root)) {
       ThrowIfOutOfMemory(error);
-      return Error(ErrorCode::kMalformed,
-                   fmt::format("{}: not JSON: {}", config_path, simdjson::error_message(error)));
+      return Error(ErrorCode::kMalformed, fmt::format("{}: not JSON: {}", config_path, simdjson::error_message(error)));
     }
     if (!root.is_object()) {
       return Error(ErrorCode::kMalformed, config_path + ": not a JSON object");
     }
     if (const std::string key = FindRepeatedKey(root); !key.empty()) {
-      return Error(ErrorCode::kMalformed, fmt::format("{}: the key \"{}\" is given twice: which of its values counts is not said", config_path, key));
+      return Error(
+          ErrorCode::kMalformed,
+          fmt::format("{}: the key \"{}\" is given twice: which of its values counts is not said", config_path, key));
     }
     config = root;
   }

@@ -23,9 +23,8 @@ class BoundVariables : public Scope {
 
 // Precedence: -D, then config.json, then the default. What is missing or of the wrong type is added to
 // `issues` (CK13xx), each once. An Error if the config is not a JSON object.
-Result<BoundVariables> BindVariables(const plan::Plan& plan,
-                                const std::map<std::string, std::string>& defines,
-                                const std::string& config_json, const std::string& config_path,
-                                std::vector<Issue>& issues);
+Result<BoundVariables> BindVariables(const plan::Plan& plan, const std::map<std::string, std::string>& defines,
+                                     const std::string& config_json, const std::string& config_path,
+                                     std::vector<Issue>& issues);
 
 }  // namespace ckmap

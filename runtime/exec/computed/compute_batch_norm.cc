@@ -45,8 +45,7 @@ class BatchNormEvaluator final : public RangeEvaluator {
     const int64_t planes = spec_.inner / spec_.plane;  // channels of a group
     for (int64_t i = 0; i < count; ++i) {
       const int64_t channel = (begin + i) / spec_.inner, within = (begin + i) % spec_.inner;
-      const bool one =
-          within / spec_.plane == channel % planes && within % spec_.plane == spec_.plane / 2;
+      const bool one = within / spec_.plane == channel % planes && within % spec_.plane == spec_.plane / 2;
       out[i] = 0;
       if (!one) continue;
       CKMAP_ASSIGN_OR_RETURN(out[i], Factor(channel));
@@ -73,8 +72,7 @@ class BatchNormEvaluator final : public RangeEvaluator {
     CKMAP_ASSIGN_OR_RETURN(const double* gamma, operand(kGamma).Read(channel, 1));
     CKMAP_ASSIGN_OR_RETURN(const double* variance, operand(kVariance).Read(channel, 1));
     if (*variance + spec_.eps <= 0) {
-      return Wrong(fmt::format("the variance of channel {} is {}: with eps it must be above zero",
-                               channel, *variance));
+      return Wrong(fmt::format("the variance of channel {} is {}: with eps it must be above zero", channel, *variance));
     }
     return *gamma / std::sqrt(*variance + spec_.eps);
   }

@@ -50,8 +50,7 @@ class Axis {
     } else {
       const double at = Place(index);
       const double low = std::floor(at);
-      for (int k = -1; k <= 2; ++k)
-        taps.Add(static_cast<int64_t>(low) + k, from_, Cubic(at - low - k, -0.75));
+      for (int k = -1; k <= 2; ++k) taps.Add(static_cast<int64_t>(low) + k, from_, Cubic(at - low - k, -0.75));
     }
     return taps;
   }
@@ -106,16 +105,14 @@ class InterpolateEvaluator final : public RangeEvaluator {
 
  private:
   Result<void> Compute(int64_t begin, int64_t count, double* out) override {
-    const auto to_width = static_cast<int64_t>(columns_.size()),
-               to_height = static_cast<int64_t>(rows_.size());
+    const auto to_width = static_cast<int64_t>(columns_.size()), to_height = static_cast<int64_t>(rows_.size());
     for (int64_t done = 0; done < count;) {
       const int64_t x = (begin + done) % to_width, line = (begin + done) / to_width;
       const int64_t n = std::min(to_width - x, count - done);
       const Taps& row = rows_[static_cast<size_t>(line % to_height)];
       std::fill_n(out + done, n, 0.0);
       for (size_t k = 0; k < row.weights.size(); ++k) {
-        const int64_t from =
-            (line / to_height * height_ + row.first + static_cast<int64_t>(k)) * width_;
+        const int64_t from = (line / to_height * height_ + row.first + static_cast<int64_t>(k)) * width_;
         CKMAP_ASSIGN_OR_RETURN(const double* values, operand(0).Read(from, width_));
         for (int64_t i = 0; i < n; ++i) {
           out[done + i] += row.weights[k] * Along(columns_[static_cast<size_t>(x + i)], values);

@@ -23,8 +23,8 @@ int64_t RowOf(int64_t row, const Shape& from, const Shape& shape) {
   return at;
 }
 
-// The elements of an operand of shape `from` for a range of the result: axes of size 1 are repeated. `read(begin, count)`
-// gives elements of the operand.
+// The elements of an operand of shape `from` for a range of the result: axes of size 1 are repeated. `read(begin,
+// count)` gives elements of the operand.
 template <typename T, typename Read>
 Result<void> Spread(const Shape& from, const Shape& shape, int64_t begin, int64_t count, T* out, Read read) {
   if (from == shape) {
@@ -90,8 +90,9 @@ class PointwiseEvaluator final : public RangeEvaluator {
   std::vector<double> values_;
 };
 
-// The quotient as f64. `to_odd`: rounded towards zero with the last bit set where that is not exact, so that rounding it
-// once more, to a format with at least two bits less, gives what rounding the quotient itself gives. Else to nearest.
+// The quotient as f64. `to_odd`: rounded towards zero with the last bit set where that is not exact, so that rounding
+// it once more, to a format with at least two bits less, gives what rounding the quotient itself gives. Else to
+// nearest.
 double Quotient(Wide dividend, int64_t divisor, bool to_odd) {
   __extension__ using Unsigned = unsigned __int128;
   const auto bits = [](Unsigned value) {
@@ -205,10 +206,9 @@ class MapEvaluator final : public RangeEvaluator {
     for (int64_t i = 0; i < count; ++i) {
       out[i] = spec_.kind == MapSpec::Kind::kExp ? std::exp(values[i]) : std::log(values[i]);
       if (std::isfinite(out[i]) || !std::isfinite(values[i])) continue;
-      return Wrong(
-          fmt::format("element {} is {}, {}", FormatCoordinates(begin + i, node().shape), values[i],
-                      spec_.kind == MapSpec::Kind::kExp ? "and its exponential is beyond f64"
-                                                        : "which has no logarithm"));
+      return Wrong(fmt::format(
+          "element {} is {}, {}", FormatCoordinates(begin + i, node().shape), values[i],
+          spec_.kind == MapSpec::Kind::kExp ? "and its exponential is beyond f64" : "which has no logarithm"));
     }
     return {};
   }
@@ -219,9 +219,7 @@ class MapEvaluator final : public RangeEvaluator {
 class NormalEvaluator final : public RangeEvaluator {
  public:
   NormalEvaluator(const NormalSpec& spec, LoweredNodePtr lowered, Gatherer& gatherer)
-      : RangeEvaluator(std::move(lowered), gatherer),
-        spec_(spec),
-        random_(spec.seed, spec.stream) {}
+      : RangeEvaluator(std::move(lowered), gatherer), spec_(spec), random_(spec.seed, spec.stream) {}
 
  private:
   Result<void> Compute(int64_t begin, int64_t count, double* out) override {
@@ -249,9 +247,12 @@ class SequenceEvaluator final : public RangeEvaluator {
   double Element(int64_t index) const {
     const int64_t column = index % spec_.columns;
     switch (spec_.kind) {
-      case SequenceSpec::Kind::kCount: return spec_.first + static_cast<double>(index);
-      case SequenceSpec::Kind::kLowerTriangle: return column <= index / spec_.columns % spec_.rows ? 1 : 0;
-      case SequenceSpec::Kind::kInverseFrequency: break;
+      case SequenceSpec::Kind::kCount:
+        return spec_.first + static_cast<double>(index);
+      case SequenceSpec::Kind::kLowerTriangle:
+        return column <= index / spec_.columns % spec_.rows ? 1 : 0;
+      case SequenceSpec::Kind::kInverseFrequency:
+        break;
     }
     return std::pow(spec_.theta, -static_cast<double>(column) / static_cast<double>(spec_.columns));
   }
@@ -263,7 +264,8 @@ class SequenceEvaluator final : public RangeEvaluator {
 
 EvaluatorPtr MakeEvaluator(const PointwiseSpec& spec, LoweredNodePtr node, Gatherer& gatherer) {
   const std::vector<PiecedTensor>& operands = node->node->operands;
-  if (std::all_of(operands.begin(), operands.end(), [](const PiecedTensor& operand) { return IsInteger(operand.dtype); })) {
+  if (std::all_of(operands.begin(), operands.end(),
+                  [](const PiecedTensor& operand) { return IsInteger(operand.dtype); })) {
     return std::make_unique<IntegerPointwiseEvaluator>(spec, std::move(node), gatherer);
   }
   return std::make_unique<PointwiseEvaluator>(spec, std::move(node), gatherer);

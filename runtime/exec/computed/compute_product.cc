@@ -26,13 +26,11 @@ struct Part {
 // left [batch * rows, inner] @ right [batch, inner, columns], a tile at a time.
 class TileProduct {
  public:
-  TileProduct(OperandReader& left, OperandReader& right, int64_t rows, int64_t inner,
-              int64_t columns)
+  TileProduct(OperandReader& left, OperandReader& right, int64_t rows, int64_t inner, int64_t columns)
       : left_(left), right_(right), rows_(rows), inner_(inner), columns_(columns) {}
 
   // Rows that stand in one batch × `count` columns from `column` on; row-major in `out`.
-  Result<void> Multiply(std::span<const int64_t> rows, int64_t column, int64_t count,
-                        std::vector<double>& out) {
+  Result<void> Multiply(std::span<const int64_t> rows, int64_t column, int64_t count, std::vector<double>& out) {
     out.assign(rows.size() * static_cast<size_t>(count), 0);
     const int64_t batch = rows.front() / rows_ * inner_ * columns_;
     for (int64_t k0 = 0; k0 < inner_; k0 += kTileInner) {
@@ -44,8 +42,7 @@ class TileProduct {
         std::copy_n(row, depth, factors_.data() + i * static_cast<size_t>(depth));
       }
       for (int64_t k = 0; k < depth; ++k) {
-        CKMAP_ASSIGN_OR_RETURN(const double* other,
-                               right_.Read(batch + (k0 + k) * columns_ + column, count));
+        CKMAP_ASSIGN_OR_RETURN(const double* other, right_.Read(batch + (k0 + k) * columns_ + column, count));
         for (size_t i = 0; i < rows.size(); ++i) {
           const double factor = factors_[i * static_cast<size_t>(depth) + static_cast<size_t>(k)];
           double* sums = out.data() + i * static_cast<size_t>(count);
@@ -99,11 +96,9 @@ class TileEvaluator : public NodeEvaluator {
       }
       CKMAP_RETURN_IF_ERROR(MakeTile(rows, first.column, first.count, tile_));
       for (size_t i = begin; i < end; ++i) {
-        const std::span<double> values(
-            tile_.data() + (i - begin) * static_cast<size_t>(first.count),
-            static_cast<size_t>(first.count));
-        CKMAP_RETURN_IF_ERROR(
-            Encode(parts[i].row * columns_ + parts[i].column, values, parts[i].out, overflowed));
+        const std::span<double> values(tile_.data() + (i - begin) * static_cast<size_t>(first.count),
+                                       static_cast<size_t>(first.count));
+        CKMAP_RETURN_IF_ERROR(Encode(parts[i].row * columns_ + parts[i].column, values, parts[i].out, overflowed));
       }
       begin = end;
     }
@@ -156,12 +151,10 @@ class LoraEvaluator final : public TileEvaluator {
   }
 
   // weight + scale * left @ right.
-  Result<void> Merge(std::span<const int64_t> rows, int64_t column, int64_t count,
-                     std::vector<double>& out) {
+  Result<void> Merge(std::span<const int64_t> rows, int64_t column, int64_t count, std::vector<double>& out) {
     CKMAP_RETURN_IF_ERROR(product_.Multiply(rows, column, count, out));
     for (size_t i = 0; i < rows.size(); ++i) {
-      CKMAP_ASSIGN_OR_RETURN(const double* weight,
-                             operand(0).Read(rows[i] * spec_.columns + column, count));
+      CKMAP_ASSIGN_OR_RETURN(const double* weight, operand(0).Read(rows[i] * spec_.columns + column, count));
       double* values = out.data() + i * static_cast<size_t>(count);
       for (int64_t j = 0; j < count; ++j) values[j] = weight[j] + spec_.scale * values[j];
     }
@@ -194,8 +187,7 @@ class LoraEvaluator final : public TileEvaluator {
       CKMAP_ASSIGN_OR_RETURN(const double* magnitude, operand(3).Read(rows[i], 1));
       if (squares[at] == 0) {
         return Wrong(
-            fmt::format("row {} of the merged weight is zero, and cannot be given the length {}",
-                        rows[i], *magnitude));
+            fmt::format("row {} of the merged weight is zero, and cannot be given the length {}", rows[i], *magnitude));
       }
       factors[i] = factors_.Put(rows[i], *magnitude / std::sqrt(squares[at++]));
     }

@@ -41,28 +41,24 @@ class RowScaleEvaluator final : public RangeEvaluator {
       CKMAP_ASSIGN_OR_RETURN(const double sum, Sum(row, [](double x) { return x; }));
       mean = sum / static_cast<double>(spec_.row);
     }
-    CKMAP_ASSIGN_OR_RETURN(const double squares,
-                           Sum(row, [mean](double x) { return (x - mean) * (x - mean); }));
+    CKMAP_ASSIGN_OR_RETURN(const double squares, Sum(row, [mean](double x) { return (x - mean) * (x - mean); }));
     switch (spec_.kind) {
       case RowScaleSpec::Kind::kWeightNorm: {
         CKMAP_ASSIGN_OR_RETURN(const double* length, operand(1).Read(row, 1));
         if (squares == 0)
-          return Wrong(
-              fmt::format("row {} of the direction is zero, and has no length to change", row));
+          return Wrong(fmt::format("row {} of the direction is zero, and has no length to change", row));
         change.factor = *length / std::sqrt(squares);
         break;
       }
       case RowScaleSpec::Kind::kUnitLength: {
         const double length = std::max(std::sqrt(squares), spec_.eps);
-        if (length == 0)
-          return Wrong(fmt::format("row {} is zero, and eps too: it has no direction", row));
+        if (length == 0) return Wrong(fmt::format("row {} is zero, and eps too: it has no direction", row));
         change.factor = 1 / length;
         break;
       }
       case RowScaleSpec::Kind::kStandardize: {
         const double variance = squares / static_cast<double>(spec_.row) + spec_.eps;
-        if (variance == 0)
-          return Wrong(fmt::format("all elements of row {} are equal, and eps is zero", row));
+        if (variance == 0) return Wrong(fmt::format("all elements of row {} are equal, and eps is zero", row));
         change = {mean, 1 / std::sqrt(variance)};
         break;
       }

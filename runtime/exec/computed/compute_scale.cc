@@ -38,8 +38,7 @@ class ScaleEvaluator final : public RangeEvaluator {
     for (int64_t done = 0; done < count;) {
       const int64_t column = (begin + done) % columns;
       const int64_t n = std::min(columns - column, count - done);
-      CKMAP_RETURN_IF_ERROR(
-          Apply(ScaleRow((begin + done) / columns), column, n, spec_.block.back(), out + done));
+      CKMAP_RETURN_IF_ERROR(Apply(ScaleRow((begin + done) / columns), column, n, spec_.block.back(), out + done));
       done += n;
     }
     return {};
@@ -52,10 +51,8 @@ class ScaleEvaluator final : public RangeEvaluator {
       return {};
     }
     const int64_t first = begin / spec_.pack;
-    CKMAP_ASSIGN_OR_RETURN(const double* packed,
-                           operand(0).Read(first, (begin + count - 1) / spec_.pack - first + 1));
-    for (int64_t i = 0; i < count; ++i)
-      out[i] = Unpack(packed[(begin + i) / spec_.pack - first], begin + i, spec_);
+    CKMAP_ASSIGN_OR_RETURN(const double* packed, operand(0).Read(first, (begin + count - 1) / spec_.pack - first + 1));
+    for (int64_t i = 0; i < count; ++i) out[i] = Unpack(packed[(begin + i) / spec_.pack - first], begin + i, spec_);
     return {};
   }
 
@@ -87,8 +84,9 @@ class ScaleEvaluator final : public RangeEvaluator {
           continue;
         }
         if (!Quantized(scales[b], zero, out[i])) {
-          return Wrong(fmt::format("an element in row {} is {}, whose sum with the zero point {} has more digits than f64 can hold",
-                                   scale_row, out[i], zero));
+          return Wrong(fmt::format(
+              "an element in row {} is {}, whose sum with the zero point {} has more digits than f64 can hold",
+              scale_row, out[i], zero));
         }
       }
     }
@@ -107,7 +105,8 @@ class ScaleEvaluator final : public RangeEvaluator {
     // Under the default rounding mode this is to nearest, ties to even.
     value = std::nearbyint(value);
     const double sum = value + zero;
-    const bool wide = DTypeBits(node().dtype) == 64 && std::fabs(sum) > 0x1p53 && std::fabs(sum) < 0x1p64;  // beyond, it saturates
+    const bool wide =
+        DTypeBits(node().dtype) == 64 && std::fabs(sum) > 0x1p53 && std::fabs(sum) < 0x1p64;  // beyond, it saturates
     if (wide && (sum - value != zero || sum - zero != value)) return false;
     value = sum;
     return true;

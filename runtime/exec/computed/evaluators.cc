@@ -9,9 +9,9 @@
 #include <fmt/format.h>
 
 #include "runtime/base/text.h"
-#include "runtime/exec/kernels/cast.h"
 #include "runtime/exec/computed/node_evaluator.h"
 #include "runtime/exec/executor.h"
+#include "runtime/exec/kernels/cast.h"
 
 namespace ckmap {
 namespace {
@@ -23,7 +23,9 @@ constexpr int64_t kReadAhead = int64_t{1} << 13;
 // The elements as f64. Wide ones by themselves, since casts have no fast way from them to f64.
 void Widen(DType dtype, const std::byte* src, int64_t count, double* out) {
   switch (dtype) {
-    case DType::kF64: std::memcpy(out, src, static_cast<size_t>(count) * sizeof(double)); return;
+    case DType::kF64:
+      std::memcpy(out, src, static_cast<size_t>(count) * sizeof(double));
+      return;
     case DType::kF32:
       for (int64_t i = 0; i < count; ++i) {
         float value;
@@ -38,7 +40,8 @@ void Widen(DType dtype, const std::byte* src, int64_t count, double* out) {
         out[i] = std::bit_cast<float>(static_cast<uint32_t>(half) << 16);
       }
       return;
-    default: break;
+    default:
+      break;
   }
   CastCounts counts;
   CastElements({dtype, DType::kF64, Overflow::kSaturate}, src, reinterpret_cast<std::byte*>(out),
@@ -58,8 +61,8 @@ void WidenIntegers(DType dtype, const std::byte* src, int64_t count, Wide* out) 
   }
 }
 
-// The float next to `value` whose last bit is 1, where no float is equal. Rounded to nearest once more, to a format with at
-// least two bits less, it gives what rounding `value` there at once gives.
+// The float next to `value` whose last bit is 1, where no float is equal. Rounded to nearest once more, to a format
+// with at least two bits less, it gives what rounding `value` there at once gives.
 float RoundToOdd(double value) {
   const auto nearest = static_cast<float>(value);
   const double back = nearest;
@@ -97,8 +100,7 @@ Result<void> Evaluators::Evaluate(const std::shared_ptr<const LoweredNode>& node
                             [&](const Entry& entry) { return entry.node->node == node->node; });
   if (found == at.entries.end()) {
     if (at.entries.size() == kKept) at.entries.pop_back();
-    found =
-        at.entries.insert(at.entries.begin(), Entry{node, NodeEvaluator::Make(node, *at.gatherer)});
+    found = at.entries.insert(at.entries.begin(), Entry{node, NodeEvaluator::Make(node, *at.gatherer)});
   } else {
     std::rotate(at.entries.begin(), found, found + 1);
     found = at.entries.begin();
@@ -121,17 +123,19 @@ OperandReader::OperandReader(const LoweredTensor& lowered, const PiecedTensor& o
       size_(*NumElements(operand.value.shape)) {}
 
 Result<const double*> OperandReader::Read(int64_t begin, int64_t count) {
-  return ReadAs(begin, count, values_, [this](const std::byte* bytes, int64_t at, int64_t n, double* out) -> Result<void> {
-    Widen(dtype_, bytes, n, out);
-    return CheckExact(bytes, at, n);
-  });
+  return ReadAs(begin, count, values_,
+                [this](const std::byte* bytes, int64_t at, int64_t n, double* out) -> Result<void> {
+                  Widen(dtype_, bytes, n, out);
+                  return CheckExact(bytes, at, n);
+                });
 }
 
 Result<const Wide*> OperandReader::ReadIntegers(int64_t begin, int64_t count) {
-  return ReadAs(begin, count, integers_, [this](const std::byte* bytes, int64_t /*at*/, int64_t n, Wide* out) -> Result<void> {
-    WidenIntegers(dtype_, bytes, n, out);
-    return {};
-  });
+  return ReadAs(begin, count, integers_,
+                [this](const std::byte* bytes, int64_t /*at*/, int64_t n, Wide* out) -> Result<void> {
+                  WidenIntegers(dtype_, bytes, n, out);
+                  return {};
+                });
 }
 
 template <typename T, typename Widen>
@@ -158,9 +162,8 @@ Result<void> OperandReader::Load(int64_t begin, int64_t count, std::vector<T>& v
   const int64_t step = gatherer_.budget().strip / element;
   for (int64_t done = 0; done < count; done += step) {
     const int64_t n = std::min(step, count - done);
-    CKMAP_ASSIGN_OR_RETURN(
-        const std::span<const std::byte> bytes,
-        gatherer_.Gather(lowered_, (begin + done) * element, (begin + done + n) * element));
+    CKMAP_ASSIGN_OR_RETURN(const std::span<const std::byte> bytes,
+                           gatherer_.Gather(lowered_, (begin + done) * element, (begin + done + n) * element));
     CKMAP_RETURN_IF_ERROR(gatherer_.Settle(shape_));
     CKMAP_RETURN_IF_ERROR(widen(bytes.data(), begin + done, n, values.data() + done));
   }
@@ -192,9 +195,10 @@ Result<void> OperandReader::CheckExact(const std::byte* bytes, int64_t begin, in
     uint64_t bits = 0;
     std::memcpy(&bits, bytes + i * 8, sizeof bits);
     if (!CastElement({dtype_, DType::kF64, Overflow::kError}, bits).changed) continue;
-    return Error(ErrorCode::kMismatch,
-                 fmt::format("target tensor `{}`: element {} of {} is {}, which the computation, in f64, would round; cast it to a float first if that is meant",
-                             EscapeText(gatherer_.target()), FormatCoordinates(begin + i, shape_), EscapeText(name_), FormatElement(dtype_, bits)));
+    return Error(ErrorCode::kMismatch, fmt::format("target tensor `{}`: element {} of {} is {}, which the computation, "
+                                                   "in f64, would round; cast it to a float first if that is meant",
+                                                   EscapeText(gatherer_.target()), FormatCoordinates(begin + i, shape_),
+                                                   EscapeText(name_), FormatElement(dtype_, bits)));
   }
   return {};
 }
@@ -206,14 +210,11 @@ NodeEvaluator::NodeEvaluator(std::shared_ptr<const LoweredNode> lowered, Gathere
   }
 }
 
-std::unique_ptr<NodeEvaluator> NodeEvaluator::Make(std::shared_ptr<const LoweredNode> lowered,
-                                                   Gatherer& gatherer) {
-  return std::visit([&](const auto& spec) { return MakeEvaluator(spec, lowered, gatherer); },
-                    lowered->node->spec);
+std::unique_ptr<NodeEvaluator> NodeEvaluator::Make(std::shared_ptr<const LoweredNode> lowered, Gatherer& gatherer) {
+  return std::visit([&](const auto& spec) { return MakeEvaluator(spec, lowered, gatherer); }, lowered->node->spec);
 }
 
-Result<void> NodeEvaluator::Encode(int64_t begin, std::span<double> values, std::byte* out,
-                                   int64_t& overflowed) {
+Result<void> NodeEvaluator::Encode(int64_t begin, std::span<double> values, std::byte* out, int64_t& overflowed) {
   // Which of several NaNs comes out of a sum depends on the processor and the compiler. One for all does not.
   for (double& value : values) {
     if (value != value) value = std::numeric_limits<double>::quiet_NaN();
@@ -239,7 +240,8 @@ Result<void> NodeEvaluator::Encode(int64_t begin, std::span<double> values, std:
   return DoesNotFit(begin + counts.first_overflow, fmt::format("{}", value));
 }
 
-Result<void> NodeEvaluator::EncodeIntegers(int64_t begin, std::span<const Wide> values, std::byte* out, int64_t& overflowed) {
+Result<void> NodeEvaluator::EncodeIntegers(int64_t begin, std::span<const Wide> values, std::byte* out,
+                                           int64_t& overflowed) {
   const DType dtype = node().dtype;
   const int width = DTypeBits(dtype);
   const bool is_signed = DTypeName(dtype).front() == 'i';
@@ -251,7 +253,8 @@ Result<void> NodeEvaluator::EncodeIntegers(int64_t begin, std::span<const Wide> 
     std::memcpy(out + i * size, &bits, size);
     if (value == values[i]) continue;
     ++overflowed;
-    if (node().overflow == Overflow::kError) return DoesNotFit(begin + static_cast<int64_t>(i), FormatInteger(values[i]));
+    if (node().overflow == Overflow::kError)
+      return DoesNotFit(begin + static_cast<int64_t>(i), FormatInteger(values[i]));
   }
   return {};
 }
@@ -264,8 +267,7 @@ Error NodeEvaluator::DoesNotFit(int64_t element, const std::string& value) const
 
 Error NodeEvaluator::Wrong(std::string message) const {
   return Error(ErrorCode::kMismatch, std::move(message))
-      .Context(fmt::format("target tensor `{}`, by {}", EscapeText(gatherer_.target()),
-                           EscapeText(node().text)));
+      .Context(fmt::format("target tensor `{}`, by {}", EscapeText(gatherer_.target()), EscapeText(node().text)));
 }
 
 Result<void> RangeEvaluator::Evaluate(std::span<const Segment> wanted, int64_t& overflowed) {
@@ -276,8 +278,7 @@ Result<void> RangeEvaluator::Evaluate(std::span<const Segment> wanted, int64_t& 
       const int64_t count = std::min(kBlock, segment.count - done);
       CKMAP_RETURN_IF_ERROR(CheckStop());
       CKMAP_RETURN_IF_ERROR(Compute(segment.begin + done, count, block_.data()));
-      CKMAP_RETURN_IF_ERROR(Encode(segment.begin + done,
-                                   std::span(block_).first(static_cast<size_t>(count)),
+      CKMAP_RETURN_IF_ERROR(Encode(segment.begin + done, std::span(block_).first(static_cast<size_t>(count)),
                                    segment.out + done * element, overflowed));
     }
   }

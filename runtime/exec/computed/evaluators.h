@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "runtime/base/result.h"
-#include "runtime/exec/gather.h"
 #include "runtime/exec/byte_layout.h"
+#include "runtime/exec/gather.h"
 
 namespace ckmap {
 
@@ -28,14 +28,14 @@ class ReadChecks;     // exec/read_checks.h
 
 class Evaluators {
  public:
-  // `checks`: see what is read of the source; may be null. `stop`, if not null, becomes true where a long computation is to end
-  // with an Error soon. All must outlive it.
+  // `checks`: see what is read of the source; may be null. `stop`, if not null, becomes true where a long computation
+  // is to end with an Error soon. All must outlive it.
   explicit Evaluators(const Checkpoint& source, ReadChecks* checks = nullptr, const std::atomic<bool>* stop = nullptr);
   ~Evaluators();
 
   // Fills `wanted`; `overflowed` is added to. `level`: of the caller (gather.h).
-  Result<void> Evaluate(const std::shared_ptr<const LoweredNode>& node, int level,
-                        std::span<const Segment> wanted, int64_t& overflowed);
+  Result<void> Evaluate(const std::shared_ptr<const LoweredNode>& node, int level, std::span<const Segment> wanted,
+                        int64_t& overflowed);
 
   // An Error once the stop flag is set. To be asked every few milliseconds of work.
   Result<void> CheckStop() const;
@@ -59,7 +59,8 @@ class Evaluators {
   ReadChecks* checks_;
   const std::atomic<bool>* stop_;
   std::string_view target_;
-  // One more than the binder nests: bytes that a file does not keep in order are put in order by a node (byte_layout.cc).
+  // One more than the binder nests: bytes that a file does not keep in order are put in order by a node
+  // (byte_layout.cc).
   std::array<Level, kMaxComputedDepth + 1> levels_;
 };
 

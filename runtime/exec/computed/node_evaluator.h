@@ -14,8 +14,8 @@ namespace ckmap {
 __extension__ using Wide = __int128;
 std::string FormatInteger(Wide value);
 
-// Elements of one operand, in row-major order: as f64, as integers, or as bytes. A node reads each of its operands in one
-// way. Keeps what it read last.
+// Elements of one operand, in row-major order: as f64, as integers, or as bytes. A node reads each of its operands in
+// one way. Keeps what it read last.
 class OperandReader {
  public:
   // `name`: what messages call the operand.
@@ -57,8 +57,7 @@ class NodeEvaluator {
 
   virtual Result<void> Evaluate(std::span<const Segment> wanted, int64_t& overflowed) = 0;
 
-  static std::unique_ptr<NodeEvaluator> Make(std::shared_ptr<const LoweredNode> lowered,
-                                             Gatherer& gatherer);
+  static std::unique_ptr<NodeEvaluator> Make(std::shared_ptr<const LoweredNode> lowered, Gatherer& gatherer);
 
  protected:
   const ComputedNode& node() const { return *lowered_->node; }

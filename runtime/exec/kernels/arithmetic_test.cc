@@ -39,7 +39,8 @@ TEST_CASE("a product with a power of two is exact, or refused") {
   CHECK(ComputeElement(Op(Kind::kScale, DType::kF64, 0.5), 1).overflowed);
   CHECK_FALSE(ComputeElement(Op(Kind::kScale, DType::kF64, 2), 1).changed);
   std::mt19937_64 random(7);
-  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF64, DType::kF8E5M2, DType::kI32, DType::kU8}) {
+  for (const DType dtype :
+       {DType::kF32, DType::kF16, DType::kBF16, DType::kF64, DType::kF8E5M2, DType::kI32, DType::kU8}) {
     const uint64_t mask = DTypeBits(dtype) == 64 ? ~uint64_t{0} : (uint64_t{1} << DTypeBits(dtype)) - 1;
     int undone = 0;
     for (int i = 0; i < 20000; ++i) {
@@ -63,7 +64,8 @@ TEST_CASE("overflow does what it is told") {
   CHECK(ComputeElement(Op(Kind::kScale, DType::kF16, -3, Overflow::kInf), big).bits == 0xfc00);
   const uint64_t most = std::bit_cast<uint64_t>(1.5e308);
   CHECK(ComputeElement(Op(Kind::kScale, DType::kF64, 2), most).overflowed);
-  CHECK(std::bit_cast<double>(ComputeElement(Op(Kind::kAdd, DType::kF64, 1.5e308, Overflow::kInf), most).bits) == INFINITY);
+  CHECK(std::bit_cast<double>(ComputeElement(Op(Kind::kAdd, DType::kF64, 1.5e308, Overflow::kInf), most).bits) ==
+        INFINITY);
   CHECK(ComputeElement(Op(Kind::kScale, DType::kF16, 2), 0x7c00).bits == 0x7c00);  // an infinity stays one
   CHECK_FALSE(ComputeElement(Op(Kind::kScale, DType::kF16, 2), 0x7c00).overflowed);
   CHECK(ComputeElement(Op(Kind::kAdd, DType::kF16, 2), 0x7e01).bits == 0x7e01);  // and a NaN
@@ -93,7 +95,8 @@ TEST_CASE("integers are exact or refused") {
 }
 
 TEST_CASE("neg and byteswap undo themselves, for every element of narrow types") {
-  for (const DType dtype : {DType::kF8E4M3, DType::kF8E5M2, DType::kF8E4M3Fnuz, DType::kF8E5M2Fnuz, DType::kF16, DType::kBF16}) {
+  for (const DType dtype :
+       {DType::kF8E4M3, DType::kF8E5M2, DType::kF8E4M3Fnuz, DType::kF8E5M2Fnuz, DType::kF16, DType::kBF16}) {
     for (uint64_t bits = 0; bits < uint64_t{1} << DTypeBits(dtype); ++bits) {
       const uint64_t negative = ComputeElement(Op(Kind::kNegate, dtype), bits).bits;
       REQUIRE(ComputeElement(Op(Kind::kNegate, dtype), negative).bits == bits);
@@ -106,11 +109,12 @@ TEST_CASE("neg and byteswap undo themselves, for every element of narrow types")
 // Blocks against the definition, element by element.
 TEST_CASE("blocks are what their elements are") {
   std::mt19937_64 random(11);
-  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF64, DType::kF8E4M3, DType::kI8, DType::kU16, DType::kI32, DType::kI64}) {
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF64, DType::kF8E4M3, DType::kI8,
+                            DType::kU16, DType::kI32, DType::kI64}) {
     const auto size = static_cast<size_t>(DTypeSize(dtype));
-    for (const ElementOp& op : {Op(Kind::kScale, dtype, 2), Op(Kind::kScale, dtype, 3, Overflow::kSaturate), Op(Kind::kScale, dtype, 0.5),
-                                Op(Kind::kScale, dtype, 1.1), Op(Kind::kAdd, dtype, 7), Op(Kind::kAdd, dtype, 1e-3), Op(Kind::kByteswap, dtype),
-                                Op(Kind::kNegate, dtype)}) {
+    for (const ElementOp& op : {Op(Kind::kScale, dtype, 2), Op(Kind::kScale, dtype, 3, Overflow::kSaturate),
+                                Op(Kind::kScale, dtype, 0.5), Op(Kind::kScale, dtype, 1.1), Op(Kind::kAdd, dtype, 7),
+                                Op(Kind::kAdd, dtype, 1e-3), Op(Kind::kByteswap, dtype), Op(Kind::kNegate, dtype)}) {
       if (!CanCompute(op)) continue;
       constexpr size_t kCount = 70001;
       std::vector<std::byte> in(kCount * size), out(kCount * size);

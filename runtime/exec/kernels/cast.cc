@@ -58,8 +58,8 @@ void Note(bool overflowed, bool changed, size_t index, CastCounts& counts, uint8
   if (touched != nullptr && changed) touched[index] = 1;
 }
 
-void CastSlowly(const CastOp& cast, const std::byte* src, std::byte* dst, size_t count,
-                CastCounts& counts, uint8_t* touched) {
+void CastSlowly(const CastOp& cast, const std::byte* src, std::byte* dst, size_t count, CastCounts& counts,
+                uint8_t* touched) {
   const int64_t from_size = DTypeSize(cast.from);
   const int64_t to_size = DTypeSize(cast.to);
   for (size_t i = 0; i < count; ++i) {
@@ -70,8 +70,8 @@ void CastSlowly(const CastOp& cast, const std::byte* src, std::byte* dst, size_t
 }
 
 template <typename From, typename To>
-void CastByTable(const Table& table, const std::byte* src, std::byte* dst, size_t count,
-                 CastCounts& counts, uint8_t* touched) {
+void CastByTable(const Table& table, const std::byte* src, std::byte* dst, size_t count, CastCounts& counts,
+                 uint8_t* touched) {
   if (sizeof(From) == 1 && table.exact) {  // as to a wider dtype: no more than a look-up
     To values[256];
     for (size_t i = 0; i < 256; ++i) values[i] = static_cast<To>(table.bits[i]);
@@ -91,20 +91,24 @@ void CastByTable(const Table& table, const std::byte* src, std::byte* dst, size_
 }
 
 template <typename From>
-void CastByTable(const Table& table, int64_t to_size, const std::byte* src, std::byte* dst,
-                 size_t count, CastCounts& counts, uint8_t* touched) {
+void CastByTable(const Table& table, int64_t to_size, const std::byte* src, std::byte* dst, size_t count,
+                 CastCounts& counts, uint8_t* touched) {
   switch (to_size) {
-    case 1: return CastByTable<From, uint8_t>(table, src, dst, count, counts, touched);
-    case 2: return CastByTable<From, uint16_t>(table, src, dst, count, counts, touched);
-    case 4: return CastByTable<From, uint32_t>(table, src, dst, count, counts, touched);
-    default: return CastByTable<From, uint64_t>(table, src, dst, count, counts, touched);
+    case 1:
+      return CastByTable<From, uint8_t>(table, src, dst, count, counts, touched);
+    case 2:
+      return CastByTable<From, uint16_t>(table, src, dst, count, counts, touched);
+    case 4:
+      return CastByTable<From, uint32_t>(table, src, dst, count, counts, touched);
+    default:
+      return CastByTable<From, uint64_t>(table, src, dst, count, counts, touched);
   }
 }
 
 }  // namespace
 
-void CastElements(const CastOp& cast, const std::byte* src, std::byte* dst, size_t count,
-                  CastCounts& counts, uint8_t* touched) {
+void CastElements(const CastOp& cast, const std::byte* src, std::byte* dst, size_t count, CastCounts& counts,
+                  uint8_t* touched) {
   if (cast.from == cast.to) {
     std::memcpy(dst, src, count * static_cast<size_t>(DTypeSize(cast.from)));
     return;

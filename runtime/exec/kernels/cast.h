@@ -16,7 +16,7 @@ struct CastCounts {
 
 // Casts `count` dense little-endian elements. The ranges must not overlap. `counts` is added to.
 // `touched`, if not null, has one byte per element, set to 1 where the value changed.
-void CastElements(const CastOp& cast, const std::byte* src, std::byte* dst, size_t count,
-                  CastCounts& counts, uint8_t* touched = nullptr);
+void CastElements(const CastOp& cast, const std::byte* src, std::byte* dst, size_t count, CastCounts& counts,
+                  uint8_t* touched = nullptr);
 
 }  // namespace ckmap

@@ -1,7 +1,7 @@
 // Compiled once for each instruction set that Highway's foreach_target includes this file for. f32 and f16 go through
-// Highway's vectors, with the processor's own conversion where it has one (F16C); the rest are plain loops without branches over
-// integer bits, which the compiler turns into vector code. tests/bench/kernel_bench compares all of them with memcpy: one
-// that falls back to scalar code is seen there.
+// Highway's vectors, with the processor's own conversion where it has one (F16C); the rest are plain loops without
+// branches over integer bits, which the compiler turns into vector code. tests/bench/kernel_bench compares all of them
+// with memcpy: one that falls back to scalar code is seen there.
 #include "runtime/exec/kernels/cast_kernels.h"
 
 #include <bit>
@@ -41,8 +41,8 @@ using Floats = hn::ScalableTag<float>;
 using Words = hn::RebindToUnsigned<Floats>;
 using Halves = hn::Rebind<uint16_t, Floats>;
 
-// Calls body(in, out) for whole vectors of `count` elements; the last ones go through a vector filled up with zeros, which no
-// cast changes.
+// Calls body(in, out) for whole vectors of `count` elements; the last ones go through a vector filled up with zeros,
+// which no cast changes.
 template <typename In, typename Out, typename Body>
 HWY_INLINE void ForEachVector(const std::byte* src, std::byte* dst, size_t count, const Body& body) {
   const size_t lanes = hn::Lanes(Floats());
@@ -58,7 +58,8 @@ HWY_INLINE void ForEachVector(const std::byte* src, std::byte* dst, size_t count
   std::memcpy(dst + i * sizeof(Out), out, (count - i) * sizeof(Out));
 }
 
-// f16 in the low halves of `half` to f32, exactly; a NaN keeps its bits (the processor's conversion would make it quiet).
+// f16 in the low halves of `half` to f32, exactly; a NaN keeps its bits (the processor's conversion would make it
+// quiet).
 template <typename V>
 HWY_INLINE hn::Vec<Floats> HalfToFloat(V half) {
   const Words words;
@@ -92,7 +93,8 @@ HWY_INLINE hn::Vec<Words> FloatToHalf(hn::Vec<Floats> value, hn::Vec<Floats>& ba
   auto normal = hn::ShiftRight<13>(hn::Add(hn::Add(body, hn::Set(words, 0xc8000fffU)), odd));
   normal = hn::IfThenElse(hn::Gt(normal, hn::Set(words, 0x7c00U)), hn::Set(words, 0x7c00U), normal);
   // Subnormal: adding 0.5 shifts the value to where the last bit of a float is worth 2^-24.
-  const auto small = hn::Sub(hn::BitCast(words, hn::Add(hn::BitCast(floats, body), hn::Set(floats, 0.5F))), hn::Set(words, 0x3f000000U));
+  const auto small = hn::Sub(hn::BitCast(words, hn::Add(hn::BitCast(floats, body), hn::Set(floats, 0.5F))),
+                             hn::Set(words, 0x3f000000U));
   const auto is_small = hn::Lt(body, hn::Set(words, 0x38800000U));
   const auto quiet = hn::Or(hn::Set(words, 0x7e00U), hn::And(hn::ShiftRight<13>(body), hn::Set(words, 0x3ffU)));
   const auto number = hn::IfThenElse(is_small, small, normal);
@@ -120,14 +122,16 @@ HWY_INLINE VectorCounts SinglesToHalves(const std::byte* HWY_RESTRICT src, std::
     const auto body = hn::And(bits, magnitude);
     const auto back_body = hn::And(hn::BitCast(words, back), magnitude);
     // Masks are -1: a sum of them counts backwards.
-    const auto over = hn::And(hn::VecFromMask(words, hn::Lt(body, infinity)), hn::VecFromMask(words, hn::Eq(back_body, infinity)));
+    const auto over =
+        hn::And(hn::VecFromMask(words, hn::Lt(body, infinity)), hn::VecFromMask(words, hn::Eq(back_body, infinity)));
     const auto number = hn::VecFromMask(words, hn::Lt(body, hn::Set(words, 0x7f800001U)));
     const auto same = hn::VecFromMask(words, hn::Eq(body, back_body));
     overflowed = hn::Sub(overflowed, over);
     changed = hn::Sub(changed, hn::AndNot(same, number));
     if (kKeepNan) {
       const auto sign = hn::And(hn::ShiftRight<16>(bits), hn::Set(words, 0x8000U));
-      const auto kept = hn::Or(hn::Or(sign, hn::Set(words, 0x7c00U)), hn::And(hn::ShiftRight<13>(bits), hn::Set(words, 0x3ffU)));
+      const auto kept =
+          hn::Or(hn::Or(sign, hn::Set(words, 0x7c00U)), hn::And(hn::ShiftRight<13>(bits), hn::Set(words, 0x3ffU)));
       half = hn::IfThenElse(hn::Gt(body, infinity), kept, half);
     }
     hn::StoreU(hn::DemoteTo(Halves(), hn::BitCast(hn::RebindToSigned<Floats>(), half)), Halves(), out);
@@ -171,8 +175,8 @@ HWY_INLINE Bits SelectBits(Bits condition, Bits a, Bits b) {
   return (a & mask) | (b & ~mask);
 }
 
-// To 8 bits: `kMantissa` of them behind an exponent of bias `kBias`; bodies above `kMax` are infinity (where there is one) or NaN.
-// What overflows is counted and left to others.
+// To 8 bits: `kMantissa` of them behind an exponent of bias `kBias`; bodies above `kMax` are infinity (where there is
+// one) or NaN. What overflows is counted and left to others.
 template <int kMantissa, uint32_t kBias, uint32_t kMax, bool kInfinity>
 HWY_INLINE VectorCounts SinglesToF8(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
   constexpr int kShift = 23 - kMantissa;
@@ -210,7 +214,8 @@ HWY_INLINE VectorCounts SinglesToF8(const std::byte* HWY_RESTRICT src, std::byte
     const auto result = hn::Or(hn::IfThenElse(hn::MaskFromVec(nan), quiet, value), sign);
     const auto back = hn::Mul(hn::ConvertTo(floats, hn::BitCast(integers, small)), hn::Set(floats, kUnit));
     const auto lost_small = hn::VecFromMask(words, hn::Ne(hn::BitCast(words, back), body));
-    const auto lost_normal = hn::VecFromMask(words, hn::Ne(hn::And(body, hn::Set(words, (1U << kShift) - 1)), hn::Zero(words)));
+    const auto lost_normal =
+        hn::VecFromMask(words, hn::Ne(hn::And(body, hn::Set(words, (1U << kShift) - 1)), hn::Zero(words)));
     const auto lost = hn::AndNot(nan, hn::IfThenElse(is_small, lost_small, lost_normal));
     overflowed = hn::Sub(overflowed, over);
     changed = hn::Sub(changed, hn::Or(lost, over));
@@ -230,7 +235,8 @@ VectorCounts F32ToF8E5M2(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTR
 // To integers of 8 bits; NaN overflows.
 template <typename T, int kMin, int kMax>
 HWY_INLINE VectorCounts F64ToInteger(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
-  constexpr double kMagic = 0x1.8p52;  // beside it a double's last bit is worth 1: a sum is rounded to nearest, ties to even
+  constexpr double kMagic =
+      0x1.8p52;  // beside it a double's last bit is worth 1: a sum is rounded to nearest, ties to even
   uint64_t overflowed = 0;
   uint64_t changed = 0;
   for (size_t i = 0; i < count; ++i) {
@@ -238,7 +244,8 @@ HWY_INLINE VectorCounts F64ToInteger(const std::byte* HWY_RESTRICT src, std::byt
     const double shifted = value + kMagic;
     const double rounded = shifted - kMagic;
     // Outside of these, `rounded` may be anything.
-    const uint64_t inside = uint64_t{value > kMin - 1.0} & uint64_t{value < kMax + 1.0} & uint64_t{rounded >= kMin} & uint64_t{rounded <= kMax};
+    const uint64_t inside = uint64_t{value > kMin - 1.0} & uint64_t{value < kMax + 1.0} & uint64_t{rounded >= kMin} &
+                            uint64_t{rounded <= kMax};
     overflowed += inside ^ 1;
     changed += uint64_t{rounded != value} | (inside ^ 1);
     Store(dst, i, static_cast<T>(std::bit_cast<uint64_t>(shifted)));
@@ -259,7 +266,8 @@ VectorCounts F32ToF64(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT
   for (size_t i = 0; i < count; ++i) {
     const auto bits = Load<uint32_t>(src, i);
     const uint64_t nan = (bits & 0x7fffffffU) > 0x7f800000U ? 1 : 0;
-    const uint64_t kept = uint64_t{bits & 0x80000000U} << 32 | uint64_t{0x7ff} << 52 | uint64_t{bits & 0x007fffffU} << 29;
+    const uint64_t kept =
+        uint64_t{bits & 0x80000000U} << 32 | uint64_t{0x7ff} << 52 | uint64_t{bits & 0x007fffffU} << 29;
     const auto value = std::bit_cast<uint64_t>(static_cast<double>(std::bit_cast<float>(bits)));
     Store(dst, i, SelectBits<uint64_t>(nan, kept, value));
   }
@@ -288,8 +296,8 @@ VectorCounts F64ToF32(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT
   return {overflowed, changed};
 }
 
-// f64 to f32, to odd: what is not exact gets an odd last bit, so that rounding the result to fewer bits gives what rounding the f64
-// in one step gives (Boldo and Melquiond, "When double rounding is odd").
+// f64 to f32, to odd: what is not exact gets an odd last bit, so that rounding the result to fewer bits gives what
+// rounding the f64 in one step gives (Boldo and Melquiond, "When double rounding is odd").
 VectorCounts F64ToOddF32(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
   for (size_t i = 0; i < count; ++i) {
     const auto value = Load<double>(src, i);
@@ -309,10 +317,11 @@ VectorCounts F32WithNansToF16(const std::byte* HWY_RESTRICT src, std::byte* HWY_
   return SinglesToHalves<true>(src, dst, count);
 }
 
-// One kernel after the other, through a block that stays in the first cache. The first one must lose nothing that the second one
-// keeps; what is counted is what the second one counts.
+// One kernel after the other, through a block that stays in the first cache. The first one must lose nothing that the
+// second one keeps; what is counted is what the second one counts.
 template <typename Middle, auto kFirst, auto kSecond>
-VectorCounts Through(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count, size_t from, size_t to) {
+VectorCounts Through(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count, size_t from,
+                     size_t to) {
   constexpr size_t kBlock = 1024;
   HWY_ALIGN std::byte middle[kBlock * sizeof(Middle)];
   VectorCounts counts;
@@ -326,9 +335,9 @@ VectorCounts Through(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT 
   return counts;
 }
 
-#define CKMAP_THROUGH(NAME, MIDDLE, FIRST, SECOND, FROM, TO)                                                  \
-  VectorCounts NAME(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {          \
-    return Through<MIDDLE, FIRST, SECOND>(src, dst, count, FROM, TO);                                        \
+#define CKMAP_THROUGH(NAME, MIDDLE, FIRST, SECOND, FROM, TO)                                        \
+  VectorCounts NAME(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) { \
+    return Through<MIDDLE, FIRST, SECOND>(src, dst, count, FROM, TO);                               \
   }
 CKMAP_THROUGH(F32ToI8, double, F32ToF64, F64ToI8, 4, 1)
 CKMAP_THROUGH(F32ToU8, double, F32ToF64, F64ToU8, 4, 1)
@@ -394,36 +403,18 @@ struct Kernel {
   VectorCast (*find)();
 };
 
-#define CKMAP_KERNEL(FROM, TO) {DType::k##FROM, DType::k##TO, [] { return VectorCast{HWY_DYNAMIC_DISPATCH(FROM##To##TO)}; }}
+#define CKMAP_KERNEL(FROM, TO)                                                                  \
+  {                                                                                             \
+    DType::k##FROM, DType::k##TO, [] { return VectorCast{HWY_DYNAMIC_DISPATCH(FROM##To##TO)}; } \
+  }
 constexpr Kernel kKernels[] = {
-    CKMAP_KERNEL(F32, F16),
-    CKMAP_KERNEL(F32, BF16),
-    CKMAP_KERNEL(F32, F8E4M3),
-    CKMAP_KERNEL(F32, F8E5M2),
-    CKMAP_KERNEL(F64, F8E4M3),
-    CKMAP_KERNEL(F64, F8E5M2),
-    CKMAP_KERNEL(F64, I8),
-    CKMAP_KERNEL(F64, U8),
-    CKMAP_KERNEL(F32, F64),
-    CKMAP_KERNEL(F16, F32),
-    CKMAP_KERNEL(BF16, F32),
-    CKMAP_KERNEL(F64, F32),
-    CKMAP_KERNEL(F32, I8),
-    CKMAP_KERNEL(F32, U8),
-    CKMAP_KERNEL(F64, F16),
-    CKMAP_KERNEL(F64, BF16),
-    CKMAP_KERNEL(F16, BF16),
-    CKMAP_KERNEL(F16, F8E4M3),
-    CKMAP_KERNEL(F16, F8E5M2),
-    CKMAP_KERNEL(F16, F64),
-    CKMAP_KERNEL(F16, I8),
-    CKMAP_KERNEL(F16, U8),
-    CKMAP_KERNEL(BF16, F16),
-    CKMAP_KERNEL(BF16, F8E4M3),
-    CKMAP_KERNEL(BF16, F8E5M2),
-    CKMAP_KERNEL(BF16, F64),
-    CKMAP_KERNEL(BF16, I8),
-    CKMAP_KERNEL(BF16, U8),
+    CKMAP_KERNEL(F32, F16),     CKMAP_KERNEL(F32, BF16),   CKMAP_KERNEL(F32, F8E4M3), CKMAP_KERNEL(F32, F8E5M2),
+    CKMAP_KERNEL(F64, F8E4M3),  CKMAP_KERNEL(F64, F8E5M2), CKMAP_KERNEL(F64, I8),     CKMAP_KERNEL(F64, U8),
+    CKMAP_KERNEL(F32, F64),     CKMAP_KERNEL(F16, F32),    CKMAP_KERNEL(BF16, F32),   CKMAP_KERNEL(F64, F32),
+    CKMAP_KERNEL(F32, I8),      CKMAP_KERNEL(F32, U8),     CKMAP_KERNEL(F64, F16),    CKMAP_KERNEL(F64, BF16),
+    CKMAP_KERNEL(F16, BF16),    CKMAP_KERNEL(F16, F8E4M3), CKMAP_KERNEL(F16, F8E5M2), CKMAP_KERNEL(F16, F64),
+    CKMAP_KERNEL(F16, I8),      CKMAP_KERNEL(F16, U8),     CKMAP_KERNEL(BF16, F16),   CKMAP_KERNEL(BF16, F8E4M3),
+    CKMAP_KERNEL(BF16, F8E5M2), CKMAP_KERNEL(BF16, F64),   CKMAP_KERNEL(BF16, I8),    CKMAP_KERNEL(BF16, U8),
 };
 #undef CKMAP_KERNEL
 

@@ -124,7 +124,9 @@ TEST_CASE("f64 to small floats rounds to the nearest of all values") {
     for (int i = 0; i < 20000; ++i) {
       const double value = Double(random());
       if (std::isfinite(value)) CheckNarrowing(to, nearest, value);
-      CheckNarrowing(to, nearest, std::ldexp(1.0 + static_cast<double>(random() % 100000) / 100000, static_cast<int>(random() % 60) - 40));
+      CheckNarrowing(
+          to, nearest,
+          std::ldexp(1.0 + static_cast<double>(random() % 100000) / 100000, static_cast<int>(random() % 60) - 40));
     }
   }
 }
@@ -140,7 +142,8 @@ TEST_CASE("infinities and NaN") {
     CHECK(large.overflowed);
     CHECK(Double(CastElement({to, DType::kF64, Overflow::kError}, large.bits).bits) == INFINITY);
   }
-  CHECK(CastElement({DType::kF32, DType::kF8E4M3, Overflow::kSaturate}, std::bit_cast<uint32_t>(-INFINITY)).bits == 0xfe);
+  CHECK(CastElement({DType::kF32, DType::kF8E4M3, Overflow::kSaturate}, std::bit_cast<uint32_t>(-INFINITY)).bits ==
+        0xfe);
   CHECK_FALSE(CanCast({DType::kF32, DType::kF8E4M3, Overflow::kInf}));
   for (const DType to : kSmallFloats) {
     for (const uint32_t nan : {0x7f800001U, 0xffc00000U, 0x7fffffffU}) {
@@ -173,8 +176,7 @@ TEST_CASE("integers") {
     const auto value = static_cast<int64_t>(bits);
     CHECK(CastElement({DType::kI64, DType::kF32, Overflow::kError}, bits).bits ==
           std::bit_cast<uint32_t>(static_cast<float>(value)));
-    CHECK(CastElement({DType::kU64, DType::kF64, Overflow::kError}, bits).bits ==
-          Bits(static_cast<double>(bits)));
+    CHECK(CastElement({DType::kU64, DType::kF64, Overflow::kError}, bits).bits == Bits(static_cast<double>(bits)));
     const ElementResult narrow = CastElement({DType::kI64, DType::kI16, Overflow::kSaturate}, bits);
     const int64_t clamped = std::clamp<int64_t>(value, -32768, 32767);
     CHECK(static_cast<int16_t>(narrow.bits) == clamped);
@@ -233,9 +235,8 @@ TEST_CASE("all inputs of 8 and 16 bits, to every type, under every policy") {
   std::vector<DType> targets(std::begin(kSmallFloats), std::end(kSmallFloats));
   targets.insert(targets.end(), std::begin(kIntegers), std::end(kIntegers));
   targets.insert(targets.end(), {DType::kF32, DType::kF64});
-  for (const DType from : {DType::kBool, DType::kI8, DType::kU8, DType::kF8E4M3, DType::kF8E5M2,
-                           DType::kF8E4M3Fnuz, DType::kF8E5M2Fnuz, DType::kF8E8M0, DType::kF16, DType::kBF16,
-                           DType::kI16, DType::kU16}) {
+  for (const DType from : {DType::kBool, DType::kI8, DType::kU8, DType::kF8E4M3, DType::kF8E5M2, DType::kF8E4M3Fnuz,
+                           DType::kF8E5M2Fnuz, DType::kF8E8M0, DType::kF16, DType::kBF16, DType::kI16, DType::kU16}) {
     std::vector<uint64_t> inputs(size_t{1} << DTypeBits(from));
     for (size_t i = 0; i < inputs.size(); ++i) inputs[i] = i;
     for (const DType to : targets) {
@@ -249,13 +250,15 @@ TEST_CASE("all inputs of 8 and 16 bits, to every type, under every policy") {
 TEST_CASE("wide inputs through the fast kernels") {
   std::mt19937_64 random(21);
   const DType wide[] = {DType::kF32, DType::kF64, DType::kI32, DType::kU32, DType::kI64, DType::kU64};
-  const DType targets[] = {DType::kF16, DType::kBF16, DType::kF32, DType::kF64, DType::kF8E4M3, DType::kF8E5M2, DType::kI8, DType::kU8, DType::kU64};
+  const DType targets[] = {DType::kF16,    DType::kBF16, DType::kF32, DType::kF64, DType::kF8E4M3,
+                           DType::kF8E5M2, DType::kI8,   DType::kU8,  DType::kU64};
   for (const DType from : wide) {
     std::vector<uint64_t> inputs;
     for (int i = 0; i < 9001; ++i) inputs.push_back(random());
     if (from == DType::kF32 || from == DType::kF64) {
       for (int i = 0; i < 30000; ++i) {
-        const double value = std::ldexp(static_cast<double>(random() % (1 << 25)) - (1 << 24), static_cast<int>(random() % 70) - 55);
+        const double value =
+            std::ldexp(static_cast<double>(random() % (1 << 25)) - (1 << 24), static_cast<int>(random() % 70) - 55);
         inputs.push_back(from == DType::kF64 ? Bits(value) : std::bit_cast<uint32_t>(static_cast<float>(value)));
       }
     }

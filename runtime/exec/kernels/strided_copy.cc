@@ -15,14 +15,11 @@ namespace {
 
 constexpr size_t kTileSide = 2048;  // offsets in a kernel call's tables
 
-bool IsKernelSize(int64_t size) {
-  return size == 1 || size == 2 || size == 4 || size == 8 || size == 16;
-}
+bool IsKernelSize(int64_t size) { return size == 1 || size == 2 || size == 4 || size == 8 || size == 16; }
 
 // Calls body(src, dst) for every index of `axes`, the last axis fastest.
 template <typename Body>
-void ForEachIndex(const std::byte* src, std::byte* dst, std::span<const CopyAxis> axes,
-                  const Body& body) {
+void ForEachIndex(const std::byte* src, std::byte* dst, std::span<const CopyAxis> axes, const Body& body) {
   if (axes.empty()) return body(src, dst);
   if (axes.size() == 1) {
     for (int64_t i = 0; i < axes[0].size; ++i) body(src + i * axes[0].src, dst + i * axes[0].dst);
@@ -57,15 +54,19 @@ void CopyRuns(const std::byte* src, std::byte* dst, std::span<const CopyAxis> ax
 
 void Gather(const std::byte* src, std::byte* dst, std::span<const CopyAxis> axes, int64_t run) {
   switch (run) {
-    case 1: return CopyRuns<1>(src, dst, axes);
-    case 2: return CopyRuns<2>(src, dst, axes);
-    case 4: return CopyRuns<4>(src, dst, axes);
-    case 8: return CopyRuns<8>(src, dst, axes);
-    case 16: return CopyRuns<16>(src, dst, axes);
+    case 1:
+      return CopyRuns<1>(src, dst, axes);
+    case 2:
+      return CopyRuns<2>(src, dst, axes);
+    case 4:
+      return CopyRuns<4>(src, dst, axes);
+    case 8:
+      return CopyRuns<8>(src, dst, axes);
+    case 16:
+      return CopyRuns<16>(src, dst, axes);
     default:
-      ForEachIndex(src, dst, axes, [run](const std::byte* from, std::byte* to) {
-        std::memcpy(to, from, static_cast<size_t>(run));
-      });
+      ForEachIndex(src, dst, axes,
+                   [run](const std::byte* from, std::byte* to) { std::memcpy(to, from, static_cast<size_t>(run)); });
   }
 }
 
@@ -104,8 +105,7 @@ struct Chain {
 };
 
 // Takes the axes that continue a contiguous run of `element` bytes on the side `stride`.
-Chain TakeChain(std::vector<CopyAxis>& axes, int64_t CopyAxis::*stride, int64_t CopyAxis::*other,
-                int64_t element) {
+Chain TakeChain(std::vector<CopyAxis>& axes, int64_t CopyAxis::*stride, int64_t CopyAxis::*other, int64_t element) {
   Chain chain;
   for (bool found = true; found;) {
     found = false;
@@ -121,8 +121,7 @@ Chain TakeChain(std::vector<CopyAxis>& axes, int64_t CopyAxis::*stride, int64_t 
 }
 
 // The axes hold one that is contiguous in the source and another that is so in the destination.
-void Transpose(const std::byte* src, std::byte* dst, std::span<const CopyAxis> all,
-               int64_t element) {
+void Transpose(const std::byte* src, std::byte* dst, std::span<const CopyAxis> all, int64_t element) {
   std::vector<CopyAxis> axes(all.begin(), all.end());
   // The destination's innermost axis is kept out of the source's chain.
   const CopyAxis inner = axes.back();
@@ -140,8 +139,8 @@ void Transpose(const std::byte* src, std::byte* dst, std::span<const CopyAxis> a
       for (int64_t c = 0; c < columns.count; c += side) {
         const auto column_count = static_cast<size_t>(std::min(side, columns.count - c));
         columns.Offsets(c, column_count, column_offsets.data());
-        TransposeTile(from + c * element, row_offsets.data(), row_count, to + r * element,
-                      column_offsets.data(), column_count, static_cast<size_t>(element));
+        TransposeTile(from + c * element, row_offsets.data(), row_count, to + r * element, column_offsets.data(),
+                      column_count, static_cast<size_t>(element));
       }
     }
   });
@@ -166,8 +165,7 @@ size_t SimplifyAxes(std::span<CopyAxis> axes) {
   return count;
 }
 
-void StridedCopy(const std::byte* src, std::byte* dst, std::span<const CopyAxis> axes,
-                 int64_t element) {
+void StridedCopy(const std::byte* src, std::byte* dst, std::span<const CopyAxis> axes, int64_t element) {
   if (std::any_of(axes.begin(), axes.end(), [](const CopyAxis& a) { return a.size == 0; })) return;
   std::vector<CopyAxis> kept(axes.begin(), axes.end());
   kept.resize(SimplifyAxes(kept));
@@ -179,8 +177,7 @@ void StridedCopy(const std::byte* src, std::byte* dst, std::span<const CopyAxis>
     std::memcpy(dst, src, static_cast<size_t>(element));
     return;
   }
-  const bool wide_enough = IsKernelSize(element) && kept.size() >= 2 && kept.back().dst == element &&
-                           kept.size() < 64;
+  const bool wide_enough = IsKernelSize(element) && kept.size() >= 2 && kept.back().dst == element && kept.size() < 64;
   if (wide_enough) {
     for (size_t k = 0; k + 1 < kept.size(); ++k) {
       if (kept[k].src == element) return Transpose(src, dst, kept, element);

@@ -18,8 +18,7 @@ struct CopyAxis {
 
 // `element` is the element's size in bytes, any positive number; fast for 1, 2, 4, 8 and 16.
 // The axes may stand in any order.
-void StridedCopy(const std::byte* src, std::byte* dst, std::span<const CopyAxis> axes,
-                 int64_t element);
+void StridedCopy(const std::byte* src, std::byte* dst, std::span<const CopyAxis> axes, int64_t element);
 
 // Drops axes of size 1, sorts by destination stride, largest first, and merges axes that run on
 // into each other on both sides. Returns the number of axes that are left.

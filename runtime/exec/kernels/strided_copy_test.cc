@@ -52,9 +52,18 @@ void Check(const std::vector<CopyAxis>& axes, int64_t element, int64_t src_start
 
 TEST_CASE("transposes of every element size, even and odd sides") {
   for (const int64_t element : {1, 2, 4, 8, 16, 3, 12}) {
-    for (const auto& sizes : std::vector<std::vector<int64_t>>{
-             {1, 1}, {1, 7}, {7, 1}, {2, 3}, {16, 16}, {17, 15}, {64, 64}, {65, 63}, {3, 200}, {200, 3},
-             {130, 2100}, {256, 128}}) {
+    for (const auto& sizes : std::vector<std::vector<int64_t>>{{1, 1},
+                                                               {1, 7},
+                                                               {7, 1},
+                                                               {2, 3},
+                                                               {16, 16},
+                                                               {17, 15},
+                                                               {64, 64},
+                                                               {65, 63},
+                                                               {3, 200},
+                                                               {200, 3},
+                                                               {130, 2100},
+                                                               {256, 128}}) {
       CAPTURE(element);
       CAPTURE(sizes[0]);
       CAPTURE(sizes[1]);

@@ -63,8 +63,8 @@ HWY_INLINE void Square(const Tile& tile, size_t r, size_t c) {
 #endif
 
 #if CKMAP_PAIRS
-// Two squares, one below the other, in vectors of 32 bytes whose halves are interleaved each for itself: half the shuffles, and
-// stores of twice the length.
+// Two squares, one below the other, in vectors of 32 bytes whose halves are interleaved each for itself: half the
+// shuffles, and stores of twice the length.
 template <typename T>
 HWY_INLINE void SquarePair(const Tile& tile, size_t r, size_t c) {
   constexpr size_t kSide = 16 / sizeof(T);
@@ -94,8 +94,7 @@ template <typename T>
 HWY_INLINE void Scalar(const Tile& tile, size_t r0, size_t r1, size_t c0, size_t c1) {
   for (size_t c = c0; c < c1; ++c) {
     for (size_t r = r0; r < r1; ++r) {
-      std::memcpy(tile.dst + tile.columns[c] + r * sizeof(T),
-                  tile.src + tile.rows[r] + c * sizeof(T), sizeof(T));
+      std::memcpy(tile.dst + tile.columns[c] + r * sizeof(T), tile.src + tile.rows[r] + c * sizeof(T), sizeof(T));
     }
   }
 }
@@ -132,9 +131,9 @@ HWY_INLINE void GatheredBlock(const Tile& tile, size_t r0, size_t c0) {
   Block<T>(Tile{lines, offsets, tile.dst, columns}, 0, kSide, 0, kSide);
 }
 
-// Strips of `kRowBlocks` blocks of rows, each walked along its rows: the source is read in as many streams as the strip has rows,
-// and each column of the destination gets `kRowBlocks` cache lines side by side. So a page on either side serves several lines,
-// where a walk down a column would touch another page for each line.
+// Strips of `kRowBlocks` blocks of rows, each walked along its rows: the source is read in as many streams as the strip
+// has rows, and each column of the destination gets `kRowBlocks` cache lines side by side. So a page on either side
+// serves several lines, where a walk down a column would touch another page for each line.
 template <typename T>
 HWY_INLINE void Transpose(const Tile& tile, size_t row_count, size_t column_count) {
   constexpr size_t kSide = 64 / sizeof(T);
@@ -169,15 +168,20 @@ HWY_INLINE void Transpose16(const Tile& tile, size_t row_count, size_t column_co
   }
 }
 
-void TransposeAny(const std::byte* src, const int64_t* rows, size_t row_count, std::byte* dst,
-                  const int64_t* columns, size_t column_count, size_t element) {
+void TransposeAny(const std::byte* src, const int64_t* rows, size_t row_count, std::byte* dst, const int64_t* columns,
+                  size_t column_count, size_t element) {
   const Tile tile{src, rows, dst, columns};
   switch (element) {
-    case 1: return Transpose<uint8_t>(tile, row_count, column_count);
-    case 2: return Transpose<uint16_t>(tile, row_count, column_count);
-    case 4: return Transpose<uint32_t>(tile, row_count, column_count);
-    case 8: return Transpose<uint64_t>(tile, row_count, column_count);
-    default: return Transpose16(tile, row_count, column_count);
+    case 1:
+      return Transpose<uint8_t>(tile, row_count, column_count);
+    case 2:
+      return Transpose<uint16_t>(tile, row_count, column_count);
+    case 4:
+      return Transpose<uint32_t>(tile, row_count, column_count);
+    case 8:
+      return Transpose<uint64_t>(tile, row_count, column_count);
+    default:
+      return Transpose16(tile, row_count, column_count);
   }
 }
 
@@ -193,8 +197,8 @@ HWY_EXPORT(TransposeAny);
 
 }  // namespace
 
-void TransposeTile(const std::byte* src, const int64_t* rows, size_t row_count, std::byte* dst,
-                   const int64_t* columns, size_t column_count, size_t element) {
+void TransposeTile(const std::byte* src, const int64_t* rows, size_t row_count, std::byte* dst, const int64_t* columns,
+                   size_t column_count, size_t element) {
   HWY_DYNAMIC_DISPATCH(TransposeAny)(src, rows, row_count, dst, columns, column_count, element);
 }
 

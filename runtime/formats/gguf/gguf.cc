@@ -13,9 +13,9 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/little_endian.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/gguf/gguf_blocks.h"
-#include "runtime/base/little_endian.h"
 #include "runtime/formats/storage/stored_checkpoint.h"
 #include "runtime/tensor/tensor_name.h"
 
@@ -27,22 +27,46 @@ constexpr uint32_t kMaxAxes = 4;
 constexpr uint32_t kDefaultAlignment = 32;
 constexpr uint32_t kMaxAlignment = 1U << 16;
 constexpr int64_t kMaxText = int64_t{1} << 20;  // of a value that is kept; longer ones are passed over
-constexpr int64_t kMinEntry = 8 + 4 + 1;         // bytes of a key-value pair at least
-constexpr int64_t kMinTensor = 8 + 4 + 4 + 8;    // bytes of a tensor's entry at least
+constexpr int64_t kMinEntry = 8 + 4 + 1;        // bytes of a key-value pair at least
+constexpr int64_t kMinTensor = 8 + 4 + 4 + 8;   // bytes of a tensor's entry at least
 
 // Types of values.
 enum ValueType : uint32_t {
-  kU8 = 0, kI8 = 1, kU16 = 2, kI16 = 3, kU32 = 4, kI32 = 5, kF32 = 6, kBool = 7, kText = 8, kArray = 9, kU64 = 10, kI64 = 11, kF64 = 12
+  kU8 = 0,
+  kI8 = 1,
+  kU16 = 2,
+  kI16 = 3,
+  kU32 = 4,
+  kI32 = 5,
+  kF32 = 6,
+  kBool = 7,
+  kText = 8,
+  kArray = 9,
+  kU64 = 10,
+  kI64 = 11,
+  kF64 = 12
 };
 
 // Bytes of a number's type; 0 for others.
 int64_t NumberSize(uint32_t type) {
   switch (type) {
-    case kU8: case kI8: case kBool: return 1;
-    case kU16: case kI16: return 2;
-    case kU32: case kI32: case kF32: return 4;
-    case kU64: case kI64: case kF64: return 8;
-    default: return 0;
+    case kU8:
+    case kI8:
+    case kBool:
+      return 1;
+    case kU16:
+    case kI16:
+      return 2;
+    case kU32:
+    case kI32:
+    case kF32:
+      return 4;
+    case kU64:
+    case kI64:
+    case kF64:
+      return 8;
+    default:
+      return 0;
   }
 }
 
@@ -61,7 +85,8 @@ class Cursor {
   Result<void> Read(std::span<std::byte> out) {
     if (static_cast<int64_t>(out.size()) > left()) return Short();
     while (!out.empty()) {
-      if (at_ < window_begin_ || at_ >= window_begin_ + static_cast<int64_t>(window_.size())) CKMAP_RETURN_IF_ERROR(Fill());
+      if (at_ < window_begin_ || at_ >= window_begin_ + static_cast<int64_t>(window_.size()))
+        CKMAP_RETURN_IF_ERROR(Fill());
       const auto from = static_cast<size_t>(at_ - window_begin_);
       const size_t count = std::min(out.size(), window_.size() - from);
       std::memcpy(out.data(), window_.data() + from, count);
@@ -169,7 +194,8 @@ class GgufReader {
     CKMAP_ASSIGN_OR_RETURN(const auto type, cursor_.Number<uint32_t>());
     if (type == kText) return ReadTextValue(std::move(key));
     if (type == kArray) return SkipArray(std::move(key));
-    if (NumberSize(type) == 0) return Bad(fmt::format("the key {} has a value of the unknown type {}", QuoteName(key), type));
+    if (NumberSize(type) == 0)
+      return Bad(fmt::format("the key {} has a value of the unknown type {}", QuoteName(key), type));
     CKMAP_ASSIGN_OR_RETURN(OtherEntry entry, ReadNumber(type));
     if (key == "general.alignment") {
       const auto* alignment = std::get_if<int64_t>(&entry.value);
@@ -206,7 +232,8 @@ class GgufReader {
     if (key == "general.alignment") return Bad("`general.alignment` is a list");
     const int64_t size = NumberSize(type);
     if (size == 0 && type != kText) {
-      return Bad(fmt::format("the key {} has a list of type {}; lists of numbers and of text are read", QuoteName(key), type));
+      return Bad(
+          fmt::format("the key {} has a list of type {}; lists of numbers and of text are read", QuoteName(key), type));
     }
     CKMAP_ASSIGN_OR_RETURN(const int64_t count, cursor_.Count(size > 0 ? size : 8));
     if (size > 0) {
@@ -232,14 +259,22 @@ class GgufReader {
 
   Result<OtherEntry> ReadNumber(uint32_t type) {
     switch (type) {
-      case kU8: return Integer<uint8_t>();
-      case kI8: return Integer<int8_t>();
-      case kU16: return Integer<uint16_t>();
-      case kI16: return Integer<int16_t>();
-      case kU32: return Integer<uint32_t>();
-      case kI32: return Integer<int32_t>();
-      case kU64: return Integer<uint64_t>();
-      case kI64: return Integer<int64_t>();
+      case kU8:
+        return Integer<uint8_t>();
+      case kI8:
+        return Integer<int8_t>();
+      case kU16:
+        return Integer<uint16_t>();
+      case kI16:
+        return Integer<int16_t>();
+      case kU32:
+        return Integer<uint32_t>();
+      case kI32:
+        return Integer<int32_t>();
+      case kU64:
+        return Integer<uint64_t>();
+      case kI64:
+        return Integer<int64_t>();
       case kF32: {
         CKMAP_ASSIGN_OR_RETURN(const float value, cursor_.Number<float>());
         return OtherEntry{"", "float", double{value}};
@@ -259,7 +294,9 @@ class GgufReader {
   Result<void> ReadTensor() {
     Entry entry;
     CKMAP_ASSIGN_OR_RETURN(entry.info.name, Key());
-    const auto bad = [&entry](std::string_view what) { return Bad(fmt::format("tensor {}: {}", QuoteName(entry.info.name), what)); };
+    const auto bad = [&entry](std::string_view what) {
+      return Bad(fmt::format("tensor {}: {}", QuoteName(entry.info.name), what));
+    };
     CKMAP_ASSIGN_OR_RETURN(const auto axes, cursor_.Number<uint32_t>());
     if (axes > kMaxAxes) return bad(fmt::format("has {} axes, at most {} are possible", axes, kMaxAxes));
     for (uint32_t i = 0; i < axes; ++i) {
@@ -273,7 +310,8 @@ class GgufReader {
     CKMAP_RETURN_IF_ERROR(Measure(entry));
     CKMAP_ASSIGN_OR_RETURN(const auto offset, cursor_.Number<uint64_t>());
     if (offset != static_cast<uint64_t>(next_)) {
-      return bad(fmt::format("lies at byte {} of the data, but the one before ends at {}, aligned to {}", offset, next_, alignment_));
+      return bad(fmt::format("lies at byte {} of the data, but the one before ends at {}, aligned to {}", offset, next_,
+                             alignment_));
     }
     offsets_.push_back(next_);
     // Neither can overflow: sizes are below 2^62, and the sum is cut off far beyond any file.
@@ -294,8 +332,8 @@ class GgufReader {
     if (type.dtype != DType::kAny) return {};
     const int64_t inner = info.shape.empty() ? 1 : info.shape.back();
     if (inner % type.elements != 0) {
-      return Bad(fmt::format("tensor {}: rows of {} elements are no whole blocks of {} ({} each)", QuoteName(info.name), inner,
-                             type.name, type.elements));
+      return Bad(fmt::format("tensor {}: rows of {} elements are no whole blocks of {} ({} each)", QuoteName(info.name),
+                             inner, type.name, type.elements));
     }
     entry.bytes = *NumElements(info.shape) / type.elements * type.bytes;
     return {};
@@ -311,8 +349,9 @@ class GgufReader {
       const int64_t begin = data + offsets_[i];
       end = begin + entry.bytes;
       if (begin > source_.size() || entry.bytes > source_.size() - begin) {
-        return Bad(fmt::format("tensor {}: its {} bytes from byte {} on end beyond the file, which has {} (is it cut short?)",
-                               QuoteName(name), entry.bytes, begin, source_.size()));
+        return Bad(
+            fmt::format("tensor {}: its {} bytes from byte {} on end beyond the file, which has {} (is it cut short?)",
+                        QuoteName(name), entry.bytes, begin, source_.size()));
       }
       if (IsDecoded(*entry.type)) ++decoded[entry.type->name];
       if (!Add(entry, begin)) return Bad(fmt::format("tensor {} is given twice", QuoteName(name)));
@@ -321,9 +360,11 @@ class GgufReader {
       return Bad(fmt::format("{} bytes follow the last tensor", source_.size() - end));
     }
     std::string kinds;
-    for (const auto& [name, count] : decoded) kinds += fmt::format("{}{} of {}", kinds.empty() ? "" : ", ", count, name);
+    for (const auto& [name, count] : decoded)
+      kinds += fmt::format("{}{} of {}", kinds.empty() ? "" : ", ", count, name);
     if (!kinds.empty()) {
-      checkpoint_.AddWarning(fmt::format("quantised tensors are read as the f32 elements that ggml computes from them ({})", kinds));
+      checkpoint_.AddWarning(
+          fmt::format("quantised tensors are read as the f32 elements that ggml computes from them ({})", kinds));
     }
     return {};
   }
@@ -338,8 +379,9 @@ class GgufReader {
       return checkpoint_.AddDense(std::move(entry.info), FileSource(source_, begin, entry.bytes), swap);
     }
     if (!IsDecoded(type)) {
-      entry.info.unreadable = fmt::format("it is quantised as {}{}, which is not decoded here; convert it to F16 or Q8_0 first",
-                                          cursor_.big_endian() ? "big-endian " : "", type.name);
+      entry.info.unreadable =
+          fmt::format("it is quantised as {}{}, which is not decoded here; convert it to F16 or Q8_0 first",
+                      cursor_.big_endian() ? "big-endian " : "", type.name);
       return checkpoint_.AddUnreadable(std::move(entry.info));
     }
     return checkpoint_.AddDense(std::move(entry.info), GgmlBlockSource(source_, begin, type, entry.bytes / type.bytes));

@@ -12,7 +12,7 @@
 namespace ckmap {
 namespace {
 
-constexpr int kSuper = 256;  // elements of a super-block, of the K types
+constexpr int kSuper = 256;      // elements of a super-block, of the K types
 constexpr int64_t kBatch = 256;  // blocks decoded at once
 
 float HalfToFloat(const unsigned char* at) {
@@ -37,9 +37,7 @@ void DecodeQ4(const unsigned char* quants, float scale, float minimum, int bias,
   }
 }
 
-void DecodeQ40(const unsigned char* block, float* out) {
-  DecodeQ4(block + 2, HalfToFloat(block), 0, 8, false, out);
-}
+void DecodeQ40(const unsigned char* block, float* out) { DecodeQ4(block + 2, HalfToFloat(block), 0, 8, false, out); }
 
 void DecodeQ41(const unsigned char* block, float* out) {
   DecodeQ4(block + 4, HalfToFloat(block), HalfToFloat(block + 2), 0, true, out);
@@ -60,9 +58,7 @@ void DecodeQ5(const unsigned char* high_bits, float scale, float minimum, int bi
   }
 }
 
-void DecodeQ50(const unsigned char* block, float* out) {
-  DecodeQ5(block + 2, HalfToFloat(block), 0, 16, false, out);
-}
+void DecodeQ50(const unsigned char* block, float* out) { DecodeQ5(block + 2, HalfToFloat(block), 0, 16, false, out); }
 
 void DecodeQ51(const unsigned char* block, float* out) {
   DecodeQ5(block + 4, HalfToFloat(block), HalfToFloat(block + 2), 0, true, out);
@@ -81,7 +77,8 @@ void DecodeQ2K(const unsigned char* block, float* out) {
   for (int i = 0; i < kSuper; ++i) {
     const unsigned char both = scales[i / 16];
     const int quant = quants[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
-    out[i] = scale * static_cast<float>(both & 0xf) * static_cast<float>(quant) - minimum * static_cast<float>(both >> 4);
+    out[i] =
+        scale * static_cast<float>(both & 0xf) * static_cast<float>(quant) - minimum * static_cast<float>(both >> 4);
   }
 }
 
@@ -99,7 +96,8 @@ void DecodeQ3K(const unsigned char* block, float* out) {
   for (int i = 0; i < kSuper; ++i) {
     const int quant = quants[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
     const bool high = (mask[i % 32] >> (i / 32) & 1) != 0;
-    out[i] = scale * static_cast<float>(scales[static_cast<size_t>(i / 16)]) * static_cast<float>(quant - (high ? 0 : 4));
+    out[i] =
+        scale * static_cast<float>(scales[static_cast<size_t>(i / 16)]) * static_cast<float>(quant - (high ? 0 : 4));
   }
 }
 
@@ -175,7 +173,9 @@ void DecodeByCodebook(const unsigned char* quants, const Codebook& values, float
   }
 }
 
-void DecodeIq4Nl(const unsigned char* block, float* out) { DecodeByCodebook(block + 2, kNonlinear, HalfToFloat(block), out); }
+void DecodeIq4Nl(const unsigned char* block, float* out) {
+  DecodeByCodebook(block + 2, kNonlinear, HalfToFloat(block), out);
+}
 
 void DecodeIq4Xs(const unsigned char* block, float* out) {
   const float scale = HalfToFloat(block);
@@ -194,7 +194,8 @@ void DecodeMxfp4(const unsigned char* block, float* out) {
   DecodeByCodebook(block + 1, kTwiceF4, std::bit_cast<float>(bits), out);
 }
 
-// Digits of base three, five in a byte (four at the end), as a fraction of 256: the first is what three times it carries.
+// Digits of base three, five in a byte (four at the end), as a fraction of 256: the first is what three times it
+// carries.
 void DecodeTq1(const unsigned char* block, float* out) {
   constexpr std::array<int, 5> kPowers = {1, 3, 9, 27, 81};
   struct Part {
@@ -313,7 +314,8 @@ const GgmlType* FindGgmlType(DType dtype) {
   return nullptr;
 }
 
-std::unique_ptr<StorageSource> GgmlBlockSource(const InputFile& file, int64_t offset, const GgmlType& type, int64_t blocks) {
+std::unique_ptr<StorageSource> GgmlBlockSource(const InputFile& file, int64_t offset, const GgmlType& type,
+                                               int64_t blocks) {
   return std::make_unique<BlockSource>(file, offset, type, blocks);
 }
 

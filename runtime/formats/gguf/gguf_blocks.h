@@ -16,9 +16,9 @@ namespace ckmap {
 
 struct GgmlType {
   uint32_t id = 0;
-  std::string_view name;   // "Q4_0"
-  int64_t elements = 1;    // of a block; 1 where the type is not quantised
-  int64_t bytes = 0;       // of a block
+  std::string_view name;      // "Q4_0"
+  int64_t elements = 1;       // of a block; 1 where the type is not quantised
+  int64_t bytes = 0;          // of a block
   DType dtype = DType::kAny;  // of types that are not quantised
   // Writes the elements of one block; nullptr where its arithmetic is not done here. Exactly the floats
   // that ggml's own reference gives.
@@ -31,6 +31,7 @@ const GgmlType* FindGgmlType(uint32_t id);
 const GgmlType* FindGgmlType(DType dtype);
 
 // The f32 elements of `blocks` blocks of a type with `decode`, in `file` from `offset` on.
-std::unique_ptr<StorageSource> GgmlBlockSource(const InputFile& file, int64_t offset, const GgmlType& type, int64_t blocks);
+std::unique_ptr<StorageSource> GgmlBlockSource(const InputFile& file, int64_t offset, const GgmlType& type,
+                                               int64_t blocks);
 
 }  // namespace ckmap

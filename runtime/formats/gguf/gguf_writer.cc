@@ -6,9 +6,9 @@
 #include <fmt/format.h>
 
 #include "runtime/base/file.h"
-#include "runtime/formats/gguf/gguf_blocks.h"
 #include "runtime/base/little_endian.h"
 #include "runtime/base/output_file.h"
+#include "runtime/formats/gguf/gguf_blocks.h"
 #include "runtime/formats/writer_checks.h"
 
 namespace ckmap {
@@ -26,7 +26,8 @@ int64_t Aligned(int64_t at) { return (at + kAlignment - 1) / kAlignment * kAlign
 
 class GgufWriter final : public CheckpointWriter {
  public:
-  GgufWriter(std::vector<OutputTensor> tensors, const WriteOptions& options) : tensors_(std::move(tensors)), options_(options) {
+  GgufWriter(std::vector<OutputTensor> tensors, const WriteOptions& options)
+      : tensors_(std::move(tensors)), options_(options) {
     std::vector<std::string> long_names;
     std::vector<std::string> empty;
     for (const OutputTensor& tensor : tensors_) {
@@ -34,7 +35,8 @@ class GgufWriter final : public CheckpointWriter {
       if (*NumElements(tensor.shape) == 0) empty.push_back(tensor.name);
     }
     if (!long_names.empty()) {
-      warnings_.push_back(fmt::format("llama.cpp takes no names of more than {} bytes: {}", kMaxGgmlName, NameSome(long_names)));
+      warnings_.push_back(
+          fmt::format("llama.cpp takes no names of more than {} bytes: {}", kMaxGgmlName, NameSome(long_names)));
     }
     if (!empty.empty()) warnings_.push_back("llama.cpp takes no empty tensors: " + NameSome(empty));
   }
@@ -45,7 +47,8 @@ class GgufWriter final : public CheckpointWriter {
     for (const OutputTensor& tensor : tensors_) {
       const int64_t bytes = *NumBytes(tensor.shape, tensor.dtype);
       places.push_back(end);
-      if (bytes > kMaxTotal - end - kAlignment) return Error(ErrorCode::kLimit, path + ": the tensors together exceed 2^62 bytes");
+      if (bytes > kMaxTotal - end - kAlignment)
+        return Error(ErrorCode::kLimit, path + ": the tensors together exceed 2^62 bytes");
       end = Aligned(end + bytes);
     }
     header_ = Header(places);
@@ -85,7 +88,8 @@ class GgufWriter final : public CheckpointWriter {
     for (size_t i = 0; i < tensors_.size(); ++i) {
       const OutputTensor& tensor = tensors_[i];
       out += Text(tensor.name) + Little(tensor.shape.size(), 4);
-      for (auto size = tensor.shape.rbegin(); size != tensor.shape.rend(); ++size) out += Little(static_cast<uint64_t>(*size), 8);
+      for (auto size = tensor.shape.rbegin(); size != tensor.shape.rend(); ++size)
+        out += Little(static_cast<uint64_t>(*size), 8);
       out += Little(FindGgmlType(tensor.dtype)->id, 4) + Little(static_cast<uint64_t>(places[i]), 8);
     }
     return out;
@@ -103,14 +107,16 @@ class GgufWriter final : public CheckpointWriter {
 Result<std::unique_ptr<CheckpointWriter>> CreateGguf(const std::string& path, std::vector<OutputTensor> tensors,
                                                      const WriteOptions& options) {
   if (options.max_shard_size > 0) {
-    return Error(ErrorCode::kUsage, path + ": .gguf files are written whole; split them with gguf-split, or write safetensors");
+    return Error(ErrorCode::kUsage,
+                 path + ": .gguf files are written whole; split them with gguf-split, or write safetensors");
   }
   if (options.crc) return Error(ErrorCode::kUsage, path + ": the checksum is MindSpore's; a .gguf has none");
   Refusals refusals;
   CheckTensors(tensors, refusals);
   for (const OutputTensor& tensor : tensors) {
     if (FindGgmlType(tensor.dtype) == nullptr) {
-      refusals.Add(tensor.name, fmt::format("ggml has no dtype {}; cast it, or write safetensors", DTypeName(tensor.dtype)));
+      refusals.Add(tensor.name,
+                   fmt::format("ggml has no dtype {}; cast it, or write safetensors", DTypeName(tensor.dtype)));
     }
     if (tensor.shape.size() > kMaxAxes) {
       refusals.Add(tensor.name, fmt::format("has {} axes, ggml knows {}", tensor.shape.size(), kMaxAxes));

@@ -86,7 +86,8 @@ class TreeReader {
     const uint8_t offset_bytes = in.U8();
     const uint8_t length_bytes = in.U8();
     if (offset_bytes != 8 || length_bytes != 8) {
-      return BadHdf5(fmt::format("has addresses of {} and lengths of {} bytes; 8 and 8 are read", offset_bytes, length_bytes));
+      return BadHdf5(
+          fmt::format("has addresses of {} and lengths of {} bytes; 8 and 8 are read", offset_bytes, length_bytes));
     }
     if (modern) CKMAP_RETURN_IF_ERROR(CheckHdf5Sum(bytes, "the superblock"));
     if (!modern) in.Skip(1);
@@ -105,7 +106,8 @@ class TreeReader {
     const uint64_t base = in.U64();
     const uint64_t extension = in.U64();  // where the versions before had the space that is free, which was never used
     const uint64_t end = in.U64();
-    if (!modern && extension != kHdf5NoAddress) return BadHdf5("has a superblock that lists free space, which its version has not");
+    if (!modern && extension != kHdf5NoAddress)
+      return BadHdf5("has a superblock that lists free space, which its version has not");
     if (base != 0) return BadHdf5("has a base address that is not its beginning");
     if (end > static_cast<uint64_t>(file_.size())) {
       return BadHdf5(fmt::format("should have {} bytes, but has {} (is it cut short?)", end, file_.size()));
@@ -117,7 +119,8 @@ class TreeReader {
     if (in.U64() != kHdf5NoAddress) return BadHdf5("is one of several files (it has a driver's block)");
     in.Skip(8);  // the name of the root
     const uint64_t root = in.U64();
-    if (const uint32_t kind = in.U32(); kind > 1) return BadHdf5(fmt::format("has a root of the unknown kind {}", kind));
+    if (const uint32_t kind = in.U32(); kind > 1)
+      return BadHdf5(fmt::format("has a root of the unknown kind {}", kind));
     return root;
   }
 
@@ -160,7 +163,8 @@ class TreeReader {
       return AddDataset(object, *std::move(dataset));
     }
     if (!group) {
-      if (!has(kHdf5Datatype) || has(kHdf5Dataspace) || has(kHdf5Layout) || object.path.empty()) return BadHdf5("is neither a dataset nor a group");
+      if (!has(kHdf5Datatype) || has(kHdf5Dataspace) || has(kHdf5Layout) || object.path.empty())
+        return BadHdf5("is neither a dataset nor a group");
       checkpoint_.AddOther({object.path, "type", {}});  // a committed datatype
       return {};
     }
@@ -168,7 +172,8 @@ class TreeReader {
     CKMAP_ASSIGN_OR_RETURN(std::vector<Hdf5LinkTo> links, ReadHdf5Links(file_, messages));
     std::sort(links.begin(), links.end(), [](const Hdf5LinkTo& a, const Hdf5LinkTo& b) { return a.name > b.name; });
     for (size_t i = 0; i < links.size(); ++i) {  // from the last to the first: the stack turns them round
-      if (i > 0 && links[i].name == links[i - 1].name) return BadHdf5(fmt::format("a group with two members {}", QuoteName(links[i].name)));
+      if (i > 0 && links[i].name == links[i - 1].name)
+        return BadHdf5(fmt::format("a group with two members {}", QuoteName(links[i].name)));
       std::string path = object.path.empty() ? links[i].name : object.path + "/" + links[i].name;
       if (path.size() > kMaxTensorName) return BadHdf5("a path that is too long");
       if (links[i].address == kHdf5NoAddress) {
@@ -210,7 +215,8 @@ class TreeReader {
     info.shape = dataset.space.shape;
     info.dtype = number ? dataset.type.dtype : DType::kAny;
     info.unreadable = dataset.unreadable;
-    if (!NumBytes(info.shape, number ? info.dtype : DType::kU8)) return BadHdf5(fmt::format("{} is too large", FormatShape(info.shape)));
+    if (!NumBytes(info.shape, number ? info.dtype : DType::kU8))
+      return BadHdf5(fmt::format("{} is too large", FormatShape(info.shape)));
     const bool swap = dataset.type.big_endian && dataset.type.size > 1;
     if (!info.unreadable.empty()) return Check(checkpoint_.AddUnreadable(std::move(info)), object.path);
     return Check(checkpoint_.AddDense(std::move(info), std::move(dataset.storage), swap), object.path);
@@ -252,9 +258,11 @@ class TreeReader {
     if ((in.U8() & 1) != 0) in.Skip(2);
     const uint64_t heap = in.U64();
     const uint64_t tree = in.U64();
-    if (version != 0 || in.bad()) return BadHdf5("a description of attributes that is cut short or of an unknown version");
+    if (version != 0 || in.bad())
+      return BadHdf5("a description of attributes that is cut short or of an unknown version");
     if (heap == kHdf5NoAddress) return {};
-    return VisitHdf5Heap(file_, heap, tree, kHdf5AttributeNames, [&](std::string_view message) { return AddAttribute(object, message); });
+    return VisitHdf5Heap(file_, heap, tree, kHdf5AttributeNames,
+                         [&](std::string_view message) { return AddAttribute(object, message); });
   }
 
   Hdf5File& file_;
@@ -268,7 +276,8 @@ class TreeReader {
 Result<void> ReadKeras(const InputFile& file, Hdf5Checkpoint& checkpoint) {
   CKMAP_ASSIGN_OR_RETURN(const ZipArchive* archive, checkpoint.AddArchive(file, 0, file.size()));
   for (const ZipMember& other : archive->members()) {
-    const bool known = other.name == kKerasWeights || other.name == kKerasConfig || other.name == kKerasMetadata || other.name.starts_with("assets/");
+    const bool known = other.name == kKerasWeights || other.name == kKerasConfig || other.name == kKerasMetadata ||
+                       other.name.starts_with("assets/");
     if (!known) return BadHdf5(fmt::format("an archive of Keras with the member \"{}\"", EscapeText(other.name)));
   }
   const auto member = archive->Find(kKerasWeights);
@@ -279,7 +288,8 @@ Result<void> ReadKeras(const InputFile& file, Hdf5Checkpoint& checkpoint) {
     checkpoint.AddMetadata("config", std::move(text));
   }
   const ZipMember& weights = archive->members()[*member];
-  if (weights.deflated) return BadHdf5(fmt::format("{} is compressed in the archive; unpack it and give it itself", kKerasWeights));
+  if (weights.deflated)
+    return BadHdf5(fmt::format("{} is compressed in the archive; unpack it and give it itself", kKerasWeights));
   CKMAP_RETURN_IF_ERROR(archive->VerifyCrc(*member));
   return TreeReader(checkpoint.SetFile(file, weights.data_offset, weights.size), checkpoint).Read();
 }

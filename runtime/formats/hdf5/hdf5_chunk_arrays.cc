@@ -1,5 +1,5 @@
-// Chunk indexes of later libraries. Their entries are numbered as chunks lie in the grid of the largest shape that the dataset may
-// grow to; an axis without end is the slowest, wherever it stands.
+// Chunk indexes of later libraries. Their entries are numbered as chunks lie in the grid of the largest shape that the
+// dataset may grow to; an axis without end is the slowest, wherever it stands.
 #include <algorithm>
 #include <bit>
 #include <optional>
@@ -65,7 +65,8 @@ class EntryOrder {
 // Entries of an array: addresses, and of filtered chunks their sizes too.
 class ArrayEntries {
  public:
-  ArrayEntries(Hdf5File& file, Hdf5Chunks& chunks, const EntryOrder& order) : file_(file), chunks_(chunks), order_(order) {}
+  ArrayEntries(Hdf5File& file, Hdf5Chunks& chunks, const EntryOrder& order)
+      : file_(file), chunks_(chunks), order_(order) {}
 
   // Whether entries of this width can be those of the dataset.
   bool Fits(bool filtered, uint64_t width) {
@@ -103,8 +104,8 @@ bool BitSet(std::string_view bits, uint64_t at) {
   return (static_cast<unsigned char>(bits[static_cast<size_t>(at / 8)]) >> (7 - at % 8) & 1) != 0;
 }
 
-// An array of chunks that grows: a few entries in the index block, then blocks of 1, 1, 2, 2, 4, 4 … data blocks whose sizes
-// double by turns; the first of those are pointed to from the index block, later ones from blocks of their own.
+// An array of chunks that grows: a few entries in the index block, then blocks of 1, 1, 2, 2, 4, 4 … data blocks whose
+// sizes double by turns; the first of those are pointed to from the index block, later ones from blocks of their own.
 class GrowingArray {
  public:
   GrowingArray(Hdf5File& file, uint64_t address, Hdf5Chunks& chunks)
@@ -127,8 +128,8 @@ class GrowingArray {
     in.Skip(8);
     const uint64_t index = in.U64();
     const bool powers = std::has_single_bit(block_least_) && std::has_single_bit(pointers);
-    if (client_ > 1 || !entries_.Fits(client_ == 1, width) || order_.endless().size() != 1 || bits == 0 || bits > 63 || !powers ||
-        pointers < 2 || page_bits > 30 || static_cast<int>(std::bit_width(block_least_)) > bits + 1) {
+    if (client_ > 1 || !entries_.Fits(client_ == 1, width) || order_.endless().size() != 1 || bits == 0 || bits > 63 ||
+        !powers || pointers < 2 || page_bits > 30 || static_cast<int>(std::bit_width(block_least_)) > bits + 1) {
       return Misfit(address_);
     }
     offset_bytes_ = static_cast<uint64_t>(bits + 7) / 8;
@@ -178,9 +179,12 @@ class GrowingArray {
     if (address == kHdf5NoAddress) return {};
     const uint64_t blocks = Blocks(super);
     const uint64_t bits = blocks * ((Pages(super) + 7) / 8);
-    if (blocks > static_cast<uint64_t>(file_.size()) || bits > static_cast<uint64_t>(file_.size())) return Misfit(address);
-    CKMAP_ASSIGN_OR_RETURN(const std::string block, ReadBlock(address, "EASB", kPrefix + offset_bytes_ + bits + blocks * 8 + 4));
-    const std::string_view pages = std::string_view(block).substr(static_cast<size_t>(kPrefix + offset_bytes_), static_cast<size_t>(bits));
+    if (blocks > static_cast<uint64_t>(file_.size()) || bits > static_cast<uint64_t>(file_.size()))
+      return Misfit(address);
+    CKMAP_ASSIGN_OR_RETURN(const std::string block,
+                           ReadBlock(address, "EASB", kPrefix + offset_bytes_ + bits + blocks * 8 + 4));
+    const std::string_view pages =
+        std::string_view(block).substr(static_cast<size_t>(kPrefix + offset_bytes_), static_cast<size_t>(bits));
     Hdf5Bytes in(block);
     in.Skip(static_cast<size_t>(kPrefix + offset_bytes_ + bits));
     for (uint64_t i = 0; i < blocks; ++i, first += BlockEntries(super)) {
@@ -203,7 +207,8 @@ class GrowingArray {
     const uint64_t prefix = kPrefix + offset_bytes_;
     const uint64_t pages = Pages(super);
     if (pages == 0) {
-      CKMAP_ASSIGN_OR_RETURN(const std::string block, ReadBlock(address, "EADB", prefix + count * entries_.width() + 4));
+      CKMAP_ASSIGN_OR_RETURN(const std::string block,
+                             ReadBlock(address, "EADB", prefix + count * entries_.width() + 4));
       return entries_.AddRun(std::string_view(block).substr(static_cast<size_t>(prefix)), first, count);
     }
     CKMAP_RETURN_IF_ERROR(ReadBlock(address, "EADB", prefix + 4));
@@ -211,7 +216,8 @@ class GrowingArray {
     for (uint64_t p = 0; p < pages; ++p) {
       if ((paged.first + p) / 8 >= paged.bits.size()) return Misfit(address);
       if (!BitSet(paged.bits, paged.first + p)) continue;
-      CKMAP_ASSIGN_OR_RETURN(const std::string bytes, file_.Read(address + prefix + 4 + p * page_bytes, page_bytes, kIndex));
+      CKMAP_ASSIGN_OR_RETURN(const std::string bytes,
+                             file_.Read(address + prefix + 4 + p * page_bytes, page_bytes, kIndex));
       CKMAP_RETURN_IF_ERROR(CheckHdf5Sum(bytes, kIndex));
       CKMAP_RETURN_IF_ERROR(entries_.AddRun(bytes, first + p * page_, page_));
     }
@@ -263,21 +269,25 @@ Result<void> ReadHdf5FixedArray(Hdf5File& file, uint64_t address, Hdf5Chunks& ch
   const uint8_t page_bits = in.U8();
   const uint64_t count = in.U64();
   const uint64_t block = in.U64();
-  if (!entries.Fits(filtered, width) || !order.endless().empty() || count != order.total() || page_bits > 30) return Misfit(address);
+  if (!entries.Fits(filtered, width) || !order.endless().empty() || count != order.total() || page_bits > 30)
+    return Misfit(address);
   if (block == kHdf5NoAddress) return {};  // nothing is stored
-  if (count > static_cast<uint64_t>(file.size()) / width) return BadHdf5(address, "an index of chunks longer than the file");
+  if (count > static_cast<uint64_t>(file.size()) / width)
+    return BadHdf5(address, "an index of chunks longer than the file");
   const uint64_t page = uint64_t{1} << page_bits;
   const uint64_t pages = count > page ? (count + page - 1) / page : 0;  // 0: all entries stand in the block
   const uint64_t bitmap = (pages + 7) / 8;
   const uint64_t prefix = 14 + bitmap;
-  CKMAP_ASSIGN_OR_RETURN(const std::string first, file.Read(block, prefix + (pages == 0 ? count * width : 0) + 4, kIndex));
+  CKMAP_ASSIGN_OR_RETURN(const std::string first,
+                         file.Read(block, prefix + (pages == 0 ? count * width : 0) + 4, kIndex));
   if (first.substr(0, 4) != "FADB") return BadHdf5(block, "no index of chunks");
   CKMAP_RETURN_IF_ERROR(CheckHdf5Sum(first, kIndex));
   if (pages == 0) return entries.AddRun(std::string_view(first).substr(static_cast<size_t>(prefix)), 0, count);
   for (uint64_t p = 0; p < pages; ++p) {
     if (!BitSet(std::string_view(first).substr(14), p)) continue;
     const uint64_t here = std::min(page, count - p * page);
-    CKMAP_ASSIGN_OR_RETURN(const std::string bytes, file.Read(block + prefix + 4 + p * (page * width + 4), here * width + 4, kIndex));
+    CKMAP_ASSIGN_OR_RETURN(const std::string bytes,
+                           file.Read(block + prefix + 4 + p * (page * width + 4), here * width + 4, kIndex));
     CKMAP_RETURN_IF_ERROR(CheckHdf5Sum(bytes, kIndex));
     CKMAP_RETURN_IF_ERROR(entries.AddRun(bytes, p * page, here));
   }
@@ -293,19 +303,20 @@ Result<void> ReadHdf5ChunkTree2(Hdf5File& file, uint64_t address, Hdf5Chunks& ch
   const Hdf5Tree2Kind kind{static_cast<uint8_t>(filtered ? 11 : 10), "a tree of chunks"};
   const size_t offsets = 8 * chunks.shape.size();
   const EntryOrder order(chunks);
-  return VisitHdf5Tree2(file, address, kind, offsets + (filtered ? 13 : 8), offsets + (filtered ? 20 : 8), [&](std::string_view record) -> Result<void> {
-    Hdf5Bytes in(record);
-    Hdf5Chunk place{in.U64(), static_cast<uint64_t>(chunks.chunk_bytes), 0};
-    if (filtered) {
-      place.stored = in.Number(record.size() - offsets - 12);
-      place.skipped = in.U32();
-    }
-    std::vector<uint64_t> at;
-    for (size_t axis = 0; axis < chunks.shape.size(); ++axis) at.push_back(in.U64());
-    const auto number = order.Number(at);
-    if (!number) return BadHdf5(address, "a chunk that lies outside of its dataset");
-    return AddHdf5Chunk(file, *number, place, chunks);
-  });
+  return VisitHdf5Tree2(file, address, kind, offsets + (filtered ? 13 : 8), offsets + (filtered ? 20 : 8),
+                        [&](std::string_view record) -> Result<void> {
+                          Hdf5Bytes in(record);
+                          Hdf5Chunk place{in.U64(), static_cast<uint64_t>(chunks.chunk_bytes), 0};
+                          if (filtered) {
+                            place.stored = in.Number(record.size() - offsets - 12);
+                            place.skipped = in.U32();
+                          }
+                          std::vector<uint64_t> at;
+                          for (size_t axis = 0; axis < chunks.shape.size(); ++axis) at.push_back(in.U64());
+                          const auto number = order.Number(at);
+                          if (!number) return BadHdf5(address, "a chunk that lies outside of its dataset");
+                          return AddHdf5Chunk(file, *number, place, chunks);
+                        });
 }
 
 }  // namespace ckmap

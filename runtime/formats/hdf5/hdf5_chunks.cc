@@ -105,7 +105,8 @@ class ChunkSource final : public StorageSource {
         if (!decoded) {
           CKMAP_ASSIGN_OR_RETURN(decoded, Decoded(grid));
         }
-        std::memcpy(wanted.out.data() + (begin - wanted.begin), decoded->data() + from + (begin - to), static_cast<size_t>(end - begin));
+        std::memcpy(wanted.out.data() + (begin - wanted.begin), decoded->data() + from + (begin - to),
+                    static_cast<size_t>(end - begin));
       }
       size_t axis = rank - 1;
       while (axis-- > 0) {
@@ -133,7 +134,8 @@ class ChunkSource final : public StorageSource {
       CKMAP_RETURN_IF_ERROR(file_.ReadData(place->second.address, std::as_writable_bytes(std::span(bytes))));
       auto undone = UndoHdf5Filters(chunks_.filters, place->second.skipped, std::move(bytes), chunks_.chunk_bytes);
       if (!undone) {
-        return std::move(undone).error().Context(fmt::format("{}: the chunk at byte {}", file_.file().path(), place->second.address));
+        return std::move(undone).error().Context(
+            fmt::format("{}: the chunk at byte {}", file_.file().path(), place->second.address));
       }
       bytes = *std::move(undone);
     }
@@ -157,7 +159,8 @@ class FillSource final : public StorageSource {
   Result<void> Read(int64_t offset, std::span<std::byte> out) const override {
     const auto size = static_cast<int64_t>(element_.size());
     const size_t seeds = std::min(out.size(), element_.size());
-    for (size_t i = 0; i < seeds; ++i) out[i] = static_cast<std::byte>(element_[static_cast<size_t>((offset + static_cast<int64_t>(i)) % size)]);
+    for (size_t i = 0; i < seeds; ++i)
+      out[i] = static_cast<std::byte>(element_[static_cast<size_t>((offset + static_cast<int64_t>(i)) % size)]);
     // What is there is repeated, twice as much each time.
     for (size_t done = seeds; done < out.size();) {
       const size_t count = std::min(done, out.size() - done);
@@ -176,10 +179,13 @@ class FillSource final : public StorageSource {
 
 Result<void> AddHdf5Chunk(const Hdf5File& file, uint64_t number, const Hdf5Chunk& place, Hdf5Chunks& chunks) {
   if (!file.Holds(place.address, place.stored)) {
-    return BadHdf5(fmt::format("a chunk of {} bytes at byte {} ends beyond the file (is it cut short?)", place.stored, place.address));
+    return BadHdf5(fmt::format("a chunk of {} bytes at byte {} ends beyond the file (is it cut short?)", place.stored,
+                               place.address));
   }
-  const auto most = static_cast<uint64_t>(chunks.chunk_bytes) * 2 + 1024;  // what filters may add to bytes that do not shrink
-  if (place.stored > most) return BadHdf5(fmt::format("a chunk of {} elements' bytes that takes {}", chunks.chunk_bytes, place.stored));
+  const auto most =
+      static_cast<uint64_t>(chunks.chunk_bytes) * 2 + 1024;  // what filters may add to bytes that do not shrink
+  if (place.stored > most)
+    return BadHdf5(fmt::format("a chunk of {} elements' bytes that takes {}", chunks.chunk_bytes, place.stored));
   if (chunks.filters.empty() && place.stored != static_cast<uint64_t>(chunks.chunk_bytes)) {
     return BadHdf5(fmt::format("a chunk of {} bytes that should have {}", place.stored, chunks.chunk_bytes));
   }
@@ -191,9 +197,11 @@ Result<void> AddHdf5Chunk(const Hdf5File& file, uint64_t number, const Hdf5Chunk
 
 Result<void> ReadHdf5ChunkTree(Hdf5File& file, uint64_t root, Hdf5Chunks& chunks) {
   const size_t key_bytes = 8 + 8 * (chunks.shape.size() + 1);
-  const Hdf5Tree1Kind kind{.type = 1, .key_bytes = key_bytes, .most = 2 * uint64_t{file.tree_ranks().chunk}, .name = "a tree of chunks"};
+  const Hdf5Tree1Kind kind{
+      .type = 1, .key_bytes = key_bytes, .most = 2 * uint64_t{file.tree_ranks().chunk}, .name = "a tree of chunks"};
   return VisitHdf5Tree1(file, root, kind, [&file, &chunks](const Hdf5Tree1Child& child) -> Result<void> {
-    if (!BeginsChunk(chunks, child.below) || !BeginsChunk(chunks, child.above)) return BadHdf5(child.node, "a key that is no chunk's begin");
+    if (!BeginsChunk(chunks, child.below) || !BeginsChunk(chunks, child.above))
+      return BadHdf5(child.node, "a key that is no chunk's begin");
     if (!child.leaf) return {};
     Hdf5Bytes key(child.below);
     Hdf5Chunk place;
@@ -201,13 +209,15 @@ Result<void> ReadHdf5ChunkTree(Hdf5File& file, uint64_t root, Hdf5Chunks& chunks
     place.skipped = key.U32();
     place.address = child.address;
     const auto number = ChunkNumber(chunks, key);
-    return number ? AddHdf5Chunk(file, *number, place, chunks) : BadHdf5(child.node, "a chunk that lies outside of its dataset");
+    return number ? AddHdf5Chunk(file, *number, place, chunks)
+                  : BadHdf5(child.node, "a chunk that lies outside of its dataset");
   });
 }
 
 Hdf5ChunkCache::Bytes Hdf5ChunkCache::Find(const Key& key) {
   const std::lock_guard guard(lock_);
-  const auto found = std::find_if(recent_.begin(), recent_.end(), [&key](const auto& entry) { return entry.first == key; });
+  const auto found =
+      std::find_if(recent_.begin(), recent_.end(), [&key](const auto& entry) { return entry.first == key; });
   if (found == recent_.end()) return nullptr;
   std::rotate(found, found + 1, recent_.end());
   return recent_.back().second;
@@ -225,7 +235,8 @@ void Hdf5ChunkCache::Add(const Key& key, Bytes bytes) {
   recent_.erase(recent_.begin(), recent_.begin() + static_cast<std::ptrdiff_t>(dropped));
 }
 
-std::unique_ptr<StorageSource> Hdf5ChunkSource(const Hdf5File& file, Hdf5Chunks chunks, std::shared_ptr<Hdf5ChunkCache> cache) {
+std::unique_ptr<StorageSource> Hdf5ChunkSource(const Hdf5File& file, Hdf5Chunks chunks,
+                                               std::shared_ptr<Hdf5ChunkCache> cache) {
   return std::make_unique<ChunkSource>(file, std::move(chunks), std::move(cache));
 }
 

@@ -28,7 +28,7 @@ std::string UnknownHdf5Filter(const std::vector<Hdf5Filter>& filters);
 
 struct Hdf5Chunk {
   uint64_t address = 0;
-  uint64_t stored = 0;  // bytes in the file
+  uint64_t stored = 0;   // bytes in the file
   uint32_t skipped = 0;  // bit i: filter i was not applied
 };
 
@@ -51,8 +51,8 @@ struct Hdf5Chunks {
 Result<void> AddHdf5Chunk(const Hdf5File& file, uint64_t number, const Hdf5Chunk& place, Hdf5Chunks& chunks);
 // The version 1 B-tree at `root` into chunks.places.
 Result<void> ReadHdf5ChunkTree(Hdf5File& file, uint64_t root, Hdf5Chunks& chunks);
-// The indexes of later libraries (hdf5_chunk_arrays.cc): all chunks side by side, a fixed array, an array that grows along one
-// axis, and a version 2 B-tree where several axes grow.
+// The indexes of later libraries (hdf5_chunk_arrays.cc): all chunks side by side, a fixed array, an array that grows
+// along one axis, and a version 2 B-tree where several axes grow.
 Result<void> ReadHdf5Implicit(Hdf5File& file, uint64_t address, Hdf5Chunks& chunks);
 Result<void> ReadHdf5FixedArray(Hdf5File& file, uint64_t address, Hdf5Chunks& chunks);
 Result<void> ReadHdf5GrowingArray(Hdf5File& file, uint64_t address, Hdf5Chunks& chunks);
@@ -73,7 +73,8 @@ class Hdf5ChunkCache {
 };
 
 // Elements in row-major order. The file must outlive the source.
-std::unique_ptr<StorageSource> Hdf5ChunkSource(const Hdf5File& file, Hdf5Chunks chunks, std::shared_ptr<Hdf5ChunkCache> cache);
+std::unique_ptr<StorageSource> Hdf5ChunkSource(const Hdf5File& file, Hdf5Chunks chunks,
+                                               std::shared_ptr<Hdf5ChunkCache> cache);
 
 // A storage of `count` equal elements.
 std::unique_ptr<StorageSource> Hdf5FillSource(std::string element, int64_t count);

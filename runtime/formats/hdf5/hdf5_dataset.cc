@@ -16,7 +16,8 @@ constexpr int64_t kMaxChunk = int64_t{64} << 20;
 constexpr int64_t kMaxUnstored = int64_t{16} << 20;
 
 const Hdf5Message* Find(const std::vector<Hdf5Message>& messages, Hdf5MessageType type) {
-  const auto found = std::find_if(messages.begin(), messages.end(), [type](const Hdf5Message& m) { return m.type == type; });
+  const auto found =
+      std::find_if(messages.begin(), messages.end(), [type](const Hdf5Message& m) { return m.type == type; });
   return found == messages.end() ? nullptr : &*found;
 }
 
@@ -37,14 +38,16 @@ class DatasetReader {
         return BadHdf5(fmt::format("a dataset with two messages of type {}", message.type));
       }
     }
-    if (space->shared || layout->shared) return BadHdf5("a dataset whose shape or layout is in the file's table of shared messages, which is not read");
+    if (space->shared || layout->shared)
+      return BadHdf5("a dataset whose shape or layout is in the file's table of shared messages, which is not read");
     CKMAP_ASSIGN_OR_RETURN(set_.space, ParseHdf5Space(space->data));
     std::string refused;
     if (type->shared) {
       refused = "its datatype is in the file's table of shared messages, which is not read";
     } else {
       CKMAP_ASSIGN_OR_RETURN(set_.type, ParseHdf5Type(type->data));
-      if (set_.type.kind == Hdf5Type::Kind::kOther) refused = fmt::format("its elements are {}, which have no counterpart here", set_.type.description);
+      if (set_.type.kind == Hdf5Type::Kind::kOther)
+        refused = fmt::format("its elements are {}, which have no counterpart here", set_.type.description);
     }
     const Hdf5Message* files = Find(messages_, kHdf5ExternalFiles);
     const bool outside = files != nullptr;
@@ -53,7 +56,8 @@ class DatasetReader {
     const bool shared_fill = std::any_of(messages_.begin(), messages_.end(), [](const Hdf5Message& m) {
       return m.shared && (m.type == kHdf5Fill || m.type == kHdf5OldFill);
     });
-    if (refused.empty() && shared_fill) refused = "its fill value is in the file's table of shared messages, which is not read";
+    if (refused.empty() && shared_fill)
+      refused = "its fill value is in the file's table of shared messages, which is not read";
     CKMAP_RETURN_IF_ERROR(ReadFill());
     // What is refused is looked through as well: the library refuses a file whose structure is damaged anywhere.
     if (!type->shared && !outside && !set_.space.null) CKMAP_RETURN_IF_ERROR(Open(*layout));
@@ -66,7 +70,8 @@ class DatasetReader {
   Result<void> Open(const Hdf5Message& layout) {
     const auto count = NumElements(set_.space.shape);
     const int64_t size = set_.type.size;
-    if (!count || *count > (int64_t{1} << 62) / size) return BadHdf5(fmt::format("{} is too large", FormatShape(set_.space.shape)));
+    if (!count || *count > (int64_t{1} << 62) / size)
+      return BadHdf5(fmt::format("{} is too large", FormatShape(set_.space.shape)));
     count_ = *count;
     bytes_ = count_ * size;
     Hdf5Bytes in(layout.data);
@@ -77,12 +82,16 @@ class DatasetReader {
     }
     const uint8_t kind = in.U8();
     switch (kind) {
-      case 0: return OpenCompact(in, layout);
-      case 1: return OpenContiguous(in);
-      case 2: return OpenChunked(in, version);
+      case 0:
+        return OpenCompact(in, layout);
+      case 1:
+        return OpenContiguous(in);
+      case 2:
+        return OpenChunked(in, version);
       default:
         if (kind > 3 && version < 5) return BadHdf5(fmt::format("a layout of the unknown kind {}", kind));
-        set_.unreadable = kind == 3 ? "it is put together from other datasets (a virtual dataset)" : fmt::format("its layout is of the unknown kind {}", kind);
+        set_.unreadable = kind == 3 ? "it is put together from other datasets (a virtual dataset)"
+                                    : fmt::format("its layout is of the unknown kind {}", kind);
         return {};
     }
   }
@@ -101,9 +110,11 @@ class DatasetReader {
     const uint64_t size = in.U64();
     if (in.bad()) return BadHdf5("a layout that is cut short");
     if (address == kHdf5NoAddress) return OpenFill();
-    if (size != static_cast<uint64_t>(bytes_)) return BadHdf5(fmt::format("{} bytes are given, but the shape takes {}", size, bytes_));
+    if (size != static_cast<uint64_t>(bytes_))
+      return BadHdf5(fmt::format("{} bytes are given, but the shape takes {}", size, bytes_));
     if (!file_.Holds(address, size)) {
-      return BadHdf5(fmt::format("{} bytes from byte {} on end beyond the file, which has {} (is it cut short?)", size, address, file_.size()));
+      return BadHdf5(fmt::format("{} bytes from byte {} on end beyond the file, which has {} (is it cut short?)", size,
+                                 address, file_.size()));
     }
     if (Find(messages_, kHdf5Filters) != nullptr) return BadHdf5("filters on a dataset that is not cut into chunks");
     set_.storage = FileSource(file_.file(), file_.position(address), bytes_);
@@ -148,20 +159,23 @@ class DatasetReader {
     chunks.fill = fill_;
     CKMAP_ASSIGN_OR_RETURN(const Index index, version == 3 ? ReadLayout3(in, chunks) : ReadLayout4(in, chunks));
     if (const Hdf5Message* filters = Find(messages_, kHdf5Filters); filters != nullptr) {
-      if (filters->shared) return BadHdf5("a dataset whose filters are in the file's table of shared messages, which is not read");
+      if (filters->shared)
+        return BadHdf5("a dataset whose filters are in the file's table of shared messages, which is not read");
       CKMAP_ASSIGN_OR_RETURN(chunks.filters, ParseHdf5Filters(filters->data));
       if (const std::string unknown = UnknownHdf5Filter(chunks.filters); !unknown.empty()) {
         set_.unreadable = fmt::format("it went through {}, which is not undone here", unknown);
       }
     }
     if (chunks.chunk_bytes > kMaxChunk) {
-      set_.unreadable = fmt::format("its chunks have {}, at most {} are read", FormatBytes(chunks.chunk_bytes), FormatBytes(kMaxChunk));
+      set_.unreadable = fmt::format("its chunks have {}, at most {} are read", FormatBytes(chunks.chunk_bytes),
+                                    FormatBytes(kMaxChunk));
     }
     if (count_ == 0 || index.address == kHdf5NoAddress) return OpenFill();
     CKMAP_RETURN_IF_ERROR(ReadIndex(index, chunks));
     const int64_t stored = static_cast<int64_t>(chunks.places.size()) * chunks.chunk_bytes;
     if (bytes_ - stored > kMaxUnstored) {
-      set_.unreadable = fmt::format("most of its elements ({}) are not stored in the file", FormatBytes(bytes_ - stored));
+      set_.unreadable =
+          fmt::format("most of its elements ({}) are not stored in the file", FormatBytes(bytes_ - stored));
       return {};
     }
     if (index.plain_edges) LeaveEdgesPlain(chunks);
@@ -175,7 +189,8 @@ class DatasetReader {
     }
     if (sizes.back() != set_.type.size) return BadHdf5("chunks of elements of another size");
     for (size_t axis = 0; axis < chunks.shape.size(); ++axis) {
-      if (sizes[axis] == 0 || sizes[axis] > uint64_t{kMaxTensorDim}) return BadHdf5(fmt::format("chunks of {} along an axis", sizes[axis]));
+      if (sizes[axis] == 0 || sizes[axis] > uint64_t{kMaxTensorDim})
+        return BadHdf5(fmt::format("chunks of {} along an axis", sizes[axis]));
       chunks.chunk.push_back(static_cast<int64_t>(sizes[axis]));
     }
     const auto count = NumElements(chunks.chunk);
@@ -206,7 +221,8 @@ class DatasetReader {
     index.plain_edges = (flags & 1) != 0;
     index.kind = in.U8();
     constexpr size_t kSettings[] = {0, 0, 0, 1, 5, 6};  // bytes before the address, by kind
-    if (index.kind == 0 || static_cast<size_t>(index.kind) >= std::size(kSettings)) return BadHdf5(fmt::format("chunks with an index of the unknown kind {}", index.kind));
+    if (index.kind == 0 || static_cast<size_t>(index.kind) >= std::size(kSettings))
+      return BadHdf5(fmt::format("chunks with an index of the unknown kind {}", index.kind));
     if (index.kind == 1 && (flags & 2) != 0) {
       index.single_bytes = in.U64();
       index.single_skipped = in.U32();
@@ -220,16 +236,25 @@ class DatasetReader {
 
   Result<void> ReadIndex(const Index& index, Hdf5Chunks& chunks) {
     switch (index.kind) {
-      case 0: return ReadHdf5ChunkTree(file_, index.address, chunks);
+      case 0:
+        return ReadHdf5ChunkTree(file_, index.address, chunks);
       case 1:
         for (size_t axis = 0; axis < chunks.shape.size(); ++axis) {
           if (chunks.Grid(axis) != 1) return BadHdf5("a single chunk that is smaller than its dataset");
         }
-        return AddHdf5Chunk(file_, 0, {index.address, index.single_bytes != 0 ? index.single_bytes : static_cast<uint64_t>(chunks.chunk_bytes), index.single_skipped}, chunks);
-      case 2: return ReadHdf5Implicit(file_, index.address, chunks);
-      case 3: return ReadHdf5FixedArray(file_, index.address, chunks);
-      case 4: return ReadHdf5GrowingArray(file_, index.address, chunks);
-      default: return ReadHdf5ChunkTree2(file_, index.address, chunks);
+        return AddHdf5Chunk(
+            file_, 0,
+            {index.address, index.single_bytes != 0 ? index.single_bytes : static_cast<uint64_t>(chunks.chunk_bytes),
+             index.single_skipped},
+            chunks);
+      case 2:
+        return ReadHdf5Implicit(file_, index.address, chunks);
+      case 3:
+        return ReadHdf5FixedArray(file_, index.address, chunks);
+      case 4:
+        return ReadHdf5GrowingArray(file_, index.address, chunks);
+      default:
+        return ReadHdf5ChunkTree2(file_, index.address, chunks);
     }
   }
 
@@ -254,12 +279,14 @@ class DatasetReader {
     if (fill != nullptr && !fill->shared) {
       Hdf5Bytes in(fill->data);
       const uint8_t version = in.U8();
-      if (version < 1 || version > 3) return BadHdf5(fmt::format("a fill value of version {}; 1 to 3 are read", version));
+      if (version < 1 || version > 3)
+        return BadHdf5(fmt::format("a fill value of version {}; 1 to 3 are read", version));
       bool given = false;
       if (version == 3) {
         constexpr uint8_t kUnknown = 0xc0, kUndefined = 0x10, kGiven = 0x20;
         const uint8_t flags = in.U8();
-        if ((flags & kUnknown) != 0 || (flags & (kUndefined | kGiven)) == (kUndefined | kGiven)) return BadHdf5("a fill value with unknown flags");
+        if ((flags & kUnknown) != 0 || (flags & (kUndefined | kGiven)) == (kUndefined | kGiven))
+          return BadHdf5("a fill value with unknown flags");
         given = (flags & kGiven) != 0;
       } else {
         in.Skip(2);

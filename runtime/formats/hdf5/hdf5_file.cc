@@ -85,7 +85,8 @@ std::string_view Hdf5Bytes::Text() {
 
 Result<std::string> Hdf5File::Read(uint64_t address, uint64_t count, std::string_view what) {
   if (!Holds(address, count)) {
-    return BadHdf5(address, fmt::format("{} of {} bytes ends beyond the file, which has {} (is it cut short?)", what, count, length_));
+    return BadHdf5(address, fmt::format("{} of {} bytes ends beyond the file, which has {} (is it cut short?)", what,
+                                        count, length_));
   }
   const auto bytes = static_cast<int64_t>(count);
   if (bytes > kMaxPiece) return BadHdf5(address, fmt::format("{} of {} bytes is too large", what, count));
@@ -103,7 +104,8 @@ Result<void> CheckHdf5Sum(std::string_view bytes, std::string_view what) {
   const auto expected = LoadLittle<uint32_t>(bytes.data() + body.size());
   const uint32_t found = Lookup3(body);
   if (found == expected) return {};
-  return BadHdf5(fmt::format("the checksum of {} is {:08x}, but {:08x} is written: the file is damaged", what, found, expected));
+  return BadHdf5(
+      fmt::format("the checksum of {} is {:08x}, but {:08x} is written: the file is damaged", what, found, expected));
 }
 
 }  // namespace ckmap

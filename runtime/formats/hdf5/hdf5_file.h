@@ -66,7 +66,9 @@ class Hdf5File {
   Result<std::string> Read(uint64_t address, uint64_t count, std::string_view what);
 
   // Bytes of data; the range must lie in the file.
-  Result<void> ReadData(uint64_t address, std::span<std::byte> out) const { return file_.ReadAt(position(address), out); }
+  Result<void> ReadData(uint64_t address, std::span<std::byte> out) const {
+    return file_.ReadAt(position(address), out);
+  }
 
  private:
   const InputFile& file_;

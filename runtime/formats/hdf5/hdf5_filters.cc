@@ -24,14 +24,16 @@ Result<std::string> Inflate(const std::string& packed, size_t most) {
   std::string plain(most, '\0');
   auto length = static_cast<uLongf>(plain.size());
   auto taken = static_cast<uLong>(packed.size());
-  const int status = ::uncompress2(reinterpret_cast<Bytef*>(plain.data()), &length, reinterpret_cast<const Bytef*>(packed.data()), &taken);
-  if (status != Z_OK || taken != packed.size()) return BadHdf5("its deflated bytes are damaged, or more than it has room for");
+  const int status = ::uncompress2(reinterpret_cast<Bytef*>(plain.data()), &length,
+                                   reinterpret_cast<const Bytef*>(packed.data()), &taken);
+  if (status != Z_OK || taken != packed.size())
+    return BadHdf5("its deflated bytes are damaged, or more than it has room for");
   plain.resize(length);
   return plain;
 }
 
-// LibLZF: runs of literal bytes, and copies of what was put out up to 8 KiB before. A run begins with its length - 1 (below 32); a
-// copy with 3 bits of its length - 2 (7: one more byte is added to it) and 13 bits of its distance - 1.
+// LibLZF: runs of literal bytes, and copies of what was put out up to 8 KiB before. A run begins with its length - 1
+// (below 32); a copy with 3 bits of its length - 2 (7: one more byte is added to it) and 13 bits of its distance - 1.
 Result<std::string> UndoLzf(std::string_view packed, size_t most) {
   constexpr size_t kRuns = 32, kLong = 7;
   std::string plain;
@@ -48,7 +50,8 @@ Result<std::string> UndoLzf(std::string_view packed, size_t most) {
       if (distance > plain.size()) return BadHdf5("its bytes packed by lzf are damaged");
       for (size_t i = 0; i < length; ++i) plain += plain[plain.size() - distance];  // may run into what it adds
     }
-    if (in.bad() || plain.size() > most) return BadHdf5("its bytes packed by lzf are damaged, or more than it has room for");
+    if (in.bad() || plain.size() > most)
+      return BadHdf5("its bytes packed by lzf are damaged, or more than it has room for");
   }
   return plain;
 }
@@ -97,7 +100,8 @@ Result<std::vector<Hdf5Filter>> ParseHdf5Filters(std::string_view data) {
   Hdf5Bytes in(data);
   const uint8_t version = in.U8();
   const uint8_t count = in.U8();
-  if ((version != 1 && version != 2) || count > kMaxFilters) return BadHdf5("a list of filters of an unknown version, or too long");
+  if ((version != 1 && version != 2) || count > kMaxFilters)
+    return BadHdf5("a list of filters of an unknown version, or too long");
   if (version == 1) in.Skip(6);
   std::vector<Hdf5Filter> filters;
   for (int i = 0; i < count; ++i) {
@@ -130,7 +134,8 @@ std::string UnknownHdf5Filter(const std::vector<Hdf5Filter>& filters) {
   return "";
 }
 
-Result<std::string> UndoHdf5Filters(const std::vector<Hdf5Filter>& filters, uint32_t skipped, std::string bytes, int64_t plain) {
+Result<std::string> UndoHdf5Filters(const std::vector<Hdf5Filter>& filters, uint32_t skipped, std::string bytes,
+                                    int64_t plain) {
   for (size_t i = filters.size(); i-- > 0;) {
     if ((skipped >> i & 1) != 0) continue;
     const Hdf5Filter& filter = filters[i];

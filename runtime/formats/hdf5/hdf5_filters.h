@@ -10,6 +10,7 @@
 namespace ckmap {
 
 // The plain bytes of a chunk, exactly `plain` of them; filters whose bit is set in `skipped` were not applied.
-Result<std::string> UndoHdf5Filters(const std::vector<Hdf5Filter>& filters, uint32_t skipped, std::string bytes, int64_t plain);
+Result<std::string> UndoHdf5Filters(const std::vector<Hdf5Filter>& filters, uint32_t skipped, std::string bytes,
+                                    int64_t plain);
 
 }  // namespace ckmap

@@ -49,8 +49,10 @@ class HeapReader {
       CKMAP_RETURN_IF_ERROR(CheckHdf5Sum(list, "the free space of a fractal heap"));
     }
     if (filters != 0) return BadHdf5(address, "a fractal heap with filters, which is not read");
-    const bool powers = std::has_single_bit(start_size_) && std::has_single_bit(max_direct_) && start_size_ <= max_direct_;
-    if (in.bad() || !powers || width_ == 0 || width_ > kMaxWidth || heap_bits_ == 0 || heap_bits_ > 64 || max_direct_ > uint64_t{1} << 32) {
+    const bool powers =
+        std::has_single_bit(start_size_) && std::has_single_bit(max_direct_) && start_size_ <= max_direct_;
+    if (in.bad() || !powers || width_ == 0 || width_ > kMaxWidth || heap_bits_ == 0 || heap_bits_ > 64 ||
+        max_direct_ > uint64_t{1} << 32) {
       return BadHdf5(address, "a fractal heap of impossible sizes");
     }
     offset_bytes_ = BytesOf(heap_bits_);
@@ -78,7 +80,8 @@ class HeapReader {
     if (in.bad() || length == 0) return BadHdf5("a fractal heap's object that is cut short");
     CKMAP_ASSIGN_OR_RETURN(const Block block, Find(offset));
     const uint64_t within = offset - block.offset;
-    if (within > block.size || length > block.size - within) return BadHdf5("a fractal heap's object that ends beyond its block");
+    if (within > block.size || length > block.size - within)
+      return BadHdf5("a fractal heap's object that ends beyond its block");
     return file_.Read(block.address + within, length, "an object of a fractal heap");
   }
 
@@ -94,7 +97,8 @@ class HeapReader {
     uint64_t length = 0;
   };
 
-  // One that is longer than a block lies by itself: where, stands in its ID or, if that is too short, in a tree of such objects.
+  // One that is longer than a block lies by itself: where, stands in its ID or, if that is too short, in a tree of such
+  // objects.
   Result<std::string> HugeObject(Hdf5Bytes& in) {
     Huge huge;
     if (in.left() >= 16) {
@@ -112,13 +116,16 @@ class HeapReader {
   Result<void> ReadHugeTree() {
     if (huge_tree_ == kHdf5NoAddress) return BadHdf5("a fractal heap without a tree of its huge objects");
     constexpr size_t kRecord = 24;
-    return VisitHdf5Tree2(file_, huge_tree_, {1, "a tree of huge objects"}, kRecord, kRecord, [this](std::string_view record) -> Result<void> {
-      Hdf5Bytes in(record);
-      Huge huge;
-      huge.address = in.U64();
-      huge.length = in.U64();
-      return huge_.emplace(in.U64(), huge).second ? Result<void>() : BadHdf5("a huge object of a fractal heap that is there twice");
-    });
+    return VisitHdf5Tree2(file_, huge_tree_, {1, "a tree of huge objects"}, kRecord, kRecord,
+                          [this](std::string_view record) -> Result<void> {
+                            Hdf5Bytes in(record);
+                            Huge huge;
+                            huge.address = in.U64();
+                            huge.length = in.U64();
+                            return huge_.emplace(in.U64(), huge).second
+                                       ? Result<void>()
+                                       : BadHdf5("a huge object of a fractal heap that is there twice");
+                          });
   }
 
   uint64_t RowSize(uint64_t row) const { return row < 2 ? start_size_ : start_size_ << (row - 1); }
@@ -152,7 +159,8 @@ class HeapReader {
     auto known = indirect_.find(address);
     if (known == indirect_.end()) {
       const uint64_t head = 13 + offset_bytes_;
-      CKMAP_ASSIGN_OR_RETURN(std::string bytes, file_.Read(address, head + rows * width_ * 8 + 4, "a block of a fractal heap"));
+      CKMAP_ASSIGN_OR_RETURN(std::string bytes,
+                             file_.Read(address, head + rows * width_ * 8 + 4, "a block of a fractal heap"));
       if (!bytes.starts_with("FHIB")) return BadHdf5(address, "no indirect block of a fractal heap");
       CKMAP_RETURN_IF_ERROR(CheckHdf5Sum(bytes, "a block of a fractal heap"));
       known = indirect_.emplace(address, std::move(bytes)).first;
@@ -160,13 +168,15 @@ class HeapReader {
     Hdf5Bytes in(known->second);
     in.Skip(13 + offset_bytes_ + static_cast<size_t>(entry) * 8);
     const uint64_t child = in.U64();
-    if (in.bad() || child == kHdf5NoAddress) return BadHdf5(address, "an object in a block of a fractal heap that is not there");
+    if (in.bad() || child == kHdf5NoAddress)
+      return BadHdf5(address, "an object in a block of a fractal heap that is not there");
     return child;
   }
 
   // A direct block must begin as one; each is looked at once.
   Result<Block> Checked(const Block& block) {
-    if (!file_.Holds(block.address, block.size)) return BadHdf5(block.address, "a block of a fractal heap ends beyond the file");
+    if (!file_.Holds(block.address, block.size))
+      return BadHdf5(block.address, "a block of a fractal heap ends beyond the file");
     if (std::find(direct_.begin(), direct_.end(), block.address) != direct_.end()) return block;
     CKMAP_ASSIGN_OR_RETURN(std::string bytes, file_.Read(block.address, block.size, "a block of a fractal heap"));
     if (!bytes.starts_with("FHDB")) return BadHdf5(block.address, "no direct block of a fractal heap");
@@ -208,10 +218,11 @@ Result<void> VisitHdf5Heap(Hdf5File& file, uint64_t heap, uint64_t tree, const H
   HeapReader reader(file);
   CKMAP_RETURN_IF_ERROR(reader.Open(heap));
   const size_t record_bytes = index.before + reader.id_bytes() + index.after;
-  return VisitHdf5Tree2(file, tree, {index.type, index.name}, record_bytes, record_bytes, [&](std::string_view record) -> Result<void> {
-    CKMAP_ASSIGN_OR_RETURN(const std::string object, reader.Object(record.substr(index.before, reader.id_bytes())));
-    return visit(object);
-  });
+  return VisitHdf5Tree2(
+      file, tree, {index.type, index.name}, record_bytes, record_bytes, [&](std::string_view record) -> Result<void> {
+        CKMAP_ASSIGN_OR_RETURN(const std::string object, reader.Object(record.substr(index.before, reader.id_bytes())));
+        return visit(object);
+      });
 }
 
 }  // namespace ckmap

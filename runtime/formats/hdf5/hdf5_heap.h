@@ -1,5 +1,5 @@
-// What there is much of, as later libraries keep it: link and attribute messages in a fractal heap, listed by a version 2
-// B-tree. Internal to hdf5.
+// What there is much of, as later libraries keep it: link and attribute messages in a fractal heap, listed by a version
+// 2 B-tree. Internal to hdf5.
 #pragma once
 
 #include <cstddef>
@@ -21,8 +21,8 @@ struct Hdf5HeapIndex {
 inline constexpr Hdf5HeapIndex kHdf5LinkNames{5, 4, 0, "a tree of names"};
 inline constexpr Hdf5HeapIndex kHdf5AttributeNames{8, 0, 9, "a tree of attributes"};
 
-// Calls `visit` with each object of the fractal heap at `heap` that the tree lists. kMalformed for what does not fit together, or
-// heaps with filters.
+// Calls `visit` with each object of the fractal heap at `heap` that the tree lists. kMalformed for what does not fit
+// together, or heaps with filters.
 Result<void> VisitHdf5Heap(Hdf5File& file, uint64_t heap, uint64_t tree, const Hdf5HeapIndex& index,
                            const std::function<Result<void>(std::string_view)>& visit);
 

@@ -15,7 +15,8 @@ namespace ckmap {
 namespace {
 
 // Of a message's flags.
-constexpr uint8_t kShared = 0x02, kDoNotShare = 0x04, kFailIfUnknown = 0x08, kMarkIfUnknown = 0x10, kWasUnknown = 0x20, kShareable = 0x40;
+constexpr uint8_t kShared = 0x02, kDoNotShare = 0x04, kFailIfUnknown = 0x08, kMarkIfUnknown = 0x10, kWasUnknown = 0x20,
+                  kShareable = 0x40;
 constexpr size_t kMaxBlocks = 1000;
 
 struct Block {
@@ -53,7 +54,8 @@ class HeaderReader {
     all_.push_back(blocks_.back());
     while (!blocks_.empty()) {
       const Block block = Next();
-      CKMAP_ASSIGN_OR_RETURN(const std::string bytes, file_.Read(block.address, block.length, "a block of an object's header"));
+      CKMAP_ASSIGN_OR_RETURN(const std::string bytes,
+                             file_.Read(block.address, block.length, "a block of an object's header"));
       Hdf5Bytes messages(bytes);
       while (messages.left() > 0) {
         if (messages.left() < 8) return Bad("an object's header with a gap");
@@ -97,7 +99,8 @@ class HeaderReader {
 
   // A block with its checksum; messages begin at `begin`.
   Result<void> ReadBlock2(const Block& block, size_t begin) {
-    CKMAP_ASSIGN_OR_RETURN(const std::string bytes, file_.Read(block.address, block.length, "a block of an object's header"));
+    CKMAP_ASSIGN_OR_RETURN(const std::string bytes,
+                           file_.Read(block.address, block.length, "a block of an object's header"));
     CKMAP_RETURN_IF_ERROR(CheckHdf5Sum(bytes, "an object's header"));
     Hdf5Bytes messages(std::string_view(bytes).substr(0, bytes.size() - 4));
     messages.Skip(begin);
@@ -144,7 +147,8 @@ class HeaderReader {
   }
 
   static bool MayBeShared(uint16_t type) {
-    constexpr uint16_t kTypes[] = {kHdf5Dataspace, kHdf5Datatype, kHdf5OldFill, kHdf5Fill, kHdf5Filters, kHdf5Attribute};
+    constexpr uint16_t kTypes[] = {kHdf5Dataspace, kHdf5Datatype, kHdf5OldFill,
+                                   kHdf5Fill,      kHdf5Filters,  kHdf5Attribute};
     return std::find(std::begin(kTypes), std::end(kTypes), type) != std::end(kTypes);
   }
 
@@ -182,7 +186,8 @@ class LinkReader {
     std::string problem = TensorNameProblem(name);
     if (name.empty()) problem = "it is empty";
     if (name.find('/') != std::string_view::npos || name == "." || name == "..") problem = "it is a path";
-    if (!problem.empty()) return BadHdf5(fmt::format("a member of a group has the name {}: {}", QuoteName(name), problem));
+    if (!problem.empty())
+      return BadHdf5(fmt::format("a member of a group has the name {}: {}", QuoteName(name), problem));
     links_.push_back({std::string(name), address});
     return {};
   }
@@ -238,7 +243,8 @@ class LinkReader {
       const bool inside = free != 0 && free <= names_.size() && names_.size() - free >= 16;
       Hdf5Bytes block(inside ? std::string_view(names_).substr(static_cast<size_t>(free), 16) : std::string_view());
       const uint64_t next = block.U64();
-      if (!inside || left == 0 || block.U64() > names_.size() - free) return BadHdf5(heap, "a local heap whose free blocks are not in it");
+      if (!inside || left == 0 || block.U64() > names_.size() - free)
+        return BadHdf5(heap, "a local heap whose free blocks are not in it");
       free = next;
     }
     return {};
@@ -254,7 +260,8 @@ class LinkReader {
   }
 
   Result<void> ReadTree(uint64_t root) {
-    const Hdf5Tree1Kind kind{.type = 0, .key_bytes = 8, .most = 2 * uint64_t{file_.tree_ranks().group}, .name = "a group's tree"};
+    const Hdf5Tree1Kind kind{
+        .type = 0, .key_bytes = 8, .most = 2 * uint64_t{file_.tree_ranks().group}, .name = "a group's tree"};
     return VisitHdf5Tree1(file_, root, kind, [this](const Hdf5Tree1Child& child) -> Result<void> {
       CKMAP_ASSIGN_OR_RETURN(const std::string_view below, NameAt(Hdf5Bytes(child.below).U64(), child.node));
       CKMAP_ASSIGN_OR_RETURN(const std::string_view last, NameAt(Hdf5Bytes(child.above).U64(), child.node));
@@ -348,7 +355,8 @@ Result<Hdf5Space> ParseHdf5Space(std::string_view data) {
   space.most = space.shape;
   for (size_t axis = 0; has_most && axis < space.most.size(); ++axis) {
     const uint64_t most = in.U64();
-    if (in.bad() || most < static_cast<uint64_t>(space.shape[axis])) return BadHdf5("a dataspace that is larger than it may grow");
+    if (in.bad() || most < static_cast<uint64_t>(space.shape[axis]))
+      return BadHdf5("a dataspace that is larger than it may grow");
     space.most[axis] = most > uint64_t{kMaxTensorDim} ? kHdf5Unlimited : static_cast<int64_t>(most);
   }
   if (in.bad()) return BadHdf5("a dataspace that is cut short");

@@ -13,9 +13,21 @@
 namespace ckmap {
 
 enum Hdf5MessageType : uint16_t {
-  kHdf5Dataspace = 0x01, kHdf5LinkInfo = 0x02, kHdf5Datatype = 0x03, kHdf5OldFill = 0x04, kHdf5Fill = 0x05, kHdf5Link = 0x06,
-  kHdf5ExternalFiles = 0x07, kHdf5Layout = 0x08, kHdf5Filters = 0x0b, kHdf5Attribute = 0x0c, kHdf5Continuation = 0x10,
-  kHdf5SymbolTable = 0x11, kHdf5TreeRanks = 0x13, kHdf5DriverInfo = 0x14, kHdf5AttributeInfo = 0x15
+  kHdf5Dataspace = 0x01,
+  kHdf5LinkInfo = 0x02,
+  kHdf5Datatype = 0x03,
+  kHdf5OldFill = 0x04,
+  kHdf5Fill = 0x05,
+  kHdf5Link = 0x06,
+  kHdf5ExternalFiles = 0x07,
+  kHdf5Layout = 0x08,
+  kHdf5Filters = 0x0b,
+  kHdf5Attribute = 0x0c,
+  kHdf5Continuation = 0x10,
+  kHdf5SymbolTable = 0x11,
+  kHdf5TreeRanks = 0x13,
+  kHdf5DriverInfo = 0x14,
+  kHdf5AttributeInfo = 0x15
 };
 
 struct Hdf5Message {
@@ -28,7 +40,8 @@ struct Hdf5Message {
 // All messages of the object whose header is at `address`. Those kept in another object's header are followed there.
 Result<std::vector<Hdf5Message>> ReadHdf5Object(Hdf5File& file, uint64_t address);
 
-// The message of a type to which the data of a shared one lead (a committed datatype); nullopt for one in the file's table.
+// The message of a type to which the data of a shared one lead (a committed datatype); nullopt for one in the file's
+// table.
 Result<std::optional<Hdf5Message>> FollowHdf5Message(Hdf5File& file, uint16_t type, std::string_view data);
 
 constexpr int64_t kHdf5Unlimited = -1;

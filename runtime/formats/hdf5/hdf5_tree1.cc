@@ -26,8 +26,8 @@ struct Siblings {
 
 }  // namespace
 
-// Nodes wait in a list; a child's level is one below its parent's, so that no circle has an end. What is visited twice is paid
-// twice (Hdf5File::Read).
+// Nodes wait in a list; a child's level is one below its parent's, so that no circle has an end. What is visited twice
+// is paid twice (Hdf5File::Read).
 Result<void> VisitHdf5Tree1(Hdf5File& file, uint64_t root, const Hdf5Tree1Kind& kind,
                             const std::function<Result<void>(const Hdf5Tree1Child&)>& visit) {
   struct Node {
@@ -47,9 +47,12 @@ Result<void> VisitHdf5Tree1(Hdf5File& file, uint64_t root, const Hdf5Tree1Kind& 
     const int level = in.U8();
     const uint64_t count = in.U16();
     if (node.level >= 0 && level != node.level) return BadHdf5(node.address, "a tree's node of the wrong level");
-    if (count > kind.most) return BadHdf5(node.address, fmt::format("a tree's node with {} children, which has room for {}", count, kind.most));
+    if (count > kind.most)
+      return BadHdf5(node.address,
+                     fmt::format("a tree's node with {} children, which has room for {}", count, kind.most));
     const uint64_t left = in.U64();
-    if (!siblings.Follows(level, node.address, left, in.U64())) return BadHdf5(node.address, "a tree's node with other neighbours");
+    if (!siblings.Follows(level, node.address, left, in.U64()))
+      return BadHdf5(node.address, "a tree's node with other neighbours");
     Hdf5Tree1Child child;
     child.node = node.address;
     child.leaf = level == 0;

@@ -31,7 +31,8 @@ class Tree {
     in.Skip(2);
     const uint64_t root = in.U64();
     const uint16_t records = in.U16();
-    if (record_bytes_ < least || record_bytes_ > most || node_bytes_ < 64 || depth > kMaxTreeDepth) return Bad("impossible sizes");
+    if (record_bytes_ < least || record_bytes_ > most || node_bytes_ < 64 || depth > kMaxTreeDepth)
+      return Bad("impossible sizes");
     if (root == kHdf5NoAddress) return {};
     // How many records fit, and how wide their counts are, level by level from the leaves.
     levels_.assign(static_cast<size_t>(depth) + 1, {});
@@ -44,7 +45,8 @@ class Tree {
       levels_[level].count_bytes = count_bytes;
       if (node_bytes_ < 10 + levels_[level].pointer) return Bad("impossible sizes");
       levels_[level].most = (node_bytes_ - 10 - levels_[level].pointer) / (record_bytes_ + levels_[level].pointer);
-      levels_[level].total = std::min((levels_[level].most + 1) * levels_[level - 1].total + levels_[level].most, uint64_t{1} << 56);
+      levels_[level].total =
+          std::min((levels_[level].most + 1) * levels_[level - 1].total + levels_[level].most, uint64_t{1} << 56);
       levels_[level].total_bytes = BytesOf(Log2(std::max<uint64_t>(levels_[level].total, 1)) + 1);
     }
     waiting_.push_back({root, records, static_cast<size_t>(depth)});
@@ -58,11 +60,11 @@ class Tree {
 
  private:
   struct Level {
-    uint64_t most = 0;         // records of a node
-    uint64_t total = 0;        // and of all nodes below it with its own
-    size_t pointer = 0;        // bytes of a pointer to a child
-    size_t count_bytes = 0;    // of a child's number of records
-    size_t total_bytes = 0;    // of a number of all records below a node of this level
+    uint64_t most = 0;       // records of a node
+    uint64_t total = 0;      // and of all nodes below it with its own
+    size_t pointer = 0;      // bytes of a pointer to a child
+    size_t count_bytes = 0;  // of a child's number of records
+    size_t total_bytes = 0;  // of a number of all records below a node of this level
   };
   struct Node {
     uint64_t address;
@@ -105,8 +107,8 @@ class Tree {
 
 }  // namespace
 
-Result<void> VisitHdf5Tree2(Hdf5File& file, uint64_t address, const Hdf5Tree2Kind& kind, size_t least_bytes, size_t most_bytes,
-                            const std::function<Result<void>(std::string_view)>& visit) {
+Result<void> VisitHdf5Tree2(Hdf5File& file, uint64_t address, const Hdf5Tree2Kind& kind, size_t least_bytes,
+                            size_t most_bytes, const std::function<Result<void>(std::string_view)>& visit) {
   return Tree(file, address, kind).Visit(least_bytes, most_bytes, visit);
 }
 

@@ -14,8 +14,9 @@ struct Hdf5Tree2Kind {
   std::string_view name;  // for errors: "a tree of names"
 };
 
-// Calls `visit` with each record of the tree at `address`, in no order. All are of one size, which must be in these bounds.
-Result<void> VisitHdf5Tree2(Hdf5File& file, uint64_t address, const Hdf5Tree2Kind& kind, size_t least_bytes, size_t most_bytes,
-                            const std::function<Result<void>(std::string_view)>& visit);
+// Calls `visit` with each record of the tree at `address`, in no order. All are of one size, which must be in these
+// bounds.
+Result<void> VisitHdf5Tree2(Hdf5File& file, uint64_t address, const Hdf5Tree2Kind& kind, size_t least_bytes,
+                            size_t most_bytes, const std::function<Result<void>(std::string_view)>& visit);
 
 }  // namespace ckmap

@@ -14,8 +14,18 @@ namespace ckmap {
 namespace {
 
 enum Class : uint8_t {
-  kInteger = 0, kFloat = 1, kTime = 2, kString = 3, kBits = 4, kOpaque = 5, kRecord = 6, kReference = 7, kEnumeration = 8,
-  kList = 9, kArray = 10, kComplex = 11
+  kInteger = 0,
+  kFloat = 1,
+  kTime = 2,
+  kString = 3,
+  kBits = 4,
+  kOpaque = 5,
+  kRecord = 6,
+  kReference = 7,
+  kEnumeration = 8,
+  kList = 9,
+  kArray = 10,
+  kComplex = 11
 };
 constexpr uint8_t kNewestVersion = 5;
 constexpr uint8_t kCompactVersion = 3;  // from which on names are not padded
@@ -28,8 +38,8 @@ std::string_view TakeName(Hdf5Bytes& in, uint8_t version) {
   return name;
 }
 
-// Whether the bytes are a datatype. The library refuses an object for one that is none, wherever it is nested. Types that are open
-// wait in a list for those within them: there is no recursion.
+// Whether the bytes are a datatype. The library refuses an object for one that is none, wherever it is nested. Types
+// that are open wait in a list for those within them: there is no recursion.
 class TypeCheck {
  public:
   explicit TypeCheck(std::string_view data) : in_(data) {}
@@ -62,9 +72,13 @@ class TypeCheck {
   Result<void> Open() {
     const uint8_t first = in_.U8();
     const auto bits = static_cast<uint32_t>(in_.Number(3));
-    Type type{.kind = static_cast<uint8_t>(first & 0xf), .version = static_cast<uint8_t>(first >> 4), .size = in_.U32(), .parts = {}};
+    Type type{.kind = static_cast<uint8_t>(first & 0xf),
+              .version = static_cast<uint8_t>(first >> 4),
+              .size = in_.U32(),
+              .parts = {}};
     if (in_.bad() || type.version == 0 || type.size == 0) return BadHdf5("a datatype that is cut short or of no size");
-    if (type.version > kNewestVersion) return BadHdf5(fmt::format("a datatype of version {}; 1 to {} are read", type.version, kNewestVersion));
+    if (type.version > kNewestVersion)
+      return BadHdf5(fmt::format("a datatype of version {}; 1 to {} are read", type.version, kNewestVersion));
     CKMAP_RETURN_IF_ERROR(ReadProperties(type, bits));
     if (in_.bad()) return BadHdf5("a datatype that is cut short");
     open_.push_back(std::move(type));
@@ -78,11 +92,18 @@ class TypeCheck {
         const uint16_t offset = in_.U16();
         return CheckBits(type.size, offset, in_.U16());
       }
-      case kFloat: return CheckFloat(type, bits);
-      case kTime: in_.Skip(2); return {};
-      case kString: return CheckText(bits);
-      case kOpaque: in_.Skip(bits & 0xff); return {};  // a tag
-      case kReference: return CheckReference(bits);
+      case kFloat:
+        return CheckFloat(type, bits);
+      case kTime:
+        in_.Skip(2);
+        return {};
+      case kString:
+        return CheckText(bits);
+      case kOpaque:
+        in_.Skip(bits & 0xff);
+        return {};  // a tag
+      case kReference:
+        return CheckReference(bits);
       case kRecord:
         type.members = type.wanted = bits & 0xffff;
         return type.members == 0 ? BadHdf5("records without members") : Result<void>();
@@ -90,7 +111,8 @@ class TypeCheck {
         type.members = bits & 0xffff;
         type.wanted = 1;
         return {};
-      case kArray: return ReadArray(type);
+      case kArray:
+        return ReadArray(type);
       case kComplex:
         type.count = 2;
         type.wanted = 1;
@@ -99,7 +121,8 @@ class TypeCheck {
         type.wanted = 1;
         if ((bits & 0xf) > 1) return BadHdf5("lists of an unknown kind");
         return (bits & 0xf) == 1 ? CheckText(bits >> 4) : Result<void>();
-      default: return BadHdf5(fmt::format("a datatype of the unknown class {}", type.kind));
+      default:
+        return BadHdf5(fmt::format("a datatype of the unknown class {}", type.kind));
     }
   }
 
@@ -113,7 +136,8 @@ class TypeCheck {
   // Bits that hold the number, among those of an element. The library takes many unused ones for damage.
   static Result<void> CheckBits(uint32_t size, uint32_t offset, uint32_t precision) {
     const uint64_t all = uint64_t{size} * 8;
-    if (precision == 0 || offset + precision > all) return BadHdf5(fmt::format("a datatype of {} bits from bit {} in {}", precision, offset, all));
+    if (precision == 0 || offset + precision > all)
+      return BadHdf5(fmt::format("a datatype of {} bits from bit {} in {}", precision, offset, all));
     const uint64_t usual = size == 1 ? all : std::bit_ceil(uint64_t{offset} + precision);
     if (all > usual) return BadHdf5(fmt::format("a datatype of {} bits in {} bytes", precision, size));
     return {};
@@ -129,9 +153,12 @@ class TypeCheck {
     const auto beyond = [precision](const Part& part) { return part.begin == part.end || part.end > precision; };
     const auto overlap = [](const Part& a, const Part& b) { return a.begin < b.end && b.begin < a.end; };
     const Part sign_part{sign, sign + uint64_t{1}};
-    if ((bits & 0x30) == 0x30 || (type.version >= kCompactVersion && (bits & 0x41) == 0x40)) return BadHdf5("floats of an unknown kind");
-    if (beyond(sign_part) || beyond(exponent) || beyond(fraction)) return BadHdf5("floats with parts beyond their bits");
-    if (overlap(sign_part, exponent) || overlap(sign_part, fraction) || overlap(exponent, fraction)) return BadHdf5("floats whose parts overlap");
+    if ((bits & 0x30) == 0x30 || (type.version >= kCompactVersion && (bits & 0x41) == 0x40))
+      return BadHdf5("floats of an unknown kind");
+    if (beyond(sign_part) || beyond(exponent) || beyond(fraction))
+      return BadHdf5("floats with parts beyond their bits");
+    if (overlap(sign_part, exponent) || overlap(sign_part, fraction) || overlap(exponent, fraction))
+      return BadHdf5("floats whose parts overlap");
     return CheckBits(type.size, offset, precision);
   }
 
@@ -143,7 +170,8 @@ class TypeCheck {
   static Result<void> CheckReference(uint32_t bits) {
     constexpr uint32_t kFirstOpaque = 2, kKinds = 5, kVersion = 1;
     const uint32_t kind = bits & 0xf;
-    if (kind >= kKinds || (kind >= kFirstOpaque && (bits >> 4 & 0xf) != kVersion)) return BadHdf5("references of an unknown kind");
+    if (kind >= kKinds || (kind >= kFirstOpaque && (bits >> 4 & 0xf) != kVersion))
+      return BadHdf5("references of an unknown kind");
     return {};
   }
 
@@ -153,7 +181,8 @@ class TypeCheck {
     if (axes > kMaxAxes || type.version == 1) return BadHdf5("an array of too many axes or of an old version");
     if (type.version < kCompactVersion) in_.Skip(3);
     CKMAP_RETURN_IF_ERROR(ReadSizes(axes, type.count));
-    if (type.version < kCompactVersion) in_.Skip(size_t{4} * static_cast<size_t>(axes));  // an order of axes that is not used
+    if (type.version < kCompactVersion)
+      in_.Skip(size_t{4} * static_cast<size_t>(axes));  // an order of axes that is not used
     type.wanted = 1;
     return {};
   }
@@ -169,7 +198,8 @@ class TypeCheck {
   // What stands before a member's type. Errors are seen behind it.
   void ReadMember(Type& record) {
     (void)TakeName(in_, record.version);
-    const size_t width = record.version < kCompactVersion ? 4 : static_cast<size_t>(std::bit_width(record.size) + 7) / 8;
+    const size_t width =
+        record.version < kCompactVersion ? 4 : static_cast<size_t>(std::bit_width(record.size) + 7) / 8;
     record.at = in_.Number(width);
     record.count = 1;
     if (record.version > 1) return;
@@ -197,7 +227,9 @@ class TypeCheck {
     if (outer.kind == kList) return {};
     uint64_t bytes = 0;
     const bool fits = !__builtin_mul_overflow(outer.count, uint64_t{type.size}, &bytes) && bytes <= outer.size;
-    if (outer.kind != kRecord) return fits && bytes == outer.size ? Result<void>() : BadHdf5("a datatype of another size than what is within it");
+    if (outer.kind != kRecord)
+      return fits && bytes == outer.size ? Result<void>()
+                                         : BadHdf5("a datatype of another size than what is within it");
     if (!fits || outer.at > outer.size - bytes) return BadHdf5("a record with a member beyond its end");
     outer.parts.push_back({outer.at, outer.at + bytes});
     return {};
@@ -237,8 +269,10 @@ std::optional<DType> FloatOf(uint32_t size, std::string_view properties, uint8_t
     uint8_t exponent_at, exponent_bits, fraction_bits;
     uint32_t bias;
   };
-  constexpr Layout kLayouts[] = {{DType::kF16, 2, 10, 5, 10, 15}, {DType::kBF16, 2, 7, 8, 7, 127},
-                                 {DType::kF32, 4, 23, 8, 23, 127}, {DType::kF64, 8, 52, 11, 52, 1023}};
+  constexpr Layout kLayouts[] = {{DType::kF16, 2, 10, 5, 10, 15},
+                                 {DType::kBF16, 2, 7, 8, 7, 127},
+                                 {DType::kF32, 4, 23, 8, 23, 127},
+                                 {DType::kF64, 8, 52, 11, 52, 1023}};
   Hdf5Bytes in(properties);
   const uint16_t offset = in.U16();
   const uint16_t precision = in.U16();
@@ -259,11 +293,16 @@ std::optional<DType> FloatOf(uint32_t size, std::string_view properties, uint8_t
 
 std::optional<DType> IntegerOf(uint32_t size, bool is_signed) {
   switch (size) {
-    case 1: return is_signed ? DType::kI8 : DType::kU8;
-    case 2: return is_signed ? DType::kI16 : DType::kU16;
-    case 4: return is_signed ? DType::kI32 : DType::kU32;
-    case 8: return is_signed ? DType::kI64 : DType::kU64;
-    default: return std::nullopt;
+    case 1:
+      return is_signed ? DType::kI8 : DType::kU8;
+    case 2:
+      return is_signed ? DType::kI16 : DType::kU16;
+    case 4:
+      return is_signed ? DType::kI32 : DType::kU32;
+    case 8:
+      return is_signed ? DType::kI64 : DType::kU64;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -299,7 +338,8 @@ Result<Hdf5Type> ParseHdf5Type(std::string_view data) {
       const uint16_t offset = in.U16();
       const uint16_t precision = in.U16();
       const auto dtype = IntegerOf(size, (bits0 & 8) != 0);
-      if (in.bad() || !dtype || offset != 0 || precision != size * 8) return Other("integers of a width of their own", size);
+      if (in.bad() || !dtype || offset != 0 || precision != size * 8)
+        return Other("integers of a width of their own", size);
       type.kind = Hdf5Type::Kind::kNumber;
       type.dtype = *dtype;
       return type;
@@ -325,7 +365,8 @@ Result<Hdf5Type> ParseHdf5Type(std::string_view data) {
       type.kind = Hdf5Type::Kind::kVlenText;
       return type;
     default: {
-      constexpr std::string_view kNames[] = {"", "", "times", "", "bit fields", "opaque bytes", "records", "references", "", "", "arrays", "complex numbers"};
+      constexpr std::string_view kNames[] = {"",        "",           "times", "", "bit fields", "opaque bytes",
+                                             "records", "references", "",      "", "arrays",     "complex numbers"};
       return Other(std::string(kNames[kind]), size);
     }
   }

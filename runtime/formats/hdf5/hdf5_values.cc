@@ -6,8 +6,8 @@
 #include <fmt/format.h>
 
 #include "runtime/base/json_writer.h"
-#include "runtime/base/text.h"
 #include "runtime/base/little_endian.h"
+#include "runtime/base/text.h"
 #include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
@@ -26,18 +26,30 @@ std::string NumberText(const Hdf5Type& type, std::string_view data) {
   const std::string bytes(data);
   const bool swap = type.big_endian;
   switch (type.dtype) {
-    case DType::kBool: return bytes[0] != 0 ? "true" : "false";
-    case DType::kI8: return fmt::format("{}", Load<int8_t>(bytes, swap));
-    case DType::kU8: return fmt::format("{}", Load<uint8_t>(bytes, swap));
-    case DType::kI16: return fmt::format("{}", Load<int16_t>(bytes, swap));
-    case DType::kU16: return fmt::format("{}", Load<uint16_t>(bytes, swap));
-    case DType::kI32: return fmt::format("{}", Load<int32_t>(bytes, swap));
-    case DType::kU32: return fmt::format("{}", Load<uint32_t>(bytes, swap));
-    case DType::kI64: return fmt::format("{}", Load<int64_t>(bytes, swap));
-    case DType::kU64: return fmt::format("{}", Load<uint64_t>(bytes, swap));
-    case DType::kF32: return fmt::format("{}", Load<float>(bytes, swap));
-    case DType::kF64: return fmt::format("{}", Load<double>(bytes, swap));
-    default: return "";
+    case DType::kBool:
+      return bytes[0] != 0 ? "true" : "false";
+    case DType::kI8:
+      return fmt::format("{}", Load<int8_t>(bytes, swap));
+    case DType::kU8:
+      return fmt::format("{}", Load<uint8_t>(bytes, swap));
+    case DType::kI16:
+      return fmt::format("{}", Load<int16_t>(bytes, swap));
+    case DType::kU16:
+      return fmt::format("{}", Load<uint16_t>(bytes, swap));
+    case DType::kI32:
+      return fmt::format("{}", Load<int32_t>(bytes, swap));
+    case DType::kU32:
+      return fmt::format("{}", Load<uint32_t>(bytes, swap));
+    case DType::kI64:
+      return fmt::format("{}", Load<int64_t>(bytes, swap));
+    case DType::kU64:
+      return fmt::format("{}", Load<uint64_t>(bytes, swap));
+    case DType::kF32:
+      return fmt::format("{}", Load<float>(bytes, swap));
+    case DType::kF64:
+      return fmt::format("{}", Load<double>(bytes, swap));
+    default:
+      return "";
   }
 }
 
@@ -84,10 +96,12 @@ Result<std::optional<Hdf5NamedValue>> Hdf5Values::Attribute(std::string_view mes
   return std::optional<Hdf5NamedValue>(std::move(named));
 }
 
-Result<std::optional<std::string>> Hdf5Values::Text(const Hdf5Type& type, const Hdf5Space& space, std::string_view data) {
+Result<std::optional<std::string>> Hdf5Values::Text(const Hdf5Type& type, const Hdf5Space& space,
+                                                    std::string_view data) {
   const auto count = NumElements(space.shape);
   const bool number = type.kind == Hdf5Type::Kind::kNumber;
-  const bool known = number ? type.dtype != DType::kF16 && type.dtype != DType::kBF16 : type.kind != Hdf5Type::Kind::kOther;
+  const bool known =
+      number ? type.dtype != DType::kF16 && type.dtype != DType::kBF16 : type.kind != Hdf5Type::Kind::kOther;
   if (space.null || !known || !count || *count > kMaxElements) return std::optional<std::string>();
   if (*count > static_cast<int64_t>(data.size() / type.size)) return BadHdf5("a value that is cut short");
   if (space.shape.empty()) {
@@ -97,7 +111,8 @@ Result<std::optional<std::string>> Hdf5Values::Text(const Hdf5Type& type, const 
   std::string list = "[";
   uint64_t total = 0;
   for (int64_t i = 0; i < *count; ++i) {
-    CKMAP_ASSIGN_OR_RETURN(const std::string one, One(type, data.substr(static_cast<size_t>(i) * type.size, type.size)));
+    CKMAP_ASSIGN_OR_RETURN(const std::string one,
+                           One(type, data.substr(static_cast<size_t>(i) * type.size, type.size)));
     total += one.size();
     if (total > kMaxText) return std::optional<std::string>();
     list += (i == 0 ? "" : ",") + (number ? one : JsonString(one));
@@ -150,7 +165,8 @@ Result<std::string> Hdf5Values::VlenText(std::string_view reference) {
   const auto found = objects.find(index);
   if (found == objects.end()) return BadHdf5(heap, fmt::format("a global heap without object {}", index));
   const auto [address, size] = found->second;
-  if (length > size || length > kMaxText) return BadHdf5(fmt::format("a text of {} bytes in an object of {}", length, size));
+  if (length > size || length > kMaxText)
+    return BadHdf5(fmt::format("a text of {} bytes in an object of {}", length, size));
   return file_.Read(address, length, "a text");
 }
 

@@ -56,9 +56,13 @@ bool IsTensorFile(std::string_view name) {
   return false;
 }
 
-bool IsIteration(std::string_view name) { return name.starts_with(kIteration) && AllDigits(name.substr(kIteration.size())); }
+bool IsIteration(std::string_view name) {
+  return name.starts_with(kIteration) && AllDigits(name.substr(kIteration.size()));
+}
 
-bool Contains(const std::vector<std::string>& names, std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); }
+bool Contains(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
 
 // The folder of the iteration that the tracker names; `folder` itself if it is one.
 Result<std::string> IterationFolder(const std::string& folder) {
@@ -69,7 +73,8 @@ Result<std::string> IterationFolder(const std::string& folder) {
       if (IsIteration(name)) saved += (saved.empty() ? "" : ", ") + (fs::path(folder) / name).string();
     }
     if (saved.empty()) return folder;
-    return Malformed(fmt::format("{}: has no {}, which says which iteration is the newest; name the folder of one: {}", folder, kTracker, EscapeText(saved)));
+    return Malformed(fmt::format("{}: has no {}, which says which iteration is the newest; name the folder of one: {}",
+                                 folder, kTracker, EscapeText(saved)));
   }
   const std::string tracker = (fs::path(folder) / kTracker).string();
   CKMAP_ASSIGN_OR_RETURN(std::string text, ReadTextFile(tracker));
@@ -77,11 +82,13 @@ Result<std::string> IterationFolder(const std::string& folder) {
   const size_t end = text.find_last_not_of(" \t\r\n");
   text = begin == std::string::npos ? "" : text.substr(begin, end - begin + 1);
   if (!AllDigits(text) || text.size() > kMaxIterationDigits) {
-    return Malformed(fmt::format("{}: does not hold the number of an iteration, but {}", tracker, QuoteName(text.substr(0, 40))));
+    return Malformed(
+        fmt::format("{}: does not hold the number of an iteration, but {}", tracker, QuoteName(text.substr(0, 40))));
   }
   const std::string iteration = (fs::path(folder) / fmt::format("{}{:08}", kIteration, std::stoll(text))).string();
   std::error_code ignored;
-  if (!fs::is_directory(fs::symlink_status(iteration, ignored))) return Malformed(fmt::format("{}: names iteration {}, but {} is not a folder", tracker, text, iteration));
+  if (!fs::is_directory(fs::symlink_status(iteration, ignored)))
+    return Malformed(fmt::format("{}: names iteration {}, but {} is not a folder", tracker, text, iteration));
   return iteration;
 }
 
@@ -95,12 +102,14 @@ class Files {
     if (parts_.size() == kMaxFiles) return Malformed(fmt::format("{}: has more than {} files", folder_, kMaxFiles));
     const std::string path = (fs::path(folder_) / name).string();
     std::error_code ignored;
-    if (!fs::exists(fs::symlink_status(path, ignored))) return Malformed(fmt::format("{}: is named by metadata.json, but is not there", path));
+    if (!fs::exists(fs::symlink_status(path, ignored)))
+      return Malformed(fmt::format("{}: is named by metadata.json, but is not there", path));
     if (fs::is_symlink(fs::symlink_status(path, ignored)) && !FileStaysInside(folder_, name)) {
       return Malformed(fmt::format("{}: is a link to a file outside of the folder", path));
     }
     CKMAP_ASSIGN_OR_RETURN(auto part, open_(path));
-    if (part->format() != "safetensors") return Malformed(fmt::format("{}: is {}, not safetensors", path, part->format()));
+    if (part->format() != "safetensors")
+      return Malformed(fmt::format("{}: is {}, not safetensors", path, part->format()));
     index_.emplace(name, parts_.size());
     names_.push_back(name);
     parts_.push_back(std::move(part));
@@ -143,7 +152,8 @@ class Described {
           CKMAP_ASSIGN_OR_RETURN(const size_t part, files_.Open(tensor.slices[number][copy].file));
           const auto index = files_.part(part).manifest().Find(tensor.name);
           if (const std::string problem = Problem(tensor, number, part, index); !problem.empty()) {
-            mistakes.Add(fmt::format("{}, slice {}: {} {}", QuoteName(tensor.name), number, EscapeText(files_.name(part)), problem));
+            mistakes.Add(fmt::format("{}, slice {}: {} {}", QuoteName(tensor.name), number,
+                                     EscapeText(files_.name(part)), problem));
           } else if (copy == 0) {
             plan.slices.push_back({part, *index, tensor.Offsets(static_cast<int64_t>(number))});
           }
@@ -171,7 +181,8 @@ class Described {
     if (!index) return "does not hold it";
     const TensorInfo& found = files_.part(part).manifest()[*index];
     if (found.dtype != tensor.dtype || found.shape != tensor.local_shape) {
-      return fmt::format("holds {} {}, metadata.json says {} {}", DTypeName(found.dtype), FormatShape(found.shape), DTypeName(tensor.dtype), FormatShape(tensor.local_shape));
+      return fmt::format("holds {} {}, metadata.json says {} {}", DTypeName(found.dtype), FormatShape(found.shape),
+                         DTypeName(tensor.dtype), FormatShape(tensor.local_shape));
     }
     const auto [at, fresh] = used_.emplace(std::pair{part, *index}, number);
     if (!fresh && at->second != number) return fmt::format("holds slice {} under this name", at->second);
@@ -195,7 +206,8 @@ Result<std::vector<Planned>> PlanWhole(Files& files, const std::vector<std::stri
     for (size_t i = 0; i < manifest.size(); ++i) {
       const auto [at, fresh] = owner.emplace(manifest[i].name, part);
       if (!fresh) {
-        mistakes.Add(fmt::format("{} and {} both hold {}", EscapeText(files.name(at->second)), EscapeText(name), QuoteName(manifest[i].name)));
+        mistakes.Add(fmt::format("{} and {} both hold {}", EscapeText(files.name(at->second)), EscapeText(name),
+                                 QuoteName(manifest[i].name)));
         continue;
       }
       Planned& plan = planned.emplace_back();
@@ -205,7 +217,8 @@ Result<std::vector<Planned>> PlanWhole(Files& files, const std::vector<std::stri
       plan.slices.push_back({part, i, Shape(manifest[i].shape.size(), 0)});
     }
   }
-  if (!mistakes.empty()) return mistakes.ToError(ErrorCode::kMalformed, "there is no metadata.json, which says how slices are joined");
+  if (!mistakes.empty())
+    return mistakes.ToError(ErrorCode::kMalformed, "there is no metadata.json, which says how slices are joined");
   return planned;
 }
 
@@ -222,12 +235,27 @@ Result<std::vector<OtherEntry>> ReadCommon(const std::string& path) {
   for (const auto& [key, value] : object) {
     OtherEntry entry{.name = std::string(key), .kind = "object", .value = {}};
     switch (value.type()) {
-      case simdjson::dom::element_type::INT64: entry.kind = "int"; entry.value = int64_t{value.get_int64().value()}; break;
-      case simdjson::dom::element_type::DOUBLE: entry.kind = "float"; entry.value = double{value.get_double().value()}; break;
-      case simdjson::dom::element_type::BOOL: entry.kind = "bool"; entry.value = bool{value.get_bool().value()}; break;
-      case simdjson::dom::element_type::STRING: entry.kind = "str"; entry.value = std::string(value.get_string().value()); break;
-      case simdjson::dom::element_type::NULL_VALUE: entry.kind = "none"; break;
-      default: break;
+      case simdjson::dom::element_type::INT64:
+        entry.kind = "int";
+        entry.value = int64_t{value.get_int64().value()};
+        break;
+      case simdjson::dom::element_type::DOUBLE:
+        entry.kind = "float";
+        entry.value = double{value.get_double().value()};
+        break;
+      case simdjson::dom::element_type::BOOL:
+        entry.kind = "bool";
+        entry.value = bool{value.get_bool().value()};
+        break;
+      case simdjson::dom::element_type::STRING:
+        entry.kind = "str";
+        entry.value = std::string(value.get_string().value());
+        break;
+      case simdjson::dom::element_type::NULL_VALUE:
+        entry.kind = "none";
+        break;
+      default:
+        break;
     }
     entries.push_back(std::move(entry));
   }
@@ -237,7 +265,8 @@ Result<std::vector<OtherEntry>> ReadCommon(const std::string& path) {
 Result<std::unique_ptr<Checkpoint>> OpenIteration(const std::string& folder, const OpenFileFn& open_file) {
   CKMAP_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListFolder(folder));
   std::vector<std::string> tensor_files;
-  std::copy_if(names.begin(), names.end(), std::back_inserter(tensor_files), [](const std::string& name) { return name.ends_with(kEnding); });
+  std::copy_if(names.begin(), names.end(), std::back_inserter(tensor_files),
+               [](const std::string& name) { return name.ends_with(kEnding); });
   Files files(folder, open_file);
   std::vector<Planned> planned;
   std::vector<std::string> warnings;
@@ -249,7 +278,9 @@ Result<std::unique_ptr<Checkpoint>> OpenIteration(const std::string& folder, con
     Described described(files, *tensors);
     CKMAP_ASSIGN_OR_RETURN(planned, described.Plan());
     if (const auto left = described.Undescribed(); !left.empty()) {
-      warnings.push_back(fmt::format("left out, because metadata.json does not describe them (MindFormers does not read them either): {}", NameSome(left)));
+      warnings.push_back(fmt::format(
+          "left out, because metadata.json does not describe them (MindFormers does not read them either): {}",
+          NameSome(left)));
     }
     std::vector<std::string> unnamed;
     for (const std::string& name : tensor_files) {
@@ -257,7 +288,9 @@ Result<std::unique_ptr<Checkpoint>> OpenIteration(const std::string& folder, con
       for (size_t part = 0; part < files.size(); ++part) opened = opened || files.name(part) == name;
       if (!opened) unnamed.push_back(name);
     }
-    if (!unnamed.empty()) warnings.push_back(fmt::format("metadata.json names no tensor in these files, which are not read: {}", NameSome(unnamed)));
+    if (!unnamed.empty())
+      warnings.push_back(
+          fmt::format("metadata.json names no tensor in these files, which are not read: {}", NameSome(unnamed)));
   } else {
     if (tensor_files.empty()) return Malformed("holds neither metadata.json nor a file of tensors");
     CKMAP_ASSIGN_OR_RETURN(planned, PlanWhole(files, tensor_files));
@@ -266,7 +299,8 @@ Result<std::unique_ptr<Checkpoint>> OpenIteration(const std::string& folder, con
   joined->set_framework("mindspore");
   for (Planned& plan : planned) {
     const std::string name = plan.info.name;
-    if (auto added = joined->AddTensor(std::move(plan.info), plan.slices); !added) return std::move(added).error().Context(QuoteName(name));
+    if (auto added = joined->AddTensor(std::move(plan.info), plan.slices); !added)
+      return std::move(added).error().Context(QuoteName(name));
   }
   for (std::string& warning : warnings) joined->AddWarning(std::move(warning));
   if (Contains(names, kCommon)) {
@@ -281,7 +315,9 @@ Result<std::unique_ptr<Checkpoint>> OpenIteration(const std::string& folder, con
 bool LooksLikeMfCheckpoint(const std::string& folder) {
   const auto names = ListFolder(folder);
   if (!names) return false;
-  return Contains(*names, kTracker) || std::any_of(names->begin(), names->end(), [](const std::string& name) { return IsTensorFile(name) || IsIteration(name); });
+  return Contains(*names, kTracker) || std::any_of(names->begin(), names->end(), [](const std::string& name) {
+           return IsTensorFile(name) || IsIteration(name);
+         });
 }
 
 Result<std::unique_ptr<Checkpoint>> OpenMfCheckpoint(const std::string& folder, const OpenFileFn& open_file) {

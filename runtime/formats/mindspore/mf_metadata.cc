@@ -25,15 +25,29 @@ namespace dom = simdjson::dom;
 constexpr int64_t kMaxGrid = int64_t{1} << 20;  // slices of one tensor
 
 constexpr std::array<std::pair<std::string_view, DType>, 17> kDTypes = {{
-    {"bool", DType::kBool}, {"int8", DType::kI8}, {"int16", DType::kI16}, {"int32", DType::kI32}, {"int64", DType::kI64},
-    {"uint8", DType::kU8}, {"uint16", DType::kU16}, {"uint32", DType::kU32}, {"uint64", DType::kU64}, {"float16", DType::kF16},
-    {"bfloat16", DType::kBF16}, {"float32", DType::kF32}, {"float64", DType::kF64}, {"complex64", DType::kC64},
-    {"complex128", DType::kC128}, {"float8_e4m3fn", DType::kF8E4M3}, {"float8_e5m2", DType::kF8E5M2},
+    {"bool", DType::kBool},
+    {"int8", DType::kI8},
+    {"int16", DType::kI16},
+    {"int32", DType::kI32},
+    {"int64", DType::kI64},
+    {"uint8", DType::kU8},
+    {"uint16", DType::kU16},
+    {"uint32", DType::kU32},
+    {"uint64", DType::kU64},
+    {"float16", DType::kF16},
+    {"bfloat16", DType::kBF16},
+    {"float32", DType::kF32},
+    {"float64", DType::kF64},
+    {"complex64", DType::kC64},
+    {"complex128", DType::kC128},
+    {"float8_e4m3fn", DType::kF8E4M3},
+    {"float8_e5m2", DType::kF8E5M2},
 }};
 
 std::optional<DType> MfDType(std::string_view name) {
   std::string lower(name);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   for (const auto& [known, dtype] : kDTypes) {
     if (known == lower) return dtype;
   }
@@ -66,9 +80,10 @@ std::optional<std::vector<int64_t>> Integers(const std::optional<dom::element>& 
 
 // How the devices cut a tensor.
 struct MfLayout {
-  std::vector<int64_t> mesh;                  // extents of the device mesh, rank order row-major
-  std::vector<std::vector<int64_t>> axes;     // for each tensor axis the mesh axes that cut it, from the left, outermost first
-  std::vector<int64_t> ranks;                 // the mesh's ranks, in its order
+  std::vector<int64_t> mesh;  // extents of the device mesh, rank order row-major
+  std::vector<std::vector<int64_t>>
+      axes;                    // for each tensor axis the mesh axes that cut it, from the left, outermost first
+  std::vector<int64_t> ranks;  // the mesh's ranks, in its order
   std::vector<std::vector<int64_t>> holders;  // by slice: the ranks that hold it, ascending
 
   std::vector<int64_t> Fragments() const {
@@ -95,7 +110,8 @@ struct MfLayout {
 class MetadataParser {
  public:
   Result<std::vector<MfTensor>> Parse(std::string_view text) {
-    if (FindLoneSurrogate(text) != std::string_view::npos) return Error(ErrorCode::kMalformed, "holds half of a surrogate pair");
+    if (FindLoneSurrogate(text) != std::string_view::npos)
+      return Error(ErrorCode::kMalformed, "holds half of a surrogate pair");
     dom::parser parser;
     dom::element root;
     const auto error = parser.parse(text.data(), text.size()).get(root);
@@ -107,8 +123,10 @@ class MetadataParser {
     dom::object stored;
     const auto described_field = Field(object, "state_dict_metadata");
     const auto stored_field = Field(object, "storage_data");
-    if (!described_field || described_field->get_object().get(described)) Report("`state_dict_metadata` is not there once, as an object");
-    if (!stored_field || stored_field->get_object().get(stored)) Report("`storage_data` is not there once, as an object");
+    if (!described_field || described_field->get_object().get(described))
+      Report("`state_dict_metadata` is not there once, as an object");
+    if (!stored_field || stored_field->get_object().get(stored))
+      Report("`storage_data` is not there once, as an object");
     if (mistakes_.empty()) {
       for (const auto& [name, value] : described) Describe(std::string(name), value);
       for (const auto& [key, value] : stored) Store(key, value);
@@ -120,7 +138,9 @@ class MetadataParser {
 
  private:
   void Report(std::string mistake) { mistakes_.Add(std::move(mistake)); }
-  void Report(std::string_view name, std::string_view mistake) { mistakes_.Add(fmt::format("{}: {}", QuoteName(name), mistake)); }
+  void Report(std::string_view name, std::string_view mistake) {
+    mistakes_.Add(fmt::format("{}: {}", QuoteName(name), mistake));
+  }
 
   void Describe(std::string name, const dom::element& value) {
     if (const std::string problem = TensorNameProblem(name); !problem.empty()) return Report(name, problem);
@@ -143,7 +163,8 @@ class MetadataParser {
   static std::string Read(const dom::object& fields, MfTensor& tensor, std::optional<MfLayout>& layout) {
     dom::object properties;
     const auto property_field = Field(fields, "properties");
-    if (!property_field || property_field->get_object().get(properties)) return "`properties` is not there once, as an object";
+    if (!property_field || property_field->get_object().get(properties))
+      return "`properties` is not there once, as an object";
     std::string_view dtype;
     const auto dtype_field = Field(properties, "dtype");
     if (!dtype_field || dtype_field->get_string().get(dtype)) return "`dtype` is not there once, as text";
@@ -153,7 +174,8 @@ class MetadataParser {
     const auto shape = Integers(Field(fields, "global_shape"), 0);
     if (!shape) return "`global_shape` is not there once, as a list of sizes";
     tensor.global_shape = Shape(shape->begin(), shape->end());
-    if (shape->size() > kMaxTensorRank || !NumBytes(tensor.global_shape, tensor.dtype)) return "`global_shape` is too large";
+    if (shape->size() > kMaxTensorRank || !NumBytes(tensor.global_shape, tensor.dtype))
+      return "`global_shape` is too large";
     if (std::string problem = ReadLayout(fields, shape->size(), layout); !problem.empty()) return problem;
     const std::vector<int64_t> cut = layout ? layout->Fragments() : std::vector<int64_t>(shape->size(), 1);
     const auto fragment_field = Field(fields, "axis_fragmentations");
@@ -161,12 +183,16 @@ class MetadataParser {
     if (!fragment_field->is_null()) {
       const auto fragments = Integers(fragment_field, 1);
       if (!fragments) return "`axis_fragmentations` is not a list of numbers from 1 on";
-      if (*fragments != cut) return fmt::format("`axis_fragmentations` is {}, but the layout cuts in {}", FormatShape(Shape(fragments->begin(), fragments->end())), FormatShape(Shape(cut.begin(), cut.end())));
+      if (*fragments != cut)
+        return fmt::format("`axis_fragmentations` is {}, but the layout cuts in {}",
+                           FormatShape(Shape(fragments->begin(), fragments->end())),
+                           FormatShape(Shape(cut.begin(), cut.end())));
     }
     tensor.fragments = cut;
     for (size_t k = 0; k < cut.size(); ++k) {
       if ((*shape)[k] % cut[k] != 0) {
-        return fmt::format("axis {} of {} is cut in {} parts, which do not divide it: rows are missing", k, FormatShape(tensor.global_shape), cut[k]);
+        return fmt::format("axis {} of {} is cut in {} parts, which do not divide it: rows are missing", k,
+                           FormatShape(tensor.global_shape), cut[k]);
       }
       tensor.local_shape.push_back((*shape)[k] / cut[k]);
     }
@@ -189,13 +215,16 @@ class MetadataParser {
       if (extent > kMaxMfRanks / devices) return "`device_matrix` has too many devices";
       devices *= extent;
     }
-    if (static_cast<int64_t>(ranks->size()) != devices) return fmt::format("`rank_list` has {} ranks, `device_matrix` {} devices", ranks->size(), devices);
-    if (std::set<int64_t>(ranks->begin(), ranks->end()).size() != ranks->size()) return "`rank_list` names a rank twice";
+    if (static_cast<int64_t>(ranks->size()) != devices)
+      return fmt::format("`rank_list` has {} ranks, `device_matrix` {} devices", ranks->size(), devices);
+    if (std::set<int64_t>(ranks->begin(), ranks->end()).size() != ranks->size())
+      return "`rank_list` names a rank twice";
     read.mesh = *mesh;
     read.ranks = *ranks;
     bool interleaved = false;
     const auto interleaved_field = Field(object, "interleaved_parallel");
-    if (!interleaved_field || interleaved_field->get_bool().get(interleaved)) return "`interleaved_parallel` is not there once, as true or false";
+    if (!interleaved_field || interleaved_field->get_bool().get(interleaved))
+      return "`interleaved_parallel` is not there once, as true or false";
     dom::array names;
     const auto alias_field = Field(object, "alias_name");
     if (!alias_field || alias_field->get_array().get(names)) return "`alias_name` is not there once, as a list";
@@ -206,7 +235,8 @@ class MetadataParser {
       if (!aliases.insert(alias).second) return fmt::format("`alias_name` has {} twice", QuoteName(alias));
       interleaved = interleaved || alias == "interleaved_parallel";
     }
-    if (aliases.size() != mesh->size()) return fmt::format("`alias_name` has {} names for {} axes of devices", aliases.size(), mesh->size());
+    if (aliases.size() != mesh->size())
+      return fmt::format("`alias_name` has {} names for {} axes of devices", aliases.size(), mesh->size());
     if (interleaved) return "`interleaved_parallel` is set: slices that are cut inside of a device cannot be joined";
     dom::array map;
     const auto map_field = Field(object, "tensor_map");
@@ -236,14 +266,17 @@ class MetadataParser {
         numbers = *list;
       } else {
         int64_t number = 0;
-        if (item.type() != dom::element_type::INT64 || item.get_int64().get(number)) return "`tensor_map` holds something else than axes of devices";
+        if (item.type() != dom::element_type::INT64 || item.get_int64().get(number))
+          return "`tensor_map` holds something else than axes of devices";
         numbers = {number};
       }
       std::vector<int64_t>& cut = layout.axes.emplace_back();
       for (const int64_t number : numbers) {
         if (number == -1) continue;
-        if (number < 0 || number >= axes) return fmt::format("`tensor_map` names axis {} of {} axes of devices", number, axes);
-        if (!used.insert(number).second) return fmt::format("`tensor_map` cuts by axis {} of the devices twice", number);
+        if (number < 0 || number >= axes)
+          return fmt::format("`tensor_map` names axis {} of {} axes of devices", number, axes);
+        if (!used.insert(number).second)
+          return fmt::format("`tensor_map` cuts by axis {} of the devices twice", number);
         cut.push_back(axes - 1 - number);  // counted from the right
         slices *= layout.mesh[static_cast<size_t>(cut.back())];
       }
@@ -264,12 +297,15 @@ class MetadataParser {
       if (item.get_object().get(chunk)) return "a chunk is not an object";
       const auto offset = Integers(Field(chunk, "global_offset"), 0);
       const auto shape = Integers(Field(chunk, "local_shape"), 0);
-      if (!offset || offset->size() != 1) return "a chunk's `global_offset` is not a list of one number, the number of the slice";
+      if (!offset || offset->size() != 1)
+        return "a chunk's `global_offset` is not a list of one number, the number of the slice";
       if (!shape) return "a chunk's `local_shape` is not a list of sizes";
       if ((*offset)[0] >= count) return fmt::format("slice {} is described, but there are {}", (*offset)[0], count);
       if (Shape(shape->begin(), shape->end()) != tensor.local_shape) {
-        return fmt::format("slice {} has `local_shape` {}; {} in {} parts gives {}", (*offset)[0], FormatShape(Shape(shape->begin(), shape->end())),
-                           FormatShape(tensor.global_shape), FormatShape(Shape(tensor.fragments.begin(), tensor.fragments.end())), FormatShape(tensor.local_shape));
+        return fmt::format("slice {} has `local_shape` {}; {} in {} parts gives {}", (*offset)[0],
+                           FormatShape(Shape(shape->begin(), shape->end())), FormatShape(tensor.global_shape),
+                           FormatShape(Shape(tensor.fragments.begin(), tensor.fragments.end())),
+                           FormatShape(tensor.local_shape));
       }
       if (seen[static_cast<size_t>((*offset)[0])]) return fmt::format("slice {} is described twice", (*offset)[0]);
       seen[static_cast<size_t>((*offset)[0])] = true;
@@ -283,16 +319,20 @@ class MetadataParser {
   void Store(std::string_view key, const dom::element& value) {
     std::string name;
     int64_t number = 0;
-    if (!ParseMfStorageKey(key, name, number)) return Report(fmt::format("the key {} of `storage_data` is not of the form ('NAME', (NUMBER,))", QuoteName(key)));
+    if (!ParseMfStorageKey(key, name, number))
+      return Report(fmt::format("the key {} of `storage_data` is not of the form ('NAME', (NUMBER,))", QuoteName(key)));
     const auto found = by_name_.find(name);
     if (found == by_name_.end()) return Report(name, "is stored, but not described");
     const size_t index = found->second;
     if (wrong_[index]) return;
     MfTensor& tensor = tensors_[index];
-    if (number >= static_cast<int64_t>(tensor.slices.size())) return Report(name, fmt::format("slice {} is stored, but there are {}", number, tensor.slices.size()));
-    if (!tensor.slices[static_cast<size_t>(number)].empty()) return Report(name, fmt::format("slice {} is stored twice", number));
+    if (number >= static_cast<int64_t>(tensor.slices.size()))
+      return Report(name, fmt::format("slice {} is stored, but there are {}", number, tensor.slices.size()));
+    if (!tensor.slices[static_cast<size_t>(number)].empty())
+      return Report(name, fmt::format("slice {} is stored twice", number));
     dom::array copies;
-    if (value.get_array().get(copies) || copies.size() == 0) return Report(name, fmt::format("slice {} is stored in no file", number));
+    if (value.get_array().get(copies) || copies.size() == 0)
+      return Report(name, fmt::format("slice {} is stored in no file", number));
     for (const dom::element item : copies) {
       MfStored stored;
       if (const std::string problem = ReadStored(item, layouts_[index], number, stored); !problem.empty()) {
@@ -303,31 +343,36 @@ class MetadataParser {
     }
   }
 
-  static std::string ReadStored(const dom::element& item, const std::optional<MfLayout>& layout, int64_t number, MfStored& stored) {
+  static std::string ReadStored(const dom::element& item, const std::optional<MfLayout>& layout, int64_t number,
+                                MfStored& stored) {
     dom::object object;
     if (item.get_object().get(object)) return "where it is stored is not an object";
     std::string_view file;
     const auto file_field = Field(object, "file_name");
     if (!file_field || file_field->get_string().get(file)) return "`file_name` is not there once, as text";
-    if (const std::string problem = ContainedPathProblem(file); !problem.empty()) return fmt::format("the file {} {}", QuoteName(file), problem);
+    if (const std::string problem = ContainedPathProblem(file); !problem.empty())
+      return fmt::format("the file {} {}", QuoteName(file), problem);
     if (!file.ends_with(".safetensors")) return fmt::format("the file {} is not called *.safetensors", QuoteName(file));
     stored.file = std::string(file);
     const auto rank = Field(object, "storage_rank");
-    if (!rank || rank->type() != dom::element_type::INT64 || rank->get_int64().get(stored.rank) || stored.rank < 0) return "`storage_rank` is not there once, as a rank";
+    if (!rank || rank->type() != dom::element_type::INT64 || rank->get_int64().get(stored.rank) || stored.rank < 0)
+      return "`storage_rank` is not there once, as a rank";
     std::vector<int64_t> holders = {stored.rank};
     bool given = false;
     for (const auto& [key, unused] : object) given = given || key == "rank_group";
     if (given) {
       const auto group = Integers(Field(object, "rank_group"), 0);
       if (!group) return "`rank_group` is not a list of ranks";
-      if (std::find(group->begin(), group->end(), stored.rank) == group->end()) return fmt::format("`rank_group` lacks rank {}, which stores it", stored.rank);
+      if (std::find(group->begin(), group->end(), stored.rank) == group->end())
+        return fmt::format("`rank_group` lacks rank {}, which stores it", stored.rank);
       holders = *group;
     }
     if (!layout) return "";
     const std::vector<int64_t>& expected = layout->holders[static_cast<size_t>(number)];
     std::sort(holders.begin(), holders.end());
     if (given ? holders == expected : std::binary_search(expected.begin(), expected.end(), stored.rank)) return "";
-    return fmt::format("by the layout the slice is held by the ranks {}, but here by {}", FormatShape(Shape(expected.begin(), expected.end())),
+    return fmt::format("by the layout the slice is held by the ranks {}, but here by {}",
+                       FormatShape(Shape(expected.begin(), expected.end())),
                        FormatShape(Shape(holders.begin(), holders.end())));
   }
 
@@ -335,7 +380,9 @@ class MetadataParser {
     if (wrong_[index]) return;
     const MfTensor& tensor = tensors_[index];
     for (size_t number = 0; number < tensor.slices.size(); ++number) {
-      if (tensor.slices[number].empty()) return Report(tensor.name, fmt::format("slice {} of {} is described, but not stored", number, tensor.slices.size()));
+      if (tensor.slices[number].empty())
+        return Report(tensor.name,
+                      fmt::format("slice {} of {} is described, but not stored", number, tensor.slices.size()));
     }
   }
 
@@ -391,11 +438,22 @@ bool TakePythonText(std::string_view& rest, std::string& out) {
       continue;
     }
     switch (rest[i]) {
-      case '\\': case '\'': case '"': out += rest[i]; break;
-      case 'n': out += '\n'; break;
-      case 'r': out += '\r'; break;
-      case 't': out += '\t'; break;
-      default: return false;
+      case '\\':
+      case '\'':
+      case '"':
+        out += rest[i];
+        break;
+      case 'n':
+        out += '\n';
+        break;
+      case 'r':
+        out += '\r';
+        break;
+      case 't':
+        out += '\t';
+        break;
+      default:
+        return false;
     }
   }
   if (i >= rest.size()) return false;
@@ -407,7 +465,8 @@ bool TakePythonText(std::string_view& rest, std::string& out) {
 
 Shape MfTensor::Offsets(int64_t number) const {
   Shape offsets(fragments.size());
-  for (size_t k = fragments.size(); k-- > 0; number /= fragments[k]) offsets[k] = number % fragments[k] * local_shape[k];
+  for (size_t k = fragments.size(); k-- > 0; number /= fragments[k])
+    offsets[k] = number % fragments[k] * local_shape[k];
   return offsets;
 }
 
@@ -418,7 +477,8 @@ bool ParseMfStorageKey(std::string_view key, std::string& name, int64_t& number)
   name.clear();
   if (!TakePythonText(key, name) || !key.starts_with(", (")) return false;
   const auto parsed = ParsePlainUnsigned(key.substr(3));
-  if (!parsed || *parsed > INT64_MAX || key.substr(3).find_first_not_of("0123456789") != std::string_view::npos) return false;
+  if (!parsed || *parsed > INT64_MAX || key.substr(3).find_first_not_of("0123456789") != std::string_view::npos)
+    return false;
   number = static_cast<int64_t>(*parsed);
   return true;
 }

@@ -1,8 +1,9 @@
 // metadata.json of MindFormers' "Checkpoint 2.0": how the tensors of a parallel run are cut over its files.
 //
-// Source of the format: mindformers 2.1.0, checkpoint/metadata.py (save_metadata, load_metadata) and checkpoint/sharded_tensor.py.
-// A chunk's `global_offset` is one number: that of the slice, row-major in the grid `axis_fragmentations`. A tensor axis is cut by
-// the axes of the device mesh that `layout.tensor_map` names, counted from the last one (0), the first named outermost.
+// Source of the format: mindformers 2.1.0, checkpoint/metadata.py (save_metadata, load_metadata) and
+// checkpoint/sharded_tensor.py. A chunk's `global_offset` is one number: that of the slice, row-major in the grid
+// `axis_fragmentations`. A tensor axis is cut by the axes of the device mesh that `layout.tensor_map` names, counted
+// from the last one (0), the first named outermost.
 #pragma once
 
 #include <cstdint>
@@ -39,9 +40,9 @@ struct MfTensor {
 inline constexpr int64_t kMaxMfRanks = int64_t{1} << 20;
 inline constexpr int64_t kMaxMfMetadata = int64_t{1} << 30;  // bytes of metadata.json
 
-// The tensors in the order of the file. kMalformed, with all mistakes at once, unless every description is consistent in itself and
-// with its layout, every slice is stored, and nothing else is. MindFormers' own loader reads some of what is refused here and takes
-// wrong or no values from it.
+// The tensors in the order of the file. kMalformed, with all mistakes at once, unless every description is consistent
+// in itself and with its layout, every slice is stored, and nothing else is. MindFormers' own loader reads some of what
+// is refused here and takes wrong or no values from it.
 Result<std::vector<MfTensor>> ParseMfMetadata(std::string_view text);
 
 // Python's repr of (name, (number,)), the keys of `storage_data`. False for any other text.

@@ -18,14 +18,16 @@ TEST_CASE("keys of storage_data are Python's repr of a name and the number of a 
   CHECK(number == 12);
   CHECK(ParseMfStorageKey(R"(('a\'b\\c\x7f\u20ac', (3,)))", name, number));
   CHECK(name == "a'b\\c\x7f\xe2\x82\xac");
-  for (const char* wrong : {"", "a, 1", "('a', 0)", "('a', (0,)", "('a', (0,0,))", "('a', (-1,))", "('a', (00,))", "('a', (1))", "('a'(0,))",
-                            "('a\\q', (0,))", "('a\\ud800', (0,))", "('a, (0,))", "('a', (99999999999999999999,))", "('a', (,))"}) {
+  for (const char* wrong : {"", "a, 1", "('a', 0)", "('a', (0,)", "('a', (0,0,))", "('a', (-1,))", "('a', (00,))",
+                            "('a', (1))", "('a'(0,))", "('a\\q', (0,))", "('a\\ud800', (0,))", "('a, (0,))",
+                            "('a', (99999999999999999999,))", "('a', (,))"}) {
     CAPTURE(wrong);
     CHECK_FALSE(ParseMfStorageKey(wrong, name, number));
   }
 }
 
-constexpr const char* kTwoAxes = R"json({"state_dict_metadata":{"w":{"properties":{"dtype":"Float32"},"global_shape":[8,2],"axis_fragmentations":[4,1],
+constexpr const char* kTwoAxes =
+    R"json({"state_dict_metadata":{"w":{"properties":{"dtype":"Float32"},"global_shape":[8,2],"axis_fragmentations":[4,1],
   "layout":{"device_matrix":[2,2],"tensor_map":[[0,1],-1],"interleaved_parallel":false,"alias_name":["fsdp","tp"],"rank_list":[0,1,2,3]},
   "chunk":[{"global_offset":[0],"local_shape":[2,2]},{"global_offset":[2],"local_shape":[2,2]},{"global_offset":[1],"local_shape":[2,2]},
            {"global_offset":[3],"local_shape":[2,2]}]}},

@@ -9,9 +9,9 @@
 #include <fmt/format.h>
 
 #include "runtime/formats/storage/source_checkpoint.h"
-#include "runtime/tensor/tensor_name.h"
 #include "runtime/formats/wire/wire_reader.h"
 #include "runtime/formats/wire/wire_schema.h"
+#include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
 namespace {
@@ -21,7 +21,8 @@ constexpr WireMessageText kMessages[] = {
     {"ModelProto",
      "1s 2s 3s 4s 5s 6s 7:GraphProto 8:GraphProto 9:PreprocessorProto 10v 11:ParallelProto "
      "12:PrimitiveProto 13v 14:ModelProtoUserInfoEntry"},
-    {"GraphProto", "1:NodeProto 2s 3:TensorProto 4s 5:ValueInfoProto 6:ValueInfoProto 7s 8:AttributeProto 9s 10:MapTensorProto"},
+    {"GraphProto",
+     "1:NodeProto 2s 3:TensorProto 4s 5:ValueInfoProto 6:ValueInfoProto 7s 8:AttributeProto 9s 10:MapTensorProto"},
     {"PreprocessorProto", "1:PreprocessOpProto"},
     {"ParallelProto", "1:LayoutProto"},
     {"PrimitiveProto", "1s 2s 3:AttributeProto 4s 5v"},
@@ -127,8 +128,7 @@ class ModelReader {
         CKMAP_RETURN_IF_ERROR(ReadGraph(field));
       } else if (field.number == kModelProducer || field.number == kModelProducerVersion) {
         CKMAP_ASSIGN_OR_RETURN(std::string text, reader_.Text(field, kMaxText));
-        checkpoint_.AddMetadata(field.number == kModelProducer ? "producer_name" : "producer_version",
-                                std::move(text));
+        checkpoint_.AddMetadata(field.number == kModelProducer ? "producer_name" : "producer_version", std::move(text));
       }
     }
     if (!has_graph) return Bad("a model without a graph");
@@ -217,8 +217,8 @@ class ModelReader {
     } else {
       const SourcePart raw = parameter.raw.value_or(SourcePart{});
       if (raw.length != *bytes) {
-        return bad(fmt::format("{} {} takes {} bytes, but {} are given", DTypeName(info.dtype),
-                               FormatShape(info.shape), *bytes, raw.length));
+        return bad(fmt::format("{} {} takes {} bytes, but {} are given", DTypeName(info.dtype), FormatShape(info.shape),
+                               *bytes, raw.length));
       }
       added = checkpoint_.AddTensor(std::move(info), {raw});
     }

@@ -12,8 +12,8 @@
 #include <memory>
 
 #include "runtime/base/result.h"
-#include "runtime/formats/storage/byte_source.h"
 #include "runtime/formats/checkpoint.h"
+#include "runtime/formats/storage/byte_source.h"
 
 namespace ckmap {
 

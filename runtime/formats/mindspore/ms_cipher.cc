@@ -26,8 +26,8 @@ const EVP_CIPHER* FindCipher(CipherMode mode, size_t key_bytes) {
 
 Error WrongKeyLength(CipherMode mode, size_t key_bytes) {
   return {ErrorCode::kMalformed,
-          fmt::format("a key of {} bytes does not fit {}, which takes {} (hexadecimal digits go after `hex:`)", key_bytes,
-                      CipherModeName(mode), mode == CipherMode::kSm4Cbc ? "16" : "16, 24 or 32")};
+          fmt::format("a key of {} bytes does not fit {}, which takes {} (hexadecimal digits go after `hex:`)",
+                      key_bytes, CipherModeName(mode), mode == CipherMode::kSm4Cbc ? "16" : "16, 24 or 32")};
 }
 
 std::string_view CipherModeName(CipherMode mode) {

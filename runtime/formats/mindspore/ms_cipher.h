@@ -12,8 +12,8 @@
 #include <openssl/evp.h>
 
 #include "runtime/base/result.h"
-#include "runtime/formats/checkpoint.h"
 #include "runtime/base/secret_key.h"
+#include "runtime/formats/checkpoint.h"
 
 namespace ckmap {
 

@@ -10,11 +10,11 @@
 
 #include <fmt/format.h>
 
-#include "runtime/base/text.h"
 #include "runtime/base/little_endian.h"
+#include "runtime/base/text.h"
 #include "runtime/formats/mindspore/ms_ckpt_entry.h"
-#include "runtime/tensor/tensor_name.h"
 #include "runtime/formats/wire/wire_reader.h"
+#include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
 namespace {
@@ -27,12 +27,24 @@ constexpr std::byte kEntryKey{0x0a};  // field 1, length-delimited
 constexpr std::string_view kKeySuffix = ".__param_key__";
 
 constexpr std::array<std::pair<std::string_view, DType>, 18> kTypes = {{
-    {"Float32", DType::kF32},          {"Float16", DType::kF16},        {"BFloat16", DType::kBF16},
-    {"Int32", DType::kI32},            {"Int64", DType::kI64},          {"Int8", DType::kI8},
-    {"UInt8", DType::kU8},             {"Int16", DType::kI16},          {"UInt16", DType::kU16},
-    {"UInt32", DType::kU32},           {"UInt64", DType::kU64},         {"Float64", DType::kF64},
-    {"Bool", DType::kBool},            {"Int4", DType::kI4},            {"Complex64", DType::kC64},
-    {"Complex128", DType::kC128},      {"Float8E4M3FN", DType::kF8E4M3}, {"Float8E5M2", DType::kF8E5M2},
+    {"Float32", DType::kF32},
+    {"Float16", DType::kF16},
+    {"BFloat16", DType::kBF16},
+    {"Int32", DType::kI32},
+    {"Int64", DType::kI64},
+    {"Int8", DType::kI8},
+    {"UInt8", DType::kU8},
+    {"Int16", DType::kI16},
+    {"UInt16", DType::kU16},
+    {"UInt32", DType::kU32},
+    {"UInt64", DType::kU64},
+    {"Float64", DType::kF64},
+    {"Bool", DType::kBool},
+    {"Int4", DType::kI4},
+    {"Complex64", DType::kC64},
+    {"Complex128", DType::kC128},
+    {"Float8E4M3FN", DType::kF8E4M3},
+    {"Float8E5M2", DType::kF8E5M2},
 }};
 // Map parameters use numpy's names, and only these.
 constexpr std::array<std::pair<std::string_view, DType>, 4> kMapTypes = {{
@@ -159,8 +171,8 @@ class Assembler {
     for (const CkptTensor& tensor : entry.tensors) {
       if (tensor.dims.empty()) return Bad(entry, "a part of the map parameter is a scalar");
       if (tensor.dims[0] != entry.tensors[0].dims[0]) {
-        return Bad(entry, fmt::format("the parts of the map parameter have {} and {} rows",
-                                      entry.tensors[0].dims[0], tensor.dims[0]));
+        return Bad(entry, fmt::format("the parts of the map parameter have {} and {} rows", entry.tensors[0].dims[0],
+                                      tensor.dims[0]));
       }
       const auto dtype = FindType(kMapTypes, tensor.type);
       if (!dtype) {
@@ -188,7 +200,8 @@ class Assembler {
     info.shape = tensor.dims;
     if (tensor.type == "HiFloat8") {
       info.dtype = DType::kU8;
-      if (content.bytes != NumElements(info.shape)) return Bad(entry, "the content does not have the length of its dims");
+      if (content.bytes != NumElements(info.shape))
+        return Bad(entry, "the content does not have the length of its dims");
       info.unreadable = "its type is HiFloat8, whose values nothing here can read (listed as the bytes it takes)";
       return AddUnreadable(entry, std::move(info));
     }
@@ -217,7 +230,8 @@ class Assembler {
     std::vector<int64_t> strides = RowMajorStrides(info.shape);
     for (int64_t& stride : strides) stride *= size * spread;
     ++readable_;
-    if (checkpoint_.AddTensor(std::move(info), size * (spread - 1), std::move(strides), std::move(contents_[0].parts))) {
+    if (checkpoint_.AddTensor(std::move(info), size * (spread - 1), std::move(strides),
+                              std::move(contents_[0].parts))) {
       return {};
     }
     return Twice(entry);
@@ -348,7 +362,9 @@ Result<void> ReadEntries(const ByteSource& source, int64_t end, Assembler& assem
     const int64_t begin = at;
     CKMAP_ASSIGN_OR_RETURN(const WireField field, reader.Next(at, end));
     if (field.number != 1) {
-      if (unknown.empty()) unknown = fmt::format("field {} at byte {} is none of a checkpoint's and is passed over, as MindSpore does", field.number, begin);
+      if (unknown.empty())
+        unknown = fmt::format("field {} at byte {} is none of a checkpoint's and is passed over, as MindSpore does",
+                              field.number, begin);
       continue;
     }
     CKMAP_ASSIGN_OR_RETURN(CkptEntry entry, ReadCkptEntry(reader, field));
@@ -412,11 +428,10 @@ Result<std::unique_ptr<Checkpoint>> OpenMsCkpt(std::unique_ptr<ByteSource> sourc
     return named ? std::move(read).error() : std::move(read).error().Context(path);
   }
   if (assembler.readable() == 0) {
-    return Error(ErrorCode::kMalformed,
-                 fmt::format("{}: holds no tensor{}", path,
-                             assembler.first_unreadable().empty()
-                                 ? ""
-                                 : " that can be read: " + assembler.first_unreadable()));
+    return Error(
+        ErrorCode::kMalformed,
+        fmt::format("{}: holds no tensor{}", path,
+                    assembler.first_unreadable().empty() ? "" : " that can be read: " + assembler.first_unreadable()));
   }
   if (trailer->found && assembler.has_map()) {
     checkpoint->AddWarning("the CRC is not checked: MindSpore leaves map parameters out of it");

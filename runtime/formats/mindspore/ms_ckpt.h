@@ -14,16 +14,16 @@
 // - BFloat16 with four bytes an element is float32 of which the upper halves count (offset 2, stride 4).
 // - Type "str" (UTF-32) becomes an OtherEntry, and so does "random_op", the state of random operators.
 // - A map parameter `t` is the tensors `t#key`, `t#value` and `t#status`.
-// - A suffix ".__param_key__<number>" of a tag is cut off, as MindSpore does (at the first, and whatever stands for the number).
-// Refused where MindSpore reads on: contents that do not have the length that dims and type say, a
+// - A suffix ".__param_key__<number>" of a tag is cut off, as MindSpore does (at the first, and whatever stands for the
+// number). Refused where MindSpore reads on: contents that do not have the length that dims and type say, a
 // tag that comes again, entries without a tag, type or tensor, dims beyond 2^31 - 1 or 64 of them.
 #pragma once
 
 #include <memory>
 
 #include "runtime/base/result.h"
-#include "runtime/formats/storage/byte_source.h"
 #include "runtime/formats/checkpoint.h"
+#include "runtime/formats/storage/byte_source.h"
 
 namespace ckmap {
 

@@ -10,10 +10,10 @@
 #include <fmt/format.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/file_crc.h"
 #include "runtime/base/output_file.h"
 #include "runtime/base/parallel.h"
 #include "runtime/base/text.h"
-#include "runtime/base/file_crc.h"
 #include "runtime/formats/mindspore/ms_cipher.h"
 #include "runtime/formats/mindspore/ms_encrypt.h"
 #include "runtime/formats/writer_checks.h"
@@ -33,20 +33,34 @@ constexpr int64_t kMaxText = int64_t{4} << 20;
 // "" for dtypes that MindSpore cannot load.
 std::string_view TypeName(DType dtype) {
   switch (dtype) {
-    case DType::kBool: return "Bool";
-    case DType::kI8: return "Int8";
-    case DType::kU8: return "UInt8";
-    case DType::kI16: return "Int16";
-    case DType::kU16: return "UInt16";
-    case DType::kI32: return "Int32";
-    case DType::kU32: return "UInt32";
-    case DType::kI64: return "Int64";
-    case DType::kU64: return "UInt64";
-    case DType::kF16: return "Float16";
-    case DType::kBF16: return "BFloat16";
-    case DType::kF32: return "Float32";
-    case DType::kF64: return "Float64";
-    case DType::kI4: return "Int4";
+    case DType::kBool:
+      return "Bool";
+    case DType::kI8:
+      return "Int8";
+    case DType::kU8:
+      return "UInt8";
+    case DType::kI16:
+      return "Int16";
+    case DType::kU16:
+      return "UInt16";
+    case DType::kI32:
+      return "Int32";
+    case DType::kU32:
+      return "UInt32";
+    case DType::kI64:
+      return "Int64";
+    case DType::kU64:
+      return "UInt64";
+    case DType::kF16:
+      return "Float16";
+    case DType::kBF16:
+      return "BFloat16";
+    case DType::kF32:
+      return "Float32";
+    case DType::kF64:
+      return "Float64";
+    case DType::kI4:
+      return "Int4";
     case DType::kF8E4M3:
     case DType::kF8E5M2:
     case DType::kF8E4M3Fnuz:
@@ -58,7 +72,8 @@ std::string_view TypeName(DType dtype) {
     case DType::kC32:
     case DType::kC64:
     case DType::kC128:
-    case DType::kAny: return "";
+    case DType::kAny:
+      return "";
   }
   return "";
 }
@@ -123,17 +138,23 @@ constexpr std::array<std::string_view, 3> kMapParts = {"#key", "#value", "#statu
 // numpy's names, and only these. "" for others.
 std::string_view MapTypeName(DType dtype) {
   switch (dtype) {
-    case DType::kI32: return "int32";
-    case DType::kF16: return "float16";
-    case DType::kF32: return "float32";
-    case DType::kF64: return "float64";
-    default: return "";
+    case DType::kI32:
+      return "int32";
+    case DType::kF16:
+      return "float16";
+    case DType::kF32:
+      return "float32";
+    case DType::kF64:
+      return "float64";
+    default:
+      return "";
   }
 }
 
 bool AreMap(const std::array<const OutputTensor*, 3>& parts) {
   return std::all_of(parts.begin(), parts.end(), [&](const OutputTensor* part) {
-    return part != nullptr && !MapTypeName(part->dtype).empty() && !part->shape.empty() && part->shape[0] == parts[0]->shape[0];
+    return part != nullptr && !MapTypeName(part->dtype).empty() && !part->shape.empty() &&
+           part->shape[0] == parts[0]->shape[0];
   });
 }
 
@@ -183,9 +204,8 @@ std::string TextMessages(const std::map<std::string, std::string>& texts) {
 }
 
 size_t CountCharacters(std::string_view name) {
-  return static_cast<size_t>(std::count_if(name.begin(), name.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
-  }));
+  return static_cast<size_t>(
+      std::count_if(name.begin(), name.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
 void CheckTexts(const std::vector<OutputTensor>& tensors, const std::map<std::string, std::string>& texts,
@@ -196,7 +216,8 @@ void CheckTexts(const std::vector<OutputTensor>& tensors, const std::map<std::st
     if (taken) refusals.Add(name, "a text has the same name; drop one of them");
     if (!IsValidUtf8(text)) refusals.Add(fmt::format("text `{}` is not UTF-8", EscapeText(name)));
     if (static_cast<int64_t>(text.size()) > kMaxText) {
-      refusals.Add(fmt::format("text `{}` has {} bytes, at most {} are written", EscapeText(name), text.size(), kMaxText));
+      refusals.Add(
+          fmt::format("text `{}` has {} bytes, at most {} are written", EscapeText(name), text.size(), kMaxText));
     }
   }
 }
@@ -212,8 +233,7 @@ Result<void> CheckCkpt(const std::string& path, const std::vector<OutputTensor>&
                                DTypeName(tensor.dtype)));
     }
     if (CountCharacters(tensor.name) > kMaxName) {
-      refusals.Add(tensor.name.substr(0, 60) + "…",
-                   "the name is longer than the 1024 characters that MindSpore loads");
+      refusals.Add(tensor.name.substr(0, 60) + "…", "the name is longer than the 1024 characters that MindSpore loads");
     }
     if (tensor.shape == Shape{0}) {
       refusals.Add(tensor.name, "shape [0] stands for a scalar in a .ckpt; drop the tensor, or write safetensors");
@@ -258,11 +278,11 @@ class CkptWriter final : public CheckpointWriter {
   std::string path_;
   std::vector<OutputTensor> tensors_;
   WriteOptions options_;
-  std::vector<size_t> order_;                         // tensors as they lie in the file
+  std::vector<size_t> order_;                             // tensors as they lie in the file
   std::unordered_map<size_t, std::string> map_prefixes_;  // of tensors that are parts of map parameters
-  std::vector<int64_t> offsets_;  // where each tensor begins, with what stands before it
-  int64_t total_bytes_ = 0;       // before encryption
-  OutputSet scratch_;  // never published: gone with the writer, however that ends
+  std::vector<int64_t> offsets_;                          // where each tensor begins, with what stands before it
+  int64_t total_bytes_ = 0;                               // before encryption
+  OutputSet scratch_;                                     // never published: gone with the writer, however that ends
 };
 
 void CkptWriter::FindMaps() {
@@ -343,8 +363,8 @@ Result<void> CkptWriter::WritePrefixes() {
   int64_t at = 0;  // file offset of the buffer's first byte
   Result<void> done;
   const auto flush = [&] {
-    const std::string_view rest = at == 0 ? std::string_view(buffer).substr(std::min<size_t>(1, buffer.size()))
-                                          : std::string_view(buffer);
+    const std::string_view rest =
+        at == 0 ? std::string_view(buffer).substr(std::min<size_t>(1, buffer.size())) : std::string_view(buffer);
     const int64_t offset = at == 0 ? 1 : at;
     at += static_cast<int64_t>(buffer.size());
     if (done) done = WriteAt(fd(), offset, std::as_bytes(std::span(rest)));
@@ -382,8 +402,7 @@ Result<void> CkptWriter::Create() {
 Result<bool> CkptWriter::EndsLikeTrailer() const {
   if (options_.crc || total_bytes_ < kTrailerBytes) return false;
   std::array<char, kTrailerMark.size()> end{};
-  if (Result<void> read = ReadAt(fd(), total_bytes_ - kTrailerBytes, std::as_writable_bytes(std::span(end)));
-      !read) {
+  if (Result<void> read = ReadAt(fd(), total_bytes_ - kTrailerBytes, std::as_writable_bytes(std::span(end))); !read) {
     return std::move(read).error().Context(path_);
   }
   return std::string_view(end.data(), end.size()) == kTrailerMark;
@@ -414,7 +433,8 @@ Result<std::vector<WrittenFile>> CkptWriter::Commit() {
     }
   }
   if (options_.cipher) {
-    Result<void> ok = EncryptFile(scratch_.fd(0), total_bytes_, set_.fd(0), *options_.cipher, options_.key, DefaultThreads());
+    Result<void> ok =
+        EncryptFile(scratch_.fd(0), total_bytes_, set_.fd(0), *options_.cipher, options_.key, DefaultThreads());
     if (!ok) {
       return std::move(ok).error().Context(path_);
     }
@@ -429,15 +449,17 @@ Result<std::unique_ptr<CheckpointWriter>> CreateMindSporeCkpt(const std::string&
                                                               std::vector<OutputTensor> tensors,
                                                               const WriteOptions& options) {
   if (options.max_shard_size > 0) {
-    return Error(ErrorCode::kUsage,
-                 path + ": a .ckpt has no shards; leave out --max-shard-size, or write safetensors");
+    return Error(ErrorCode::kUsage, path + ": a .ckpt has no shards; leave out --max-shard-size, or write safetensors");
   }
   if (options.crc && options.cipher) {
-    return Error(ErrorCode::kUsage, path + ": MindSpore cannot read a file that is encrypted and has a CRC; leave out one of "
-                                           "--crc and --encrypt (AES-GCM protects every byte by itself)");
+    return Error(ErrorCode::kUsage,
+                 path +
+                     ": MindSpore cannot read a file that is encrypted and has a CRC; leave out one of "
+                     "--crc and --encrypt (AES-GCM protects every byte by itself)");
   }
   if (options.cipher && FindCipher(*options.cipher, options.key.bytes().size()) == nullptr) {
-    return Error(ErrorCode::kUsage, WrongKeyLength(*options.cipher, options.key.bytes().size()).message()).Context(path);
+    return Error(ErrorCode::kUsage, WrongKeyLength(*options.cipher, options.key.bytes().size()).message())
+        .Context(path);
   }
   CKMAP_RETURN_IF_ERROR(CheckCkpt(path, tensors, options));
   auto writer = std::make_unique<CkptWriter>(path, std::move(tensors), options);

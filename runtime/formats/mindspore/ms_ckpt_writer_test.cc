@@ -20,9 +20,9 @@ std::span<const std::byte> Bytes(std::string_view text) { return std::as_bytes(s
 TEST_CASE("messages as MindSpore writes them") {
   TempFolder folder;
   const std::string path = folder / "m.ckpt";
-  auto writer = CreateCheckpoint(
-      path, OutputFormat::kMindSporeCkpt,
-      {{"w", DType::kF32, {1, 2}}, {"s", DType::kI64, {}}, {"e", DType::kBool, {0, 300}}}, {});
+  auto writer =
+      CreateCheckpoint(path, OutputFormat::kMindSporeCkpt,
+                       {{"w", DType::kF32, {1, 2}}, {"s", DType::kI64, {}}, {"e", DType::kBool, {0, 300}}}, {});
   REQUIRE(writer.ok());
   REQUIRE((*writer)->Write(0, 0, Bytes("12345678")).ok());
   REQUIRE((*writer)->Write(1, 0, Bytes("ABCDEFGH")).ok());
@@ -47,7 +47,11 @@ TEST_CASE("the parts of a map parameter become one message, wherever they stand"
   TempFolder folder;
   const std::string path = folder / "m.ckpt";
   auto writer = CreateCheckpoint(path, OutputFormat::kMindSporeCkpt,
-                                 {{"m#status", DType::kI32, {1}}, {"w", DType::kU8, {1}}, {"m#value", DType::kF16, {1, 2}}, {"m#key", DType::kI32, {1}}}, {});
+                                 {{"m#status", DType::kI32, {1}},
+                                  {"w", DType::kU8, {1}},
+                                  {"m#value", DType::kF16, {1, 2}},
+                                  {"m#key", DType::kI32, {1}}},
+                                 {});
   REQUIRE(writer.ok());
   REQUIRE((*writer)->Write(0, 0, Bytes("stat")).ok());
   REQUIRE((*writer)->Write(1, 0, Bytes("w")).ok());
@@ -57,7 +61,8 @@ TEST_CASE("the parts of a map parameter become one message, wherever they stand"
   const std::string expected(
       "\x0a\x3c\x0a\x01m\x1a\x37"
       "\x0a\x0f\x08\x01\x12\x05int32\x1a\x04key "
-      "\x0a\x13\x08\x01\x08\x02\x12\x07" "float16\x1a\x04valu"
+      "\x0a\x13\x08\x01\x08\x02\x12\x07"
+      "float16\x1a\x04valu"
       "\x0a\x0f\x08\x01\x12\x05int32\x1a\x04stat"
       "\x0a\x11\x0a\x01w\x12\x0c\x08\x01\x12\x05UInt8\x1a\x01w",
       7 + 17 + 21 + 17 + 19);
@@ -66,10 +71,12 @@ TEST_CASE("the parts of a map parameter become one message, wherever they stand"
 
 TEST_CASE("parts that are no map parameter stay tensors") {
   const std::vector<std::vector<OutputTensor>> cases = {
-      {{"m#key", DType::kI32, {1}}, {"m#value", DType::kF16, {1, 2}}},                                   // one is missing
-      {{"m#key", DType::kI32, {1}}, {"m#value", DType::kF16, {2, 2}}, {"m#status", DType::kI32, {1}}},   // other rows
-      {{"m#key", DType::kI64, {1}}, {"m#value", DType::kF16, {1, 2}}, {"m#status", DType::kI32, {1}}},   // no type of theirs
-      {{"m#key", DType::kI32, {}}, {"m#value", DType::kF16, {1, 2}}, {"m#status", DType::kI32, {1}}}};   // a scalar
+      {{"m#key", DType::kI32, {1}}, {"m#value", DType::kF16, {1, 2}}},  // one is missing
+      {{"m#key", DType::kI32, {1}}, {"m#value", DType::kF16, {2, 2}}, {"m#status", DType::kI32, {1}}},  // other rows
+      {{"m#key", DType::kI64, {1}},
+       {"m#value", DType::kF16, {1, 2}},
+       {"m#status", DType::kI32, {1}}},  // no type of theirs
+      {{"m#key", DType::kI32, {}}, {"m#value", DType::kF16, {1, 2}}, {"m#status", DType::kI32, {1}}}};  // a scalar
   for (const auto& tensors : cases) {
     TempFolder folder;
     const std::string path = folder / "m.ckpt";
@@ -82,8 +89,8 @@ TEST_CASE("parts that are no map parameter stay tensors") {
 
 TEST_CASE("the CRC trailer covers all messages") {
   TempFolder folder;
-  auto writer = CreateCheckpoint(folder / "m.ckpt", OutputFormat::kMindSporeCkpt,
-                                 {{"w", DType::kU8, {4}}}, {.metadata = {}, .crc = true});
+  auto writer = CreateCheckpoint(folder / "m.ckpt", OutputFormat::kMindSporeCkpt, {{"w", DType::kU8, {4}}},
+                                 {.metadata = {}, .crc = true});
   REQUIRE(writer.ok());
   REQUIRE((*writer)->Write(0, 0, Bytes("wxyz")).ok());
   REQUIRE((*writer)->Commit().ok());
@@ -97,8 +104,7 @@ TEST_CASE("the CRC trailer covers all messages") {
 
 TEST_CASE("a tensor that ends like a trailer gets a real one") {
   TempFolder folder;
-  auto writer = CreateCheckpoint(folder / "m.ckpt", OutputFormat::kMindSporeCkpt,
-                                 {{"w", DType::kU8, {17}}}, {});
+  auto writer = CreateCheckpoint(folder / "m.ckpt", OutputFormat::kMindSporeCkpt, {{"w", DType::kU8, {17}}}, {});
   REQUIRE(writer.ok());
   REQUIRE((*writer)->Write(0, 0, Bytes("crc_num0123456789")).ok());
   const auto files = (*writer)->Commit();
@@ -111,8 +117,7 @@ TEST_CASE("a tensor that ends like a trailer gets a real one") {
 TEST_CASE("a tensor beyond 512 MiB is cut in messages that repeat its head") {
   TempFolder folder;
   const int64_t bytes = (int64_t{512} << 20) + 100;
-  auto writer = CreateCheckpoint(folder / "m.ckpt", OutputFormat::kMindSporeCkpt,
-                                 {{"w", DType::kU8, {bytes}}}, {});
+  auto writer = CreateCheckpoint(folder / "m.ckpt", OutputFormat::kMindSporeCkpt, {{"w", DType::kU8, {bytes}}}, {});
   REQUIRE(writer.ok());
   const auto runs = (*writer)->extents(0);
   REQUIRE(runs.size() == 2);

@@ -19,8 +19,8 @@ namespace ckmap {
 namespace {
 
 constexpr int64_t kChunk = int64_t{1} << 20;
-constexpr int64_t kGuess = 64;         // bytes from which a right key is recognised
-constexpr size_t kBlocksTried = 2;     // others that are asked whether the key is right
+constexpr int64_t kGuess = 64;      // bytes from which a right key is recognised
+constexpr size_t kBlocksTried = 2;  // others that are asked whether the key is right
 constexpr size_t kTailBytes = 17;
 constexpr std::string_view kTail("crc_num\0\0\0\0\0\0\0\0\0\0", kTailBytes);
 
@@ -72,7 +72,8 @@ bool LooksLikeContent(std::span<const std::byte> head) {
   size_t at = 1;
   while (at < head.size() && at < 10 && (head[at] & std::byte{0x80}) != std::byte{0}) ++at;
   if (++at >= head.size()) return false;
-  const bool version = std::isdigit(static_cast<unsigned char>(head[at])) != 0 && head[at + 1 < head.size() ? at + 1 : at] == std::byte{'.'};
+  const bool version = std::isdigit(static_cast<unsigned char>(head[at])) != 0 &&
+                       head[at + 1 < head.size() ? at + 1 : at] == std::byte{'.'};
   return head[at] == std::byte{0x0a} || version;
 }
 
@@ -114,7 +115,9 @@ class DecryptedSource final : public ByteSource {
   }
   // Not the file's fault.
   Error CipherFailed(const Block& block) const {
-    return {ErrorCode::kIo, fmt::format("{}{}{}: the cipher cannot be run (no memory, or no default provider of OpenSSL)", path(), kCipherErrorMark, block.at)};
+    return {ErrorCode::kIo,
+            fmt::format("{}{}{}: the cipher cannot be run (no memory, or no default provider of OpenSSL)", path(),
+                        kCipherErrorMark, block.at)};
   }
 
   Result<Block> ReadHead(int64_t at) const;
@@ -178,8 +181,8 @@ Result<Block> DecryptedSource::ReadHead(int64_t at) const {
   CKMAP_RETURN_IF_ERROR(file().ReadAt(at, std::span(head).first(static_cast<size_t>(head_bytes))));
   const std::byte* next = head.data();
   if (LoadLittle<uint32_t>(next) != kCipherMagic + static_cast<uint32_t>(mode_)) {
-    return Bad(at, fmt::format("does not begin as an {} block; all blocks of a file have one mode",
-                               CipherModeName(mode_)));
+    return Bad(at,
+               fmt::format("does not begin as an {} block; all blocks of a file have one mode", CipherModeName(mode_)));
   }
   next += 4;
   Block block;
@@ -194,8 +197,9 @@ Result<Block> DecryptedSource::ReadHead(int64_t at) const {
   block.at = at;
   block.cipher_begin = at + head_bytes;
   if (tagged && LooksUntagged(at)) {
-    return Bad(at, "has no tag, as in files of MindSpore 1.6 and before; without it nothing vouches for "
-                   "the content. Load and save it again with a later MindSpore");
+    return Bad(at,
+               "has no tag, as in files of MindSpore 1.6 and before; without it nothing vouches for "
+               "the content. Load and save it again with a later MindSpore");
   }
   if (iv_length != kIvBytes) return Bad(at, fmt::format("an IV of {} bytes, it must have 16", iv_length));
   if (block_length != 4 + iv_length + 4 + block.cipher_length) {
@@ -210,8 +214,8 @@ Result<Block> DecryptedSource::ReadHead(int64_t at) const {
     return Bad(at, fmt::format("a cipher text of {} bytes is no multiple of 16", block.cipher_length));
   }
   if (block.cipher_length > kMaxPlainBlock + kCipherUnit) {
-    return Error(ErrorCode::kLimit, fmt::format("{}{}{}: {} bytes, at most 64 MiB are read", path(), kCipherErrorMark, at,
-                                                block.cipher_length));
+    return Error(ErrorCode::kLimit, fmt::format("{}{}{}: {} bytes, at most 64 MiB are read", path(), kCipherErrorMark,
+                                                at, block.cipher_length));
   }
   return block;
 }
@@ -249,14 +253,15 @@ Result<void> DecryptedSource::FindPaddings() {
   return Bad(bad->at, "does not decrypt with this key: the key or the mode is wrong, or all of the file was changed");
 }
 
-// Bytes of padding, 1 to 16; 0 where they are none. They are in the last 16 bytes, which depend on the 16 before them (or
-// on the IV).
+// Bytes of padding, 1 to 16; 0 where they are none. They are in the last 16 bytes, which depend on the 16 before them
+// (or on the IV).
 Result<int> DecryptedSource::Padding(const Block& block) const {
   std::array<std::byte, kCipherUnit> last{};
   CKMAP_RETURN_IF_ERROR(ReadChained(block, block.cipher_length - kCipherUnit, last));
   const auto padding = std::to_integer<int>(last.back());
-  const bool valid = padding >= 1 && padding <= kCipherUnit &&
-                     std::all_of(last.end() - padding, last.end(), [&last](std::byte byte) { return byte == last.back(); });
+  const bool valid =
+      padding >= 1 && padding <= kCipherUnit &&
+      std::all_of(last.end() - padding, last.end(), [&last](std::byte byte) { return byte == last.back(); });
   return valid ? padding : 0;
 }
 
@@ -271,7 +276,8 @@ Result<void> DecryptedSource::ReadChained(const Block& block, int64_t begin, std
     const int64_t count = units * kCipherUnit;
     chunk.resize(static_cast<size_t>(kCipherUnit + count));
     if (unit == 0) {
-      std::transform(block.iv.begin(), block.iv.end(), chunk.begin(), [](unsigned char byte) { return std::byte{byte}; });
+      std::transform(block.iv.begin(), block.iv.end(), chunk.begin(),
+                     [](unsigned char byte) { return std::byte{byte}; });
       CKMAP_RETURN_IF_ERROR(file().ReadAt(block.cipher_begin, std::span(chunk).subspan(kCipherUnit)));
     } else {
       CKMAP_RETURN_IF_ERROR(file().ReadAt(block.cipher_begin + unit - kCipherUnit, chunk));
@@ -280,9 +286,10 @@ Result<void> DecryptedSource::ReadChained(const Block& block, int64_t begin, std
     std::copy_n(RawBytes(std::as_const(chunk).data()), kIvBytes, chain.begin());
     unsigned char* const data = RawBytes(chunk.data() + kCipherUnit);
     int written = 0;
-    const bool ok = context && ::EVP_DecryptInit_ex(context.get(), cipher_, nullptr, RawBytes(key_.bytes()), chain.data()) == 1 &&
-                    ::EVP_CIPHER_CTX_set_padding(context.get(), 0) == 1 &&
-                    ::EVP_DecryptUpdate(context.get(), data, &written, data, static_cast<int>(count)) == 1 && written == count;
+    const bool ok =
+        context && ::EVP_DecryptInit_ex(context.get(), cipher_, nullptr, RawBytes(key_.bytes()), chain.data()) == 1 &&
+        ::EVP_CIPHER_CTX_set_padding(context.get(), 0) == 1 &&
+        ::EVP_DecryptUpdate(context.get(), data, &written, data, static_cast<int>(count)) == 1 && written == count;
     if (!ok) return CipherFailed(block);
     const auto take = std::min(out.size(), static_cast<size_t>(count - skip));
     std::copy_n(chunk.begin() + kCipherUnit + skip, take, out.begin());
@@ -365,10 +372,11 @@ Result<void> DecryptedSource::ReadCounter(const Block& block, const Counter& fir
     CKMAP_RETURN_IF_ERROR(file().ReadAt(block.cipher_begin + begin, out.first(count)));
     Counter skipped{};
     int written = 0;
-    const bool ok = context && ::EVP_DecryptInit_ex(context.get(), cipher, nullptr, RawBytes(key_.bytes()), counter.data()) == 1 &&
+    const bool ok = context &&
+                    ::EVP_DecryptInit_ex(context.get(), cipher, nullptr, RawBytes(key_.bytes()), counter.data()) == 1 &&
                     ::EVP_DecryptUpdate(context.get(), skipped.data(), &written, skipped.data(), skip) == 1 &&
-                    ::EVP_DecryptUpdate(context.get(), RawBytes(out.data()), &written, RawBytes(std::as_const(out).data()),
-                                        static_cast<int>(count)) == 1;
+                    ::EVP_DecryptUpdate(context.get(), RawBytes(out.data()), &written,
+                                        RawBytes(std::as_const(out).data()), static_cast<int>(count)) == 1;
     if (!ok) return CipherFailed(block);
     out = out.subspan(count);
     begin += static_cast<int64_t>(count);
@@ -390,12 +398,14 @@ Error DecryptedSource::ExplainTag(size_t index) const {
     }
   }
   if (BeginsRight()) {
-    return Bad(block.at, "was changed since it was encrypted: its tag is wrong, though the key seems right (what it "
-                         "decrypts to begins as it should)");
+    return Bad(block.at,
+               "was changed since it was encrypted: its tag is wrong, though the key seems right (what it "
+               "decrypts to begins as it should)");
   }
-  return Bad(block.at, blocks_.size() > 1
-                           ? "does not decrypt with this key, and no other block does: the key is wrong"
-                           : "does not decrypt with this key: the key is wrong, or the block was changed from its beginning");
+  return Bad(block.at,
+             blocks_.size() > 1
+                 ? "does not decrypt with this key, and no other block does: the key is wrong"
+                 : "does not decrypt with this key: the key is wrong, or the block was changed from its beginning");
 }
 
 bool DecryptedSource::BeginsRight() const {
@@ -427,7 +437,8 @@ Result<std::unique_ptr<ByteSource>> OpenDecrypted(InputFile file, const OpenOpti
   };
   if (!mode) return bad("is not encrypted");
   if (options.cipher && *options.cipher != *mode) {
-    return bad(fmt::format("is encrypted with {}, not with {}", CipherModeName(*mode), CipherModeName(*options.cipher)));
+    return bad(
+        fmt::format("is encrypted with {}, not with {}", CipherModeName(*mode), CipherModeName(*options.cipher)));
   }
   if (options.key.empty()) {
     return bad(fmt::format("is encrypted with {}; a key is needed to read it (--key-file or --key-env)",

@@ -18,10 +18,10 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/result.h"
-#include "runtime/formats/storage/byte_source.h"
+#include "runtime/base/secret_key.h"
 #include "runtime/formats/checkpoint.h"
 #include "runtime/formats/mindspore/ms_cipher.h"
-#include "runtime/base/secret_key.h"
+#include "runtime/formats/storage/byte_source.h"
 
 namespace ckmap {
 

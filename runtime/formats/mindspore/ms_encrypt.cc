@@ -42,7 +42,8 @@ class BlockWriter {
     std::array<unsigned char, kIvBytes> iv{};
     if (!context_ || ::RAND_bytes(iv.data(), int{kIvBytes}) != 1) return CipherFailed();
     // In AES-GCM the nonce is the first 12 bytes of the 16, which is the length it has unless told otherwise.
-    if (::EVP_EncryptInit_ex(context_.get(), cipher, nullptr, RawBytes(key_.bytes()), iv.data()) != 1) return CipherFailed();
+    if (::EVP_EncryptInit_ex(context_.get(), cipher, nullptr, RawBytes(key_.bytes()), iv.data()) != 1)
+      return CipherFailed();
     int64_t at = to + BlockHeadBytes(mode_);
     plain_.resize(static_cast<size_t>(std::min(kChunk, plain_bytes)));
     sealed_.resize(plain_.size() + kCipherUnit);
@@ -50,8 +51,8 @@ class BlockWriter {
       const auto count = static_cast<size_t>(std::min(kChunk, plain_bytes - done));
       CKMAP_RETURN_IF_ERROR(ReadAt(from_, from + done, std::span(plain_).first(count)));
       int written = 0;
-      if (::EVP_EncryptUpdate(context_.get(), RawBytes(sealed_.data()), &written, RawBytes(std::as_const(plain_).data()),
-                              static_cast<int>(count)) != 1) {
+      if (::EVP_EncryptUpdate(context_.get(), RawBytes(sealed_.data()), &written,
+                              RawBytes(std::as_const(plain_).data()), static_cast<int>(count)) != 1) {
         return CipherFailed();
       }
       CKMAP_RETURN_IF_ERROR(Put(at, written));
@@ -77,7 +78,8 @@ class BlockWriter {
     PutInt(head, int64_t{kCipherMagic} + static_cast<int64_t>(mode_));
     if (mode_ == CipherMode::kAesGcm) {
       std::array<std::byte, kTagBytes> tag{};
-      if (::EVP_CIPHER_CTX_ctrl(context_.get(), EVP_CTRL_GCM_GET_TAG, int{kTagBytes}, tag.data()) != 1) return CipherFailed();
+      if (::EVP_CIPHER_CTX_ctrl(context_.get(), EVP_CTRL_GCM_GET_TAG, int{kTagBytes}, tag.data()) != 1)
+        return CipherFailed();
       head.insert(head.end(), tag.begin(), tag.end());
     }
     PutInt(head, 4 + kIvBytes + 4 + cipher_bytes);

@@ -4,8 +4,8 @@
 #include <cstdint>
 
 #include "runtime/base/result.h"
-#include "runtime/formats/checkpoint.h"
 #include "runtime/base/secret_key.h"
+#include "runtime/formats/checkpoint.h"
 
 namespace ckmap {
 

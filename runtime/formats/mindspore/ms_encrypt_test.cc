@@ -14,9 +14,9 @@
 #include <vector>
 
 #include "runtime/base/file.h"
+#include "runtime/formats/create.h"
 #include "runtime/formats/mindspore/ms_cipher.h"
 #include "runtime/formats/open.h"
-#include "runtime/formats/create.h"
 #include "tests/support/temp_folder.h"
 
 namespace ckmap {
@@ -148,10 +148,12 @@ TEST_CASE("what MindSpore could not read is not written") {
     return writer ? ErrorCode::kIo : writer.error().code();
   };
   const SecretKey key("0123456789abcdef");
-  CHECK(create(OutputFormat::kMindSporeCkpt, {.crc = true, .cipher = CipherMode::kAesGcm, .key = key}) == ErrorCode::kUsage);
+  CHECK(create(OutputFormat::kMindSporeCkpt, {.crc = true, .cipher = CipherMode::kAesGcm, .key = key}) ==
+        ErrorCode::kUsage);
   CHECK(create(OutputFormat::kSafetensors, {.cipher = CipherMode::kAesGcm, .key = key}) == ErrorCode::kUsage);
   CHECK(create(OutputFormat::kTorch, {.cipher = CipherMode::kAesGcm, .key = key}) == ErrorCode::kUsage);
-  CHECK(create(OutputFormat::kMindSporeCkpt, {.cipher = CipherMode::kAesGcm, .key = SecretKey("short")}) == ErrorCode::kUsage);
+  CHECK(create(OutputFormat::kMindSporeCkpt, {.cipher = CipherMode::kAesGcm, .key = SecretKey("short")}) ==
+        ErrorCode::kUsage);
   CHECK(create(OutputFormat::kMindSporeCkpt, {.cipher = CipherMode::kSm4Cbc, .key = SecretKey(std::string(24, 'k'))}) ==
         ErrorCode::kUsage);
   CHECK(folder.entries() == 0);

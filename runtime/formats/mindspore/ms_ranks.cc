@@ -11,9 +11,9 @@
 #include "runtime/base/file.h"
 #include "runtime/base/folder.h"
 #include "runtime/base/text.h"
-#include "runtime/formats/storage/byte_source.h"
 #include "runtime/formats/mindspore/ms_ckpt.h"
 #include "runtime/formats/mindspore/ms_strategy.h"
+#include "runtime/formats/storage/byte_source.h"
 #include "runtime/formats/storage/joined_checkpoint.h"
 #include "runtime/formats/writer_checks.h"
 
@@ -78,10 +78,12 @@ Result<void> Merger::Merge(const std::map<std::string, ParallelLayout>& layouts)
   }
   CKMAP_RETURN_IF_ERROR(CheckRedundancy());
   for (const auto& [name, layout] : layouts) {
-    if (!holders.contains(name)) merged_->AddWarning(fmt::format("the strategy names {}, which no rank holds", QuoteName(name)));
+    if (!holders.contains(name))
+      merged_->AddWarning(fmt::format("the strategy names {}, which no rank holds", QuoteName(name)));
   }
   if (!whole.empty()) {
-    merged_->AddWarning(fmt::format("in no layout of the strategy, so taken whole from the first rank: {}", NameSome(whole)));
+    merged_->AddWarning(
+        fmt::format("in no layout of the strategy, so taken whole from the first rank: {}", NameSome(whole)));
   }
   for (const OtherEntry& entry : ranks_[0]->others()) merged_->AddOther(entry);
   return {};
@@ -90,17 +92,22 @@ Result<void> Merger::Merge(const std::map<std::string, ParallelLayout>& layouts)
 // MindSpore saves every slice in all ranks that have it, or (remove_redundancy) each in one of them.
 Result<void> Merger::CheckRedundancy() const {
   if (lacking_.empty() || replicated_.empty()) return {};
-  return Error(ErrorCode::kMalformed, fmt::format("a rank does not hold {}, though slices that are alike are not left out: several ranks hold one of {}. "
-                                                  "Is a rank's file damaged, or of another run?", QuoteName(lacking_), QuoteName(replicated_)));
+  return Error(
+      ErrorCode::kMalformed,
+      fmt::format(
+          "a rank does not hold {}, though slices that are alike are not left out: several ranks hold one of {}. "
+          "Is a rank's file damaged, or of another run?",
+          QuoteName(lacking_), QuoteName(replicated_)));
 }
 
 Result<void> Merger::CheckHolder(const TensorInfo& first, const Holder& holder) const {
   const TensorInfo& info = InfoOf(holder);
-  if (!info.unreadable.empty()) return Error(ErrorCode::kMalformed, fmt::format("rank {}: {}", holder.rank, info.unreadable));
+  if (!info.unreadable.empty())
+    return Error(ErrorCode::kMalformed, fmt::format("rank {}: {}", holder.rank, info.unreadable));
   if (info.dtype != first.dtype || info.shape != first.shape) {
     return Error(ErrorCode::kMalformed,
-                 fmt::format("it is {} {} in one rank and {} {} in rank {}", DTypeName(first.dtype), FormatShape(first.shape),
-                             DTypeName(info.dtype), FormatShape(info.shape), holder.rank));
+                 fmt::format("it is {} {} in one rank and {} {} in rank {}", DTypeName(first.dtype),
+                             FormatShape(first.shape), DTypeName(info.dtype), FormatShape(info.shape), holder.rank));
   }
   std::vector<int64_t> dense = RowMajorStrides(info.shape);
   for (int64_t& stride : dense) stride *= DTypeSize(info.dtype);
@@ -113,13 +120,17 @@ Result<void> Merger::CheckHolder(const TensorInfo& first, const Holder& holder) 
 // only equal bytes tell. MindSpore leaves it out of no rank.
 Result<void> Merger::CheckAlike(const std::vector<Holder>& holders) const {
   if (holders.size() != ranks_.size()) {
-    return Error(ErrorCode::kMalformed, fmt::format("is in no layout of the strategy, and {} of {} ranks hold it: is the strategy "
-                                                    "file complete?", holders.size(), ranks_.size()));
+    return Error(ErrorCode::kMalformed,
+                 fmt::format("is in no layout of the strategy, and {} of {} ranks hold it: is the strategy "
+                             "file complete?",
+                             holders.size(), ranks_.size()));
   }
   const int64_t bytes = *NumBytes(InfoOf(holders[0]).shape, InfoOf(holders[0]).dtype);
   if (bytes > kMaxCompared) {
-    return Error(ErrorCode::kMalformed, fmt::format("is in no layout of the strategy, and too large ({} bytes) to be one of the "
-                                                    "numbers that all ranks have alike: is the strategy file complete?", bytes));
+    return Error(ErrorCode::kMalformed,
+                 fmt::format("is in no layout of the strategy, and too large ({} bytes) to be one of the "
+                             "numbers that all ranks have alike: is the strategy file complete?",
+                             bytes));
   }
   std::vector<std::byte> first(static_cast<size_t>(bytes));
   std::vector<std::byte> other(first.size());
@@ -131,15 +142,17 @@ Result<void> Merger::CheckAlike(const std::vector<Holder>& holders) const {
   for (size_t i = 1; i < holders.size(); ++i) {
     CKMAP_RETURN_IF_ERROR(read(holders[i], other));
     if (first != other) {
-      return Error(ErrorCode::kMalformed, fmt::format("is in no layout of the strategy, and ranks {} and {} hold other values of "
-                                                      "it: is the strategy file complete?", holders[0].rank, holders[i].rank));
+      return Error(ErrorCode::kMalformed,
+                   fmt::format("is in no layout of the strategy, and ranks {} and {} hold other values of "
+                               "it: is the strategy file complete?",
+                               holders[0].rank, holders[i].rank));
     }
   }
   return {};
 }
 
 Result<void> Merger::MergeTensor(const std::string& name, const std::vector<Holder>& holders,
-                                          const ParallelLayout* layout) {
+                                 const ParallelLayout* layout) {
   const TensorInfo& first = InfoOf(holders[0]);
   if (DTypeBits(first.dtype) % 8 != 0) return Error(ErrorCode::kMalformed, "elements below a byte cannot be merged");
   TensorInfo info;
@@ -181,15 +194,14 @@ Result<std::vector<std::string>> RankFiles(const std::string& folder) {
     }
     if (found.empty()) return Bad(path.string(), "holds no .ckpt and no .safetensors");
     if (found.size() > 1) {
-      return Bad(path.string(), fmt::format("holds {} checkpoints ({} is the last); leave one in each rank's folder", found.size(),
-                                            EscapeText(fs::path(found.back()).filename().string())));
+      return Bad(path.string(), fmt::format("holds {} checkpoints ({} is the last); leave one in each rank's folder",
+                                            found.size(), EscapeText(fs::path(found.back()).filename().string())));
     }
     files.push_back(found[0]);
   }
   CKMAP_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListFolder(folder));
-  const auto folders = static_cast<size_t>(std::count_if(names.begin(), names.end(), [](const std::string& name) {
-    return name.starts_with("rank_");
-  }));
+  const auto folders = static_cast<size_t>(
+      std::count_if(names.begin(), names.end(), [](const std::string& name) { return name.starts_with("rank_"); }));
   if (folders != files.size()) {
     return Bad(folder, fmt::format("has {} folders of ranks, but rank_{} is missing", folders, files.size()));
   }
@@ -212,7 +224,8 @@ Result<std::string> FindStrategy(const std::string& folder) {
     if (file && file->size() > 0 && LooksLikeMsStrategy(*MakePlainSource(*std::move(file)))) found.push_back(path);
   }
   if (found.size() == 1) return found[0];
-  return Bad(folder, fmt::format("has folders of ranks and {}: {}", found.empty() ? "no strategy file" : "several strategy files",
+  return Bad(folder, fmt::format("has folders of ranks and {}: {}",
+                                 found.empty() ? "no strategy file" : "several strategy files",
                                  "name it with --strategy, or name the file of one rank"));
 }
 
@@ -231,7 +244,8 @@ Result<std::unique_ptr<Checkpoint>> OpenMsRanks(const std::string& folder, const
   }
   CKMAP_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
   const auto source = MakePlainSource(std::move(file));
-  if (!path.ends_with(".json") && !LooksLikeMsStrategy(*source)) return Bad(path, "is no strategy file of MindSpore, in protobuf or (*.json) JSON");
+  if (!path.ends_with(".json") && !LooksLikeMsStrategy(*source))
+    return Bad(path, "is no strategy file of MindSpore, in protobuf or (*.json) JSON");
   CKMAP_ASSIGN_OR_RETURN(const auto layouts, ReadStrategy(*source));
   CKMAP_ASSIGN_OR_RETURN(const std::vector<std::string> files, RankFiles(folder));
   std::vector<std::unique_ptr<Checkpoint>> ranks;

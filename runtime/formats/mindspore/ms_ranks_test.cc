@@ -22,7 +22,8 @@ namespace fs = std::filesystem;
 
 using Tensors = std::map<std::string, std::vector<float>>;  // of one rank: the slices, all of one axis
 
-// Four ranks, of which the first two hold one half of `cut` and the last two the other, each a half of `shards`, and all `whole`.
+// Four ranks, of which the first two hold one half of `cut` and the last two the other, each a half of `shards`, and
+// all `whole`.
 constexpr std::string_view kStrategy = R"({"current_stage": 1, "parallel_strategy_item": {}, "parallel_layout_item": {
   "cut": {"dev_matrix": [2, 2], "tensor_map": [1], "param_split_shape": [], "indices_offset": [], "field": 0,
           "opt_weight_shard_step": 0, "opt_weight_shard_size": 0},
@@ -33,7 +34,10 @@ std::vector<Tensors> AllRanks() {
   std::vector<Tensors> ranks(4);
   for (size_t rank = 0; rank < ranks.size(); ++rank) {
     const auto number = static_cast<float>(rank);
-    ranks[rank] = {{"cut", {rank < 2 ? 1.0F : 3.0F, rank < 2 ? 2.0F : 4.0F}}, {"shards", {number}}, {"whole", {7, 8}}, {"step", {5}}};
+    ranks[rank] = {{"cut", {rank < 2 ? 1.0F : 3.0F, rank < 2 ? 2.0F : 4.0F}},
+                   {"shards", {number}},
+                   {"whole", {7, 8}},
+                   {"step", {5}}};
   }
   return ranks;
 }

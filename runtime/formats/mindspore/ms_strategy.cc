@@ -90,7 +90,9 @@ class StrategyReader {
       }
     }
     if (matrices != 1 || maps == 0 || splits == 0) {
-      return Bad(fmt::format("a layout with {} device matrices, {} tensor maps and {} param_split_shape; one of each is expected", matrices, maps, splits));
+      return Bad(fmt::format(
+          "a layout with {} device matrices, {} tensor maps and {} param_split_shape; one of each is expected",
+          matrices, maps, splits));
     }
     return {};
   }
@@ -98,7 +100,8 @@ class StrategyReader {
   // Message { repeated dim = 1; }, packed or not.
   Result<void> ReadNumbers(const WireField& message, std::vector<int64_t>& numbers) {
     const auto add = [&numbers](uint64_t value) -> Result<void> {
-      if (numbers.size() == kMaxStrategyAxes) return Bad(fmt::format("a layout of more than {} axes", kMaxStrategyAxes));
+      if (numbers.size() == kMaxStrategyAxes)
+        return Bad(fmt::format("a layout of more than {} axes", kMaxStrategyAxes));
       numbers.push_back(static_cast<int64_t>(value));
       return {};
     };
@@ -125,7 +128,8 @@ class StrategyReader {
 Result<std::vector<int64_t>> Coordinates(const ParallelLayout& layout, int64_t rank, int64_t ranks) {
   int64_t count = 1;
   for (const int64_t size : layout.devices) {
-    if (size < 1 || size > kMaxRanks || count > kMaxRanks / size) return Bad("the strategy's device matrix is no matrix of devices");
+    if (size < 1 || size > kMaxRanks || count > kMaxRanks / size)
+      return Bad("the strategy's device matrix is no matrix of devices");
     count *= size;
   }
   if (layout.devices.empty() || count != ranks) {
@@ -148,7 +152,8 @@ struct OptimizerShard {
 
 Result<OptimizerShard> FindShard(const ParallelLayout& layout, const std::vector<int64_t>& at,
                                  const std::vector<bool>& used, int64_t rank, int64_t ranks) {
-  if (layout.shard_step == 0 && layout.shard_size != 0) return Bad(fmt::format("optimizer shards of step 0 and size {}", layout.shard_size));
+  if (layout.shard_step == 0 && layout.shard_size != 0)
+    return Bad(fmt::format("optimizer shards of step 0 and size {}", layout.shard_size));
   if (layout.shard_size == 0) return OptimizerShard{};
   std::vector<size_t> repeated;  // axes of the devices over which the tensor is not cut
   for (size_t axis = 0; axis < layout.devices.size(); ++axis) {
@@ -161,7 +166,8 @@ Result<OptimizerShard> FindShard(const ParallelLayout& layout, const std::vector
   const bool whole = std::none_of(used.begin(), used.end(), [](bool cut) { return cut; });
   if (whole) {
     const int64_t parts = layout.shard_size == -1 ? ranks : layout.shard_size;
-    if (layout.shard_step != 1 || parts < 1 || ranks % parts != 0) return refuse("no way to share them out among the ranks");
+    if (layout.shard_step != 1 || parts < 1 || ranks % parts != 0)
+      return refuse("no way to share them out among the ranks");
     return OptimizerShard{parts, rank % parts};
   }
   if (repeated.size() != 1) return refuse("they go over several axes");
@@ -187,7 +193,8 @@ Result<std::map<std::string, ParallelLayout>> ReadStrategy(const ByteSource& sou
   const auto read = [&source]() -> Result<std::map<std::string, ParallelLayout>> {
     char first = 0;
     if (source.size() > 0) CKMAP_RETURN_IF_ERROR(source.ReadAt(0, std::as_writable_bytes(std::span(&first, 1))));
-    const bool json = std::string_view("{ \t\r\n").find(first) != std::string_view::npos;  // else the key of the first field
+    const bool json =
+        std::string_view("{ \t\r\n").find(first) != std::string_view::npos;  // else the key of the first field
     if (!json) return StrategyReader(source).Read();
     if (source.size() > kMaxJson) return Bad(fmt::format("a strategy of {} bytes", source.size()));
     std::string text(static_cast<size_t>(source.size()), '\0');
@@ -213,7 +220,8 @@ Result<RankSlice> PlaceSlice(const ParallelLayout& layout, const Shape& slice, i
     int64_t parts = 1;
     int64_t index = 0;
     if (const int64_t map = layout.tensor_map[axis]; map != -1) {
-      if (map < 0 || map >= static_cast<int64_t>(layout.devices.size())) return Bad("its tensor map names no axis of the devices");
+      if (map < 0 || map >= static_cast<int64_t>(layout.devices.size()))
+        return Bad("its tensor map names no axis of the devices");
       const auto device = layout.devices.size() - 1 - static_cast<size_t>(map);
       if (used[device]) return Bad("two of its axes are cut over one axis of the devices");
       used[device] = true;

@@ -1,4 +1,5 @@
-// The strategy file of a parallel run of MindSpore: how each parameter is cut over the ranks. Protobuf, straspb.ParallelStrategyMap:
+// The strategy file of a parallel run of MindSpore: how each parameter is cut over the ranks. Protobuf,
+// straspb.ParallelStrategyMap:
 //
 //     ParallelStrategyMap { current_stage = 1; parallel_strategy_item = 2; repeated ParallelLayoutItem parallel_layout_item = 3; }
 //     ParallelLayoutItem  { param_name = 1; ParallelLayouts parallel_layouts = 2; }
@@ -21,11 +22,12 @@
 namespace ckmap {
 
 struct ParallelLayout {
-  std::vector<int64_t> devices;     // dev_matrix: ranks are its row-major positions
-  std::vector<int64_t> tensor_map;  // for each axis of the tensor an axis of devices, counted from the last; -1: not cut
-  int64_t shard_step = 0;           // of the optimizer's shards
-  int64_t shard_size = 0;           // 0: none, -1: all replicas
-  std::string refused;              // why this layout cannot be merged here; "" if it can
+  std::vector<int64_t> devices;  // dev_matrix: ranks are its row-major positions
+  std::vector<int64_t>
+      tensor_map;          // for each axis of the tensor an axis of devices, counted from the last; -1: not cut
+  int64_t shard_step = 0;  // of the optimizer's shards
+  int64_t shard_size = 0;  // 0: none, -1: all replicas
+  std::string refused;     // why this layout cannot be merged here; "" if it can
 };
 
 // By parameter. Errors begin with the path.

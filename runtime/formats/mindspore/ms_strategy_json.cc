@@ -1,6 +1,6 @@
-// The JSON form of a strategy file: {"parallel_layout_item": {"name": {"dev_matrix": [2, 2], "tensor_map": [0, -1], "field": 0,
-// "opt_weight_shard_step": 0, "opt_weight_shard_size": 0, "param_split_shape": [], "indices_offset": []}}}; the last two may be
-// absent. What else there is (current_stage, parallel_strategy_item) is not of weights.
+// The JSON form of a strategy file: {"parallel_layout_item": {"name": {"dev_matrix": [2, 2], "tensor_map": [0, -1],
+// "field": 0, "opt_weight_shard_step": 0, "opt_weight_shard_size": 0, "param_split_shape": [], "indices_offset": []}}};
+// the last two may be absent. What else there is (current_stage, parallel_strategy_item) is not of weights.
 #include <limits>
 #include <string>
 #include <unordered_set>
@@ -24,7 +24,8 @@ Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(messag
 
 Result<int64_t> Number(const dom::element& value) {
   int64_t number = 0;
-  if (value.get(number) || number < std::numeric_limits<int32_t>::min() || number > std::numeric_limits<int32_t>::max()) {
+  if (value.get(number) || number < std::numeric_limits<int32_t>::min() ||
+      number > std::numeric_limits<int32_t>::max()) {
     return Bad("is no number of 32 bits");
   }
   return number;
@@ -68,12 +69,15 @@ Result<ParallelLayout> ReadLayout(const dom::element& item) {
   ParallelLayout layout;
   std::unordered_set<std::string_view> seen;
   for (const auto& [key, value] : fields) {
-    const bool list = key == "dev_matrix" || key == "tensor_map" || key == "param_split_shape" || key == "indices_offset";
+    const bool list =
+        key == "dev_matrix" || key == "tensor_map" || key == "param_split_shape" || key == "indices_offset";
     if (!list && key != "field" && key != "opt_weight_shard_step" && key != "opt_weight_shard_size") continue;
     if (!seen.insert(key).second) return Bad(fmt::format("its `{}` is given twice", key));
-    if (auto read = ReadField(key, value, layout); !read) return std::move(read).error().Context(fmt::format("its `{}`", key));
+    if (auto read = ReadField(key, value, layout); !read)
+      return std::move(read).error().Context(fmt::format("its `{}`", key));
   }
-  for (const std::string_view key : {"dev_matrix", "tensor_map", "field", "opt_weight_shard_step", "opt_weight_shard_size"}) {
+  for (const std::string_view key :
+       {"dev_matrix", "tensor_map", "field", "opt_weight_shard_step", "opt_weight_shard_size"}) {
     if (!seen.contains(key)) return Bad(fmt::format("its layout has no `{}`", key));
   }
   return layout;
@@ -83,7 +87,8 @@ Result<ParallelLayout> ReadLayout(const dom::element& item) {
 
 bool LooksLikeJsonStrategy(std::string_view text) {
   const size_t first = text.find_first_not_of(" \t\r\n");
-  return first != std::string_view::npos && text[first] == '{' && text.find(fmt::format("\"{}\"", kItems)) != std::string_view::npos;
+  return first != std::string_view::npos && text[first] == '{' &&
+         text.find(fmt::format("\"{}\"", kItems)) != std::string_view::npos;
 }
 
 Result<std::map<std::string, ParallelLayout>> ReadJsonStrategy(const std::string& text) {

@@ -14,8 +14,8 @@
 namespace ckmap {
 namespace {
 
-// Memory that takes pages only once it is used. Blocks are not reused: what setting up takes stays until the end, nearly all
-// of it. All ciphers and the random numbers together were measured to ask for a third of this.
+// Memory that takes pages only once it is used. Blocks are not reused: what setting up takes stays until the end,
+// nearly all of it. All ciphers and the random numbers together were measured to ask for a third of this.
 class Reserve {
  public:
   void* Take(size_t size) {

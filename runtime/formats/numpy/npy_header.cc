@@ -5,8 +5,8 @@
 
 #include <fmt/format.h>
 
-#include "runtime/base/text.h"
 #include "runtime/base/little_endian.h"
+#include "runtime/base/text.h"
 #include "runtime/tensor/numpy_types.h"
 #include "runtime/tensor/tensor_name.h"
 
@@ -40,7 +40,10 @@ class LiteralParser {
   Result<void> Entry() {
     CKMAP_ASSIGN_OR_RETURN(const std::string_view key, Text());
     if (!Take(':')) return Bad("lacks a colon behind a key");
-    bool* given = key == "descr" ? &has_descr_ : key == "fortran_order" ? &has_order_ : key == "shape" ? &has_shape_ : nullptr;
+    bool* given = key == "descr"           ? &has_descr_
+                  : key == "fortran_order" ? &has_order_
+                  : key == "shape"         ? &has_shape_
+                                           : nullptr;
     if (given == nullptr) return Bad(fmt::format("has the key {}, which numpy does not write", QuoteName(key)));
     if (std::exchange(*given, true)) return Bad(fmt::format("has `{}` twice", key));
     if (key == "descr") return Descr();
@@ -204,7 +207,8 @@ Result<NpyText> FindNpyText(std::string_view prefix, int64_t file_bytes) {
 Result<NpyHeader> ParseNpyText(std::string_view text) {
   CKMAP_ASSIGN_OR_RETURN(NpyHeader header, LiteralParser(text).Parse());
   const DType counted = header.dtype == DType::kAny ? DType::kU8 : header.dtype;
-  if (!NumBytes(header.shape, counted)) return Bad(fmt::format("has the shape {}, which is too large", FormatShape(header.shape)));
+  if (!NumBytes(header.shape, counted))
+    return Bad(fmt::format("has the shape {}, which is too large", FormatShape(header.shape)));
   return header;
 }
 

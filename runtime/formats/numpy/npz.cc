@@ -7,11 +7,11 @@
 
 #include <fmt/format.h>
 
-#include "runtime/base/text.h"
 #include "runtime/base/little_endian.h"
+#include "runtime/base/text.h"
 #include "runtime/formats/numpy/npy_header.h"
-#include "runtime/tensor/numpy_types.h"
 #include "runtime/formats/storage/stored_checkpoint.h"
+#include "runtime/tensor/numpy_types.h"
 #include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
@@ -39,7 +39,8 @@ void AppendUtf8(std::string& out, uint32_t code) {
   } else if (code < 0x10000) {
     put(0xe0 | code >> 12), put(0x80 | (code >> 6 & 0x3f)), put(0x80 | (code & 0x3f));
   } else {
-    put(0xf0 | (code >> 18 & 7)), put(0x80 | (code >> 12 & 0x3f)), put(0x80 | (code >> 6 & 0x3f)), put(0x80 | (code & 0x3f));
+    put(0xf0 | (code >> 18 & 7)), put(0x80 | (code >> 12 & 0x3f)), put(0x80 | (code >> 6 & 0x3f)),
+        put(0x80 | (code & 0x3f));
   }
 }
 
@@ -82,8 +83,8 @@ class ArrayReader {
   Result<void> CheckSize(int64_t wanted) const {
     const int64_t found = source_->bytes() - data_;
     if (found == wanted) return {};
-    return Bad(fmt::format("{} {} takes {} bytes, but {} follow the header", header_.descr, FormatShape(header_.shape), wanted,
-                           found));
+    return Bad(fmt::format("{} {} takes {} bytes, but {} follow the header", header_.descr, FormatShape(header_.shape),
+                           wanted, found));
   }
 
   Result<void> AddNumbers() {
@@ -118,7 +119,8 @@ class ArrayReader {
     const int64_t item = NpyItemSize(header_.descr);
     if (item > 0) {
       const int64_t count = *NumElements(header_.shape);
-      if (count > (int64_t{1} << 62) / item) return Bad(fmt::format("the shape {} is too large", FormatShape(header_.shape)));
+      if (count > (int64_t{1} << 62) / item)
+        return Bad(fmt::format("the shape {} is too large", FormatShape(header_.shape)));
       CKMAP_RETURN_IF_ERROR(CheckSize(count * item));
     }
     if (header_.shape.empty() && item > 0 && item <= kMaxShownText) {
@@ -148,8 +150,8 @@ Result<void> ReadArchive(const InputFile& file, StoredCheckpoint& checkpoint) {
   for (size_t i = 0; i < archive->members().size(); ++i) {
     const std::string& member = archive->members()[i].name;
     if (!member.ends_with(kEnding)) {
-      return Error(ErrorCode::kMalformed, fmt::format("an archive of arrays with the member \"{}\", which is no .npy",
-                                                      EscapeText(member)));
+      return Error(ErrorCode::kMalformed,
+                   fmt::format("an archive of arrays with the member \"{}\", which is no .npy", EscapeText(member)));
     }
     std::string name = member.substr(0, member.size() - kEnding.size());
     if (auto read = ArrayReader(checkpoint, std::move(name), ZipSource(file, *archive, i)).Read(); !read) {
@@ -177,9 +179,7 @@ Result<std::unique_ptr<Checkpoint>> Open(InputFile opened, std::string_view form
 
 bool LooksLikeNpy(std::span<const std::byte> head) { return AsText(head).starts_with(kNpyMagic); }
 
-bool LooksLikeNpz(std::span<const std::byte> head) {
-  return FirstZipMember(head).ends_with(kEnding);
-}
+bool LooksLikeNpz(std::span<const std::byte> head) { return FirstZipMember(head).ends_with(kEnding); }
 
 Result<std::unique_ptr<Checkpoint>> OpenNpy(InputFile file) { return Open(std::move(file), "npy", ReadSingle); }
 

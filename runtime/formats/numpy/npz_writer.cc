@@ -7,9 +7,9 @@
 
 #include "runtime/base/little_endian.h"
 #include "runtime/formats/numpy/npy_header.h"
-#include "runtime/tensor/numpy_types.h"
 #include "runtime/formats/writer_checks.h"
 #include "runtime/formats/zip/zip_file_writer.h"
+#include "runtime/tensor/numpy_types.h"
 
 namespace ckmap {
 namespace {
@@ -46,9 +46,11 @@ Result<std::unique_ptr<CheckpointWriter>> CreateNpz(const std::string& path, std
   CheckTensors(tensors, refusals);
   for (const OutputTensor& tensor : tensors) {
     if (NumpyTypeCode(tensor.dtype).empty()) {
-      refusals.Add(tensor.name, fmt::format("numpy has no dtype {}; cast it, or write safetensors", DTypeName(tensor.dtype)));
+      refusals.Add(tensor.name,
+                   fmt::format("numpy has no dtype {}; cast it, or write safetensors", DTypeName(tensor.dtype)));
     }
-    if (tensor.name.size() > kMaxMemberName) refusals.Add(tensor.name.substr(0, 60) + "…", "the name is too long for a zip member");
+    if (tensor.name.size() > kMaxMemberName)
+      refusals.Add(tensor.name.substr(0, 60) + "…", "the name is too long for a zip member");
     if (tensor.name.empty()) refusals.Add(tensor.name, "the name is empty");
   }
   CKMAP_RETURN_IF_ERROR(refusals.ToResult(path, "npz"));

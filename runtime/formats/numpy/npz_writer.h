@@ -13,8 +13,7 @@ namespace ckmap {
 // As CreateCheckpoint. The format has no shards (kUsage for max_shard_size), no MindSpore checksum
 // (kUsage for crc) and no place for metadata (a warning). numpy has no bf16 and no 8-bit floats
 // (kMismatch).
-Result<std::unique_ptr<CheckpointWriter>> CreateNpz(const std::string& path,
-                                                    std::vector<OutputTensor> tensors,
+Result<std::unique_ptr<CheckpointWriter>> CreateNpz(const std::string& path, std::vector<OutputTensor> tensors,
                                                     const WriteOptions& options);
 
 }  // namespace ckmap

@@ -12,9 +12,9 @@
 #include "runtime/base/text.h"
 #include "runtime/formats/onnx/onnx_tensor.h"
 #include "runtime/formats/storage/stored_checkpoint.h"
-#include "runtime/tensor/tensor_name.h"
 #include "runtime/formats/wire/wire_reader.h"
 #include "runtime/formats/wire/wire_schema.h"
+#include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
 namespace {
@@ -125,7 +125,8 @@ class ModelReader {
 
  private:
   Result<void> ReadModelField(const WireField& field) {
-    constexpr std::string_view kNames[] = {"", "ir_version", "producer_name", "producer_version", "domain", "model_version"};
+    constexpr std::string_view kNames[] = {"",       "ir_version",   "producer_name", "producer_version",
+                                           "domain", "model_version"};
     if (field.number == kTraining) checkpoint_.AddWarning("the model's training information is left out");
     if (field.number == kFunctions) checkpoint_.AddWarning("constants within the model's functions are left out");
     if (field.number == kMetadata && field.type == WireType::kBytes) return ReadMetadata(field);
@@ -159,7 +160,8 @@ class ModelReader {
       CKMAP_ASSIGN_OR_RETURN(const WireField field, reader_.Next(at, graph.message.end()));
       const bool known = field.number == kNode || field.number == kInitializer || field.number == kSparseInitializer;
       if (!known) continue;
-      if (field.type != WireType::kBytes) return Bad(fmt::format("field {} of a graph has the wrong wire type", field.number));
+      if (field.type != WireType::kBytes)
+        return Bad(fmt::format("field {} of a graph has the wrong wire type", field.number));
       if (field.number == kNode) {
         CKMAP_RETURN_IF_ERROR(ReadNode(field, graph));
       } else if (field.number == kInitializer) {
@@ -264,7 +266,8 @@ class ModelReader {
     if (!graphs.empty() && graph.depth == kMaxDepth) return Bad("graphs within graphs are nested too deep");
     for (size_t i = 0; i < graphs.size(); ++i) {
       const std::string index = graphs.size() > 1 ? fmt::format(".{}", i) : "";
-      waiting_.push_back({graphs[i], fmt::format("{}{}/{}{}/", graph.prefix, head.output, name, index), graph.depth + 1});
+      waiting_.push_back(
+          {graphs[i], fmt::format("{}{}/{}{}/", graph.prefix, head.output, name, index), graph.depth + 1});
       if (waiting_.back().prefix.size() > kMaxTensorName) return Bad("the name of a graph within graphs is too long");
     }
     return {};
@@ -304,7 +307,8 @@ class ModelReader {
       if (kind.number != 1 || kind.type != WireType::kBytes) continue;  // tensor_type
       for (int64_t part_at = kind.begin; part_at < kind.end();) {
         CKMAP_ASSIGN_OR_RETURN(const WireField part, reader_.Next(part_at, kind.end()));
-        if (part.number == 1 && part.type == WireType::kVarint) info.dtype = FindOnnxType(part.value).value_or(DType::kAny);
+        if (part.number == 1 && part.type == WireType::kVarint)
+          info.dtype = FindOnnxType(part.value).value_or(DType::kAny);
         if (part.number == 2 && part.type == WireType::kBytes) shape = part;
       }
     }

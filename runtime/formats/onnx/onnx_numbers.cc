@@ -61,7 +61,9 @@ class NumberCursor {
 class NumberSource final : public StorageSource {
  public:
   NumberSource(const ByteSource& source, const OnnxNumbers& numbers)
-      : source_(source), numbers_(numbers), step_(DTypeBits(numbers.wire == WireType::kVarint ? numbers.dtype : NumberType()) / 8) {}
+      : source_(source),
+        numbers_(numbers),
+        step_(DTypeBits(numbers.wire == WireType::kVarint ? numbers.dtype : NumberType()) / 8) {}
 
   // Counts and checks all numbers.
   Result<void> Scan(int64_t elements) {
@@ -73,14 +75,15 @@ class NumberSource final : public StorageSource {
       if (count_ % kSpacing == 0) places_.push_back(cursor.place());
       CKMAP_ASSIGN_OR_RETURN(const uint64_t number, cursor.Take());
       if (!Fits(number)) {
-        return Error(ErrorCode::kMalformed,
-                     fmt::format("element {} is {}, which is no {}", count_, static_cast<int64_t>(number), DTypeName(numbers_.dtype)));
+        return Error(ErrorCode::kMalformed, fmt::format("element {} is {}, which is no {}", count_,
+                                                        static_cast<int64_t>(number), DTypeName(numbers_.dtype)));
       }
       ++count_;
       if (count_ / per_element > elements) break;
     }
     if (count_ == elements * per_element) return {};
-    return Error(ErrorCode::kMalformed, fmt::format("its shape has {} elements, but {} numbers are given", elements, count_));
+    return Error(ErrorCode::kMalformed,
+                 fmt::format("its shape has {} elements, but {} numbers are given", elements, count_));
   }
 
   int64_t bytes() const override { return count_ * step_; }
@@ -109,7 +112,8 @@ class NumberSource final : public StorageSource {
   // Whether the bits of a varint are a value of the element type; floats are given by their bits.
   bool Fits(uint64_t number) const {
     if (numbers_.wire != WireType::kVarint || step_ == 8) return true;
-    const bool is_signed = numbers_.dtype == DType::kI8 || numbers_.dtype == DType::kI16 || numbers_.dtype == DType::kI32;
+    const bool is_signed =
+        numbers_.dtype == DType::kI8 || numbers_.dtype == DType::kI16 || numbers_.dtype == DType::kI32;
     if (!is_signed) return number <= (numbers_.dtype == DType::kBool ? 1 : (uint64_t{1} << (8 * step_)) - 1);
     const auto value = static_cast<int64_t>(number);
     const int64_t limit = int64_t{1} << (8 * step_ - 1);
@@ -125,7 +129,8 @@ class NumberSource final : public StorageSource {
 
 }  // namespace
 
-Result<std::unique_ptr<StorageSource>> OpenOnnxNumbers(const ByteSource& source, const OnnxNumbers& numbers, int64_t elements) {
+Result<std::unique_ptr<StorageSource>> OpenOnnxNumbers(const ByteSource& source, const OnnxNumbers& numbers,
+                                                       int64_t elements) {
   auto storage = std::make_unique<NumberSource>(source, numbers);
   CKMAP_RETURN_IF_ERROR(storage->Scan(elements));
   return std::unique_ptr<StorageSource>(std::move(storage));

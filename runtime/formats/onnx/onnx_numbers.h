@@ -24,6 +24,7 @@ struct OnnxNumbers {
 
 // All numbers of the field as a storage of elements, decoded as they are read. kMalformed if they are not
 // `elements` in number, or one is no value of the dtype. The byte source must outlive the storage.
-Result<std::unique_ptr<StorageSource>> OpenOnnxNumbers(const ByteSource& source, const OnnxNumbers& numbers, int64_t elements);
+Result<std::unique_ptr<StorageSource>> OpenOnnxNumbers(const ByteSource& source, const OnnxNumbers& numbers,
+                                                       int64_t elements);
 
 }  // namespace ckmap

@@ -4,9 +4,9 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/json_strict.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/storage/contained_path.h"
-#include "runtime/base/json_strict.h"
 #include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
@@ -79,11 +79,11 @@ Result<void> AddOnnxDim(Shape& shape, uint64_t size) {
 
 std::optional<DType> FindOnnxType(uint64_t data_type) {
   constexpr DType kNone = DType::kAny;
-  constexpr DType kTypes[] = {kNone,         DType::kF32,  DType::kU8,  DType::kI8,   DType::kU16,    DType::kI16,
-                              DType::kI32,   DType::kI64,  kNone,       DType::kBool, DType::kF16,    DType::kF64,
-                              DType::kU32,   DType::kU64,  DType::kC64, DType::kC128, DType::kBF16,   DType::kF8E4M3,
-                              DType::kF8E4M3Fnuz, DType::kF8E5M2, DType::kF8E5M2Fnuz, kNone, kNone,   kNone,
-                              DType::kF8E8M0};
+  constexpr DType kTypes[] = {
+      kNone,       DType::kF32,  DType::kU8,   DType::kI8,     DType::kU16,        DType::kI16,    DType::kI32,
+      DType::kI64, kNone,        DType::kBool, DType::kF16,    DType::kF64,        DType::kU32,    DType::kU64,
+      DType::kC64, DType::kC128, DType::kBF16, DType::kF8E4M3, DType::kF8E4M3Fnuz, DType::kF8E5M2, DType::kF8E5M2Fnuz,
+      kNone,       kNone,        kNone,        DType::kF8E8M0};
   if (data_type >= std::size(kTypes) || kTypes[data_type] == kNone) return std::nullopt;
   return kTypes[data_type];
 }
@@ -156,20 +156,25 @@ Result<void> OnnxTensorReader::ReadExternal(const WireField& field, OnnxTensor& 
   }
   if (key == "checksum" || key == "basepath") return {};  // of a SHA-1 that no writer makes, of the model's own folder
   if (key != "location" && key != "offset" && key != "length") {
-    checkpoint_.AddWarning(fmt::format("external data with the unknown key \"{}\", which is passed over", EscapeText(key)));
+    checkpoint_.AddWarning(
+        fmt::format("external data with the unknown key \"{}\", which is passed over", EscapeText(key)));
     return {};
   }
-  if (!tensor.external_data.emplace(key, std::move(value)).second) return Bad(fmt::format("external data with two `{}`", key));
+  if (!tensor.external_data.emplace(key, std::move(value)).second)
+    return Bad(fmt::format("external data with two `{}`", key));
   return {};
 }
 
 Result<void> OnnxTensorReader::Add(const OnnxTensor& tensor, std::string name, bool optional) {
   const auto bad = [name](std::string_view what) { return Bad(fmt::format("tensor {}: {}", QuoteName(name), what)); };
   // Others than kMalformed are of a file, not of the tensor.
-  const auto named = [&bad](Error error) { return error.code() == ErrorCode::kMalformed ? bad(error.message()) : std::move(error); };
+  const auto named = [&bad](Error error) {
+    return error.code() == ErrorCode::kMalformed ? bad(error.message()) : std::move(error);
+  };
   if (name.empty()) return Bad("a tensor without a name");
   if (const std::string problem = TensorNameProblem(name); !problem.empty()) return bad(problem);
-  if (tensor.data_type == 0 || tensor.data_type > kMaxDataType) return bad(fmt::format("unknown element type {}", tensor.data_type));
+  if (tensor.data_type == 0 || tensor.data_type > kMaxDataType)
+    return bad(fmt::format("unknown element type {}", tensor.data_type));
   TensorInfo info;
   info.name = std::move(name);
   info.shape = tensor.shape;
@@ -214,15 +219,17 @@ Result<std::unique_ptr<StorageSource>> OnnxTensorReader::Open(const OnnxTensor& 
   if (tensor.numbers != 0) return OpenNumbers(tensor, dtype, bytes);
   const int64_t given = tensor.raw ? tensor.raw->length : 0;
   if (given != bytes) {
-    return Bad(fmt::format("{} {} takes {} bytes, but {} are given", DTypeName(dtype), FormatShape(tensor.shape), bytes, given));
+    return Bad(fmt::format("{} {} takes {} bytes, but {} are given", DTypeName(dtype), FormatShape(tensor.shape), bytes,
+                           given));
   }
   return FileSource(source_.file(), tensor.raw ? tensor.raw->begin : 0, bytes);
 }
 
-Result<std::unique_ptr<StorageSource>> OnnxTensorReader::OpenNumbers(const OnnxTensor& tensor, DType dtype, int64_t bytes) {
+Result<std::unique_ptr<StorageSource>> OnnxTensorReader::OpenNumbers(const OnnxTensor& tensor, DType dtype,
+                                                                     int64_t bytes) {
   if (tensor.numbers != NumberField(dtype)) {
-    return Bad(fmt::format("its numbers are in field {}, those of {} belong in field {}", tensor.numbers, DTypeName(dtype),
-                           NumberField(dtype)));
+    return Bad(fmt::format("its numbers are in field {}, those of {} belong in field {}", tensor.numbers,
+                           DTypeName(dtype), NumberField(dtype)));
   }
   const OnnxNumbers numbers{tensor.begin, tensor.end, tensor.numbers, WireTypeOf(tensor.numbers), dtype};
   // Floats in one packed run lie in the file as they are.

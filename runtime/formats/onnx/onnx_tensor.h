@@ -23,7 +23,7 @@ struct OnnxTensor {
   uint32_t numbers = 0;  // the field that holds them, 0: none
   bool external = false;
   std::map<std::string, std::string> external_data;  // location, offset, length
-  int64_t begin = 0;     // of the message
+  int64_t begin = 0;                                 // of the message
   int64_t end = 0;
 };
 
@@ -35,7 +35,10 @@ std::optional<DType> FindOnnxType(uint64_t data_type);
 class OnnxTensorReader {
  public:
   OnnxTensorReader(const ByteSource& source, StoredCheckpoint& checkpoint)
-      : source_(source), checkpoint_(checkpoint), reader_(source), folder_(std::filesystem::path(source.path()).parent_path()) {
+      : source_(source),
+        checkpoint_(checkpoint),
+        reader_(source),
+        folder_(std::filesystem::path(source.path()).parent_path()) {
     if (folder_.empty()) folder_ = ".";
   }
 
@@ -49,7 +52,8 @@ class OnnxTensorReader {
   Result<void> ReadNumbers(const WireField& field, OnnxTensor& tensor);
   Result<void> ReadExternal(const WireField& field, OnnxTensor& tensor);
   Result<void> CheckPacked(const OnnxTensor& tensor, int64_t bytes);
-  Result<std::unique_ptr<StorageSource>> Open(const OnnxTensor& tensor, DType dtype, int64_t bytes, std::string& unreadable);
+  Result<std::unique_ptr<StorageSource>> Open(const OnnxTensor& tensor, DType dtype, int64_t bytes,
+                                              std::string& unreadable);
   Result<std::unique_ptr<StorageSource>> OpenNumbers(const OnnxTensor& tensor, DType dtype, int64_t bytes);
   Result<std::unique_ptr<StorageSource>> OpenExternal(const OnnxTensor& tensor, int64_t bytes, std::string& unreadable);
 

@@ -13,15 +13,15 @@ namespace ckmap {
 
 Error PickleMachine::Fault(std::string_view message) const {
   const std::string_view name = opcode_ == nullptr ? "" : opcode_->name;
-  return {ErrorCode::kMalformed, fmt::format("pickle byte {}{}{}: {}", opcode_at_,
-                                             name.empty() ? "" : ", ", name, message)};
+  return {ErrorCode::kMalformed,
+          fmt::format("pickle byte {}{}{}: {}", opcode_at_, name.empty() ? "" : ", ", name, message)};
 }
 
 Result<Pickle> PickleMachine::Run() {
   if (static_cast<int64_t>(bytes_.size()) > kMaxPickleBytes) {
-    return Error(ErrorCode::kLimit, fmt::format("a pickle of {}; the limit is {}",
-                                                FormatBytes(static_cast<int64_t>(bytes_.size())),
-                                                FormatBytes(kMaxPickleBytes)));
+    return Error(ErrorCode::kLimit,
+                 fmt::format("a pickle of {}; the limit is {}", FormatBytes(static_cast<int64_t>(bytes_.size())),
+                             FormatBytes(kMaxPickleBytes)));
   }
   while (!stopped_) {
     opcode_at_ = position_;
@@ -69,8 +69,7 @@ Result<std::string_view> PickleMachine::TakeLine() {
 // ---- the stack
 
 Result<void> PickleMachine::Push(PickleId id) {
-  if (stack_.size() >= kMaxPickleStack)
-    return Fault(fmt::format("more than {} values on the stack", kMaxPickleStack));
+  if (stack_.size() >= kMaxPickleStack) return Fault(fmt::format("more than {} values on the stack", kMaxPickleStack));
   stack_.push_back(id);
   return {};
 }
@@ -96,8 +95,7 @@ Result<size_t> PickleMachine::PopMark() {
 // ---- the arena
 
 Result<PickleId> PickleMachine::New(PickleKind kind) {
-  if (pickle_.nodes_.size() >= kMaxPickleNodes)
-    return Fault(fmt::format("more than {} values", kMaxPickleNodes));
+  if (pickle_.nodes_.size() >= kMaxPickleNodes) return Fault(fmt::format("more than {} values", kMaxPickleNodes));
   Pickle::Node node;
   node.kind = kind;
   node.offset = static_cast<uint32_t>(opcode_at_);
@@ -142,8 +140,7 @@ Result<void> PickleMachine::PushOwned(PickleKind kind, std::string text) {
 }
 
 Result<void> PickleMachine::Charge(size_t items) {
-  if (items > kMaxPickleItems - items_)
-    return Fault(fmt::format("more than {} items in containers", kMaxPickleItems));
+  if (items > kMaxPickleItems - items_) return Fault(fmt::format("more than {} items in containers", kMaxPickleItems));
   items_ += items;
   return {};
 }
@@ -160,8 +157,8 @@ Result<void> PickleMachine::PushTuple(size_t first) {
   CKMAP_ASSIGN_OR_RETURN(const PickleId id, New(PickleKind::kTuple));
   pickle_.nodes_[id].parts = {static_cast<uint32_t>(pickle_.tuple_items_.size()), depth};
   pickle_.nodes_[id].count = static_cast<uint32_t>(count);
-  pickle_.tuple_items_.insert(pickle_.tuple_items_.end(),
-                              stack_.begin() + static_cast<std::ptrdiff_t>(first), stack_.end());
+  pickle_.tuple_items_.insert(pickle_.tuple_items_.end(), stack_.begin() + static_cast<std::ptrdiff_t>(first),
+                              stack_.end());
   stack_.resize(first);
   return Push(id);
 }
@@ -174,14 +171,13 @@ Result<PickleId> PickleMachine::NewContainer(PickleKind kind, std::span<const Pi
   return id;
 }
 
-Result<void> PickleMachine::Extend(PickleId container, PickleKind kind,
-                                   std::span<const PickleId> items) {
+Result<void> PickleMachine::Extend(PickleId container, PickleKind kind, std::span<const PickleId> items) {
   if (IsOpaque(container) && pickle_.kind(container) == PickleKind::kObject) {
     return ExtendObject(container, kind, items);
   }
   if (pickle_.kind(container) != kind) {
-    return Fault(fmt::format("wants a {}, the stack holds a {}", PickleKindName(kind),
-                             PickleKindName(pickle_.kind(container))));
+    return Fault(
+        fmt::format("wants a {}, the stack holds a {}", PickleKindName(kind), PickleKindName(pickle_.kind(container))));
   }
   CKMAP_RETURN_IF_ERROR(Charge(items.size()));
   if (kind == PickleKind::kDict) CKMAP_RETURN_IF_ERROR(CheckKeys(items));
@@ -190,8 +186,7 @@ Result<void> PickleMachine::Extend(PickleId container, PickleKind kind,
   return {};
 }
 
-Result<void> PickleMachine::ExtendObject(PickleId object, PickleKind kind,
-                                         std::span<const PickleId> items) {
+Result<void> PickleMachine::ExtendObject(PickleId object, PickleKind kind, std::span<const PickleId> items) {
   CKMAP_RETURN_IF_ERROR(Charge(items.size()));
   auto& parts = pickle_.object_items_[object];
   if (kind == PickleKind::kDict) CKMAP_RETURN_IF_ERROR(CheckKeys(items));
@@ -223,10 +218,8 @@ Result<Pickle> Pickle::Read(std::string_view bytes, const PickleAllowList& allow
 
 std::span<const PickleId> Pickle::items(PickleId id) const {
   const Node& node = nodes_[id];
-  if (node.kind == PickleKind::kTuple)
-    return std::span(tuple_items_).subspan(node.parts.part, node.count);
-  CKMAP_CHECK(node.kind == PickleKind::kList || node.kind == PickleKind::kDict ||
-              node.kind == PickleKind::kSet);
+  if (node.kind == PickleKind::kTuple) return std::span(tuple_items_).subspan(node.parts.part, node.count);
+  CKMAP_CHECK(node.kind == PickleKind::kList || node.kind == PickleKind::kDict || node.kind == PickleKind::kSet);
   return containers_[node.parts.part];
 }
 

@@ -49,8 +49,7 @@ class PickleAllowList {
   virtual ~PickleAllowList() = default;
   // The global as it is called today, or nullopt to refuse the pickle. The views of the result must
   // live as long as the pickle's bytes (the arguments do).
-  virtual std::optional<PickleGlobal> Find(std::string_view module,
-                                           std::string_view name) const = 0;
+  virtual std::optional<PickleGlobal> Find(std::string_view module, std::string_view name) const = 0;
   // What a person can do about a refused global; "" if there is nothing to add.
   virtual std::string Hint(std::string_view module, std::string_view name) const = 0;
   // Whether a persistent id (`kind`, class, …) stands for the class itself.
@@ -96,8 +95,7 @@ class Pickle {
  public:
   // Reads one pickle from the start of `bytes`, which must outlive the result. `cut_short`, if
   // given, is set to whether an error was only that the bytes ended.
-  static Result<Pickle> Read(std::string_view bytes, const PickleAllowList& allow,
-                             bool* cut_short = nullptr);
+  static Result<Pickle> Read(std::string_view bytes, const PickleAllowList& allow, bool* cut_short = nullptr);
 
   PickleId root() const { return root_; }
   size_t end() const { return end_; }  // bytes that were read, STOP included
@@ -116,9 +114,7 @@ class Pickle {
   // Elements of a kTuple, kList, kSet; of a kDict, keys and values by turns.
   std::span<const PickleId> items(PickleId id) const;
 
-  const PickleGlobal& global(PickleId id) const {
-    return globals_[nodes_[id].parts.part];
-  }  // kGlobal
+  const PickleGlobal& global(PickleId id) const { return globals_[nodes_[id].parts.part]; }  // kGlobal
   // kObject: what was called or instantiated, with which tuple, and the state it was given.
   const PickleGlobal& callable(PickleId id) const { return global(nodes_[id].parts.part); }
   // What a call of an object made is an object of the same callable.
@@ -134,8 +130,7 @@ class Pickle {
   friend class PickleMachine;
 
   struct Parts {
-    uint32_t
-        part;  // index of the first item, container or global; id of the callable or persistent id
+    uint32_t part;   // index of the first item, container or global; id of the callable or persistent id
     PickleId state;  // of a tuple: how deep tuples nest in it
   };
   struct Node {

@@ -11,22 +11,20 @@ namespace ckmap {
 
 namespace {
 
-std::string RefusedText(std::string_view module, std::string_view name,
-                        const PickleAllowList& allow) {
+std::string RefusedText(std::string_view module, std::string_view name, const PickleAllowList& allow) {
   constexpr size_t kShown = 120;
   const std::string full = fmt::format("{}.{}", module.substr(0, kShown), name.substr(0, kShown));
   const std::string hint = allow.Hint(module, name);
-  return fmt::format(
-      "refused: \"{}\" is not on the list of what a checkpoint may name; nothing was executed{}{}",
-      EscapeText(full), hint.empty() ? "" : ". ", hint);
+  return fmt::format("refused: \"{}\" is not on the list of what a checkpoint may name; nothing was executed{}{}",
+                     EscapeText(full), hint.empty() ? "" : ". ", hint);
 }
 
 }  // namespace
 
 Error RefusedPickleGlobal(const Pickle& pickle, PickleId id, const PickleAllowList& allow) {
   const PickleGlobal& global = pickle.global(id);
-  return {ErrorCode::kMalformed, fmt::format("pickle byte {}, GLOBAL: {}", pickle.offset(id),
-                                             RefusedText(global.module, global.name, allow))};
+  return {ErrorCode::kMalformed,
+          fmt::format("pickle byte {}, GLOBAL: {}", pickle.offset(id), RefusedText(global.module, global.name, allow))};
 }
 
 Result<void> PickleMachine::PushGlobal(std::string_view module, std::string_view name) {
@@ -58,8 +56,7 @@ Result<void> PickleMachine::PersistentId() {
   if (pickle_.kind(value) == PickleKind::kTuple) {
     const auto parts = pickle_.items(value);
     if (parts.size() >= 2 && pickle_.kind(parts[0]) == PickleKind::kText &&
-        pickle_.kind(parts[1]) == PickleKind::kGlobal &&
-        allow_.IsClassReference(pickle_.text(parts[0]))) {
+        pickle_.kind(parts[1]) == PickleKind::kGlobal && allow_.IsClassReference(pickle_.text(parts[0]))) {
       return Push(parts[1]);
     }
   }
@@ -85,11 +82,10 @@ Result<void> PickleMachine::Reduce() {
 }
 
 Result<void> PickleMachine::Instantiate(PickleId type, PickleId arguments) {
-  const bool type_ok =
-      IsOpaque(type) || (pickle_.kind(type) == PickleKind::kGlobal &&
-                         (pickle_.global(type).role == PickleRole::kClass ||
-                          pickle_.global(type).role == PickleRole::kDict ||
-                          pickle_.global(type).role == PickleRole::kMention));
+  const bool type_ok = IsOpaque(type) || (pickle_.kind(type) == PickleKind::kGlobal &&
+                                          (pickle_.global(type).role == PickleRole::kClass ||
+                                           pickle_.global(type).role == PickleRole::kDict ||
+                                           pickle_.global(type).role == PickleRole::kMention));
   if (!type_ok) return Fault("wants a class that may be instantiated");
   return Call(type, arguments);
 }
@@ -182,8 +178,7 @@ Result<void> PickleMachine::CallDict(PickleId arguments) {
     } else if (kind == PickleKind::kList) {
       for (const PickleId pair : pickle_.items(given[0])) {
         const PickleKind pair_kind = pickle_.kind(pair);
-        if ((pair_kind != PickleKind::kTuple && pair_kind != PickleKind::kList) ||
-            pickle_.items(pair).size() != 2) {
+        if ((pair_kind != PickleKind::kTuple && pair_kind != PickleKind::kList) || pickle_.items(pair).size() != 2) {
           return Fault("a dict of a list that does not hold pairs");
         }
         items.insert(items.end(), pickle_.items(pair).begin(), pickle_.items(pair).end());
@@ -217,8 +212,7 @@ Result<void> PickleMachine::CallSet(PickleId arguments) {
     return Fault("a set is made of one list");
   }
   std::vector<PickleId> items;
-  if (given.size() == 1)
-    items.assign(pickle_.items(given[0]).begin(), pickle_.items(given[0]).end());
+  if (given.size() == 1) items.assign(pickle_.items(given[0]).begin(), pickle_.items(given[0]).end());
   CKMAP_ASSIGN_OR_RETURN(const PickleId id, NewContainer(PickleKind::kSet, items));
   return Push(id);
 }
@@ -228,12 +222,10 @@ Result<void> PickleMachine::Build() {
   CKMAP_ASSIGN_OR_RETURN(const PickleId object, Top());
   const PickleKind kind = pickle_.kind(object);
   if (kind == PickleKind::kDict) {  // attributes of an OrderedDict, such as _metadata
-    if (pickle_.kind(state) != PickleKind::kDict)
-      return Fault("the attributes of a dict are no dict");
+    if (pickle_.kind(state) != PickleKind::kDict) return Fault("the attributes of a dict are no dict");
     return {};
   }
-  if (kind != PickleKind::kObject)
-    return Fault(fmt::format("a {} takes no state", PickleKindName(kind)));
+  if (kind != PickleKind::kObject) return Fault(fmt::format("a {} takes no state", PickleKindName(kind)));
   const PickleGlobal& made_by = pickle_.callable(object);
   const bool opaque = made_by.role == PickleRole::kOpaque;
   if (made_by.role != PickleRole::kClass && made_by.role != PickleRole::kStateful && !opaque) {

@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/base/result.h"
 #include "runtime/base/little_endian.h"
+#include "runtime/base/result.h"
 #include "runtime/formats/pickle/pickle.h"
 
 namespace ckmap {
@@ -18,8 +18,7 @@ namespace ckmap {
 // Runs the opcodes. Each handler checks what it takes from the stack; a mark hides what lies below.
 class PickleMachine {
  public:
-  PickleMachine(std::string_view bytes, const PickleAllowList& allow)
-      : bytes_(bytes), allow_(allow) {}
+  PickleMachine(std::string_view bytes, const PickleAllowList& allow) : bytes_(bytes), allow_(allow) {}
   Result<Pickle> Run();
   bool cut_short() const { return cut_short_; }
 

@@ -25,8 +25,7 @@ Result<void> PickleMachine::Frame() {
   CKMAP_ASSIGN_OR_RETURN(const auto length, TakeNumber<uint64_t>());
   if (length > bytes_.size() - position_) {
     cut_short_ = true;
-    return Fault(
-        fmt::format("a frame of {} bytes, {} are left", length, bytes_.size() - position_));
+    return Fault(fmt::format("a frame of {} bytes, {} are left", length, bytes_.size() - position_));
   }
   if (length != 0) frame_end_ = position_ + static_cast<size_t>(length);
   return {};
@@ -34,16 +33,14 @@ Result<void> PickleMachine::Frame() {
 
 Result<void> PickleMachine::Stop() {
   if (!marks_.empty()) return Fault("a MARK is open");
-  if (stack_.size() != 1)
-    return Fault(fmt::format("{} values are on the stack, one is the result", stack_.size()));
+  if (stack_.size() != 1) return Fault(fmt::format("{} values are on the stack, one is the result", stack_.size()));
   pickle_.root_ = stack_.back();
   stopped_ = true;
   return {};
 }
 
 Result<void> PickleMachine::Mark() {
-  if (marks_.size() >= kMaxPickleMarks)
-    return Fault(fmt::format("more than {} open MARKs", kMaxPickleMarks));
+  if (marks_.size() >= kMaxPickleMarks) return Fault(fmt::format("more than {} open MARKs", kMaxPickleMarks));
   marks_.push_back(stack_.size());
   return {};
 }
@@ -97,10 +94,8 @@ Result<void> PickleMachine::IntLine() {
 
 Result<void> PickleMachine::LongLine() {
   CKMAP_ASSIGN_OR_RETURN(const std::string_view line, TakeLine());
-  const auto bytes =
-      line.ends_with('L') ? ParsePickleInteger(line.substr(0, line.size() - 1)) : std::nullopt;
-  if (!bytes)
-    return Fault(fmt::format("no integer of at most {} digits and an L", kMaxPickleDigits));
+  const auto bytes = line.ends_with('L') ? ParsePickleInteger(line.substr(0, line.size() - 1)) : std::nullopt;
+  if (!bytes) return Fault(fmt::format("no integer of at most {} digits and an L", kMaxPickleDigits));
   return PushInteger(std::string_view(*bytes));
 }
 
@@ -181,8 +176,7 @@ Result<void> PickleMachine::Empty() {
 
 template <size_t count>
 Result<void> PickleMachine::SmallTuple() {
-  if (stack_.size() - Floor() < count)
-    return Fault(fmt::format("wants {} values above the MARK", count));
+  if (stack_.size() - Floor() < count) return Fault(fmt::format("wants {} values above the MARK", count));
   return PushTuple(stack_.size() - count);
 }
 
@@ -218,8 +212,7 @@ Result<void> PickleMachine::ExtendFromMark() {
 Result<void> PickleMachine::SetItem() {
   if (stack_.size() - Floor() < 3) return Fault("wants a dict, a key and a value");
   const size_t first = stack_.size() - 2;
-  CKMAP_RETURN_IF_ERROR(
-      Extend(stack_[first - 1], PickleKind::kDict, std::span(stack_).subspan(first)));
+  CKMAP_RETURN_IF_ERROR(Extend(stack_[first - 1], PickleKind::kDict, std::span(stack_).subspan(first)));
   stack_.resize(first);
   return {};
 }
@@ -229,8 +222,7 @@ Result<void> PickleMachine::SetItem() {
 // Writers number their puts, so an index beyond the opcodes so far is a lie about memory.
 Result<void> PickleMachine::PutAt(uint64_t index) {
   CKMAP_ASSIGN_OR_RETURN(const PickleId top, Top());
-  if (index > opcodes_)
-    return Fault(fmt::format("memo index {} after {} opcodes", index, opcodes_));
+  if (index > opcodes_) return Fault(fmt::format("memo index {} after {} opcodes", index, opcodes_));
   if (index >= memo_.size()) memo_.resize(static_cast<size_t>(index) + 1, kNoPickle);
   memo_[static_cast<size_t>(index)] = top;
   return {};

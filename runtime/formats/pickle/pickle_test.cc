@@ -86,8 +86,8 @@ TEST_CASE("refusals name the opcode, its byte and the global") {
   CHECK(Failure("\x80\x02"
                 "cos\nsystem\nq\x00."sv)
             .find("pickle byte 2, GLOBAL: refused: \"os.system\"") == 0);
-  CHECK(Failure("\x80\x04\x8c\x02os\x8c\x06system\x93."sv)
-            .find("STACK_GLOBAL: refused: \"os.system\"") != std::string::npos);
+  CHECK(Failure("\x80\x04\x8c\x02os\x8c\x06system\x93."sv).find("STACK_GLOBAL: refused: \"os.system\"") !=
+        std::string::npos);
   CHECK(Failure("cos\nsys\x1b[2Jtem\n."sv).find('\x1b') == std::string::npos);
   CHECK(Failure("(ios\nsystem\n."sv).find("INST") != std::string::npos);
   CHECK(Failure("K\x01K\x02."sv).find("2 values are on the stack") != std::string::npos);
@@ -104,13 +104,10 @@ TEST_CASE("what is behind STOP belongs to somebody else") {
 
 TEST_CASE("an allowed global can only do what its role allows") {
   CHECK(Failure("ctorch\nfloat32\n)R."sv).find("cannot be called") != std::string::npos);
-  CHECK(Failure("ctorch\nSize\n)\x81."sv).find("class that may be instantiated") !=
-        std::string::npos);
+  CHECK(Failure("ctorch\nSize\n)\x81."sv).find("class that may be instantiated") != std::string::npos);
   CHECK(Failure("ctorch\nSize\n(K\x01t\x85R}b."sv).find("takes no state") != std::string::npos);
   CHECK(Failure("c__torch__.x\nNet\n)\x81}b."sv).find("refused") != std::string::npos);
-  CHECK(
-      Pickle::Read("c__torch__.x\nNet\n)\x81}b."sv, TorchAllowList(TorchAllowList::Scope::kScript))
-          .ok());
+  CHECK(Pickle::Read("c__torch__.x\nNet\n)\x81}b."sv, TorchAllowList(TorchAllowList::Scope::kScript)).ok());
 }
 
 }  // namespace

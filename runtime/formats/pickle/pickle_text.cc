@@ -88,12 +88,9 @@ std::optional<std::string> ParsePickleInteger(std::string_view text) {
   }
   if (negative) value = ~value + 1;
   std::string bytes;
-  for (int i = 0; i < 16; ++i)
-    bytes += static_cast<char>(static_cast<unsigned char>(value >> (8 * i)));
+  for (int i = 0; i < 16; ++i) bytes += static_cast<char>(static_cast<unsigned char>(value >> (8 * i)));
   // A byte that only repeats the sign of the one below it says nothing.
-  const auto sign = [&](size_t i) {
-    return (static_cast<unsigned char>(bytes[i]) & 0x80) != 0 ? '\xff' : '\0';
-  };
+  const auto sign = [&](size_t i) { return (static_cast<unsigned char>(bytes[i]) & 0x80) != 0 ? '\xff' : '\0'; };
   while (bytes.size() > 1 && bytes.back() == sign(bytes.size() - 2)) bytes.pop_back();
   return bytes;
 }
@@ -106,8 +103,7 @@ std::optional<double> ParsePickleFloat(std::string_view text) {
 }
 
 std::optional<std::string> ParsePickleLiteral(std::string_view text) {
-  if (text.size() < 2 || (text.front() != '\'' && text.front() != '"') ||
-      text.back() != text.front()) {
+  if (text.size() < 2 || (text.front() != '\'' && text.front() != '"') || text.back() != text.front()) {
     return std::nullopt;
   }
   const char quote = text.front();
@@ -132,8 +128,7 @@ std::optional<std::string> ParsePickleLiteral(std::string_view text) {
 std::optional<std::string> ParsePickleUnicode(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size();) {
-    const bool escape =
-        text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == 'u' || text[i + 1] == 'U');
+    const bool escape = text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == 'u' || text[i + 1] == 'U');
     if (!escape) {
       AppendUtf8(static_cast<unsigned char>(text[i]), out);
       ++i;

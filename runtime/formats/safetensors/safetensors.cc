@@ -10,12 +10,12 @@
 
 #include <fmt/format.h>
 
-#include "runtime/base/parallel.h"
 #include "runtime/base/file_crc.h"
-#include "runtime/formats/storage/verify_group.h"
 #include "runtime/base/json_strict.h"
 #include "runtime/base/little_endian.h"
+#include "runtime/base/parallel.h"
 #include "runtime/formats/safetensors/safetensors_header.h"
+#include "runtime/formats/storage/verify_group.h"
 #include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
@@ -71,8 +71,7 @@ class SafetensorsCheckpoint final : public Checkpoint {
       layouts_.push_back({.storage = static_cast<uint32_t>(i), .strides = ByteStrides(info)});
     }
     if (header.leading_space) {
-      warnings_.emplace_back(
-          "the header begins with white space; the format asks for `{`, and some readers insist");
+      warnings_.emplace_back("the header begins with white space; the format asks for `{`, and some readers insist");
     }
     if (const auto flag = metadata_.find("remove_redundancy"); flag != metadata_.end() && flag->second == "True") {
       warnings_.emplace_back(
@@ -98,7 +97,9 @@ class SafetensorsCheckpoint final : public Checkpoint {
   }
 
   Result<void> VerifyStorage(uint32_t /*storage*/) const override {
-    std::call_once(verify_once_, [this] { if (crc_ != nullptr) verified_ = VerifyGroup(*crc_); });
+    std::call_once(verify_once_, [this] {
+      if (crc_ != nullptr) verified_ = VerifyGroup(*crc_);
+    });
     return verified_;
   }
 
@@ -125,12 +126,13 @@ class SafetensorsCheckpoint final : public Checkpoint {
   void ExpectCrc(uint32_t expected) {
     std::vector<size_t> order(manifest_.size());
     std::iota(order.begin(), order.end(), size_t{0});
-    std::sort(order.begin(), order.end(),
-              [this](size_t a, size_t b) { return manifest_[a].name < manifest_[b].name; });
+    std::sort(order.begin(), order.end(), [this](size_t a, size_t b) { return manifest_[a].name < manifest_[b].name; });
     auto group = std::make_shared<ChecksumGroup>();
     group->path = file_.path();
     for (const size_t index : order) group->runs.push_back(storage_extents(static_cast<uint32_t>(index))[0]);
-    group->check = [this, expected, order = std::move(order)](std::span<const uint32_t> crcs) { return Compare(expected, order, crcs); };
+    group->check = [this, expected, order = std::move(order)](std::span<const uint32_t> crcs) {
+      return Compare(expected, order, crcs);
+    };
     crc_ = std::move(group);
   }
 
@@ -142,7 +144,8 @@ class SafetensorsCheckpoint final : public Checkpoint {
       crc = ExtendCrc32(crc, std::as_bytes(std::span(info.name)));
       if (info.shape.empty() && (IsInteger(info.dtype) || info.dtype == DType::kI4)) {
         std::array<std::byte, 8> raw{};
-        CKMAP_RETURN_IF_ERROR(ReadStorage(storage, 0, std::span(raw).first(static_cast<size_t>(DTypeSize(info.dtype)))));
+        CKMAP_RETURN_IF_ERROR(
+            ReadStorage(storage, 0, std::span(raw).first(static_cast<size_t>(DTypeSize(info.dtype)))));
         const int64_t value = ReadInteger(info.dtype, raw);
         if (value < 0) return {};  // MindSpore cannot have made this sum: it is not defined here
         crc = ExtendCrc32WithZeros(crc, static_cast<uint64_t>(value));
@@ -152,8 +155,8 @@ class SafetensorsCheckpoint final : public Checkpoint {
     }
     if (crc == expected) return {};
     return Bad(file_.path(),
-               fmt::format("the CRC of the tensors is {}, but the metadata say {} (crc_num): the file is damaged",
-                           crc, expected));
+               fmt::format("the CRC of the tensors is {}, but the metadata say {} (crc_num): the file is damaged", crc,
+                           expected));
   }
 
   InputFile file_;
@@ -184,12 +187,12 @@ Result<std::unique_ptr<Checkpoint>> OpenSafetensors(InputFile file) {
   CKMAP_RETURN_IF_ERROR(file.ReadAt(0, prefix));
   const auto length = LoadLittle<uint64_t>(prefix.data());
   if (length > static_cast<uint64_t>(file.size() - kPrefix)) {
-    return Bad(path, fmt::format("the header should have {} bytes, but only {} follow (is the file cut short?)",
-                                 length, file.size() - kPrefix));
+    return Bad(path, fmt::format("the header should have {} bytes, but only {} follow (is the file cut short?)", length,
+                                 file.size() - kPrefix));
   }
   if (length > uint64_t{kMaxSafetensorsHeader}) {
-    return Error(ErrorCode::kLimit, fmt::format("{}: the header has {} bytes, at most {} are read", path, length,
-                                                kMaxSafetensorsHeader));
+    return Error(ErrorCode::kLimit,
+                 fmt::format("{}: the header has {} bytes, at most {} are read", path, length, kMaxSafetensorsHeader));
   }
   std::string text(length, '\0');
   CKMAP_RETURN_IF_ERROR(file.ReadAt(kPrefix, std::as_writable_bytes(std::span(text))));

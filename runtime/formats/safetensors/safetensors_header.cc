@@ -10,8 +10,8 @@
 #include <simdjson.h>
 
 #include "runtime/base/json_document.h"
-#include "runtime/base/text.h"
 #include "runtime/base/json_strict.h"
+#include "runtime/base/text.h"
 #include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
@@ -158,7 +158,8 @@ class HeaderParser {
     // The file counts 4-bit values; an element of kF4 is a byte of two.
     if (info.dtype == DType::kF4) {
       if (info.shape.empty() || info.shape.back() % 2 != 0) {
-        return BadTensor(info.name, fmt::format("F4 {}: the last axis does not fill whole bytes", FormatShape(info.shape)));
+        return BadTensor(info.name,
+                         fmt::format("F4 {}: the last axis does not fill whole bytes", FormatShape(info.shape)));
       }
       info.shape.back() /= 2;
     }
@@ -220,14 +221,13 @@ class HeaderParser {
   static Result<void> ReadOffsets(const TensorInfo& info, ByteRange& range, ondemand::value value) {
     std::array<uint64_t, 2> offsets{};
     size_t count = 0;
-    CKMAP_RETURN_IF_ERROR(
-        ReadNumbers(info, "data_offsets", value, [&](uint64_t offset) -> Result<void> {
-          if (count == offsets.size() || offset > (uint64_t{1} << 62)) {
-            return BadTensor(info.name, "its data_offsets must be two numbers below 2^62");
-          }
-          offsets[count++] = offset;
-          return {};
-        }));
+    CKMAP_RETURN_IF_ERROR(ReadNumbers(info, "data_offsets", value, [&](uint64_t offset) -> Result<void> {
+      if (count == offsets.size() || offset > (uint64_t{1} << 62)) {
+        return BadTensor(info.name, "its data_offsets must be two numbers below 2^62");
+      }
+      offsets[count++] = offset;
+      return {};
+    }));
     if (count != offsets.size()) return BadTensor(info.name, "its data_offsets must be two numbers");
     range = {static_cast<int64_t>(offsets[0]), static_cast<int64_t>(offsets[1])};
     return {};
@@ -235,19 +235,17 @@ class HeaderParser {
 
   static Result<void> CheckSize(const TensorInfo& info, const ByteRange& range) {
     if (range.end < range.begin) {
-      return BadTensor(info.name, fmt::format("its data end at {}, before they begin at {}", range.end,
-                                              range.begin));
+      return BadTensor(info.name, fmt::format("its data end at {}, before they begin at {}", range.end, range.begin));
     }
     const auto bytes = NumBytes(info.shape, info.dtype);
     if (!bytes) {
-      return BadTensor(info.name, fmt::format("{} {} is no number of whole bytes below 2^62",
-                                              DTypeName(info.dtype), FormatShape(info.shape)));
+      return BadTensor(info.name, fmt::format("{} {} is no number of whole bytes below 2^62", DTypeName(info.dtype),
+                                              FormatShape(info.shape)));
     }
     if (*bytes != range.end - range.begin) {
       return BadTensor(info.name,
-                       fmt::format("{} {} takes {} bytes, but its data_offsets span {}",
-                                   DTypeName(info.dtype), FormatShape(info.shape), *bytes,
-                                   range.end - range.begin));
+                       fmt::format("{} {} takes {} bytes, but its data_offsets span {}", DTypeName(info.dtype),
+                                   FormatShape(info.shape), *bytes, range.end - range.begin));
     }
     return {};
   }

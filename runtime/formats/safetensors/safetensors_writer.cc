@@ -8,11 +8,11 @@
 #include <fmt/ranges.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/file_crc.h"
 #include "runtime/base/json_writer.h"
 #include "runtime/base/output_file.h"
 #include "runtime/base/parallel.h"
 #include "runtime/base/text.h"
-#include "runtime/base/file_crc.h"
 #include "runtime/formats/writer_checks.h"
 
 namespace ckmap {
@@ -65,18 +65,15 @@ int FormatIndex(DType dtype) {
   return -1;
 }
 
-const FormatDType& FormatInfo(DType dtype) {
-  return kFormatDTypes.at(static_cast<size_t>(FormatIndex(dtype)));
-}
+const FormatDType& FormatInfo(DType dtype) { return kFormatDTypes.at(static_cast<size_t>(FormatIndex(dtype))); }
 
 int64_t TensorBytes(const OutputTensor& tensor) { return *NumBytes(tensor.shape, tensor.dtype); }
 
 std::string HeaderEntry(const OutputTensor& tensor, int64_t begin) {
   Shape shape = tensor.shape;
   if (tensor.dtype == DType::kF4) shape.back() *= 2;  // the file counts 4-bit values
-  return fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
-                     JsonString(tensor.name), FormatInfo(tensor.dtype).name,
-                     fmt::join(shape, ","), begin, begin + TensorBytes(tensor));
+  return fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", JsonString(tensor.name),
+                     FormatInfo(tensor.dtype).name, fmt::join(shape, ","), begin, begin + TensorBytes(tensor));
 }
 
 Result<void> CheckSafetensors(const std::string& path, const std::vector<OutputTensor>& tensors,
@@ -114,12 +111,12 @@ std::vector<std::string> MindSporeWarnings(const std::vector<OutputTensor>& tens
     }
     if (names.empty()) continue;
     if (!format.mindspore) {
-      warnings.push_back(fmt::format("MindSpore cannot load a file with dtype {} ({})",
-                                     DTypeName(format.dtype), NameSome(names)));
+      warnings.push_back(
+          fmt::format("MindSpore cannot load a file with dtype {} ({})", DTypeName(format.dtype), NameSome(names)));
     } else if (crc && format.dtype == DType::kBF16) {
-      warnings.push_back(fmt::format(
-          "MindSpore itself cannot check the CRC of bf16 tensors ({}); leave out crc_check when loading",
-          NameSome(names)));
+      warnings.push_back(
+          fmt::format("MindSpore itself cannot check the CRC of bf16 tensors ({}); leave out crc_check when loading",
+                      NameSome(names)));
     }
   }
   return warnings;
@@ -154,9 +151,7 @@ class SafetensorsWriter final : public CheckpointWriter {
     if (place.bytes == 0) return {};
     return {{set_.fd(shards_[place.shard].file), place.offset, place.bytes}};
   }
-  const std::string& path(size_t tensor) const override {
-    return shards_[placements_[tensor].shard].path;
-  }
+  const std::string& path(size_t tensor) const override { return shards_[placements_[tensor].shard].path; }
   int64_t total_bytes() const override { return total_bytes_; }
   void ReplaceReceipt(std::string receipt) override {
     std::string& present = options_.metadata.at(std::string(kReceiptKey));
@@ -200,8 +195,7 @@ Result<void> SafetensorsWriter::Partition(const std::string& path) {
     int64_t entry = static_cast<int64_t>(HeaderEntry(tensors_[i], 0).size()) + 40;
     if (tensors_[i].dtype == DType::kI4) entry *= 2;
     const bool full = options_.max_shard_size > 0 && !shard->tensors.empty() &&
-                      (bytes > options_.max_shard_size - shard->data_bytes ||
-                       header + entry > kMaxHeader);
+                      (bytes > options_.max_shard_size - shard->data_bytes || header + entry > kMaxHeader);
     if (full) {
       shard = &shards_.emplace_back();
       header = metadata;
@@ -272,10 +266,9 @@ Result<void> SafetensorsWriter::LayOut(Shard& shard, size_t index) {
   header.resize((header.size() + 7) / 8 * 8, ' ');
   shard.header_bytes = static_cast<int64_t>(header.size());
   if (shard.header_bytes > kMaxHeader) {
-    return Error(ErrorCode::kLimit,
-                 fmt::format("{}: the header of {} tensors would take {} bytes, readers refuse more "
-                             "than {}; write shards (--max-shard-size)",
-                             shard.path, shard.tensors.size(), header.size(), kMaxHeader));
+    return Error(ErrorCode::kLimit, fmt::format("{}: the header of {} tensors would take {} bytes, readers refuse more "
+                                                "than {}; write shards (--max-shard-size)",
+                                                shard.path, shard.tensors.size(), header.size(), kMaxHeader));
   }
   int64_t offset = 8 + shard.header_bytes;
   for (const size_t i : shard.tensors) {
@@ -294,8 +287,7 @@ Result<void> SafetensorsWriter::LayOut(Shard& shard, size_t index) {
 std::string SafetensorsWriter::IndexText() const {
   std::vector<size_t> order(tensors_.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::sort(order.begin(), order.end(),
-            [&](size_t a, size_t b) { return tensors_[a].name < tensors_[b].name; });
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return tensors_[a].name < tensors_[b].name; });
   int64_t data_bytes = 0;
   for (const Shard& shard : shards_) data_bytes += shard.data_bytes;
   JsonWriter json;
@@ -316,8 +308,7 @@ Result<void> SafetensorsWriter::Create(const std::string& path) {
   for (size_t i = 0; i < shards_.size(); ++i) CKMAP_RETURN_IF_ERROR(LayOut(shards_[i], i));
   if (!index_path_.empty()) {
     const std::string text = IndexText();
-    CKMAP_ASSIGN_OR_RETURN(
-        const size_t file, set_.Add(index_path_, static_cast<int64_t>(text.size()), options_.force));
+    CKMAP_ASSIGN_OR_RETURN(const size_t file, set_.Add(index_path_, static_cast<int64_t>(text.size()), options_.force));
     total_bytes_ += static_cast<int64_t>(text.size());
     if (Result<void> ok = WriteAt(set_.fd(file), 0, std::as_bytes(std::span(text))); !ok) {
       return std::move(ok).error().Context(index_path_);
@@ -333,31 +324,26 @@ Result<uint32_t> SafetensorsWriter::TensorCrc(size_t tensor, uint32_t crc) const
   const Placement& place = placements_[tensor];
   const int fd = set_.fd(shards_[place.shard].file);
   if (!info.shape.empty() || !(IsInteger(info.dtype) || info.dtype == DType::kI4)) {
-    CKMAP_ASSIGN_OR_RETURN(
-        const uint32_t data,
-        FileCrc32(fd, place.offset, place.bytes, DefaultThreads()));
+    CKMAP_ASSIGN_OR_RETURN(const uint32_t data, FileCrc32(fd, place.offset, place.bytes, DefaultThreads()));
     return JoinCrc32(crc, data, place.bytes);
   }
   uint64_t value = 0;
-  CKMAP_RETURN_IF_ERROR(ReadAt(
-      fd, place.offset, std::as_writable_bytes(std::span(&value, 1)).first(static_cast<size_t>(place.bytes))));
-  const bool is_signed = info.dtype == DType::kI8 || info.dtype == DType::kI16 ||
-                         info.dtype == DType::kI32 || info.dtype == DType::kI64 ||
-                         info.dtype == DType::kI4;
+  CKMAP_RETURN_IF_ERROR(
+      ReadAt(fd, place.offset, std::as_writable_bytes(std::span(&value, 1)).first(static_cast<size_t>(place.bytes))));
+  const bool is_signed = info.dtype == DType::kI8 || info.dtype == DType::kI16 || info.dtype == DType::kI32 ||
+                         info.dtype == DType::kI64 || info.dtype == DType::kI4;
   const bool negative = is_signed && ((value >> (8 * place.bytes - 1)) & 1) != 0;
   if (negative || value >> 40 != 0) {
-    return Error(ErrorCode::kMismatch,
-                 fmt::format("tensor `{}` is a single integer that is negative or above 2^40: "
-                             "MindSpore's checksum is not defined for it; leave out --crc",
-                             EscapeText(info.name)));
+    return Error(ErrorCode::kMismatch, fmt::format("tensor `{}` is a single integer that is negative or above 2^40: "
+                                                   "MindSpore's checksum is not defined for it; leave out --crc",
+                                                   EscapeText(info.name)));
   }
   return ExtendCrc32WithZeros(crc, value);
 }
 
 Result<std::string> SafetensorsWriter::CrcNum(const Shard& shard) const {
   std::vector<size_t> order = shard.tensors;
-  std::sort(order.begin(), order.end(),
-            [&](size_t a, size_t b) { return tensors_[a].name < tensors_[b].name; });
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return tensors_[a].name < tensors_[b].name; });
   uint32_t crc = 0;
   for (const size_t i : order) {
     crc = ExtendCrc32(crc, std::as_bytes(std::span(tensors_[i].name)));
@@ -399,8 +385,7 @@ std::string ShardedName(const std::string& path) {
   return path + (path.ends_with('/') ? "" : "/") + "model.safetensors";
 }
 
-Result<std::unique_ptr<CheckpointWriter>> CreateSafetensors(const std::string& path,
-                                                            std::vector<OutputTensor> tensors,
+Result<std::unique_ptr<CheckpointWriter>> CreateSafetensors(const std::string& path, std::vector<OutputTensor> tensors,
                                                             const WriteOptions& options) {
   CKMAP_RETURN_IF_ERROR(CheckSafetensors(path, tensors, options));
   auto writer = std::make_unique<SafetensorsWriter>(std::move(tensors), options);

@@ -17,10 +17,9 @@ namespace ckmap {
 
 // As CreateCheckpoint. With max_shard_size, `path` is a folder (made if absent; names begin with
 // "model") or ends in ".safetensors" (names begin with its stem); where one shard suffices that is
-// written as NAME.safetensors, without an index unless options.index is set. With options.crc every file carries the `crc_num` that
-// mindspore.save_checkpoint(crc_check=True) would have given it.
-Result<std::unique_ptr<CheckpointWriter>> CreateSafetensors(const std::string& path,
-                                                            std::vector<OutputTensor> tensors,
+// written as NAME.safetensors, without an index unless options.index is set. With options.crc every file carries the
+// `crc_num` that mindspore.save_checkpoint(crc_check=True) would have given it.
+Result<std::unique_ptr<CheckpointWriter>> CreateSafetensors(const std::string& path, std::vector<OutputTensor> tensors,
                                                             const WriteOptions& options);
 
 // With max_shard_size, the file that is written where one shard suffices; the others are named after it.

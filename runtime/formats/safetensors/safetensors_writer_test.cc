@@ -27,12 +27,10 @@ std::string HeaderOf(const std::string& file) {
 TEST_CASE("layout: dtypes widest first, then names; contiguous; padded to 8") {
   TempFolder folder;
   const std::string path = folder / "m.safetensors";
-  auto writer = CreateCheckpoint(path, OutputFormat::kSafetensors,
-                                 {{"b", DType::kU8, {3}},
-                                  {"c", DType::kF32, {1, 2}},
-                                  {"a\"\\é", DType::kF32, {}},
-                                  {"e", DType::kI64, {0, 4}}},
-                                 {.metadata = {{"format", "ms"}}});
+  auto writer = CreateCheckpoint(
+      path, OutputFormat::kSafetensors,
+      {{"b", DType::kU8, {3}}, {"c", DType::kF32, {1, 2}}, {"a\"\\é", DType::kF32, {}}, {"e", DType::kI64, {0, 4}}},
+      {.metadata = {{"format", "ms"}}});
   REQUIRE(writer.ok());
   REQUIRE((*writer)->Write(0, 0, Bytes("xy")).ok());
   REQUIRE((*writer)->Write(0, 2, Bytes("z")).ok());
@@ -46,12 +44,11 @@ TEST_CASE("layout: dtypes widest first, then names; contiguous; padded to 8") {
   CHECK((*files)[0].bytes == static_cast<int64_t>(file.size()));
   const std::string header = HeaderOf(file);
   CHECK(header.size() % 8 == 0);
-  const std::string expected =
-      R"({"__metadata__":{"format":"ms"},)"
-      R"("e":{"dtype":"I64","shape":[0,4],"data_offsets":[0,0]},)"
-      R"("a\"\\é":{"dtype":"F32","shape":[],"data_offsets":[0,4]},)"
-      R"("c":{"dtype":"F32","shape":[1,2],"data_offsets":[4,12]},)"
-      R"("b":{"dtype":"U8","shape":[3],"data_offsets":[12,15]}})";
+  const std::string expected = R"({"__metadata__":{"format":"ms"},)"
+                               R"("e":{"dtype":"I64","shape":[0,4],"data_offsets":[0,0]},)"
+                               R"("a\"\\é":{"dtype":"F32","shape":[],"data_offsets":[0,4]},)"
+                               R"("c":{"dtype":"F32","shape":[1,2],"data_offsets":[4,12]},)"
+                               R"("b":{"dtype":"U8","shape":[3],"data_offsets":[12,15]}})";
   CHECK(header.substr(0, expected.size()) == expected);
   CHECK(header.find_first_not_of(' ', expected.size()) == std::string::npos);
   CHECK(file.substr(8 + header.size()) == "abcd12345678xyz");
@@ -99,8 +96,8 @@ TEST_CASE("shards of a bounded size and their index") {
 
 TEST_CASE("one shard needs no index") {
   TempFolder folder;
-  auto writer = CreateCheckpoint(folder / "x.safetensors", OutputFormat::kSafetensors,
-                                 {{"a", DType::kU8, {6}}}, {.metadata = {}, .max_shard_size = 10});
+  auto writer = CreateCheckpoint(folder / "x.safetensors", OutputFormat::kSafetensors, {{"a", DType::kU8, {6}}},
+                                 {.metadata = {}, .max_shard_size = 10});
   REQUIRE(writer.ok());
   REQUIRE((*writer)->Commit().ok());
   CHECK(fs::exists(folder / "x.safetensors"));
@@ -118,16 +115,15 @@ TEST_CASE("crc_num covers names and bytes in name order; a scalar integer counts
   REQUIRE((*writer)->Commit().ok());
   const std::string_view covered("n\0\0\0\0\0wabc", 10);
   const std::string header = HeaderOf(*ReadTextFile(folder / "x.safetensors"));
-  const std::string expected =
-      "\"crc_num\":\"" + std::to_string(ExtendCrc32(0, Bytes(covered))) + "\"";
+  const std::string expected = "\"crc_num\":\"" + std::to_string(ExtendCrc32(0, Bytes(covered))) + "\"";
   CHECK(header.find(expected) != std::string::npos);
   CHECK(header.size() % 8 == 0);
 }
 
 TEST_CASE("a negative scalar has no checksum") {
   TempFolder folder;
-  auto writer = CreateCheckpoint(folder / "x.safetensors", OutputFormat::kSafetensors,
-                                 {{"n", DType::kI8, {}}}, {.metadata = {}, .crc = true});
+  auto writer = CreateCheckpoint(folder / "x.safetensors", OutputFormat::kSafetensors, {{"n", DType::kI8, {}}},
+                                 {.metadata = {}, .crc = true});
   REQUIRE(writer.ok());
   REQUIRE((*writer)->Write(0, 0, Bytes("\xff")).ok());
   CHECK_FALSE((*writer)->Commit().ok());
@@ -137,8 +133,8 @@ TEST_CASE("a negative scalar has no checksum") {
 
 TEST_CASE("what only MindSpore cannot read is a warning") {
   TempFolder folder;
-  auto writer = CreateCheckpoint(folder / "x.safetensors", OutputFormat::kSafetensors,
-                                 {{"q", DType::kF8E4M3, {2}}}, {});
+  auto writer =
+      CreateCheckpoint(folder / "x.safetensors", OutputFormat::kSafetensors, {{"q", DType::kF8E4M3, {2}}}, {});
   REQUIRE(writer.ok());
   REQUIRE((*writer)->warnings().size() == 1);
   CHECK((*writer)->warnings()[0].find("f8_e4m3") != std::string::npos);

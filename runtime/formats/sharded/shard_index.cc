@@ -1,5 +1,5 @@
-#include "runtime/base/json_document.h"
 #include "runtime/formats/sharded/shard_index.h"
+#include "runtime/base/json_document.h"
 
 #include <algorithm>
 #include <array>
@@ -15,12 +15,12 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/folder.h"
-#include "runtime/base/run_files.h"
-#include "runtime/base/text.h"
-#include "runtime/formats/storage/contained_path.h"
 #include "runtime/base/json_strict.h"
 #include "runtime/base/mistake_list.h"
+#include "runtime/base/run_files.h"
+#include "runtime/base/text.h"
 #include "runtime/formats/sharded/sharded_checkpoint.h"
+#include "runtime/formats/storage/contained_path.h"
 #include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
@@ -29,8 +29,8 @@ namespace {
 namespace fs = std::filesystem;
 namespace ondemand = simdjson::ondemand;
 
-constexpr std::array<std::string_view, 12> kEndings = {".safetensors", ".ckpt", ".bin", ".pt", ".pth", ".mindir",
-                                                    ".npz", ".npy", ".gguf", ".onnx", ".h5", ".keras"};
+constexpr std::array<std::string_view, 12> kEndings = {".safetensors", ".ckpt", ".bin",  ".pt",   ".pth", ".mindir",
+                                                       ".npz",         ".npy",  ".gguf", ".onnx", ".h5",  ".keras"};
 constexpr size_t kMaxShards = 10'000;
 
 Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
@@ -145,7 +145,8 @@ Result<void> CheckAgainstIndex(const std::vector<IndexedTensor>& tensors, const 
     for (const TensorInfo& info : shard.checkpoint->manifest().tensors()) {
       const auto entry = file_of.find(info.name);
       if (entry == file_of.end()) {
-        mistakes.Add(fmt::format("{} holds {}, which the index does not name", EscapeText(shard.file), QuoteName(info.name)));
+        mistakes.Add(
+            fmt::format("{} holds {}, which the index does not name", EscapeText(shard.file), QuoteName(info.name)));
       } else if (entry->second != shard.file) {
         mistakes.Add(fmt::format("{} holds {}, which the index places in {}", EscapeText(shard.file),
                                  QuoteName(info.name), EscapeText(entry->second)));
@@ -237,7 +238,8 @@ Result<std::unique_ptr<Checkpoint>> OpenShardIndex(const std::string& index_path
   return OpenShardIndex(index_path, text, open_file);
 }
 
-Result<std::unique_ptr<Checkpoint>> OpenShardIndex(const std::string& index_path, std::string_view text, const OpenFileFn& open_file) {
+Result<std::unique_ptr<Checkpoint>> OpenShardIndex(const std::string& index_path, std::string_view text,
+                                                   const OpenFileFn& open_file) {
   const fs::path path(index_path);
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   EnterInputFolder(folder.string());

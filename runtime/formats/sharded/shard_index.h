@@ -47,7 +47,8 @@ using OpenFileFn = std::function<Result<std::unique_ptr<Checkpoint>>(const std::
 // The checkpoint of an index file. The folders on the way to a shard must lie inside the folder of
 // the index; the shard itself may be a link (as in the cache of the Hugging Face hub).
 // `text`: what stands in it.
-Result<std::unique_ptr<Checkpoint>> OpenShardIndex(const std::string& index_path, std::string_view text, const OpenFileFn& open_file);
+Result<std::unique_ptr<Checkpoint>> OpenShardIndex(const std::string& index_path, std::string_view text,
+                                                   const OpenFileFn& open_file);
 Result<std::unique_ptr<Checkpoint>> OpenShardIndex(const std::string& index_path, const OpenFileFn& open_file);
 
 // The checkpoint of a folder: by its one index, or of all its files with the one ending of checkpoints that

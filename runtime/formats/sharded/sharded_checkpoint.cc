@@ -98,8 +98,8 @@ class ShardedCheckpoint final : public Checkpoint {
 
   std::vector<Shard> shards_;
   std::string format_;
-  std::vector<size_t> owner_;                             // of each tensor
-  std::vector<std::pair<size_t, uint32_t>> storages_;     // shard, and its own storage id
+  std::vector<size_t> owner_;                          // of each tensor
+  std::vector<std::pair<size_t, uint32_t>> storages_;  // shard, and its own storage id
   std::set<std::string> conflicts_;
 };
 

@@ -14,9 +14,9 @@
 #include <yaml-cpp/parser.h>
 
 #include "runtime/base/json_document.h"
-#include "runtime/base/text.h"
 #include "runtime/base/json_strict.h"
 #include "runtime/base/mistake_list.h"
+#include "runtime/base/text.h"
 #include "runtime/tensor/tensor_name.h"
 
 namespace ckmap {
@@ -224,7 +224,8 @@ class YamlHandler final : public YAML::EventHandler {
     if (state_ == State::kRootKey) {
       key_ = value;
       known_key_ = key_ == "framework" || key_ == "tensors";
-      if (!known_key_) builder_.Wrong(line, fmt::format("unknown key {}; a spec has framework and tensors", QuoteName(key_)));
+      if (!known_key_)
+        builder_.Wrong(line, fmt::format("unknown key {}; a spec has framework and tensors", QuoteName(key_)));
       bool& seen = key_ == "tensors" ? seen_tensors_ : seen_framework_;
       if (known_key_ && std::exchange(seen, true)) builder_.Wrong(line, fmt::format("`{}` is given twice", key_));
       state_ = State::kRootValue;
@@ -312,7 +313,8 @@ class JsonSpecParser {
     ondemand::object root;
     if (auto e = document.get_object().get(root)) return Invalid(e);
     if (auto e = Root(root)) return Invalid(e);
-    if (!document.current_location().error()) builder_.Wrong(lines_.LineAt(text_.size()), "something follows the JSON object");
+    if (!document.current_location().error())
+      builder_.Wrong(lines_.LineAt(text_.size()), "something follows the JSON object");
     return builder_.Finish();
   }
 
@@ -423,8 +425,9 @@ class JsonSpecParser {
     }
     if (error == simdjson::INCORRECT_TYPE) {
       builder_.Wrong(line, fmt::format("`{}` must be {}", name,
-                                       name == "shape" ? "a list of numbers"
-                                                       : name == "optional" ? "true or false" : "text"));
+                                       name == "shape"      ? "a list of numbers"
+                                       : name == "optional" ? "true or false"
+                                                            : "text"));
       return simdjson::SUCCESS;
     }
     return error;

@@ -18,13 +18,13 @@ namespace {
 std::string YamlText(std::string_view text) {
   constexpr std::array<std::string_view, 9> kNotText = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"};
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
-  const bool plain =
-      !text.empty() && letter(text.front()) &&
-      std::all_of(text.begin(), text.end(), [&](char c) { return letter(c) || IsDigit(c) || c == '.' || c == '-' || c == '/'; }) &&
-      std::none_of(kNotText.begin(), kNotText.end(), [&](std::string_view word) {
-        return word.size() == text.size() &&
-               std::equal(word.begin(), word.end(), text.begin(), [](char a, char b) { return a == (b >= 'A' && b <= 'Z' ? b + 32 : b); });
-      });
+  const bool plain = !text.empty() && letter(text.front()) && std::all_of(text.begin(), text.end(), [&](char c) {
+    return letter(c) || IsDigit(c) || c == '.' || c == '-' || c == '/';
+  }) && std::none_of(kNotText.begin(), kNotText.end(), [&](std::string_view word) {
+    return word.size() == text.size() && std::equal(word.begin(), word.end(), text.begin(), [](char a, char b) {
+             return a == (b >= 'A' && b <= 'Z' ? b + 32 : b);
+           });
+  });
   return plain ? std::string(text) : JsonString(text);
 }
 
@@ -47,7 +47,13 @@ std::string SpecJson(const Manifest& manifest) {
   if (!manifest.framework.empty()) json.Key("framework").String(manifest.framework);
   json.Key("tensors").BeginArray().OnLines();
   for (const TensorInfo& tensor : manifest.tensors()) {
-    json.BeginObject().Key("name").String(tensor.name).Key("dtype").String(DTypeName(tensor.dtype)).Key("shape").BeginArray();
+    json.BeginObject()
+        .Key("name")
+        .String(tensor.name)
+        .Key("dtype")
+        .String(DTypeName(tensor.dtype))
+        .Key("shape")
+        .BeginArray();
     for (const int64_t size : tensor.shape) json.Int(size);
     json.EndArray();
     if (tensor.optional) json.Key("optional").Bool(true);

@@ -24,7 +24,8 @@ bool IsInside(const fs::path& folder, const fs::path& path) {
   if (error) return false;
   const fs::path real = Canonical(path, error);
   // What leads nowhere cannot be opened, which is told in other words. Of all else nobody knows where it leads.
-  if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory || error == std::errc::too_many_symbolic_link_levels) {
+  if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory ||
+      error == std::errc::too_many_symbolic_link_levels) {
     return true;
   }
   if (error) return false;

@@ -14,7 +14,9 @@ class PartStorage final : public StorageSource {
   PartStorage(const Checkpoint& part, uint32_t storage) : part_(part), storage_(storage) {}
   int64_t bytes() const override { return part_.storage_bytes(storage_); }
   std::vector<FileExtent> extents() const override { return part_.storage_extents(storage_); }
-  Result<void> Read(int64_t offset, std::span<std::byte> out) const override { return part_.ReadStorage(storage_, offset, out); }
+  Result<void> Read(int64_t offset, std::span<std::byte> out) const override {
+    return part_.ReadStorage(storage_, offset, out);
+  }
   Result<void> Verify() const override { return part_.VerifyStorage(storage_); }
 
  private:
@@ -45,11 +47,13 @@ Result<void> JoinedCheckpoint::AddTensor(TensorInfo info, const std::vector<Join
       return Refused(fmt::format("a slice is {}, the tensor is {}", DTypeName(found.dtype), DTypeName(info.dtype)));
     }
     const TensorLayout& layout = part.layout(slice.tensor);
-    if (layout.offset != 0 || layout.byteswap || layout.conjugate || layout.negative || layout.strides != DenseStrides(found)) {
+    if (layout.offset != 0 || layout.byteswap || layout.conjugate || layout.negative ||
+        layout.strides != DenseStrides(found)) {
       return Refused("a slice is not dense in its file");
     }
     slices_.push_back(std::make_unique<PartStorage>(part, layout.storage));
-    pieces.push_back({.offsets = slice.offsets, .sizes = found.shape, .source_offset = 0, .source = slices_.back().get()});
+    pieces.push_back(
+        {.offsets = slice.offsets, .sizes = found.shape, .source_offset = 0, .source = slices_.back().get()});
   }
   const auto storage = static_cast<uint32_t>(storages_.size());
   if (whole) {

@@ -30,8 +30,9 @@ class JoinedCheckpoint : public Checkpoint {
 
   const std::vector<std::unique_ptr<Checkpoint>>& parts() const { return parts_; }
 
-  // A tensor of `info`'s name, dtype and shape. kMalformed unless the slices have its dtype, are dense in their files and tile it
-  // exactly (slices that are alike must be given once), and if the name is taken. Messages do not name the tensor.
+  // A tensor of `info`'s name, dtype and shape. kMalformed unless the slices have its dtype, are dense in their files
+  // and tile it exactly (slices that are alike must be given once), and if the name is taken. Messages do not name the
+  // tensor.
   Result<void> AddTensor(TensorInfo info, const std::vector<JoinedSlice>& slices);
   void AddOther(OtherEntry entry) { others_.push_back(std::move(entry)); }
   void AddWarning(std::string warning) { warnings_.push_back(std::move(warning)); }

@@ -25,8 +25,7 @@ class Pieced : public StorageSource {
   Pieced(Shape shape, int64_t element_size, std::vector<SourcePiece> pieces)
       : shape_(std::move(shape)), pieces_(std::move(pieces)) {
     row_axis_ = shape_.empty() ? 0 : shape_.size() - 1;
-    while (row_axis_ > 0 &&
-           std::all_of(pieces_.begin(), pieces_.end(), [&](const SourcePiece& piece) {
+    while (row_axis_ > 0 && std::all_of(pieces_.begin(), pieces_.end(), [&](const SourcePiece& piece) {
              return piece.sizes[row_axis_] == shape_[row_axis_];
            })) {
       --row_axis_;
@@ -44,8 +43,7 @@ class Pieced : public StorageSource {
     while (!out.empty()) {
       const int64_t row = offset / row_bytes_;
       const int64_t begin = offset % row_bytes_;
-      const auto count = static_cast<size_t>(
-          std::min<int64_t>(row_bytes_ - begin, static_cast<int64_t>(out.size())));
+      const auto count = static_cast<size_t>(std::min<int64_t>(row_bytes_ - begin, static_cast<int64_t>(out.size())));
       CKMAP_RETURN_IF_ERROR(ReadRow(row, begin, out.first(count)));
       offset += static_cast<int64_t>(count);
       out = out.subspan(count);
@@ -70,9 +68,9 @@ class Pieced : public StorageSource {
       const int64_t from = std::max(begin, piece_begin);
       const int64_t to = std::min(end, piece_begin + piece_row);
       if (from >= to) continue;
-      CKMAP_RETURN_IF_ERROR(piece.source->Read(
-          piece.source_offset + inner * piece_row + from - piece_begin,
-          out.subspan(static_cast<size_t>(from - begin), static_cast<size_t>(to - from))));
+      CKMAP_RETURN_IF_ERROR(
+          piece.source->Read(piece.source_offset + inner * piece_row + from - piece_begin,
+                             out.subspan(static_cast<size_t>(from - begin), static_cast<size_t>(to - from))));
     }
     return {};
   }
@@ -102,10 +100,9 @@ class Pieced : public StorageSource {
 }  // namespace
 
 Result<std::unique_ptr<StorageSource>> PiecedSource(const Shape& shape, int64_t element_size,
-                                                  std::vector<SourcePiece> pieces) {
+                                                    std::vector<SourcePiece> pieces) {
   if (pieces.size() > kMaxSourcePieces) {
-    return Error(ErrorCode::kLimit,
-                 fmt::format("{} pieces; {} are the limit", pieces.size(), kMaxSourcePieces));
+    return Error(ErrorCode::kLimit, fmt::format("{} pieces; {} are the limit", pieces.size(), kMaxSourcePieces));
   }
   std::erase_if(pieces, [](const SourcePiece& piece) { return NumElements(piece.sizes) == 0; });
   int64_t covered = 0;
@@ -114,27 +111,23 @@ Result<std::unique_ptr<StorageSource>> PiecedSource(const Shape& shape, int64_t 
     if (piece.sizes.size() != shape.size() || piece.offsets.size() != shape.size())
       return Bad("a piece of another rank than the tensor");
     for (size_t axis = 0; axis < shape.size(); ++axis) {
-      const bool inside = piece.offsets[axis] >= 0 && piece.sizes[axis] >= 0 &&
-                          piece.sizes[axis] <= shape[axis] &&
+      const bool inside = piece.offsets[axis] >= 0 && piece.sizes[axis] >= 0 && piece.sizes[axis] <= shape[axis] &&
                           piece.offsets[axis] <= shape[axis] - piece.sizes[axis];
       if (!inside) {
-        return Bad(fmt::format("the piece at {} of shape {} lies outside of {}",
-                               FormatShape(piece.offsets), FormatShape(piece.sizes),
-                               FormatShape(shape)));
+        return Bad(fmt::format("the piece at {} of shape {} lies outside of {}", FormatShape(piece.offsets),
+                               FormatShape(piece.sizes), FormatShape(shape)));
       }
     }
     for (size_t j = 0; j < i; ++j) {
-      if (Overlap(pieces[j], piece))
-        return Bad(fmt::format("two pieces overlap at {}", FormatShape(piece.offsets)));
+      if (Overlap(pieces[j], piece)) return Bad(fmt::format("two pieces overlap at {}", FormatShape(piece.offsets)));
     }
     covered += *NumElements(piece.sizes);  // disjoint and inside: no more than the whole
   }
   if (covered != *NumElements(shape)) {
-    return Bad(fmt::format("the pieces have {} of {} elements: a file of the checkpoint is missing",
-                           covered, *NumElements(shape)));
+    return Bad(fmt::format("the pieces have {} of {} elements: a file of the checkpoint is missing", covered,
+                           *NumElements(shape)));
   }
-  return std::unique_ptr<StorageSource>(
-      std::make_unique<Pieced>(shape, element_size, std::move(pieces)));
+  return std::unique_ptr<StorageSource>(std::make_unique<Pieced>(shape, element_size, std::move(pieces)));
 }
 
 }  // namespace ckmap

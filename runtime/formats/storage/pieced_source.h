@@ -25,6 +25,6 @@ inline constexpr size_t kMaxSourcePieces = 4096;
 // Row-major bytes of a tensor of `shape`. kMalformed unless the pieces tile it exactly. The sources
 // must outlive the result.
 Result<std::unique_ptr<StorageSource>> PiecedSource(const Shape& shape, int64_t element_size,
-                                                  std::vector<SourcePiece> pieces);
+                                                    std::vector<SourcePiece> pieces);
 
 }  // namespace ckmap

@@ -64,8 +64,9 @@ void SourceCheckpoint::ExpectCrc(uint32_t expected, int64_t length) {
   group->runs = {{source_->file().fd(), 0, length}};
   group->check = [path = source_->path(), expected](std::span<const uint32_t> crcs) -> Result<void> {
     if (crcs[0] == expected) return {};
-    return Error(ErrorCode::kMalformed, fmt::format("{}: the CRC of the content is {:08x}, but the file's trailer says {:08x}: it is damaged",
-                                                    path, crcs[0], expected));
+    return Error(ErrorCode::kMalformed,
+                 fmt::format("{}: the CRC of the content is {:08x}, but the file's trailer says {:08x}: it is damaged",
+                             path, crcs[0], expected));
   };
   crc_ = std::move(group);
 }

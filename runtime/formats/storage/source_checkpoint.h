@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/formats/storage/byte_source.h"
 #include "runtime/formats/checkpoint.h"
+#include "runtime/formats/storage/byte_source.h"
 
 namespace ckmap {
 
@@ -36,8 +36,7 @@ class SourceCheckpoint final : public Checkpoint {
     return AddTensor(std::move(info), 0, std::move(strides), std::move(parts));
   }
   // The same with a layout of its own: bytes from the storage's start, and between elements.
-  bool AddTensor(TensorInfo info, int64_t offset, std::vector<int64_t> strides,
-                 std::vector<SourcePart> parts);
+  bool AddTensor(TensorInfo info, int64_t offset, std::vector<int64_t> strides, std::vector<SourcePart> parts);
   // Adds a tensor that is only listed; info.unreadable says why.
   bool AddUnreadable(TensorInfo info);
   void AddOther(OtherEntry other) { others_.push_back(std::move(other)); }

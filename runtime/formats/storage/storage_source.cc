@@ -8,8 +8,7 @@ namespace {
 
 class FileRun : public StorageSource {
  public:
-  FileRun(const InputFile& file, int64_t offset, int64_t bytes)
-      : file_(file), offset_(offset), bytes_(bytes) {}
+  FileRun(const InputFile& file, int64_t offset, int64_t bytes) : file_(file), offset_(offset), bytes_(bytes) {}
   int64_t bytes() const override { return bytes_; }
   std::vector<FileExtent> extents() const override { return {{file_.fd(), offset_, bytes_}}; }
   Result<void> Read(int64_t offset, std::span<std::byte> out) const override {
@@ -41,7 +40,8 @@ class ZipRecord : public StorageSource {
     group->path = file_.path();
     group->runs = extents();
     group->check = [this](std::span<const uint32_t> crcs) -> Result<void> {
-      if (Result<void> same = archive_.CompareCrc(member_, crcs[0]); !same) return std::move(same).error().Context(file_.path());
+      if (Result<void> same = archive_.CompareCrc(member_, crcs[0]); !same)
+        return std::move(same).error().Context(file_.path());
       return {};
     };
     return group;
@@ -73,13 +73,10 @@ std::unique_ptr<StorageSource> FileSource(const InputFile& file, int64_t offset,
   return std::make_unique<FileRun>(file, offset, bytes);
 }
 
-std::unique_ptr<StorageSource> ZipSource(const InputFile& file, const ZipArchive& archive,
-                                         size_t member) {
+std::unique_ptr<StorageSource> ZipSource(const InputFile& file, const ZipArchive& archive, size_t member) {
   return std::make_unique<ZipRecord>(file, archive, member);
 }
 
-std::unique_ptr<StorageSource> MemorySource(std::string bytes) {
-  return std::make_unique<Memory>(std::move(bytes));
-}
+std::unique_ptr<StorageSource> MemorySource(std::string bytes) { return std::make_unique<Memory>(std::move(bytes)); }
 
 }  // namespace ckmap

@@ -33,8 +33,7 @@ class StorageSource {
 // A run of a file. The file must outlive it.
 std::unique_ptr<StorageSource> FileSource(const InputFile& file, int64_t offset, int64_t bytes);
 // A member of an archive. The archive and its file must outlive it.
-std::unique_ptr<StorageSource> ZipSource(const InputFile& file, const ZipArchive& archive,
-                                         size_t member);
+std::unique_ptr<StorageSource> ZipSource(const InputFile& file, const ZipArchive& archive, size_t member);
 std::unique_ptr<StorageSource> MemorySource(std::string bytes);
 
 }  // namespace ckmap

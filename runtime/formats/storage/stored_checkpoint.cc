@@ -15,8 +15,8 @@ const InputFile& StoredCheckpoint::AddFile(InputFile file) {
   return *files_.back();
 }
 
-Result<const ZipArchive*> StoredCheckpoint::AddArchive(const InputFile& file, int64_t begin,
-                                                       int64_t length, ZipNames names) {
+Result<const ZipArchive*> StoredCheckpoint::AddArchive(const InputFile& file, int64_t begin, int64_t length,
+                                                       ZipNames names) {
   CKMAP_ASSIGN_OR_RETURN(ZipArchive archive, ZipArchive::Open(file, begin, length, names));
   archives_.push_back(std::make_unique<ZipArchive>(std::move(archive)));
   return archives_.back().get();
@@ -49,7 +49,8 @@ bool StoredCheckpoint::AddTensor(TensorInfo info, TensorLayout layout) {
 }
 
 bool StoredCheckpoint::AddDense(TensorInfo info, std::unique_ptr<StorageSource> source, bool byteswap) {
-  TensorLayout layout{.storage = AddSource(std::move(source)), .strides = RowMajorStrides(info.shape), .byteswap = byteswap};
+  TensorLayout layout{
+      .storage = AddSource(std::move(source)), .strides = RowMajorStrides(info.shape), .byteswap = byteswap};
   const int64_t bytes = DTypeSize(info.dtype);
   for (int64_t& stride : layout.strides) stride *= bytes;
   info.storage = layout.storage;
@@ -61,8 +62,7 @@ bool StoredCheckpoint::AddUnreadable(TensorInfo info) {
   return AddTensor(std::move(info), {});
 }
 
-Result<void> StoredCheckpoint::ReadStorage(uint32_t storage, int64_t offset,
-                                           std::span<std::byte> out) const {
+Result<void> StoredCheckpoint::ReadStorage(uint32_t storage, int64_t offset, std::span<std::byte> out) const {
   const StorageSource& source = *sources_[storage];
   CKMAP_CHECK(offset >= 0 && static_cast<int64_t>(out.size()) <= source.bytes() - offset);
   return source.Read(offset, out);

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "runtime/base/file.h"
-#include "runtime/formats/storage/byte_source.h"
 #include "runtime/formats/checkpoint.h"
+#include "runtime/formats/storage/byte_source.h"
 #include "runtime/formats/storage/storage_source.h"
 #include "runtime/formats/zip/zip_archive.h"
 
@@ -26,7 +26,7 @@ class StoredCheckpoint : public Checkpoint {
   Result<const InputFile*> AddFile(const std::string& path);
   const InputFile& AddFile(InputFile file);
   Result<const ZipArchive*> AddArchive(const InputFile& file, int64_t begin, int64_t length,
-                                        ZipNames names = ZipNames::kPaths);
+                                       ZipNames names = ZipNames::kPaths);
   const ByteSource& AddBytes(std::unique_ptr<ByteSource> bytes);
   uint32_t AddSource(std::unique_ptr<StorageSource> source);
   void ReplaceSource(uint32_t storage, std::unique_ptr<StorageSource> source);
@@ -45,13 +45,12 @@ class StoredCheckpoint : public Checkpoint {
 
   std::string_view format() const override { return format_; }
   int64_t storage_bytes(uint32_t storage) const override { return sources_[storage]->bytes(); }
-  std::vector<FileExtent> storage_extents(uint32_t storage) const override {
-    return sources_[storage]->extents();
-  }
-  Result<void> ReadStorage(uint32_t storage, int64_t offset,
-                           std::span<std::byte> out) const override;
+  std::vector<FileExtent> storage_extents(uint32_t storage) const override { return sources_[storage]->extents(); }
+  Result<void> ReadStorage(uint32_t storage, int64_t offset, std::span<std::byte> out) const override;
   Result<void> VerifyStorage(uint32_t storage) const override;
-  std::shared_ptr<const ChecksumGroup> checksums(uint32_t storage) const override { return sources_[storage]->checksums(); }
+  std::shared_ptr<const ChecksumGroup> checksums(uint32_t storage) const override {
+    return sources_[storage]->checksums();
+  }
   Result<void> CheckUnchanged() const override;
 
  private:

@@ -17,8 +17,10 @@ Manifest ManifestWithTies(const Checkpoint& checkpoint) {
     for (size_t axis = 0; axis < strides.size(); ++axis) {
       if (info.shape[axis] == 1) strides[axis] = 0;
     }
-    const auto [at, made] = first.try_emplace(
-        Bytes{info.storage, layout.offset, info.dtype, info.shape, std::move(strides), layout.byteswap, layout.conjugate, layout.negative}, i);
+    const auto [at, made] =
+        first.try_emplace(Bytes{info.storage, layout.offset, info.dtype, info.shape, std::move(strides),
+                                layout.byteswap, layout.conjugate, layout.negative},
+                          i);
     if (!made) manifest.at(i).tied_to = manifest[at->second].name;
   }
   return manifest;

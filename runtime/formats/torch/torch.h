@@ -40,15 +40,11 @@ bool LooksLikeTorchDistributed(const std::string& folder);
 
 // kMalformed: broken, hostile, or not of this format. kLimit: a stated limit. kUsage: options.root
 // names nothing; the error lists the dicts that hold tensors. Errors begin with the path.
-Result<std::unique_ptr<Checkpoint>> OpenTorchZip(InputFile file,
-                                                 const OpenOptions& options);
-Result<std::unique_ptr<Checkpoint>> OpenTorchLegacy(InputFile file,
-                                                    const OpenOptions& options);
-Result<std::unique_ptr<Checkpoint>> OpenTorchTar(InputFile file,
-                                                 const OpenOptions& options);
+Result<std::unique_ptr<Checkpoint>> OpenTorchZip(InputFile file, const OpenOptions& options);
+Result<std::unique_ptr<Checkpoint>> OpenTorchLegacy(InputFile file, const OpenOptions& options);
+Result<std::unique_ptr<Checkpoint>> OpenTorchTar(InputFile file, const OpenOptions& options);
 // Dicts of numpy arrays, as detectron2 (.pkl) and Paddle (.pdparams) write them. kLimit beyond kMaxPickleBytes.
 Result<std::unique_ptr<Checkpoint>> OpenPickle(InputFile file, const OpenOptions& options);
-Result<std::unique_ptr<Checkpoint>> OpenTorchDistributed(const std::string& folder,
-                                                         const OpenOptions& options);
+Result<std::unique_ptr<Checkpoint>> OpenTorchDistributed(const std::string& folder, const OpenOptions& options);
 
 }  // namespace ckmap

@@ -18,9 +18,9 @@ namespace ckmap {
 namespace {
 
 constexpr std::string_view kPickleName = "/data.pkl";
-constexpr int64_t kMaxSmallRecord = 256;  // byteorder, version, …
+constexpr int64_t kMaxSmallRecord = 256;              // byteorder, version, …
 constexpr int64_t kMinVersion = 1, kMaxVersion = 10;  // caffe2/serialize/versions.h of torch 2.13
-constexpr int64_t kMaxProgram = int64_t{64} << 20;  // bytes of a TorchScript archive's code/ and constants.pkl
+constexpr int64_t kMaxProgram = int64_t{64} << 20;    // bytes of a TorchScript archive's code/ and constants.pkl
 constexpr int64_t kMaxReceipt = int64_t{64} << 20;
 
 Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
@@ -30,20 +30,15 @@ class ZipReferences : public TorchReferences {
  public:
   ZipReferences(const InputFile& file, const ZipArchive& archive, std::string prefix, bool byteswap,
                 TorchCheckpoint& checkpoint)
-      : file_(file),
-        archive_(archive),
-        prefix_(std::move(prefix)),
-        byteswap_(byteswap),
-        checkpoint_(checkpoint) {}
+      : file_(file), archive_(archive), prefix_(std::move(prefix)), byteswap_(byteswap), checkpoint_(checkpoint) {}
 
   Result<TorchReference> Resolve(const Pickle& pickle, PickleId value) override {
     CKMAP_ASSIGN_OR_RETURN(const TorchStorageId id, ParseTorchStorageId(pickle, value, 5));
     if (const auto known = known_.find(std::string(id.key)); known != known_.end()) {
       const TorchStorageRef& ref = known->second;
       if (ref.dtype != id.ref.dtype || ref.numel != id.ref.numel || ref.packed != id.ref.packed) {
-        return Bad(fmt::format("storage \"{}\" is {} of {} here and {} of {} elsewhere",
-                               EscapeText(id.key), id.ref.numel, DTypeName(id.ref.dtype), ref.numel,
-                               DTypeName(ref.dtype)));
+        return Bad(fmt::format("storage \"{}\" is {} of {} here and {} of {} elsewhere", EscapeText(id.key),
+                               id.ref.numel, DTypeName(id.ref.dtype), ref.numel, DTypeName(ref.dtype)));
       }
       return TorchReference(ref);
     }
@@ -52,9 +47,8 @@ class ZipReferences : public TorchReferences {
     if (!member) return Bad(fmt::format("the archive has no record \"{}\"", EscapeText(record)));
     const int64_t size = archive_.members()[*member].size;
     if (!id.ref.packed && size != id.bytes) {
-      return Bad(
-          fmt::format("record \"{}\" has {} bytes, the pickle says {} elements of {} ({} bytes)",
-                      EscapeText(record), size, id.ref.numel, DTypeName(id.ref.dtype), id.bytes));
+      return Bad(fmt::format("record \"{}\" has {} bytes, the pickle says {} elements of {} ({} bytes)",
+                             EscapeText(record), size, id.ref.numel, DTypeName(id.ref.dtype), id.bytes));
     }
     TorchStorageRef ref = id.ref;
     ref.storage = checkpoint_.AddSource(ZipSource(file_, archive_, *member));
@@ -62,9 +56,7 @@ class ZipReferences : public TorchReferences {
     return TorchReference(ref);
   }
 
-  uint32_t AddBytes(std::string bytes) override {
-    return checkpoint_.AddSource(MemorySource(std::move(bytes)));
-  }
+  uint32_t AddBytes(std::string bytes) override { return checkpoint_.AddSource(MemorySource(std::move(bytes))); }
   bool byteswap() const override { return byteswap_; }
 
  private:
@@ -84,16 +76,15 @@ Result<std::string> FindPrefix(const ZipArchive& archive, const std::string& pat
     const std::string folder = member.name.substr(0, member.name.size() - kPickleName.size());
     if (folder.find('/') != std::string::npos) continue;
     if (prefix) {
-      return Bad(
-          fmt::format("two checkpoints in one archive: \"{}\" and \"{}\" each have a data.pkl",
-                      EscapeText(*prefix), EscapeText(folder)));
+      return Bad(fmt::format("two checkpoints in one archive: \"{}\" and \"{}\" each have a data.pkl",
+                             EscapeText(*prefix), EscapeText(folder)));
     }
     prefix = folder;
   }
   if (prefix) return *prefix;
   // The largest member that is named as a checkpoint is what somebody put in here.
-  constexpr std::array<std::string_view, 10> kEndings = {".ckpt", ".pt", ".pth", ".bin", ".safetensors",
-                                                         ".npz",  ".pkl", ".h5", ".onnx", ".tar"};
+  constexpr std::array<std::string_view, 10> kEndings = {".ckpt", ".pt",  ".pth", ".bin",  ".safetensors",
+                                                         ".npz",  ".pkl", ".h5",  ".onnx", ".tar"};
   const ZipMember* inner = nullptr;
   for (const ZipMember& member : archive.members()) {
     const bool fits = std::any_of(kEndings.begin(), kEndings.end(),
@@ -104,9 +95,8 @@ Result<std::string> FindPrefix(const ZipArchive& archive, const std::string& pat
     return Bad(fmt::format("is a zip archive, not a checkpoint of torch; unpack the checkpoint in it: unzip {} '{}'",
                            EscapeText(path), EscapeText(inner->name)));
   }
-  std::string first = archive.members().empty()
-                          ? "no members"
-                          : fmt::format("\"{}\"", EscapeText(archive.members().front().name));
+  std::string first =
+      archive.members().empty() ? "no members" : fmt::format("\"{}\"", EscapeText(archive.members().front().name));
   return Bad(
       fmt::format("a zip archive without FOLDER/data.pkl is no torch checkpoint (it begins with "
                   "{}; a checkpoint "
@@ -125,8 +115,7 @@ Result<std::optional<std::string>> ReadSmallRecord(const ZipArchive& archive, co
 Result<bool> ReadByteOrder(const ZipArchive& archive, const std::string& prefix) {
   CKMAP_ASSIGN_OR_RETURN(const auto order, ReadSmallRecord(archive, prefix + "/byteorder"));
   if (order && *order != "little" && *order != "big") {
-    return Bad(fmt::format("record \"byteorder\" says \"{}\"; it must say little or big",
-                           EscapeText(*order)));
+    return Bad(fmt::format("record \"byteorder\" says \"{}\"; it must say little or big", EscapeText(*order)));
   }
   return order == "big";
 }
@@ -153,7 +142,8 @@ Result<void> CheckRecordsOfTorch(const ZipArchive& archive, const std::string& p
   if (!version) return Bad("the archive has no record \"version\", which every checkpoint of torch has");
   const auto number = ParseNumber(*version);
   if (!number || *number < kMinVersion || *number > kMaxVersion) {
-    return Bad(fmt::format("record \"version\" says \"{}\"; versions {} to {} are known", EscapeText(*version), kMinVersion, kMaxVersion));
+    return Bad(fmt::format("record \"version\" says \"{}\"; versions {} to {} are known", EscapeText(*version),
+                           kMinVersion, kMaxVersion));
   }
   CKMAP_ASSIGN_OR_RETURN(const auto alignment, ReadSmallRecord(archive, prefix + "/.storage_alignment"));
   if (alignment && !ParseNumber(*alignment)) {
@@ -184,7 +174,8 @@ Result<void> CheckProgram(const ZipArchive& archive, const std::string& prefix) 
     const ZipMember& member = archive.members()[i];
     const bool recorded = member.crc != 0;
     if (!recorded || !IsProgram(member, prefix)) continue;
-    if (member.size > left) return Error(ErrorCode::kLimit, fmt::format("a TorchScript program of more than {} MiB", kMaxProgram >> 20));
+    if (member.size > left)
+      return Error(ErrorCode::kLimit, fmt::format("a TorchScript program of more than {} MiB", kMaxProgram >> 20));
     left -= member.size;
     CKMAP_RETURN_IF_ERROR(archive.VerifyCrc(i));
   }
@@ -197,17 +188,14 @@ bool IsScript(const ZipArchive& archive, const std::string& prefix) {
 }
 
 // The bytes of data.pkl; its CRC-32 must be right unless none is recorded.
-Result<std::string> ReadPickleRecord(const ZipArchive& archive, size_t member,
-                                     TorchCheckpoint& checkpoint) {
+Result<std::string> ReadPickleRecord(const ZipArchive& archive, size_t member, TorchCheckpoint& checkpoint) {
   CKMAP_ASSIGN_OR_RETURN(std::string bytes, archive.ReadWhole(member, kMaxPickleBytes));
   const bool recorded = archive.members()[member].crc != 0;
-  if (auto status = archive.CheckCrc(member, std::as_bytes(std::span(bytes)));
-      !status.ok() && recorded) {
+  if (auto status = archive.CheckCrc(member, std::as_bytes(std::span(bytes))); !status.ok() && recorded) {
     return std::move(status).error();
   }
-  const auto unchecked =
-      std::count_if(archive.members().begin(), archive.members().end(),
-                    [](const ZipMember& info) { return info.crc == 0 && info.size > 0; });
+  const auto unchecked = std::count_if(archive.members().begin(), archive.members().end(),
+                                       [](const ZipMember& info) { return info.crc == 0 && info.size > 0; });
   if (unchecked > 0) {
     checkpoint.AddWarning(
         fmt::format("{} without a CRC-32 (torch's set_crc32_options(False) or skip_data()): "
@@ -219,8 +207,8 @@ Result<std::string> ReadPickleRecord(const ZipArchive& archive, size_t member,
 
 }  // namespace
 
-Result<TorchArchive> ReadTorchArchive(const InputFile& file, int64_t begin, int64_t length,
-                                      TorchCheckpoint& checkpoint, const OpenOptions& options) {
+Result<TorchArchive> ReadTorchArchive(const InputFile& file, int64_t begin, int64_t length, TorchCheckpoint& checkpoint,
+                                      const OpenOptions& options) {
   CKMAP_ASSIGN_OR_RETURN(const ZipArchive* archive, checkpoint.AddArchive(file, begin, length));
   CKMAP_ASSIGN_OR_RETURN(const std::string prefix, FindPrefix(*archive, file.path()));
   CKMAP_ASSIGN_OR_RETURN(const bool big, ReadByteOrder(*archive, prefix));
@@ -232,14 +220,12 @@ Result<TorchArchive> ReadTorchArchive(const InputFile& file, int64_t begin, int6
   const size_t member = *archive->Find(prefix + std::string(kPickleName));
   CKMAP_ASSIGN_OR_RETURN(std::string bytes, ReadPickleRecord(*archive, member, checkpoint));
   contents.bytes = std::make_unique<std::string>(std::move(bytes));
-  const TorchAllowList allow(contents.script ? TorchAllowList::Scope::kScript
-                                             : TorchAllowList::Scope::kCheckpoint,
+  const TorchAllowList allow(contents.script ? TorchAllowList::Scope::kScript : TorchAllowList::Scope::kCheckpoint,
                              options.skip_unknown_objects);
   CKMAP_ASSIGN_OR_RETURN(contents.pickle, Pickle::Read(*contents.bytes, allow));
   const Pickle& pickle = contents.pickle;
   if (pickle.end() != contents.bytes->size()) {
-    return Bad(fmt::format("{} bytes follow the pickle in data.pkl",
-                           contents.bytes->size() - pickle.end()));
+    return Bad(fmt::format("{} bytes follow the pickle in data.pkl", contents.bytes->size() - pickle.end()));
   }
   const bool module = pickle.kind(pickle.root()) == PickleKind::kObject &&
                       MeaningOf(pickle.callable(pickle.root())).thing == TorchThing::kModuleClass;

@@ -23,7 +23,7 @@ struct TorchArchive {
 
 // The archive that fills [begin, begin + length) of `file`, which `checkpoint` owns. Its storages
 // become storages of the checkpoint; its tensors are not added.
-Result<TorchArchive> ReadTorchArchive(const InputFile& file, int64_t begin, int64_t length,
-                                      TorchCheckpoint& checkpoint, const OpenOptions& options);
+Result<TorchArchive> ReadTorchArchive(const InputFile& file, int64_t begin, int64_t length, TorchCheckpoint& checkpoint,
+                                      const OpenOptions& options);
 
 }  // namespace ckmap

@@ -25,21 +25,17 @@ std::string NamesWithCounts(const std::map<std::string, int64_t>& counts) {
 
 }  // namespace
 
-Result<void> TorchCheckpoint::AddPickle(const Pickle& pickle, const TorchObjects& objects,
-                                        const OpenOptions& options) {
+Result<void> TorchCheckpoint::AddPickle(const Pickle& pickle, const TorchObjects& objects, const OpenOptions& options) {
   PickleId root = pickle.root();
   if (options.root.empty()) {
     const PickleKind kind = pickle.kind(root);
-    const bool holds = kind == PickleKind::kDict || kind == PickleKind::kList ||
-                       kind == PickleKind::kTuple || objects.tensor(root) != nullptr ||
-                       objects.parts(root) != nullptr ||
+    const bool holds = kind == PickleKind::kDict || kind == PickleKind::kList || kind == PickleKind::kTuple ||
+                       objects.tensor(root) != nullptr || objects.parts(root) != nullptr ||
                        (kind == PickleKind::kObject &&
-                        (MeaningOf(pickle.callable(root)).thing == TorchThing::kModuleClass ||
-                         objects.opaque(root) ||
+                        (MeaningOf(pickle.callable(root)).thing == TorchThing::kModuleClass || objects.opaque(root) ||
                          MeaningOf(pickle.callable(root)).thing == TorchThing::kUnknown));
     if (!holds) {
-      return Error(ErrorCode::kMalformed,
-                   fmt::format("the file holds one {} and no tensors", PickleKindName(kind)));
+      return Error(ErrorCode::kMalformed, fmt::format("the file holds one {} and no tensors", PickleKindName(kind)));
     }
   } else {
     CKMAP_ASSIGN_OR_RETURN(root, FindTorchRoot(pickle, objects, options.root));
@@ -51,11 +47,11 @@ Result<void> TorchCheckpoint::AddPickle(const Pickle& pickle, const TorchObjects
   others_ = std::move(entries.others);
   if (options.skip_unknown_objects) TellUnknown(pickle, objects);
   if (!objects.subclasses().empty()) {
-    AddWarning(fmt::format("tensors of classes of their own are read as plain ones: {}", NamesWithCounts(objects.subclasses())));
+    AddWarning(fmt::format("tensors of classes of their own are read as plain ones: {}",
+                           NamesWithCounts(objects.subclasses())));
   }
   if (objects.attributed() > 0) {
-    warnings_.push_back(
-        fmt::format("{}: Python attributes are left out", Plural(objects.attributed(), "tensor")));
+    warnings_.push_back(fmt::format("{}: Python attributes are left out", Plural(objects.attributed(), "tensor")));
   }
   return {};
 }
@@ -72,7 +68,8 @@ void TorchCheckpoint::TellUnknown(const Pickle& pickle, const TorchObjects& obje
     counts[std::move(name)] += kind == PickleKind::kObject ? 1 : 0;
   }
   if (counts.empty()) return;
-  AddWarning(fmt::format("objects of unknown classes were not made, nothing was executed: {}", NamesWithCounts(counts)));
+  AddWarning(
+      fmt::format("objects of unknown classes were not made, nothing was executed: {}", NamesWithCounts(counts)));
 }
 
 }  // namespace ckmap

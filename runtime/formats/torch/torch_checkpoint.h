@@ -14,8 +14,7 @@ class TorchCheckpoint final : public StoredCheckpoint {
   explicit TorchCheckpoint(std::string_view format) : StoredCheckpoint(format) { set_framework("torch"); }
 
   // The values of the pickle from the root that the options name on.
-  Result<void> AddPickle(const Pickle& pickle, const TorchObjects& objects,
-                         const OpenOptions& options);
+  Result<void> AddPickle(const Pickle& pickle, const TorchObjects& objects, const OpenOptions& options);
 
  private:
   // A warning that names the classes of objects that were skipped.

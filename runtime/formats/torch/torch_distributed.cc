@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "runtime/base/text.h"
+#include "runtime/formats/storage/pieced_source.h"
 #include "runtime/formats/torch/torch.h"
 #include "runtime/formats/torch/torch_archive.h"
-#include "runtime/formats/storage/pieced_source.h"
 
 namespace ckmap {
 namespace {
@@ -71,23 +71,19 @@ class PlanReader {
 };
 
 // kNoPickle if the state has no such field.
-Result<PickleId> PlanReader::Optional(PickleId object, std::string_view type,
-                                      std::string_view name) const {
+Result<PickleId> PlanReader::Optional(PickleId object, std::string_view type, std::string_view name) const {
   if (!IsA(object, type))
-    return Bad(
-        fmt::format("a {} where a {} should be", PickleKindName(pickle_.kind(object)), type));
+    return Bad(fmt::format("a {} where a {} should be", PickleKindName(pickle_.kind(object)), type));
   const PickleId state = pickle_.state(object);
   if (state == kNoPickle) return kNoPickle;
   CKMAP_ASSIGN_OR_RETURN(const auto fields, Dict(state));
   for (size_t i = 0; i < fields.size(); i += 2) {
-    if (pickle_.kind(fields[i]) == PickleKind::kText && pickle_.text(fields[i]) == name)
-      return fields[i + 1];
+    if (pickle_.kind(fields[i]) == PickleKind::kText && pickle_.text(fields[i]) == name) return fields[i + 1];
   }
   return kNoPickle;
 }
 
-Result<PickleId> PlanReader::Field(PickleId object, std::string_view type,
-                                   std::string_view name) const {
+Result<PickleId> PlanReader::Field(PickleId object, std::string_view type, std::string_view name) const {
   CKMAP_ASSIGN_OR_RETURN(const PickleId found, Optional(object, type, name));
   if (found == kNoPickle) return Bad(fmt::format("a {} without \"{}\"", type, name));
   return found;
@@ -125,8 +121,7 @@ Result<DistributedPlan> PlanReader::Read() {
   CKMAP_RETURN_IF_ERROR(CheckPaths());
   CKMAP_ASSIGN_OR_RETURN(const PickleId storage, Field(root, "Metadata", "storage_data"));
   CKMAP_ASSIGN_OR_RETURN(const auto places, Dict(storage));
-  for (size_t i = 0; i < places.size(); i += 2)
-    CKMAP_RETURN_IF_ERROR(ReadItem(places[i], places[i + 1]));
+  for (size_t i = 0; i < places.size(); i += 2) CKMAP_RETURN_IF_ERROR(ReadItem(places[i], places[i + 1]));
   return std::move(plan_);
 }
 
@@ -143,8 +138,8 @@ Result<Value> PlanReader::ReadValue(std::string name, PickleId object) const {
   CKMAP_ASSIGN_OR_RETURN(const PickleId chunks, Field(object, kType, "chunks"));
   if (pickle_.kind(chunks) != PickleKind::kList) return Bad("its chunks are no list");
   if (pickle_.items(chunks).size() > kMaxSourcePieces) {
-    return Error(ErrorCode::kLimit, fmt::format("{} pieces; {} are the limit",
-                                                pickle_.items(chunks).size(), kMaxSourcePieces));
+    return Error(ErrorCode::kLimit,
+                 fmt::format("{} pieces; {} are the limit", pickle_.items(chunks).size(), kMaxSourcePieces));
   }
   for (const PickleId chunk : pickle_.items(chunks)) {
     CKMAP_ASSIGN_OR_RETURN(const PickleId offsets, Field(chunk, "ChunkStorageMetadata", "offsets"));
@@ -160,15 +155,12 @@ Result<Value> PlanReader::ReadValue(std::string name, PickleId object) const {
 // whether it is pinned. Torch refuses the plan if it does not know one of them.
 Result<DType> PlanReader::ReadProperties(PickleId properties) const {
   constexpr size_t kProperties = 5;
-  const PickleId state =
-      IsA(properties, "TensorProperties") ? pickle_.state(properties) : kNoPickle;
-  if (state == kNoPickle || pickle_.kind(state) != PickleKind::kTuple ||
-      pickle_.items(state).size() != kProperties)
+  const PickleId state = IsA(properties, "TensorProperties") ? pickle_.state(properties) : kNoPickle;
+  if (state == kNoPickle || pickle_.kind(state) != PickleKind::kTuple || pickle_.items(state).size() != kProperties)
     return Bad(fmt::format("its properties are no tuple of {}", kProperties));
   const auto parts = pickle_.items(state);
-  const TorchMeaning meaning = pickle_.kind(parts[0]) == PickleKind::kGlobal
-                                   ? MeaningOf(pickle_.global(parts[0]))
-                                   : TorchMeaning{};
+  const TorchMeaning meaning =
+      pickle_.kind(parts[0]) == PickleKind::kGlobal ? MeaningOf(pickle_.global(parts[0])) : TorchMeaning{};
   if (meaning.thing != TorchThing::kDType) return Bad("no element type");
   const auto argument = [this](PickleId id, std::string_view callable, PickleKind kind) {
     if (!IsA(id, callable) || pickle_.arguments(id) == kNoPickle) return kNoPickle;
@@ -179,8 +171,7 @@ Result<DType> PlanReader::ReadProperties(PickleId properties) const {
   if (layout == kNoPickle || !IsTorchLayout(pickle_.text(layout))) return Bad("an unknown layout");
   constexpr int64_t kMemoryFormats = 3;
   const PickleId format = argument(parts[3], "_MEM_FORMAT_ENCODING", PickleKind::kInt);
-  if (format == kNoPickle || pickle_.integer(format) < 0 ||
-      pickle_.integer(format) >= kMemoryFormats)
+  if (format == kNoPickle || pickle_.integer(format) < 0 || pickle_.integer(format) >= kMemoryFormats)
     return Bad("an unknown memory format");
   return meaning.dtype;
 }
@@ -193,22 +184,20 @@ Result<void> PlanReader::CheckPath(std::string_view name, PickleId path) const {
   for (const PickleId key : tuple ? pickle_.items(path) : std::span<const PickleId>()) {
     const bool number = pickle_.kind(key) == PickleKind::kInt;
     if (!number && pickle_.kind(key) != PickleKind::kText) {
-      return Bad(fmt::format("a {} as a key on the way to \"{}\"",
-                             PickleKindName(pickle_.kind(key)), EscapeText(name)));
+      return Bad(
+          fmt::format("a {} as a key on the way to \"{}\"", PickleKindName(pickle_.kind(key)), EscapeText(name)));
     }
-    keys.push_back(number ? fmt::format("{}", pickle_.integer(key))
-                          : std::string(pickle_.text(key)));
+    keys.push_back(number ? fmt::format("{}", pickle_.integer(key)) : std::string(pickle_.text(key)));
   }
   const std::string joined = fmt::format("{}", fmt::join(keys, "."));
   if (tuple && joined == name) return {};
-  return Bad(fmt::format("\"{}\" is at \"{}\" in the state dict, which is another name",
-                         EscapeText(name), EscapeText(joined)));
+  return Bad(fmt::format("\"{}\" is at \"{}\" in the state dict, which is another name", EscapeText(name),
+                         EscapeText(joined)));
 }
 
 // Of the names that torch's own planner flattened; others keep no paths.
 Result<void> PlanReader::CheckPaths() const {
-  CKMAP_ASSIGN_OR_RETURN(const PickleId paths,
-                         Optional(pickle_.root(), "Metadata", "planner_data"));
+  CKMAP_ASSIGN_OR_RETURN(const PickleId paths, Optional(pickle_.root(), "Metadata", "planner_data"));
   if (paths == kNoPickle || pickle_.kind(paths) != PickleKind::kDict) return {};
   const auto items = pickle_.items(paths);
   for (size_t i = 0; i < items.size(); i += 2) {
@@ -237,17 +226,12 @@ Result<void> PlanReader::ReadItem(PickleId index, PickleId info) {
   CKMAP_ASSIGN_OR_RETURN(item.length, Integer(length));
   CKMAP_ASSIGN_OR_RETURN(const PickleId transforms, Optional(info, kInfo, "transform_descriptors"));
   if (transforms != kNoPickle && pickle_.kind(transforms) != PickleKind::kNone) {
-    return Bad(
-        fmt::format("\"{}\" is stored through an extension, which is not read", EscapeText(name)));
+    return Bad(fmt::format("\"{}\" is stored through an extension, which is not read", EscapeText(name)));
   }
   const bool plain = !item.file.empty() && item.file.find('/') == std::string::npos &&
-                     item.file.find('\0') == std::string::npos && item.file != "." &&
-                     item.file != "..";
-  if (!plain)
-    return Bad(
-        fmt::format("data file \"{}\" is no plain name in the folder", EscapeText(item.file)));
-  if (!plan_.items.emplace(std::pair(std::move(name), std::move(offsets)), std::move(item))
-           .second) {
+                     item.file.find('\0') == std::string::npos && item.file != "." && item.file != "..";
+  if (!plain) return Bad(fmt::format("data file \"{}\" is no plain name in the folder", EscapeText(item.file)));
+  if (!plan_.items.emplace(std::pair(std::move(name), std::move(offsets)), std::move(item)).second) {
     return Bad("one piece has two places");
   }
   return {};
@@ -276,9 +260,8 @@ Result<void> FolderReader::Read() {
   const std::string path = folder_ + "/" + std::string(kMetadataName);
   CKMAP_ASSIGN_OR_RETURN(const std::string bytes, ReadTextFile(path, kMaxPickleBytes));
   const auto read = [&]() -> Result<DistributedPlan> {
-    CKMAP_ASSIGN_OR_RETURN(
-        const Pickle pickle,
-        Pickle::Read(bytes, TorchAllowList(TorchAllowList::Scope::kDistributed)));
+    CKMAP_ASSIGN_OR_RETURN(const Pickle pickle,
+                           Pickle::Read(bytes, TorchAllowList(TorchAllowList::Scope::kDistributed)));
     if (pickle.end() != bytes.size()) return Bad("data behind the pickle");
     return PlanReader(pickle).Read();
   };
@@ -291,23 +274,19 @@ Result<void> FolderReader::Read() {
     if (!value.name.starts_with(prefix)) continue;
     found = true;
     std::string name = value.name.substr(prefix.size());
-    auto status =
-        value.tensor ? AddTensor(value, std::move(name)) : AddOther(value, std::move(name));
+    auto status = value.tensor ? AddTensor(value, std::move(name)) : AddOther(value, std::move(name));
     if (!status.ok()) {
-      return std::move(status).error().Context(
-          fmt::format("{}: \"{}\"", folder_, EscapeText(value.name)));
+      return std::move(status).error().Context(fmt::format("{}: \"{}\"", folder_, EscapeText(value.name)));
     }
   }
   if (!found)
-    return Error(ErrorCode::kUsage,
-                 fmt::format("{}: no name begins with \"{}\"", folder_, EscapeText(prefix)));
+    return Error(ErrorCode::kUsage, fmt::format("{}: no name begins with \"{}\"", folder_, EscapeText(prefix)));
   return {};
 }
 
 Result<TorchArchive> FolderReader::ReadItem(const Value& value, const Shape& offsets) {
   auto item = plan_.items.find({value.name, offsets});
-  if (item == plan_.items.end())
-    return Bad(fmt::format("no place is told for its piece at {}", FormatShape(offsets)));
+  if (item == plan_.items.end()) return Bad(fmt::format("no place is told for its piece at {}", FormatShape(offsets)));
   const Item& place = item->second;
   const InputFile*& file = files_[place.file];
   if (file == nullptr) {
@@ -336,8 +315,7 @@ Result<void> FolderReader::Add(std::string name, const TorchTensor& tensor) {
 
 Result<void> FolderReader::AddTensor(const Value& value, std::string name) {
   if (value.dtype == DType::kAny)
-    return Add(std::move(name),
-               UnreadableTorchTensor(DType::kAny, value.shape, "its type has no counterpart"));
+    return Add(std::move(name), UnreadableTorchTensor(DType::kAny, value.shape, "its type has no counterpart"));
   if (!NumBytes(value.shape, value.dtype)) return Bad("its shape is none");
   std::vector<SourcePiece> pieces;
   TorchTensor whole;
@@ -347,26 +325,24 @@ Result<void> FolderReader::AddTensor(const Value& value, std::string name) {
     if (tensor == nullptr) return Bad("its piece is no tensor");
     if (tensor->dtype != value.dtype || tensor->shape != sizes) {
       return Bad(fmt::format("its piece at {} is {} {}, the plan says {} {}", FormatShape(offsets),
-                             DTypeName(tensor->dtype), FormatShape(tensor->shape),
-                             DTypeName(value.dtype), FormatShape(sizes)));
+                             DTypeName(tensor->dtype), FormatShape(tensor->shape), DTypeName(value.dtype),
+                             FormatShape(sizes)));
     }
     if (sizes == value.shape && value.boxes.size() == 1) return Add(std::move(name), *tensor);
     auto strides = RowMajorStrides(sizes);
     const bool whole_bytes = DTypeBits(value.dtype) >= 8;
     for (int64_t& stride : strides) stride *= whole_bytes ? DTypeSize(value.dtype) : 0;
     const TensorLayout& layout = tensor->layout;
-    const bool dense = whole_bytes && tensor->unreadable.empty() && layout.strides == strides &&
-                       !layout.conjugate && !layout.negative;
+    const bool dense =
+        whole_bytes && tensor->unreadable.empty() && layout.strides == strides && !layout.conjugate && !layout.negative;
     if (!dense || (!pieces.empty() && layout.byteswap != whole.layout.byteswap)) {
       return Add(std::move(name),
-                 UnreadableTorchTensor(value.dtype, value.shape,
-                                       "its pieces are not plain contiguous tensors"));
+                 UnreadableTorchTensor(value.dtype, value.shape, "its pieces are not plain contiguous tensors"));
     }
     whole.layout.byteswap = layout.byteswap;
     pieces.push_back({offsets, sizes, layout.offset, &checkpoint_.source(layout.storage)});
   }
-  CKMAP_ASSIGN_OR_RETURN(auto source,
-                         PiecedSource(value.shape, DTypeSize(value.dtype), std::move(pieces)));
+  CKMAP_ASSIGN_OR_RETURN(auto source, PiecedSource(value.shape, DTypeSize(value.dtype), std::move(pieces)));
   whole.dtype = value.dtype;
   whole.shape = value.shape;
   whole.layout.storage = checkpoint_.AddSource(std::move(source));
@@ -378,15 +354,11 @@ Result<void> FolderReader::AddTensor(const Value& value, std::string name) {
 // A value that was saved whole; it may hold tensors too.
 Result<void> FolderReader::AddOther(const Value& value, std::string name) {
   CKMAP_ASSIGN_OR_RETURN(const TorchArchive archive, ReadItem(value, {}));
-  CKMAP_ASSIGN_OR_RETURN(TorchEntries entries,
-                         FlattenTorch(archive.pickle, archive.pickle.root(), archive.objects));
-  const auto full = [&](const std::string& inner) {
-    return inner.empty() ? name : name + "." + inner;
-  };
+  CKMAP_ASSIGN_OR_RETURN(TorchEntries entries, FlattenTorch(archive.pickle, archive.pickle.root(), archive.objects));
+  const auto full = [&](const std::string& inner) { return inner.empty() ? name : name + "." + inner; };
   for (size_t i = 0; i < entries.manifest.size(); ++i) {
     const TensorInfo& info = entries.manifest[i];
-    CKMAP_RETURN_IF_ERROR(
-        Add(full(info.name), {info.dtype, info.shape, entries.layouts[i], info.unreadable}));
+    CKMAP_RETURN_IF_ERROR(Add(full(info.name), {info.dtype, info.shape, entries.layouts[i], info.unreadable}));
   }
   for (OtherEntry& other : entries.others) {
     other.name = full(other.name);
@@ -402,8 +374,7 @@ bool LooksLikeTorchDistributed(const std::string& folder) {
   return std::filesystem::is_regular_file(folder + "/" + std::string(kMetadataName), error);
 }
 
-Result<std::unique_ptr<Checkpoint>> OpenTorchDistributed(const std::string& folder,
-                                                         const OpenOptions& options) {
+Result<std::unique_ptr<Checkpoint>> OpenTorchDistributed(const std::string& folder, const OpenOptions& options) {
   auto checkpoint = std::make_unique<TorchCheckpoint>("torch-distributed");
   CKMAP_RETURN_IF_ERROR(FolderReader(folder, options, *checkpoint).Read());
   return std::unique_ptr<Checkpoint>(std::move(checkpoint));

@@ -7,9 +7,9 @@
 #include <iterator>
 #include <string>
 
+#include "runtime/formats/storage/pieced_source.h"
 #include "runtime/formats/torch/torch.h"
 #include "tests/support/torch_oracle.h"
-#include "runtime/formats/storage/pieced_source.h"
 
 namespace ckmap {
 namespace {

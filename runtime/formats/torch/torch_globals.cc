@@ -1,8 +1,8 @@
 #include "runtime/formats/torch/torch_globals.h"
 
 #include <algorithm>
-#include <iterator>
 #include <array>
+#include <iterator>
 #include <map>
 #include <utility>
 
@@ -66,8 +66,7 @@ constexpr Row kRows[] = {
     {"torch._utils", "_rebuild_tensor_v2", Role::kFunction, Thing::kRebuildTensorV2},
     {"torch._utils", "_rebuild_tensor_v3", Role::kFunction, Thing::kRebuildTensorV3},
     {"torch._utils", "_rebuild_parameter", Role::kFunction, Thing::kRebuildParameter},
-    {"torch._utils", "_rebuild_parameter_with_state", Role::kFunction,
-     Thing::kRebuildParameterWithState},
+    {"torch._utils", "_rebuild_parameter_with_state", Role::kFunction, Thing::kRebuildParameterWithState},
     {"torch._tensor", "_rebuild_from_type", Role::kFunction, Thing::kRebuildFromType},
     {"torch._tensor", "_rebuild_from_type_v2", Role::kFunction, Thing::kRebuildFromType},
     {"torch._utils", "_rebuild_qtensor", Role::kFunction, Thing::kRebuildQuantized},
@@ -75,10 +74,8 @@ constexpr Row kRows[] = {
     {"torch._utils", "_rebuild_meta_tensor_no_storage", Role::kFunction, Thing::kRebuildMeta},
     {"torch._utils", "_rebuild_nested_tensor", Role::kFunction, Thing::kRebuildNested},
     {"torch._utils", "_rebuild_wrapper_subclass", Role::kFunction, Thing::kRebuildWrapper},
-    {"torch._utils", "_rebuild_device_tensor_from_cpu_tensor", Role::kFunction,
-     Thing::kRebuildFromCpu},
-    {"torch._utils", "_rebuild_device_tensor_from_numpy", Role::kFunction,
-     Thing::kRebuildFromNumpy},
+    {"torch._utils", "_rebuild_device_tensor_from_cpu_tensor", Role::kFunction, Thing::kRebuildFromCpu},
+    {"torch._utils", "_rebuild_device_tensor_from_numpy", Role::kFunction, Thing::kRebuildFromNumpy},
     {"torch._utils", "_rebuild_xla_tensor", Role::kFunction, Thing::kRebuildFromNumpy},
     {"torch_npu.utils.storage", "_rebuild_npu_tensor", Role::kFunction, Thing::kRebuildNpu},
     {"torch_npu.npu._format", "Format", Role::kFunction, Thing::kNpuFormat},
@@ -194,8 +191,7 @@ std::string_view TodaysModule(std::string_view module) {
   if (module == "__builtin__") return "builtins";
   if (module == "numpy.core.multiarray") return "numpy._core.multiarray";
   if (module == "numpy.core.numeric") return "numpy._core.numeric";
-  if (module == "torch.cuda" || module == "torch.npu" || module == "torch.hpu" || module == "torch.xpu")
-    return "torch";
+  if (module == "torch.cuda" || module == "torch.npu" || module == "torch.hpu" || module == "torch.xpu") return "torch";
   if (module == "torch.tensor") return "torch._tensor";
   return module;
 }
@@ -206,11 +202,11 @@ constexpr int kUnknownTag = 1 << 22;
 
 // Modules that run code, whatever of them is named, and functions that do so of modules that do more.
 bool RunsCode(std::string_view module, std::string_view name) {
-  constexpr std::array<std::string_view, 14> kModules = {
-      "os",    "posix",  "nt",     "sys",    "subprocess", "pty",        "runpy",
-      "shutil", "socket", "importlib", "pickle", "_pickle", "webbrowser", "pip"};
-  constexpr std::array<std::string_view, 9> kFunctions = {
-      "eval", "exec", "execfile", "compile", "__import__", "open", "input", "apply", "breakpoint"};
+  constexpr std::array<std::string_view, 14> kModules = {"os",     "posix",   "nt",         "sys",    "subprocess",
+                                                         "pty",    "runpy",   "shutil",     "socket", "importlib",
+                                                         "pickle", "_pickle", "webbrowser", "pip"};
+  constexpr std::array<std::string_view, 9> kFunctions = {"eval", "exec",  "execfile", "compile",   "__import__",
+                                                          "open", "input", "apply",    "breakpoint"};
   if (module == "builtins" || module == "__builtin__")
     return std::find(kFunctions.begin(), kFunctions.end(), name) != kFunctions.end();
   return std::find(kModules.begin(), kModules.end(), module) != kModules.end();
@@ -221,8 +217,7 @@ using Index = std::map<std::pair<std::string_view, std::string_view>, int>;
 template <size_t count>
 Index MakeIndex(const Row (&rows)[count], int base) {
   Index index;
-  for (size_t i = 0; i < count; ++i)
-    index[{rows[i].module, rows[i].name}] = base + static_cast<int>(i);
+  for (size_t i = 0; i < count; ++i) index[{rows[i].module, rows[i].name}] = base + static_cast<int>(i);
   return index;
 }
 
@@ -238,14 +233,13 @@ TorchMeaning MeaningOf(const PickleGlobal& global) {
 }
 
 bool IsTorchLayout(std::string_view name) {
-  constexpr std::string_view kLayouts[] = {
-      "torch.strided",    "torch.sparse_coo", "torch.sparse_csr", "torch.sparse_csc",
-      "torch.sparse_bsr", "torch.sparse_bsc", "torch._mkldnn",    "torch.jagged"};
+  constexpr std::string_view kLayouts[] = {"torch.strided",    "torch.sparse_coo", "torch.sparse_csr",
+                                           "torch.sparse_csc", "torch.sparse_bsr", "torch.sparse_bsc",
+                                           "torch._mkldnn",    "torch.jagged"};
   return std::find(std::begin(kLayouts), std::end(kLayouts), name) != std::end(kLayouts);
 }
 
-std::optional<PickleGlobal> TorchAllowList::Find(std::string_view module,
-                                                 std::string_view name) const {
+std::optional<PickleGlobal> TorchAllowList::Find(std::string_view module, std::string_view name) const {
   static const Index index = MakeIndex(kRows, 0);
   static const Index plan_index = MakeIndex(kPlanRows, kPlanTag);
   if (const auto found = index.find({TodaysModule(module), name}); found != index.end()) {
@@ -255,8 +249,7 @@ std::optional<PickleGlobal> TorchAllowList::Find(std::string_view module,
   if (module == "__builtin__" && name == "xrange") return Find("builtins", "range");
   if (scope_ == Scope::kDistributed) {
     const auto found = plan_index.find({module, name});
-    if (found != plan_index.end())
-      return FromRow(kPlanRows[found->second - kPlanTag], found->second);
+    if (found != plan_index.end()) return FromRow(kPlanRows[found->second - kPlanTag], found->second);
   }
   if (scope_ == Scope::kScript && (module == "__torch__" || module.starts_with("__torch__."))) {
     return PickleGlobal{module, name, Role::kClass, kScriptTag};

@@ -49,7 +49,7 @@ enum class TorchThing : uint8_t {
   kComplex,
   kSlice,
   kRange,
-  kType,  // type(None) and its like
+  kType,              // type(None) and its like
   kNumpyReconstruct,  // an empty array, to be given a state
   kNumpyFromBuffer,
   kNumpyScalar,

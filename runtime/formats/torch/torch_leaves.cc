@@ -23,12 +23,10 @@ std::string BigIntText(std::string_view bytes) {
     return hex;
   }
   Wide value = negative ? ~Wide{0} : Wide{0};
-  for (size_t i = bytes.size(); i-- > 0;)
-    value = (value << 8) | static_cast<unsigned char>(bytes[i]);
+  for (size_t i = bytes.size(); i-- > 0;) value = (value << 8) | static_cast<unsigned char>(bytes[i]);
   if (negative) value = ~value + 1;
   std::string digits;
-  for (; value != 0; value /= 10)
-    digits.insert(digits.begin(), static_cast<char>('0' + static_cast<int>(value % 10)));
+  for (; value != 0; value /= 10) digits.insert(digits.begin(), static_cast<char>('0' + static_cast<int>(value % 10)));
   return (negative ? "-" : "") + digits;
 }
 
@@ -70,9 +68,8 @@ std::string PlainArguments(const Pickle& pickle, std::span<const PickleId> argum
 OtherEntry DescribeObject(const Pickle& pickle, PickleId id) {
   const auto arguments = pickle.items(pickle.arguments(id));
   const auto first_text = [&] {
-    return !arguments.empty() && pickle.kind(arguments[0]) == PickleKind::kText
-               ? std::string(pickle.text(arguments[0]))
-               : "";
+    return !arguments.empty() && pickle.kind(arguments[0]) == PickleKind::kText ? std::string(pickle.text(arguments[0]))
+                                                                                : "";
   };
   OtherEntry entry{"", "object", {}};
   switch (MeaningOf(pickle.callable(id)).thing) {
@@ -91,8 +88,7 @@ OtherEntry DescribeObject(const Pickle& pickle, PickleId id) {
       break;
     }
     case TorchThing::kComplex:
-      entry.kind = "complex",
-      entry.value = ComplexText(pickle.real(arguments[0]), pickle.real(arguments[1]));
+      entry.kind = "complex", entry.value = ComplexText(pickle.real(arguments[0]), pickle.real(arguments[1]));
       break;
     case TorchThing::kSlice:
     case TorchThing::kRange:
@@ -110,13 +106,11 @@ OtherEntry DescribeObject(const Pickle& pickle, PickleId id) {
     case TorchThing::kBytes:
     case TorchThing::kEncode:
     case TorchThing::kByteArray: {
-      entry.kind =
-          MeaningOf(pickle.callable(id)).thing == TorchThing::kByteArray ? "bytearray" : "bytes";
+      entry.kind = MeaningOf(pickle.callable(id)).thing == TorchThing::kByteArray ? "bytearray" : "bytes";
       const PickleId source = entry.kind == "bytes" || arguments.empty() ? id : arguments[0];
       if (arguments.empty()) {
         entry.value = std::string();
-      } else if (const auto bytes = PickledBytes(pickle, source);
-                 bytes.ok() && bytes->size() <= kMaxLeafText) {
+      } else if (const auto bytes = PickledBytes(pickle, source); bytes.ok() && bytes->size() <= kMaxLeafText) {
         entry.value = HexText(*bytes);
       }
       break;

@@ -43,45 +43,37 @@ class LegacyReferences : public TorchReferences {
           "with "
           "torch 1.6 or later in the zip format";
     }
-    if (pickle.kind(id.view) != PickleKind::kNone)
-      CKMAP_RETURN_IF_ERROR(ApplyView(pickle, id.view, ref));
+    if (pickle.kind(id.view) != PickleKind::kNone) CKMAP_RETURN_IF_ERROR(ApplyView(pickle, id.view, ref));
     return TorchReference(std::move(ref));
   }
 
-  uint32_t AddBytes(std::string bytes) override {
-    return checkpoint_.AddSource(MemorySource(std::move(bytes)));
-  }
+  uint32_t AddBytes(std::string bytes) override { return checkpoint_.AddSource(MemorySource(std::move(bytes))); }
 
   // The storages behind the pickles, which must be exactly those that the object refers to.
   Result<void> ReadStorages(const InputFile& file, StackedReader& reader, const Pickle& keys) {
-    if (keys.kind(keys.root()) != PickleKind::kList)
-      return Bad("the list of storage keys is no list");
+    if (keys.kind(keys.root()) != PickleKind::kList) return Bad("the list of storage keys is no list");
     std::unordered_set<std::string_view> seen;
     for (const PickleId item : keys.items(keys.root())) {
       if (keys.kind(item) != PickleKind::kText) return Bad("a storage key that is no text");
       const std::string_view key = keys.text(item);
       const auto found = known_.find(std::string(key));
-      if (found == known_.end())
-        return Bad(fmt::format("storage key \"{}\" belongs to no tensor", EscapeText(key)));
-      if (!seen.insert(key).second)
-        return Bad(fmt::format("storage key \"{}\" is there twice", EscapeText(key)));
+      if (found == known_.end()) return Bad(fmt::format("storage key \"{}\" belongs to no tensor", EscapeText(key)));
+      if (!seen.insert(key).second) return Bad(fmt::format("storage key \"{}\" is there twice", EscapeText(key)));
       const TorchStorageId& storage = found->second;
       CKMAP_ASSIGN_OR_RETURN(const auto count, reader.Number<int64_t>("a storage's element count"));
       if (count != storage.ref.numel) {
-        return Bad(fmt::format("storage \"{}\" has {} elements, the pickle says {}",
-                               EscapeText(key), count, storage.ref.numel));
+        return Bad(fmt::format("storage \"{}\" has {} elements, the pickle says {}", EscapeText(key), count,
+                               storage.ref.numel));
       }
-      CKMAP_ASSIGN_OR_RETURN(
-          const int64_t begin,
-          reader.Skip(fmt::format("storage \"{}\"", EscapeText(key)), storage.bytes));
+      CKMAP_ASSIGN_OR_RETURN(const int64_t begin,
+                             reader.Skip(fmt::format("storage \"{}\"", EscapeText(key)), storage.bytes));
       checkpoint_.ReplaceSource(storage.ref.storage, FileSource(file, begin, storage.bytes));
     }
     if (seen.size() != known_.size()) {
-      return Bad(fmt::format("{} are listed, tensors refer to {}",
-                             Plural(static_cast<int64_t>(seen.size()), "storage"), known_.size()));
+      return Bad(fmt::format("{} are listed, tensors refer to {}", Plural(static_cast<int64_t>(seen.size()), "storage"),
+                             known_.size()));
     }
-    if (reader.left() != 0)
-      return Bad(fmt::format("{} bytes lie behind the last storage", reader.left()));
+    if (reader.left() != 0) return Bad(fmt::format("{} bytes lie behind the last storage", reader.left()));
     return {};
   }
 
@@ -96,8 +88,7 @@ class LegacyReferences : public TorchReferences {
     const int64_t offset = pickle.integer(pickle.items(view)[1]);
     const int64_t size = pickle.integer(pickle.items(view)[2]);
     if (offset < 0 || size < 0 || offset > ref.numel || size > ref.numel - offset) {
-      return Bad(
-          fmt::format("a view of {} elements from {} of a storage of {}", size, offset, ref.numel));
+      return Bad(fmt::format("a view of {} elements from {} of a storage of {}", size, offset, ref.numel));
     }
     ref.first = offset;
     ref.numel = size;
@@ -108,8 +99,7 @@ class LegacyReferences : public TorchReferences {
   std::unordered_map<std::string, TorchStorageId> known_;
 };
 
-Result<void> ReadLegacy(const InputFile& file, const OpenOptions& options,
-                        TorchCheckpoint& checkpoint) {
+Result<void> ReadLegacy(const InputFile& file, const OpenOptions& options, TorchCheckpoint& checkpoint) {
   StackedReader reader(file, 0, file.size(), options.skip_unknown_objects);
   CKMAP_ASSIGN_OR_RETURN(const StackedPickle magic, reader.Next("the magic number"));
   if (magic.pickle.kind(magic.pickle.root()) != PickleKind::kBigInt ||
@@ -122,13 +112,11 @@ Result<void> ReadLegacy(const InputFile& file, const OpenOptions& options,
     return Bad(fmt::format("the protocol version is not {}", kProtocolVersion));
   }
   CKMAP_ASSIGN_OR_RETURN(const StackedPickle system, reader.Next("the system information"));
-  if (system.pickle.kind(system.pickle.root()) != PickleKind::kDict)
-    return Bad("the system information is no dict");
+  if (system.pickle.kind(system.pickle.root()) != PickleKind::kDict) return Bad("the system information is no dict");
   CKMAP_ASSIGN_OR_RETURN(const StackedPickle object, reader.Next("the object"));
   CKMAP_ASSIGN_OR_RETURN(const StackedPickle keys, reader.Next("the storage keys"));
   LegacyReferences references(checkpoint);
-  CKMAP_ASSIGN_OR_RETURN(const TorchObjects objects,
-                         TorchObjects::Interpret(object.pickle, references));
+  CKMAP_ASSIGN_OR_RETURN(const TorchObjects objects, TorchObjects::Interpret(object.pickle, references));
   CKMAP_RETURN_IF_ERROR(references.ReadStorages(file, reader, keys.pickle));
   return checkpoint.AddPickle(object.pickle, objects, options);
 }
@@ -137,15 +125,13 @@ Result<void> ReadLegacy(const InputFile& file, const OpenOptions& options,
 
 bool LooksLikeTorchLegacy(std::span<const std::byte> head) {
   constexpr size_t kLongestStart = 40;
-  const std::string_view text(reinterpret_cast<const char*>(head.data()),
-                              std::min(head.size(), kLongestStart));
+  const std::string_view text(reinterpret_cast<const char*>(head.data()), std::min(head.size(), kLongestStart));
   return text.starts_with(kMagicText) ||
-         (text.starts_with('\x80') && (text.find(kMagic) != std::string_view::npos ||
-                                       text.find(kMagicText) != std::string_view::npos));
+         (text.starts_with('\x80') &&
+          (text.find(kMagic) != std::string_view::npos || text.find(kMagicText) != std::string_view::npos));
 }
 
-Result<std::unique_ptr<Checkpoint>> OpenTorchLegacy(InputFile opened,
-                                                    const OpenOptions& options) {
+Result<std::unique_ptr<Checkpoint>> OpenTorchLegacy(InputFile opened, const OpenOptions& options) {
   auto checkpoint = std::make_unique<TorchCheckpoint>("torch-legacy");
   const InputFile& file = checkpoint->AddFile(std::move(opened));
   if (auto status = ReadLegacy(file, options, *checkpoint); !status.ok()) {

@@ -6,8 +6,8 @@
 
 #include "runtime/base/file.h"
 #include "runtime/formats/torch/torch.h"
-#include "tests/support/torch_oracle.h"
 #include "tests/support/open_path.h"
+#include "tests/support/torch_oracle.h"
 
 namespace ckmap {
 namespace {
@@ -35,8 +35,7 @@ TEST_CASE("what torch reads from its old containers is what we read") {
   int read = 0;
   for (const auto& entry : fs::directory_iterator(kTorch)) {
     const std::string path = entry.path().string();
-    if (!entry.path().filename().string().starts_with("legacy_") || !path.ends_with(".pt"))
-      continue;
+    if (!entry.path().filename().string().starts_with("legacy_") || !path.ends_with(".pt")) continue;
     CAPTURE(path);
     const TorchOracle oracle = ReadTorchOracle(path + ".json");
     const auto checkpoint = Open(path, IsTar(path));
@@ -47,8 +46,7 @@ TEST_CASE("what torch reads from its old containers is what we read") {
     const std::string failure = checkpoint.ok() ? "" : checkpoint.error().message();
     REQUIRE(failure == "");
     if (oracle.refuse_scope == "entry") {
-      for (const TensorInfo& tensor : (*checkpoint)->manifest().tensors())
-        CHECK(tensor.unreadable != "");
+      for (const TensorInfo& tensor : (*checkpoint)->manifest().tensors()) CHECK(tensor.unreadable != "");
       continue;
     }
     CHECK(CompareWithOracle(**checkpoint, oracle) == "");
@@ -71,8 +69,7 @@ TEST_CASE("hostile old containers") {
       CHECK(failure == "");
     }
     if (checkpoint.ok())
-      CHECK(CompareWithOracle(**checkpoint, ReadTorchOracle(kHostile + hostile.file + ".json")) ==
-            "");
+      CHECK(CompareWithOracle(**checkpoint, ReadTorchOracle(kHostile + hostile.file + ".json")) == "");
   }
 }
 

@@ -16,8 +16,7 @@ Result<std::string> PickledBytes(const Pickle& pickle, PickleId id);
 
 // The array that an object node stands for; nullopt for one whose elements are no numbers (strings,
 // objects, records), which is then a plain value of no interest.
-Result<std::optional<TorchTensor>> ReadNumpyArray(const Pickle& pickle, PickleId id,
-                                                  TorchReferences& references);
+Result<std::optional<TorchTensor>> ReadNumpyArray(const Pickle& pickle, PickleId id, TorchReferences& references);
 
 // The elements of an array that ReadNumpyArray reads, in its order.
 Result<std::string> NumpyArrayBytes(const Pickle& pickle, PickleId id);

@@ -16,30 +16,25 @@ namespace {
 
 Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
 
-std::string BytesOf(const void* value, size_t size) {
-  return {static_cast<const char*>(value), size};
-}
+std::string BytesOf(const void* value, size_t size) { return {static_cast<const char*>(value), size}; }
 
 }  // namespace
 
 Result<std::vector<int64_t>> TorchIntegers(const Pickle& pickle, PickleId id) {
-  if (pickle.kind(id) == PickleKind::kObject &&
-      MeaningOf(pickle.callable(id)).thing == TorchThing::kSize) {
+  if (pickle.kind(id) == PickleKind::kObject && MeaningOf(pickle.callable(id)).thing == TorchThing::kSize) {
     const auto arguments = pickle.items(pickle.arguments(id));
     if (arguments.size() != 1) return Bad("torch.Size wants one tuple");
     id = arguments[0];
   }
   if (pickle.kind(id) != PickleKind::kTuple && pickle.kind(id) != PickleKind::kList) {
-    return Bad(
-        fmt::format("a {} where a tuple of integers should be", PickleKindName(pickle.kind(id))));
+    return Bad(fmt::format("a {} where a tuple of integers should be", PickleKindName(pickle.kind(id))));
   }
   std::vector<int64_t> values;
   for (const PickleId item : pickle.items(id)) {
     if (pickle.kind(item) != PickleKind::kInt) {
-      return Bad(
-          fmt::format("a {} where an integer should be", pickle.kind(item) == PickleKind::kBigInt
-                                                             ? "number beyond 64 bits"
-                                                             : PickleKindName(pickle.kind(item))));
+      return Bad(fmt::format("a {} where an integer should be", pickle.kind(item) == PickleKind::kBigInt
+                                                                    ? "number beyond 64 bits"
+                                                                    : PickleKindName(pickle.kind(item))));
     }
     values.push_back(pickle.integer(item));
   }
@@ -47,8 +42,7 @@ Result<std::vector<int64_t>> TorchIntegers(const Pickle& pickle, PickleId id) {
 }
 
 std::string TorchObjectContext(const Pickle& pickle, PickleId id) {
-  if (pickle.kind(id) != PickleKind::kObject)
-    return fmt::format("pickle byte {}", pickle.offset(id));
+  if (pickle.kind(id) != PickleKind::kObject) return fmt::format("pickle byte {}", pickle.offset(id));
   const PickleGlobal& callable = pickle.callable(id);
   return fmt::format("pickle byte {}, {}.{}", pickle.offset(id), EscapeText(callable.module),
                      EscapeText(callable.name));
@@ -56,24 +50,21 @@ std::string TorchObjectContext(const Pickle& pickle, PickleId id) {
 
 Result<TorchStorageId> ParseTorchStorageId(const Pickle& pickle, PickleId value, size_t parts) {
   if (pickle.kind(value) != PickleKind::kTuple) {
-    return Bad(fmt::format("a persistent id that is a {}, not a tuple",
-                           PickleKindName(pickle.kind(value))));
+    return Bad(fmt::format("a persistent id that is a {}, not a tuple", PickleKindName(pickle.kind(value))));
   }
   const auto items = pickle.items(value);
   if (items.size() != parts || pickle.kind(items[0]) != PickleKind::kText) {
-    return Bad(fmt::format(
-        "a persistent id of {} parts; (\"storage\", class, key, location, elements) has {}",
-        items.size(), parts));
+    return Bad(fmt::format("a persistent id of {} parts; (\"storage\", class, key, location, elements) has {}",
+                           items.size(), parts));
   }
   if (pickle.text(items[0]) != "storage") {
-    return Bad(fmt::format(
-        "a persistent id of kind \"{}\"; only storages are read (a saved module must be saved anew "
-        "as its state_dict)",
-        EscapeText(pickle.text(items[0]).substr(0, 40))));
+    return Bad(
+        fmt::format("a persistent id of kind \"{}\"; only storages are read (a saved module must be saved anew "
+                    "as its state_dict)",
+                    EscapeText(pickle.text(items[0]).substr(0, 40))));
   }
-  const TorchMeaning meaning = pickle.kind(items[1]) == PickleKind::kGlobal
-                                   ? MeaningOf(pickle.global(items[1]))
-                                   : TorchMeaning{};
+  const TorchMeaning meaning =
+      pickle.kind(items[1]) == PickleKind::kGlobal ? MeaningOf(pickle.global(items[1])) : TorchMeaning{};
   if (meaning.thing != TorchThing::kStorage && meaning.thing != TorchThing::kUntypedStorage &&
       meaning.thing != TorchThing::kPackedStorage) {
     return Bad("a persistent id whose second part is no storage class");
@@ -90,8 +81,7 @@ Result<TorchStorageId> ParseTorchStorageId(const Pickle& pickle, PickleId value,
   id.ref.dtype = meaning.dtype;
   id.ref.packed = meaning.thing == TorchThing::kPackedStorage;
   id.ref.numel = pickle.integer(items[4]);
-  const auto bytes =
-      NumBytes({id.ref.numel}, meaning.dtype == DType::kAny ? DType::kU8 : meaning.dtype);
+  const auto bytes = NumBytes({id.ref.numel}, meaning.dtype == DType::kAny ? DType::kU8 : meaning.dtype);
   if (!bytes) return Bad(fmt::format("a storage of {} elements", id.ref.numel));
   id.bytes = *bytes;
   if (parts > 5) id.view = items[5];
@@ -118,8 +108,7 @@ PickleId TorchObjects::wrapped(PickleId id) const {
 // Goes over the nodes in the order in which they were made, so that arguments come before calls.
 class TorchInterpreter {
  public:
-  TorchInterpreter(const Pickle& pickle, TorchReferences& references)
-      : pickle_(pickle), references_(references) {}
+  TorchInterpreter(const Pickle& pickle, TorchReferences& references) : pickle_(pickle), references_(references) {}
   Result<TorchObjects> Run();
 
  private:
@@ -165,8 +154,7 @@ Result<TorchObjects> TorchInterpreter::Run() {
     if (kind != PickleKind::kPersistentId && kind != PickleKind::kObject) continue;
     auto status = kind == PickleKind::kPersistentId ? Reference(id) : Object(id);
     if (status.ok()) continue;
-    if (kind == PickleKind::kObject && status.error().code() == ErrorCode::kMalformed &&
-        TakesUnknown(id)) {
+    if (kind == PickleKind::kObject && status.error().code() == ErrorCode::kMalformed && TakesUnknown(id)) {
       objects_.opaque_.insert(id);
       continue;
     }
@@ -179,8 +167,7 @@ Result<TorchObjects> TorchInterpreter::Run() {
 bool TorchInterpreter::IsUnknown(PickleId id) const {
   const PickleKind kind = pickle_.kind(id);
   if (kind == PickleKind::kGlobal) return pickle_.global(id).role == PickleRole::kOpaque;
-  return kind == PickleKind::kObject &&
-         (pickle_.callable(id).role == PickleRole::kOpaque || objects_.opaque(id));
+  return kind == PickleKind::kObject && (pickle_.callable(id).role == PickleRole::kOpaque || objects_.opaque(id));
 }
 
 // Whether anything that the call was given, or a tuple or list among it holds, is of an unknown class.
@@ -199,8 +186,8 @@ bool TorchInterpreter::TakesUnknown(PickleId id) const {
 
 Result<void> TorchInterpreter::CheckMentions() const {
   for (PickleId id = 0; id < pickle_.size(); ++id) {
-    if (pickle_.kind(id) == PickleKind::kGlobal &&
-        pickle_.global(id).role == PickleRole::kMention && !classes_.contains(id)) {
+    if (pickle_.kind(id) == PickleKind::kGlobal && pickle_.global(id).role == PickleRole::kMention &&
+        !classes_.contains(id)) {
       return RefusedPickleGlobal(pickle_, id, TorchAllowList());
     }
   }
@@ -220,8 +207,7 @@ Result<void> TorchInterpreter::Charge(size_t work) {
 Result<void> TorchInterpreter::ChargeValues(Items values) {
   size_t work = 1;
   for (PickleId id : values) {
-    if (pickle_.kind(id) ==
-        PickleKind::kObject) {  // torch.Size, _codecs.encode: what they were called with
+    if (pickle_.kind(id) == PickleKind::kObject) {  // torch.Size, _codecs.encode: what they were called with
       const Items inner = pickle_.items(pickle_.arguments(id));
       if (inner.empty()) continue;
       id = inner[0];
@@ -246,8 +232,7 @@ Result<void> TorchInterpreter::ChargeValues(Items values) {
 }
 
 Result<void> TorchInterpreter::Reference(PickleId id) {
-  CKMAP_ASSIGN_OR_RETURN(TorchReference reference,
-                         references_.Resolve(pickle_, pickle_.persistent_id(id)));
+  CKMAP_ASSIGN_OR_RETURN(TorchReference reference, references_.Resolve(pickle_, pickle_.persistent_id(id)));
   if (auto* tensor = std::get_if<TorchTensor>(&reference)) {
     objects_.tensors_.emplace(id, std::move(*tensor));
     return {};
@@ -258,8 +243,8 @@ Result<void> TorchInterpreter::Reference(PickleId id) {
   }
   storages_.emplace(id, ref);
   // Seen only where a bare storage stands in the place of a tensor.
-  TorchTensor bare = UnreadableTorchTensor(ref.dtype, {ref.numel},
-                                           "a bare storage, without a shape; save a tensor of it");
+  TorchTensor bare =
+      UnreadableTorchTensor(ref.dtype, {ref.numel}, "a bare storage, without a shape; save a tensor of it");
   bare.layout.storage = ref.storage;
   objects_.tensors_.emplace(id, std::move(bare));
   return {};
@@ -318,9 +303,7 @@ Result<void> TorchInterpreter::Object(PickleId id) {
 // Calls that make plain values: right in form, though nobody may want them.
 Result<void> TorchInterpreter::CheckPlain(PickleId id, TorchThing thing) {
   const Items arguments = pickle_.items(pickle_.arguments(id));
-  const auto kind = [&](size_t i) {
-    return i < arguments.size() ? pickle_.kind(arguments[i]) : PickleKind::kNone;
-  };
+  const auto kind = [&](size_t i) { return i < arguments.size() ? pickle_.kind(arguments[i]) : PickleKind::kNone; };
   switch (thing) {
     case TorchThing::kSize:
       CKMAP_RETURN_IF_ERROR(TorchIntegers(pickle_, id));
@@ -332,14 +315,12 @@ Result<void> TorchInterpreter::CheckPlain(PickleId id, TorchThing thing) {
       CKMAP_RETURN_IF_ERROR(ReadNumpyScalar(pickle_, id));
       return {};
     case TorchThing::kComplex:
-      if (arguments.size() == 2 && kind(0) == PickleKind::kFloat && kind(1) == PickleKind::kFloat)
-        return {};
+      if (arguments.size() == 2 && kind(0) == PickleKind::kFloat && kind(1) == PickleKind::kFloat) return {};
       return Bad("wants two floats");
     case TorchThing::kBytes:
     case TorchThing::kByteArray: {
       if (arguments.empty()) return {};
-      const bool text =
-          arguments.size() == 2 && kind(0) == PickleKind::kText && kind(1) == PickleKind::kText;
+      const bool text = arguments.size() == 2 && kind(0) == PickleKind::kText && kind(1) == PickleKind::kText;
       if (!text && arguments.size() != 1) return Bad("wants bytes");
       if (!text && kind(0) == PickleKind::kText) return Bad("wants bytes");
       CKMAP_RETURN_IF_ERROR(PickledBytes(pickle_, arguments[0]));
@@ -406,14 +387,12 @@ Result<TorchTensor> TorchInterpreter::Rebuild(PickleId id, TorchThing thing, Ite
     case TorchThing::kRebuildWrapper:
       CKMAP_RETURN_IF_ERROR(wants(8, 8));
       if (pickle_.kind(arguments[0]) == PickleKind::kGlobal) classes_.insert(arguments[0]);
-      return Listed(arguments, 1, 2,
-                    "a tensor of a class with its own code; save it as a plain tensor");
+      return Listed(arguments, 1, 2, "a tensor of a class with its own code; save it as a plain tensor");
     case TorchThing::kRebuildNested: {
       CKMAP_RETURN_IF_ERROR(wants(4, 4));
       CKMAP_ASSIGN_OR_RETURN(const TorchTensor buffer, TensorAt(arguments[0]));
-      return UnreadableTorchTensor(
-          buffer.dtype, buffer.shape,
-          "a nested tensor, which has no one shape; save its unbind() list");
+      return UnreadableTorchTensor(buffer.dtype, buffer.shape,
+                                   "a nested tensor, which has no one shape; save its unbind() list");
     }
     default:
       return Bad("makes nothing that is known");
@@ -421,11 +400,9 @@ Result<TorchTensor> TorchInterpreter::Rebuild(PickleId id, TorchThing thing, Ite
 }
 
 // (storage, offset, size, stride, …); positions past the end say that there is no such argument.
-Result<TorchTensor> TorchInterpreter::Strided(Items arguments, size_t dtype_at,
-                                              size_t metadata_at) {
+Result<TorchTensor> TorchInterpreter::Strided(Items arguments, size_t dtype_at, size_t metadata_at) {
   CKMAP_ASSIGN_OR_RETURN(const TorchStorageRef ref, StorageAt(arguments[0]));
-  if (pickle_.kind(arguments[1]) != PickleKind::kInt)
-    return Bad("the storage offset is no 64-bit integer");
+  if (pickle_.kind(arguments[1]) != PickleKind::kInt) return Bad("the storage offset is no 64-bit integer");
   CKMAP_ASSIGN_OR_RETURN(const Shape sizes, TorchIntegers(pickle_, arguments[2]));
   CKMAP_ASSIGN_OR_RETURN(const auto strides, TorchIntegers(pickle_, arguments[3]));
   DType dtype = ref.dtype;
@@ -433,21 +410,16 @@ Result<TorchTensor> TorchInterpreter::Strided(Items arguments, size_t dtype_at,
     CKMAP_ASSIGN_OR_RETURN(dtype, DTypeAt(arguments[dtype_at]));
     if (dtype == DType::kAny) {
       const PickleGlobal& global = pickle_.global(arguments[dtype_at]);
-      return UnreadableTorchTensor(
-          DType::kAny, sizes,
-          fmt::format("its type {}.{} has no counterpart", global.module, global.name));
+      return UnreadableTorchTensor(DType::kAny, sizes,
+                                   fmt::format("its type {}.{} has no counterpart", global.module, global.name));
     }
   }
   if (!ref.unreadable.empty()) return UnreadableTorchTensor(dtype, sizes, ref.unreadable);
   if (dtype == DType::kAny) return Bad("an untyped storage without an element type");
-  if (ref.packed)
-    return UnreadableTorchTensor(dtype, sizes,
-                                 "elements packed below a byte, without their scheme");
-  CKMAP_ASSIGN_OR_RETURN(TorchTensor tensor,
-                         MakeTorchTensor(ref, dtype, sizes, strides, pickle_.integer(arguments[1]),
-                                         references_.byteswap()));
-  if (metadata_at < arguments.size())
-    CKMAP_RETURN_IF_ERROR(ApplyBits(arguments[metadata_at], tensor));
+  if (ref.packed) return UnreadableTorchTensor(dtype, sizes, "elements packed below a byte, without their scheme");
+  CKMAP_ASSIGN_OR_RETURN(TorchTensor tensor, MakeTorchTensor(ref, dtype, sizes, strides, pickle_.integer(arguments[1]),
+                                                             references_.byteswap()));
+  if (metadata_at < arguments.size()) CKMAP_RETURN_IF_ERROR(ApplyBits(arguments[metadata_at], tensor));
   return tensor;
 }
 
@@ -465,8 +437,7 @@ Result<void> TorchInterpreter::ApplyBits(PickleId metadata, TorchTensor& tensor)
   if (pickle_.kind(metadata) != PickleKind::kDict) return Bad("the tensor's metadata is no dict");
   const Items items = pickle_.items(metadata);
   for (size_t i = 0; i < items.size(); i += 2) {
-    if (pickle_.kind(items[i]) != PickleKind::kText ||
-        pickle_.kind(items[i + 1]) != PickleKind::kBool) {
+    if (pickle_.kind(items[i]) != PickleKind::kText || pickle_.kind(items[i + 1]) != PickleKind::kBool) {
       tensor.unreadable = "it carries metadata of its backend, whose meaning is not known";
       return {};
     }
@@ -477,12 +448,11 @@ Result<void> TorchInterpreter::ApplyBits(PickleId metadata, TorchTensor& tensor)
     } else if (key == "neg") {
       tensor.layout.negative = pickle_.boolean(items[i + 1]);
     } else {
-      tensor.unreadable = fmt::format("it carries metadata \"{}\", whose meaning is not known",
-                                      EscapeText(key.substr(0, 40)));
+      tensor.unreadable =
+          fmt::format("it carries metadata \"{}\", whose meaning is not known", EscapeText(key.substr(0, 40)));
     }
   }
-  if (tensor.layout.conjugate && !IsComplex(tensor.dtype))
-    return Bad("a conjugate bit on a real tensor");
+  if (tensor.layout.conjugate && !IsComplex(tensor.dtype)) return Bad("a conjugate bit on a real tensor");
   return {};
 }
 
@@ -525,15 +495,19 @@ Result<TorchTensor> TorchInterpreter::FromDevice(Items arguments) {
 // the tensor; what its class adds is left out.
 Result<TorchTensor> TorchInterpreter::FromType(PickleId id, Items arguments) {
   const auto meaning = [&](size_t i) {
-    return pickle_.kind(arguments[i]) == PickleKind::kGlobal
-               ? MeaningOf(pickle_.global(arguments[i]))
-               : TorchMeaning{};
+    return pickle_.kind(arguments[i]) == PickleKind::kGlobal ? MeaningOf(pickle_.global(arguments[i])) : TorchMeaning{};
   };
-  constexpr std::array<TorchThing, 11> kFunctions = {
-      TorchThing::kRebuildTensor,    TorchThing::kRebuildTensorV2, TorchThing::kRebuildTensorV3,
-      TorchThing::kRebuildParameter, TorchThing::kRebuildParameterWithState,
-      TorchThing::kRebuildWrapper,   TorchThing::kRebuildSparse,   TorchThing::kRebuildMeta,
-      TorchThing::kRebuildFromCpu,   TorchThing::kRebuildFromNumpy, TorchThing::kRebuildNpu};
+  constexpr std::array<TorchThing, 11> kFunctions = {TorchThing::kRebuildTensor,
+                                                     TorchThing::kRebuildTensorV2,
+                                                     TorchThing::kRebuildTensorV3,
+                                                     TorchThing::kRebuildParameter,
+                                                     TorchThing::kRebuildParameterWithState,
+                                                     TorchThing::kRebuildWrapper,
+                                                     TorchThing::kRebuildSparse,
+                                                     TorchThing::kRebuildMeta,
+                                                     TorchThing::kRebuildFromCpu,
+                                                     TorchThing::kRebuildFromNumpy,
+                                                     TorchThing::kRebuildNpu};
   const TorchThing function = meaning(0).thing;
   if (std::find(kFunctions.begin(), kFunctions.end(), function) == kFunctions.end()) {
     return Bad("its first argument is no function that makes a plain tensor");
@@ -541,8 +515,7 @@ Result<TorchTensor> TorchInterpreter::FromType(PickleId id, Items arguments) {
   const TorchThing type = meaning(1).thing;
   if (type != TorchThing::kTensorClass && type != TorchThing::kUnknown)
     return Bad("its second argument is no tensor class");
-  if (pickle_.kind(arguments[2]) != PickleKind::kTuple)
-    return Bad("its third argument is no tuple");
+  if (pickle_.kind(arguments[2]) != PickleKind::kTuple) return Bad("its third argument is no tuple");
   const Items inner = pickle_.items(arguments[2]);
   CKMAP_RETURN_IF_ERROR(ChargeValues(inner));
   CKMAP_ASSIGN_OR_RETURN(TorchTensor tensor, Rebuild(id, function, inner));
@@ -568,24 +541,20 @@ Result<TorchTensor> TorchInterpreter::FromType(PickleId id, Items arguments) {
 // others.
 Result<TorchTensor> TorchInterpreter::Sparse(Items arguments) {
   const std::string why = "a sparse tensor; save it .to_dense()";
-  if (pickle_.kind(arguments[1]) != PickleKind::kTuple)
-    return Bad("its second argument is no tuple");
+  if (pickle_.kind(arguments[1]) != PickleKind::kTuple) return Bad("its second argument is no tuple");
   const Items data = pickle_.items(arguments[1]);
   DType dtype = DType::kAny;
   Shape shape = {0};
-  for (const PickleId part :
-       data) {  // the last tensor holds the values, the last torch.Size the shape
+  for (const PickleId part : data) {  // the last tensor holds the values, the last torch.Size the shape
     if (const TorchTensor* tensor = objects_.tensor(part)) dtype = tensor->dtype;
-    if (pickle_.kind(part) == PickleKind::kObject &&
-        MeaningOf(pickle_.callable(part)).thing == TorchThing::kSize) {
+    if (pickle_.kind(part) == PickleKind::kObject && MeaningOf(pickle_.callable(part)).thing == TorchThing::kSize) {
       CKMAP_ASSIGN_OR_RETURN(shape, TorchIntegers(pickle_, part));
     }
   }
   return UnreadableTorchTensor(dtype, std::move(shape), why);
 }
 
-Result<TorchTensor> TorchInterpreter::Listed(Items arguments, size_t dtype_at, size_t shape_at,
-                                             std::string why) {
+Result<TorchTensor> TorchInterpreter::Listed(Items arguments, size_t dtype_at, size_t shape_at, std::string why) {
   CKMAP_ASSIGN_OR_RETURN(const DType dtype, DTypeAt(arguments[dtype_at]));
   CKMAP_ASSIGN_OR_RETURN(Shape shape, TorchIntegers(pickle_, arguments[shape_at]));
   return UnreadableTorchTensor(dtype, std::move(shape), std::move(why));
@@ -594,8 +563,7 @@ Result<TorchTensor> TorchInterpreter::Listed(Items arguments, size_t dtype_at, s
 // (storage, offset, size, stride, (scheme, …), requires_grad, hooks)
 Result<TorchParts> TorchInterpreter::Quantized(Items arguments) {
   if (arguments.size() != 7) return Bad(fmt::format("{} arguments; it takes 7", arguments.size()));
-  if (pickle_.kind(arguments[4]) != PickleKind::kTuple)
-    return Bad("the quantisation scheme is no tuple");
+  if (pickle_.kind(arguments[4]) != PickleKind::kTuple) return Bad("the quantisation scheme is no tuple");
   const Items scheme = pickle_.items(arguments[4]);
   const TorchThing thing = !scheme.empty() && pickle_.kind(scheme[0]) == PickleKind::kGlobal
                                ? MeaningOf(pickle_.global(scheme[0])).thing
@@ -611,12 +579,10 @@ Result<TorchParts> TorchInterpreter::Quantized(Items arguments) {
     const double scale = pickle_.real(scheme[1]);
     const int64_t zero = pickle_.integer(scheme[2]);
     parts.tensors.emplace_back("scale", NumberTensor(DType::kF64, BytesOf(&scale, sizeof scale)));
-    parts.tensors.emplace_back("zero_point",
-                               NumberTensor(DType::kI64, BytesOf(&zero, sizeof zero)));
+    parts.tensors.emplace_back("zero_point", NumberTensor(DType::kI64, BytesOf(&zero, sizeof zero)));
     return parts;
   }
-  if (thing != TorchThing::kPerChannel || scheme.size() != 4 ||
-      pickle_.kind(scheme[3]) != PickleKind::kInt) {
+  if (thing != TorchThing::kPerChannel || scheme.size() != 4 || pickle_.kind(scheme[3]) != PickleKind::kInt) {
     return Bad("a quantisation scheme that is not known");
   }
   CKMAP_ASSIGN_OR_RETURN(TorchTensor scales, TensorAt(scheme[1]));

@@ -23,9 +23,7 @@ class PickleReferences : public TorchReferences {
   Result<TorchReference> Resolve(const Pickle& /*pickle*/, PickleId /*value*/) override {
     return Error(ErrorCode::kMalformed, "a persistent id: the storages that it refers to are not in this file");
   }
-  uint32_t AddBytes(std::string bytes) override {
-    return checkpoint_.AddSource(MemorySource(std::move(bytes)));
-  }
+  uint32_t AddBytes(std::string bytes) override { return checkpoint_.AddSource(MemorySource(std::move(bytes))); }
   uint32_t AddPickledBytes(std::string_view bytes) override {
     const auto offset = bytes.data() - bytes_.data();
     return checkpoint_.AddSource(FileSource(file_, offset, static_cast<int64_t>(bytes.size())));
@@ -39,10 +37,11 @@ class PickleReferences : public TorchReferences {
 
 Result<void> ReadPickle(const InputFile& file, const OpenOptions& options, TorchCheckpoint& checkpoint) {
   if (file.size() > kMaxPickleBytes) {
-    return Error(ErrorCode::kLimit,
-                 fmt::format("a pickle of {}; the limit is {}. Where the file is from a place that you trust, write its "
-                             "arrays with numpy.savez and read the .npz",
-                             FormatBytes(file.size()), FormatBytes(kMaxPickleBytes)));
+    return Error(
+        ErrorCode::kLimit,
+        fmt::format("a pickle of {}; the limit is {}. Where the file is from a place that you trust, write its "
+                    "arrays with numpy.savez and read the .npz",
+                    FormatBytes(file.size()), FormatBytes(kMaxPickleBytes)));
   }
   std::string bytes(static_cast<size_t>(file.size()), '\0');
   CKMAP_RETURN_IF_ERROR(file.ReadAt(0, std::as_writable_bytes(std::span(bytes))));

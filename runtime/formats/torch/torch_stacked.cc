@@ -13,8 +13,7 @@ constexpr int64_t kFirstWindow = int64_t{16} << 10;
 constexpr int64_t kGrowth = 16;
 
 Error CutShort(std::string_view what, int64_t at, int64_t wanted, int64_t left) {
-  return {ErrorCode::kMalformed,
-          fmt::format("{} at byte {} needs {} bytes, {} are left", what, at, wanted, left)};
+  return {ErrorCode::kMalformed, fmt::format("{} at byte {} needs {} bytes, {} are left", what, at, wanted, left)};
 }
 
 }  // namespace

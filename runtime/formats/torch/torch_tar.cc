@@ -40,8 +40,7 @@ std::optional<int64_t> ParseOctal(std::string_view field) {
   while (!field.empty() && (field.back() == ' ' || field.back() == '\0')) field.remove_suffix(1);
   int64_t value = 0;
   const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), value, 8);
-  if (field.empty() || error != std::errc() || end != field.data() + field.size() || value < 0)
-    return std::nullopt;
+  if (field.empty() || error != std::errc() || end != field.data() + field.size() || value < 0) return std::nullopt;
   return value;
 }
 
@@ -102,8 +101,7 @@ Result<void> TarReader::Member(std::string_view block) {
   if (!ChecksumFits(block)) return Bad(where + ": the header's checksum is wrong");
   const auto size = ParseOctal(block.substr(124, 12));
   const int64_t left = file_.size() - at_ - kBlock;
-  if (!size || *size > left)
-    return Bad(fmt::format("{}: no size that fits the {} bytes left", where, left));
+  if (!size || *size > left) return Bad(fmt::format("{}: no size that fits the {} bytes left", where, left));
   const Run run{at_ + kBlock, *size};
   const char type = block[156];
   // The data is followed by zeros up to a whole block; the last block may be missing them.
@@ -124,8 +122,7 @@ Result<void> TarReader::Extended(const Run& run) const {
   CKMAP_ASSIGN_OR_RETURN(const std::string bytes, Bytes(run.begin, run.size));
   for (const std::string_view key : {" path=", " linkpath=", " size=", " hdrcharset="}) {
     if (bytes.find(key) != std::string::npos) {
-      return Bad(fmt::format("tar: an extended header at byte {} that changes{}",
-                             run.begin - kBlock, key));
+      return Bad(fmt::format("tar: an extended header at byte {} that changes{}", run.begin - kBlock, key));
     }
   }
   return {};
@@ -135,8 +132,7 @@ Result<void> TarReader::CheckPadding() const {
   const int64_t left = file_.size() - at_;
   if (left > kMaxPadding) return Bad(fmt::format("tar: {} bytes behind the last member", left));
   CKMAP_ASSIGN_OR_RETURN(const std::string rest, Bytes(at_, left));
-  if (rest.find_first_not_of('\0') != std::string::npos)
-    return Bad("tar: data behind the last member");
+  if (rest.find_first_not_of('\0') != std::string::npos) return Bad("tar: data behind the last member");
   return {};
 }
 
@@ -149,21 +145,17 @@ class TarReferences : public TorchReferences {
   Result<void> ReadTensors(const InputFile& file, const Run& run);
 
   Result<TorchReference> Resolve(const Pickle& pickle, PickleId value) override {
-    if (pickle.kind(value) != PickleKind::kText)
-      return Bad("a persistent id that is no key of a tensor");
+    if (pickle.kind(value) != PickleKind::kText) return Bad("a persistent id that is no key of a tensor");
     const std::string_view text = pickle.text(value);
     int64_t key = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), key);
     const auto found = known_.find(key);
     if (error != std::errc() || end != text.data() + text.size() || found == known_.end()) {
-      return Bad(
-          fmt::format("a persistent id \"{}\" that nothing has", EscapeText(text.substr(0, 40))));
+      return Bad(fmt::format("a persistent id \"{}\" that nothing has", EscapeText(text.substr(0, 40))));
     }
     return found->second;
   }
-  uint32_t AddBytes(std::string bytes) override {
-    return checkpoint_.AddSource(MemorySource(std::move(bytes)));
-  }
+  uint32_t AddBytes(std::string bytes) override { return checkpoint_.AddSource(MemorySource(std::move(bytes))); }
 
  private:
   // A pickle of three parts with integers at the first `integers` places and a class at `type_at`.
@@ -230,8 +222,7 @@ Result<void> TarReferences::ReadStorages(const InputFile& file, const Run& run) 
     CKMAP_ASSIGN_OR_RETURN(const auto numel, reader.Number<int64_t>("a storage's element count"));
     const auto bytes = NumBytes({numel}, entry.dtype);
     if (!bytes) return Bad(fmt::format("a storage of {} elements", numel));
-    CKMAP_ASSIGN_OR_RETURN(const int64_t begin,
-                           reader.Skip(fmt::format("storage {}", entry.key), *bytes));
+    CKMAP_ASSIGN_OR_RETURN(const int64_t begin, reader.Skip(fmt::format("storage {}", entry.key), *bytes));
     TorchStorageRef ref;
     ref.storage = checkpoint_.AddSource(FileSource(file, begin, *bytes));
     ref.dtype = entry.dtype;
@@ -239,8 +230,7 @@ Result<void> TarReferences::ReadStorages(const InputFile& file, const Run& run) 
     CKMAP_RETURN_IF_ERROR(Add(entry.key, std::move(ref)));
   }
   CKMAP_ASSIGN_OR_RETURN(const StackedPickle views, reader.Next("the storage views"));
-  if (reader.left() != 0)
-    return Bad(fmt::format("{} bytes lie behind the storage views", reader.left()));
+  if (reader.left() != 0) return Bad(fmt::format("{} bytes lie behind the storage views", reader.left()));
   return ReadViews(views.pickle);
 }
 
@@ -253,8 +243,7 @@ Result<void> TarReferences::ReadViews(const Pickle& pickle) {
     const int64_t offset = numbers[2];
     const int64_t size = numbers[3];
     if (offset < 0 || size < 0 || offset > ref.numel || size > ref.numel - offset) {
-      return Bad(
-          fmt::format("a view of {} elements from {} of a storage of {}", size, offset, ref.numel));
+      return Bad(fmt::format("a view of {} elements from {} of a storage of {}", size, offset, ref.numel));
     }
     ref.first += offset;
     ref.numel = size;
@@ -272,8 +261,7 @@ Result<void> TarReferences::ReadTensors(const InputFile& file, const Run& run) {
     CKMAP_ASSIGN_OR_RETURN(const TorchStorageRef ref, Storage(entry.second));
     CKMAP_ASSIGN_OR_RETURN(const auto rank, reader.Number<int32_t>("a tensor's rank"));
     CKMAP_RETURN_IF_ERROR(reader.Number<int32_t>("a tensor's padding"));
-    if (rank < 0 || rank > static_cast<int32_t>(kMaxTorchRank))
-      return Bad(fmt::format("a tensor of {} dims", rank));
+    if (rank < 0 || rank > static_cast<int32_t>(kMaxTorchRank)) return Bad(fmt::format("a tensor of {} dims", rank));
     CKMAP_ASSIGN_OR_RETURN(const Shape sizes, reader.Numbers("a tensor's sizes", rank));
     CKMAP_ASSIGN_OR_RETURN(const auto strides, reader.Numbers("a tensor's strides", rank));
     CKMAP_ASSIGN_OR_RETURN(const auto offset, reader.Number<int64_t>("a tensor's offset"));
@@ -281,35 +269,29 @@ Result<void> TarReferences::ReadTensors(const InputFile& file, const Run& run) {
     if (!tensor.ok()) return std::move(tensor).error().Context(fmt::format("tensor {}", entry.key));
     CKMAP_RETURN_IF_ERROR(Add(entry.key, *std::move(tensor)));
   }
-  if (reader.left() != 0)
-    return Bad(fmt::format("{} bytes lie behind the last tensor", reader.left()));
+  if (reader.left() != 0) return Bad(fmt::format("{} bytes lie behind the last tensor", reader.left()));
   return {};
 }
 
-Result<void> ReadTar(const InputFile& file, const OpenOptions& options,
-                     TorchCheckpoint& checkpoint) {
+Result<void> ReadTar(const InputFile& file, const OpenOptions& options, TorchCheckpoint& checkpoint) {
   CKMAP_ASSIGN_OR_RETURN(const auto members, TarReader(file).Read());
   for (const std::string_view name : kMembers) {
-    if (!members.contains(std::string(name)))
-      return Bad(fmt::format("the tar has no member \"{}\"", name));
+    if (!members.contains(std::string(name))) return Bad(fmt::format("the tar has no member \"{}\"", name));
   }
   const auto whole = [&](const std::string& name) -> Result<StackedPickle> {
     const Run run = members.at(name);
     StackedReader reader(file, run.begin, run.begin + run.size, options.skip_unknown_objects);
     CKMAP_ASSIGN_OR_RETURN(StackedPickle pickle, reader.Next(name));
-    if (reader.left() != 0)
-      return Bad(fmt::format("{} bytes follow the pickle in \"{}\"", reader.left(), name));
+    if (reader.left() != 0) return Bad(fmt::format("{} bytes follow the pickle in \"{}\"", reader.left(), name));
     return pickle;
   };
   CKMAP_ASSIGN_OR_RETURN(const StackedPickle system, whole("sys_info"));
-  if (system.pickle.kind(system.pickle.root()) != PickleKind::kDict)
-    return Bad("sys_info is no dict");
+  if (system.pickle.kind(system.pickle.root()) != PickleKind::kDict) return Bad("sys_info is no dict");
   TarReferences references(checkpoint);
   CKMAP_RETURN_IF_ERROR(references.ReadStorages(file, members.at("storages")));
   CKMAP_RETURN_IF_ERROR(references.ReadTensors(file, members.at("tensors")));
   CKMAP_ASSIGN_OR_RETURN(const StackedPickle object, whole("pickle"));
-  CKMAP_ASSIGN_OR_RETURN(const TorchObjects objects,
-                         TorchObjects::Interpret(object.pickle, references));
+  CKMAP_ASSIGN_OR_RETURN(const TorchObjects objects, TorchObjects::Interpret(object.pickle, references));
   return checkpoint.AddPickle(object.pickle, objects, options);
 }
 
@@ -317,15 +299,13 @@ Result<void> ReadTar(const InputFile& file, const OpenOptions& options,
 
 bool LooksLikeTorchTar(std::span<const std::byte> head) {
   if (head.size() < static_cast<size_t>(kBlock)) return false;
-  const std::string_view block(reinterpret_cast<const char*>(head.data()),
-                               static_cast<size_t>(kBlock));
+  const std::string_view block(reinterpret_cast<const char*>(head.data()), static_cast<size_t>(kBlock));
   if (!ChecksumFits(block)) return false;
   const bool extended = block[156] == 'x' || block[156] == 'g';
   return extended || std::find(kMembers.begin(), kMembers.end(), NameOf(block)) != kMembers.end();
 }
 
-Result<std::unique_ptr<Checkpoint>> OpenTorchTar(InputFile opened,
-                                                 const OpenOptions& options) {
+Result<std::unique_ptr<Checkpoint>> OpenTorchTar(InputFile opened, const OpenOptions& options) {
   auto checkpoint = std::make_unique<TorchCheckpoint>("torch-tar");
   const InputFile& file = checkpoint->AddFile(std::move(opened));
   if (auto status = ReadTar(file, options, *checkpoint); !status.ok()) {

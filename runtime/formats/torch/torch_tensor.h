@@ -36,8 +36,7 @@ inline constexpr size_t kMaxTorchRank = 64;
 // lies inside of `ref`, all arithmetic fits, and a view that repeats elements (stride 0) stays
 // within reason: 4 GiB, or 1,024 times its storage.
 Result<TorchTensor> MakeTorchTensor(const TorchStorageRef& ref, DType dtype, const Shape& sizes,
-                                    const std::vector<int64_t>& strides, int64_t offset,
-                                    bool byteswap);
+                                    const std::vector<int64_t>& strides, int64_t offset, bool byteswap);
 
 // One that is listed but has no elements to be had.
 TorchTensor UnreadableTorchTensor(DType dtype, Shape shape, std::string why);

@@ -165,8 +165,7 @@ class ObjectParts {
     if (kind == PickleKind::kTuple && pickle_.items(state).size() == 2) {
       const auto parts = pickle_.items(state);
       const PickleKind first = pickle_.kind(parts[0]);
-      if ((first == PickleKind::kNone || first == PickleKind::kDict) &&
-          pickle_.kind(parts[1]) == PickleKind::kDict) {
+      if ((first == PickleKind::kNone || first == PickleKind::kDict) && pickle_.kind(parts[1]) == PickleKind::kDict) {
         if (first == PickleKind::kDict) Attributes(pickle_.items(parts[0]));
         return Attributes(pickle_.items(parts[1]));
       }
@@ -226,7 +225,8 @@ Children ChildrenOf(const Pickle& pickle, const TorchObjects& objects, PickleId 
       return {pickle.items(id), false};
     case PickleKind::kSet: {
       const auto items = pickle.items(id);
-      const bool plain = std::none_of(items.begin(), items.end(), [&](PickleId item) { return IsContainer(pickle, item); });
+      const bool plain =
+          std::none_of(items.begin(), items.end(), [&](PickleId item) { return IsContainer(pickle, item); });
       return plain ? Children{} : Children{items, false};
     }
     case PickleKind::kObject:
@@ -312,8 +312,7 @@ Result<void> Flattener::Charge(size_t work) {
   constexpr size_t kFactor = 16;
   work_ += work + kEach;
   if (work_ <= kFree + kFactor * pickle_.end()) return {};
-  return Bad(
-      "the pickle repeats its values so often that they outgrow it, as only hostile files do");
+  return Bad("the pickle repeats its values so often that they outgrow it, as only hostile files do");
 }
 
 Result<void> Flattener::Visit(PickleId id) {
@@ -324,8 +323,7 @@ Result<void> Flattener::Visit(PickleId id) {
   }
   if (const TorchParts* parts = objects_.parts(id)) {
     const std::string prefix = name_.empty() && path_.empty() ? "" : name_ + ".";
-    for (const auto& [part, tensor] : parts->tensors)
-      CKMAP_RETURN_IF_ERROR(AddTensor(prefix + part, tensor));
+    for (const auto& [part, tensor] : parts->tensors) CKMAP_RETURN_IF_ERROR(AddTensor(prefix + part, tensor));
     for (OtherEntry entry : parts->others) {
       std::string name = prefix + entry.name;
       CKMAP_RETURN_IF_ERROR(AddOther(std::move(name), std::move(entry)));
@@ -335,8 +333,7 @@ Result<void> Flattener::Visit(PickleId id) {
   Children children = ChildrenOf(pickle_, objects_, id);
   if (children.size() > 0) return IsKnownAlready(id) ? AddReference(id) : Enter(id, std::move(children));
   OtherEntry entry = DescribeTorchLeaf(pickle_, id);
-  if (const auto* text = std::get_if<std::string>(&entry.value))
-    CKMAP_RETURN_IF_ERROR(Charge(text->size()));
+  if (const auto* text = std::get_if<std::string>(&entry.value)) CKMAP_RETURN_IF_ERROR(Charge(text->size()));
   return AddOther(name_, std::move(entry));
 }
 
@@ -361,8 +358,7 @@ Result<void> Flattener::Enter(PickleId id, Children children) {
   if (on_path_[id]) {
     return Bad(fmt::format("\"{}\" holds itself; --skip-unknown-objects lists where", Shown(name_)));
   }
-  if (path_.size() >= kMaxPickleDepth)
-    return Bad(fmt::format("values nested more than {} deep", kMaxPickleDepth));
+  if (path_.size() >= kMaxPickleDepth) return Bad(fmt::format("values nested more than {} deep", kMaxPickleDepth));
   if (children.keyed && !children.object) CKMAP_RETURN_IF_ERROR(CheckKeys(children.items));
   if (IsUnknownObject(pickle_, objects_, id)) {
     CKMAP_RETURN_IF_ERROR(CheckKeys(pickle_.object_dict(id)));
@@ -394,8 +390,7 @@ Result<void> Flattener::CheckKeys(std::span<const PickleId> items) const {
         break;
     }
     if (!fresh) {
-      return Bad(fmt::format("\"{}\": key \"{}\" is there twice", Shown(name_),
-                             Shown(KeyText(pickle_, key, i / 2))));
+      return Bad(fmt::format("\"{}\": key \"{}\" is there twice", Shown(name_), Shown(KeyText(pickle_, key, i / 2))));
     }
   }
   return {};
@@ -421,8 +416,7 @@ Result<void> Flattener::AddTensor(std::string name, const TorchTensor& tensor) {
 
 Result<void> Flattener::AddOther(std::string name, OtherEntry entry) {
   if (entries_.manifest.Find(name)) {
-    return Bad(
-        fmt::format("two values are named \"{}\" once keys are joined with dots", Shown(name)));
+    return Bad(fmt::format("two values are named \"{}\" once keys are joined with dots", Shown(name)));
   }
   other_names_.insert(name);
   entry.name = std::move(name);
@@ -432,13 +426,11 @@ Result<void> Flattener::AddOther(std::string name, OtherEntry entry) {
 
 // "model" (11 tensors), "optimizer.state.0" (3 tensors), …
 std::string RootCandidates(std::vector<std::pair<std::string, int64_t>> dicts) {
-  std::stable_sort(dicts.begin(), dicts.end(),
-                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::stable_sort(dicts.begin(), dicts.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
   constexpr size_t kListed = 8;
   std::string text;
   for (size_t i = 0; i < std::min(dicts.size(), kListed); ++i) {
-    text += fmt::format("{}\"{}\" ({})", i == 0 ? "" : ", ", Shown(dicts[i].first),
-                        Plural(dicts[i].second, "tensor"));
+    text += fmt::format("{}\"{}\" ({})", i == 0 ? "" : ", ", Shown(dicts[i].first), Plural(dicts[i].second, "tensor"));
   }
   return dicts.size() > kListed ? text + ", …" : text;
 }
@@ -447,30 +439,27 @@ std::string RootCandidates(std::vector<std::pair<std::string, int64_t>> dicts) {
 
 Result<void> CheckTorchName(std::string_view name) {
   if (name.size() > kMaxNameBytes) {
-    return Bad(fmt::format("a tensor name of {} bytes (\"{}\"); the limit is {}", name.size(),
-                           Shown(name), kMaxNameBytes));
+    return Bad(
+        fmt::format("a tensor name of {} bytes (\"{}\"); the limit is {}", name.size(), Shown(name), kMaxNameBytes));
   }
   for (size_t i = 0; i < name.size();) {
     char32_t code = 0;
     const size_t length = DecodeUtf8(name, i, code);
     if (length == 0) return Bad(fmt::format("tensor name \"{}\" is not UTF-8", Shown(name)));
     if (code < 0x20 || (code >= 0x7f && code < 0xa0)) {
-      return Bad(fmt::format(
-          "tensor name \"{}\" has a control character; rename it where the file came from",
-          Shown(name)));
+      return Bad(
+          fmt::format("tensor name \"{}\" has a control character; rename it where the file came from", Shown(name)));
     }
     i += length;
   }
   return {};
 }
 
-Result<TorchEntries> FlattenTorch(const Pickle& pickle, PickleId root,
-                                  const TorchObjects& objects) {
+Result<TorchEntries> FlattenTorch(const Pickle& pickle, PickleId root, const TorchObjects& objects) {
   return Flattener(pickle, objects).Run(root);
 }
 
-Result<PickleId> FindTorchRoot(const Pickle& pickle, const TorchObjects& objects,
-                               std::string_view path) {
+Result<PickleId> FindTorchRoot(const Pickle& pickle, const TorchObjects& objects, std::string_view path) {
   PickleId at = pickle.root();
   std::string_view rest = path;
   bool found = true;
@@ -500,11 +489,9 @@ Result<PickleId> FindTorchRoot(const Pickle& pickle, const TorchObjects& objects
   }
   if (found && ChildrenOf(pickle, objects, at).size() > 0) return at;
   std::string candidates;
-  if (const auto all = FlattenTorch(pickle, pickle.root(), objects); all.ok())
-    candidates = RootCandidates(all->dicts);
-  return Error(ErrorCode::kUsage,
-               fmt::format("root \"{}\" names no dict of the file{}{}", EscapeText(path),
-                           candidates.empty() ? "" : "; dicts with tensors: ", candidates));
+  if (const auto all = FlattenTorch(pickle, pickle.root(), objects); all.ok()) candidates = RootCandidates(all->dicts);
+  return Error(ErrorCode::kUsage, fmt::format("root \"{}\" names no dict of the file{}{}", EscapeText(path),
+                                              candidates.empty() ? "" : "; dicts with tensors: ", candidates));
 }
 
 }  // namespace ckmap

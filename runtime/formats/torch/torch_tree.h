@@ -29,14 +29,13 @@ struct TorchEntries {
 // is listed elsewhere already is another entry of kind "reference" with the name of that place.
 //
 // kMalformed: two tensors (or a tensor and another value) of one name, one key twice in a dict, a
-// container that holds itself (unless unknown objects are skipped), names with control characters or beyond 64 KiB, nesting beyond
-// kMaxPickleDepth, values that the memo repeats out of proportion to the pickle.
+// container that holds itself (unless unknown objects are skipped), names with control characters or beyond 64 KiB,
+// nesting beyond kMaxPickleDepth, values that the memo repeats out of proportion to the pickle.
 Result<TorchEntries> FlattenTorch(const Pickle& pickle, PickleId root, const TorchObjects& objects);
 
 // The value at a path as FlattenTorch would name it ("state_dict", "a.b"); "" is the root. An error
 // (kUsage) lists the dicts that hold tensors.
-Result<PickleId> FindTorchRoot(const Pickle& pickle, const TorchObjects& objects,
-                               std::string_view path);
+Result<PickleId> FindTorchRoot(const Pickle& pickle, const TorchObjects& objects, std::string_view path);
 
 // UTF-8 without control characters, at most 64 KiB.
 Result<void> CheckTorchName(std::string_view name);

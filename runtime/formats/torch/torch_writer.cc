@@ -5,15 +5,15 @@
 #include <string_view>
 #include <utility>
 
-#include "runtime/base/text.h"
 #include "runtime/base/little_endian.h"
-#include "runtime/formats/zip/zip_file_writer.h"
+#include "runtime/base/text.h"
 #include "runtime/formats/writer_checks.h"
+#include "runtime/formats/zip/zip_file_writer.h"
 
 namespace ckmap {
 namespace {
 
-constexpr size_t kBatch = 1000;       // pairs a SETITEMS, as Python writes them
+constexpr size_t kBatch = 1000;  // pairs a SETITEMS, as Python writes them
 
 struct TorchType {
   DType dtype;
@@ -62,9 +62,7 @@ std::string PickleInt(int64_t value) {
   return "\x8a\x08" + Little(bits, 8);
 }
 
-std::string PickleText(std::string_view text) {
-  return "X" + Little(text.size(), 4) + std::string(text);
-}
+std::string PickleText(std::string_view text) { return "X" + Little(text.size(), 4) + std::string(text); }
 
 std::string PickleTuple(const std::vector<int64_t>& values) {
   std::string out = "(";
@@ -78,8 +76,7 @@ std::string PickleTensor(const OutputTensor& tensor, size_t key) {
   const TorchType& type = *FindType(tensor.dtype);
   const bool typed = !type.storage.empty();
   const int64_t count = typed ? *NumElements(tensor.shape) : *NumBytes(tensor.shape, tensor.dtype);
-  std::string out =
-      typed ? "ctorch._utils\n_rebuild_tensor_v2\n" : "ctorch._utils\n_rebuild_tensor_v3\n";
+  std::string out = typed ? "ctorch._utils\n_rebuild_tensor_v2\n" : "ctorch._utils\n_rebuild_tensor_v3\n";
   out += "((" + PickleText("storage");
   out += typed ? fmt::format("ctorch\n{}\n", type.storage) : "ctorch.storage\nUntypedStorage\n";
   out += PickleText(std::to_string(key)) + PickleText("cpu") + PickleInt(count) + "tQ";
@@ -103,16 +100,13 @@ std::string PickleDict(const std::vector<OutputTensor>& tensors) {
 
 }  // namespace
 
-Result<std::unique_ptr<CheckpointWriter>> CreateTorch(const std::string& path,
-                                                      std::vector<OutputTensor> tensors,
+Result<std::unique_ptr<CheckpointWriter>> CreateTorch(const std::string& path, std::vector<OutputTensor> tensors,
                                                       const WriteOptions& options) {
   if (options.max_shard_size > 0) {
-    return Error(ErrorCode::kUsage,
-                 path + ": torch files are written whole; write safetensors for shards");
+    return Error(ErrorCode::kUsage, path + ": torch files are written whole; write safetensors for shards");
   }
   if (options.crc) {
-    return Error(ErrorCode::kUsage,
-                 path + ": the checksum is MindSpore's; torch files have their own, always");
+    return Error(ErrorCode::kUsage, path + ": the checksum is MindSpore's; torch files have their own, always");
   }
   Refusals refusals;
   CheckTensors(tensors, refusals);
@@ -130,10 +124,9 @@ Result<std::unique_ptr<CheckpointWriter>> CreateTorch(const std::string& path,
                        .bytes = *NumBytes(tensors[i].shape, tensors[i].dtype),
                        .same_as = tensors[i].same_as});
   }
-  ZipFileWriter::Parts parts{
-      .before = {{"archive/data.pkl", PickleDict(tensors)}, {"archive/byteorder", "little"}},
-      .tensors = std::move(members),
-      .after = {{"archive/version", "3\n"}}};
+  ZipFileWriter::Parts parts{.before = {{"archive/data.pkl", PickleDict(tensors)}, {"archive/byteorder", "little"}},
+                             .tensors = std::move(members),
+                             .after = {{"archive/version", "3\n"}}};
   std::vector<std::string> warnings;
   if (options.metadata.size() > options.metadata.count(std::string(kReceiptKey))) {
     warnings.emplace_back("torch files have no place for metadata; it is left out");

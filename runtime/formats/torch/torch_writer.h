@@ -14,8 +14,7 @@ namespace ckmap {
 
 // As CreateCheckpoint. The format has no shards (kUsage for max_shard_size), no MindSpore checksum
 // (kUsage for crc) and no place for metadata but a receipt.
-Result<std::unique_ptr<CheckpointWriter>> CreateTorch(const std::string& path,
-                                                      std::vector<OutputTensor> tensors,
+Result<std::unique_ptr<CheckpointWriter>> CreateTorch(const std::string& path, std::vector<OutputTensor> tensors,
                                                       const WriteOptions& options);
 
 }  // namespace ckmap

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "runtime/formats/torch/torch.h"
-#include "tests/support/torch_oracle.h"
 #include "tests/support/open_path.h"
+#include "tests/support/torch_oracle.h"
 
 namespace ckmap {
 namespace {
@@ -34,11 +34,10 @@ TEST_CASE("what is written is read back the same, all dtypes, scalars and empty 
   const std::string path = folder.File("out.pt");
   std::vector<OutputTensor> tensors = {
       {"scalar", DType::kF32, {}}, {"empty", DType::kF64, {0, 3}}, {"a.b", DType::kF32, {300, 2}}};
-  for (const DType dtype :
-       {DType::kBool,       DType::kI8,     DType::kU8,     DType::kI16,    DType::kU16,
-        DType::kI32,        DType::kU32,    DType::kI64,    DType::kU64,    DType::kF16,
-        DType::kBF16,       DType::kF64,    DType::kF8E4M3, DType::kF8E5M2, DType::kF8E4M3Fnuz,
-        DType::kF8E5M2Fnuz, DType::kF8E8M0, DType::kC32,    DType::kC64,    DType::kC128}) {
+  for (const DType dtype : {DType::kBool,       DType::kI8,     DType::kU8,     DType::kI16,    DType::kU16,
+                            DType::kI32,        DType::kU32,    DType::kI64,    DType::kU64,    DType::kF16,
+                            DType::kBF16,       DType::kF64,    DType::kF8E4M3, DType::kF8E5M2, DType::kF8E4M3Fnuz,
+                            DType::kF8E5M2Fnuz, DType::kF8E8M0, DType::kC32,    DType::kC64,    DType::kC128}) {
     tensors.push_back({"t_" + std::string(DTypeName(dtype)), dtype, {2, 3}});
   }
   auto writer = CreateTorch(path, tensors, {});

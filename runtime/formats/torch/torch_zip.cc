@@ -12,13 +12,11 @@ bool LooksLikeTorchZip(std::span<const std::byte> head) {
   return text.starts_with(kMagic);
 }
 
-Result<std::unique_ptr<Checkpoint>> OpenTorchZip(InputFile opened,
-                                                 const OpenOptions& options) {
+Result<std::unique_ptr<Checkpoint>> OpenTorchZip(InputFile opened, const OpenOptions& options) {
   auto checkpoint = std::make_unique<TorchCheckpoint>("torch-zip");
   const InputFile& file = checkpoint->AddFile(std::move(opened));
   const auto read = [&]() -> Result<void> {
-    CKMAP_ASSIGN_OR_RETURN(const TorchArchive archive,
-                           ReadTorchArchive(file, 0, file.size(), *checkpoint, options));
+    CKMAP_ASSIGN_OR_RETURN(const TorchArchive archive, ReadTorchArchive(file, 0, file.size(), *checkpoint, options));
     if (archive.script) checkpoint->set_format("torch-script");
     return checkpoint->AddPickle(archive.pickle, archive.objects, options);
   };

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "runtime/formats/torch/torch.h"
-#include "tests/support/torch_oracle.h"
 #include "runtime/formats/zip/zip_archive.h"
 #include "tests/support/open_path.h"
+#include "tests/support/torch_oracle.h"
 
 namespace ckmap {
 namespace {
@@ -28,9 +28,7 @@ std::vector<std::string> FilesWithOracles(const std::string& folder) {
   return files;
 }
 
-bool IsLegacy(const std::string& path) {
-  return fs::path(path).filename().string().starts_with("legacy_");
-}
+bool IsLegacy(const std::string& path) { return fs::path(path).filename().string().starts_with("legacy_"); }
 
 TEST_CASE("what torch reads from its zip files is what we read") {
   int read = 0;
@@ -67,8 +65,7 @@ TEST_CASE("entries without elements are listed and say why") {
     const auto checkpoint = OpenPath(OpenTorchZip, path, {});
     REQUIRE(checkpoint.ok());
     REQUIRE((*checkpoint)->manifest().size() > 0);
-    for (const TensorInfo& tensor : (*checkpoint)->manifest().tensors())
-      CHECK(tensor.unreadable != "");
+    for (const TensorInfo& tensor : (*checkpoint)->manifest().tensors()) CHECK(tensor.unreadable != "");
   }
 }
 
@@ -79,8 +76,7 @@ TEST_CASE("hostile zip archives and pickles") {
     CAPTURE(hostile.why);
     const auto checkpoint = OpenPath(OpenTorchZip, kHostile + hostile.file, {});
     const bool verify = hostile.must == "refuse";
-    const Result<void> status =
-        checkpoint.ok() ? ReadAll(**checkpoint, verify) : Result<void>(checkpoint.error());
+    const Result<void> status = checkpoint.ok() ? ReadAll(**checkpoint, verify) : Result<void>(checkpoint.error());
     const std::string failure = status.ok() ? "" : status.error().message();
     if (hostile.must == "refuse") {
       REQUIRE(!status.ok());
@@ -89,9 +85,7 @@ TEST_CASE("hostile zip archives and pickles") {
     } else if (hostile.must == "accept") {
       CHECK(failure == "");
     }
-    if (status.ok())
-      CHECK(CompareWithOracle(**checkpoint, ReadTorchOracle(kHostile + hostile.file + ".json")) ==
-            "");
+    if (status.ok()) CHECK(CompareWithOracle(**checkpoint, ReadTorchOracle(kHostile + hostile.file + ".json")) == "");
   }
 }
 
@@ -120,8 +114,8 @@ TEST_CASE("root picks the dict that holds the tensors") {
   const auto absent = OpenPath(OpenTorchZip, kTorch + "zip_training.pt", options);
   REQUIRE(!absent.ok());
   CHECK(absent.error().code() == ErrorCode::kUsage);
-  CHECK(absent.error().message().find(
-            "\"model\" (11 tensors), \"optimizer.state.0\" (3 tensors)") != std::string::npos);
+  CHECK(absent.error().message().find("\"model\" (11 tensors), \"optimizer.state.0\" (3 tensors)") !=
+        std::string::npos);
 }
 
 // The fixture with other bytes in a record's place, of the same number.
@@ -133,7 +127,8 @@ std::string WithRecord(const std::string& fixture, const std::string& record, co
     const auto archive = ZipArchive::Open(*file);
     REQUIRE(archive.ok());
     const auto& members = archive->members();
-    const auto member = std::find_if(members.begin(), members.end(), [&](const ZipMember& m) { return m.name.ends_with(record); });
+    const auto member =
+        std::find_if(members.begin(), members.end(), [&](const ZipMember& m) { return m.name.ends_with(record); });
     REQUIRE(member != members.end());
     REQUIRE(!member->deflated);
     REQUIRE(member->size == static_cast<int64_t>(bytes.size()));

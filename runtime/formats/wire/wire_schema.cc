@@ -13,17 +13,21 @@
 namespace ckmap {
 namespace {
 
-constexpr size_t kMaxMessageDepth = 100;              // protobuf's own
+constexpr size_t kMaxMessageDepth = 100;  // protobuf's own
 constexpr size_t kMaxRequired = 32;
 constexpr int64_t kMaxCheckedText = int64_t{64} << 20;  // longer texts are taken as they are
 
 // Whether a field of this wire type is one of `kind` that stands alone; otherwise protobuf takes it for unknown.
 bool IsOfKind(WireType type, char kind) {
   switch (kind) {
-    case 'v': return type == WireType::kVarint;
-    case 'f': return type == WireType::kFixed32;
-    case 'd': return type == WireType::kFixed64;
-    default: return type == WireType::kBytes;
+    case 'v':
+      return type == WireType::kVarint;
+    case 'f':
+      return type == WireType::kFixed32;
+    case 'd':
+      return type == WireType::kFixed64;
+    default:
+      return type == WireType::kBytes;
   }
 }
 
@@ -58,7 +62,8 @@ WireSchema::WireSchema(std::span<const WireMessageText> messages) {
       }
       Field field{what.front(), 0};
       if (what.front() == ':') {
-        const auto named = std::find_if(messages_.begin(), messages_.end(), [&](const Message& m) { return m.name == what.substr(1); });
+        const auto named = std::find_if(messages_.begin(), messages_.end(),
+                                        [&](const Message& m) { return m.name == what.substr(1); });
         CKMAP_CHECK(named != messages_.end());
         field = {'m', static_cast<size_t>(named - messages_.begin())};
       }
@@ -80,7 +85,9 @@ Result<void> WireSchema::Check(const ByteSource& source, int64_t begin, int64_t 
     const std::vector<uint32_t>& required = current.message->required;
     if (current.at >= current.end) {
       for (size_t i = 0; i < required.size(); ++i) {
-        if ((current.seen >> i & 1) == 0) return reader.Bad(current.end, fmt::format("{} ends without its field {}", current.message->name, required[i]));
+        if ((current.seen >> i & 1) == 0)
+          return reader.Bad(current.end,
+                            fmt::format("{} ends without its field {}", current.message->name, required[i]));
       }
       open.pop_back();
       continue;
@@ -89,7 +96,8 @@ Result<void> WireSchema::Check(const ByteSource& source, int64_t begin, int64_t 
     const auto known = current.message->fields.find(field.number);
     if (known == current.message->fields.end()) continue;
     const auto wanted = std::find(required.begin(), required.end(), field.number);
-    if (wanted != required.end() && IsOfKind(field.type, known->second.kind)) current.seen |= uint32_t{1} << (wanted - required.begin());
+    if (wanted != required.end() && IsOfKind(field.type, known->second.kind))
+      current.seen |= uint32_t{1} << (wanted - required.begin());
     if (field.type != WireType::kBytes) continue;
     switch (known->second.kind) {
       case 'm':
@@ -99,7 +107,9 @@ Result<void> WireSchema::Check(const ByteSource& source, int64_t begin, int64_t 
       case 's': {
         if (field.length > kMaxCheckedText) break;
         CKMAP_ASSIGN_OR_RETURN(const std::string text, reader.Text(field, kMaxCheckedText));
-        if (!IsValidUtf8(text)) return reader.Bad(field.begin, fmt::format("field {} of {} is not UTF-8", field.number, current.message->name));
+        if (!IsValidUtf8(text))
+          return reader.Bad(field.begin,
+                            fmt::format("field {} of {} is not UTF-8", field.number, current.message->name));
         break;
       }
       case 'b':

@@ -1,5 +1,5 @@
-// Whether bytes are messages of a protobuf schema, down to the innermost: what a library that parses all of a file would
-// refuse is refused, though most of it is passed over here.
+// Whether bytes are messages of a protobuf schema, down to the innermost: what a library that parses all of a file
+// would refuse is refused, though most of it is passed over here.
 #pragma once
 
 #include <cstddef>
@@ -27,8 +27,8 @@ class WireSchema {
   explicit WireSchema(std::span<const WireMessageText> messages);
 
   // kMalformed, naming the byte, for the first that is wrong in [begin, end) of the source: numbers that are cut short,
-  // fields that end too late, text that is not UTF-8, messages without what must be there, or within more than 100 others. Unknown fields, and known ones of
-  // another wire type, are passed over, as protobuf does.
+  // fields that end too late, text that is not UTF-8, messages without what must be there, or within more than 100
+  // others. Unknown fields, and known ones of another wire type, are passed over, as protobuf does.
   Result<void> Check(const ByteSource& source, int64_t begin, int64_t end) const;
 
  private:

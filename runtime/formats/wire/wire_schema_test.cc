@@ -18,7 +18,8 @@ constexpr WireMessageText kTexts[] = {{"Outer", "1s 2:Inner 3f 4d 5v 6b"}, {"Inn
 
 // The error for these bytes, without the file's name; "" if they are messages of the schema.
 std::string Check(const std::string& bytes, std::span<const WireMessageText> texts = kTexts) {
-  const std::string path = (std::filesystem::temp_directory_path() / fmt::format("ckmap_wire_schema_{}", ::getpid())).string();
+  const std::string path =
+      (std::filesystem::temp_directory_path() / fmt::format("ckmap_wire_schema_{}", ::getpid())).string();
   std::ofstream(path, std::ios::binary) << bytes;
   auto file = InputFile::Open(path);
   std::filesystem::remove(path);
@@ -39,7 +40,8 @@ std::string Field(int number, const std::string& payload) {
 
 TEST_CASE("what is right inside of messages is right") {
   CHECK(Check("") == "");
-  CHECK(Check(Field(1, "grün") + Field(2, Field(1, "x") + Field(2, Field(3, std::string(8, '\x1')))) + Field(5, "\x96\x01\x02")) == "");
+  CHECK(Check(Field(1, "grün") + Field(2, Field(1, "x") + Field(2, Field(3, std::string(8, '\x1')))) +
+              Field(5, "\x96\x01\x02")) == "");
   CHECK(Check(Field(6, "\xff") + Field(15, "\xff")) == "");  // bytes; a field that nobody knows
   CHECK(Check("\x08\x05") == "");                            // a number where a text should be: passed over as unknown
 }

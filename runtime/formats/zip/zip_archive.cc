@@ -9,8 +9,8 @@
 #include <mutex>
 #include <utility>
 
-#include "runtime/base/text.h"
 #include "runtime/base/little_endian.h"
+#include "runtime/base/text.h"
 #include "runtime/formats/zip/zip_directory.h"
 #include "runtime/formats/zip/zip_inflate.h"
 
@@ -50,8 +50,7 @@ struct ZipArchive::Inflaters {
     size_t member;
     std::unique_ptr<ZipInflater> inflater;
     std::mutex busy;
-    Entry(size_t index, std::unique_ptr<ZipInflater> reader)
-        : member(index), inflater(std::move(reader)) {}
+    Entry(size_t index, std::unique_ptr<ZipInflater> reader) : member(index), inflater(std::move(reader)) {}
   };
 
   std::mutex lock;
@@ -65,15 +64,13 @@ struct ZipArchive::Inflaters {
       return recent.front();
     }
     recent.push_front(std::make_shared<Entry>(
-        index,
-        std::make_unique<ZipInflater>(file, member.data_offset, member.packed_size, member.size)));
+        index, std::make_unique<ZipInflater>(file, member.data_offset, member.packed_size, member.size)));
     if (recent.size() > kMaxOpenInflaters) recent.pop_back();
     return recent.front();
   }
 };
 
-ZipArchive::ZipArchive(const InputFile& file)
-    : file_(&file), inflaters_(std::make_unique<Inflaters>()) {}
+ZipArchive::ZipArchive(const InputFile& file) : file_(&file), inflaters_(std::make_unique<Inflaters>()) {}
 ZipArchive::ZipArchive(ZipArchive&&) noexcept = default;
 ZipArchive& ZipArchive::operator=(ZipArchive&&) noexcept = default;
 ZipArchive::~ZipArchive() = default;
@@ -102,8 +99,7 @@ Result<void> ZipArchive::Read(size_t member, int64_t offset, std::span<std::byte
   const auto entry = inflaters_->Get(member, info, *file_);
   const std::lock_guard guard(entry->busy);
   if (auto status = entry->inflater->Read(offset, out); !status.ok()) {
-    return std::move(status).error().Context(
-        fmt::format("zip member \"{}\"", EscapeText(info.name)));
+    return std::move(status).error().Context(fmt::format("zip member \"{}\"", EscapeText(info.name)));
   }
   return {};
 }
@@ -111,9 +107,8 @@ Result<void> ZipArchive::Read(size_t member, int64_t offset, std::span<std::byte
 Result<std::string> ZipArchive::ReadWhole(size_t member, int64_t max_bytes) const {
   const ZipMember& info = members_[member];
   if (info.size > max_bytes) {
-    return Error(ErrorCode::kLimit,
-                 fmt::format("zip member \"{}\": {}, the limit is {}", EscapeText(info.name),
-                             FormatBytes(info.size), FormatBytes(max_bytes)));
+    return Error(ErrorCode::kLimit, fmt::format("zip member \"{}\": {}, the limit is {}", EscapeText(info.name),
+                                                FormatBytes(info.size), FormatBytes(max_bytes)));
   }
   std::string plain(static_cast<size_t>(info.size), '\0');
   CKMAP_RETURN_IF_ERROR(Read(member, 0, std::as_writable_bytes(std::span(plain))));
@@ -123,13 +118,11 @@ Result<std::string> ZipArchive::ReadWhole(size_t member, int64_t max_bytes) cons
 Result<void> ZipArchive::VerifyCrc(size_t member) const {
   const ZipMember& info = members_[member];
   if (info.crc == 0 && !info.deflated) return {};  // nothing to compare with: see Compare
-  std::vector<std::byte> buffer(
-      static_cast<size_t>(std::min<int64_t>(info.size, static_cast<int64_t>(kCopyBuffer))));
+  std::vector<std::byte> buffer(static_cast<size_t>(std::min<int64_t>(info.size, static_cast<int64_t>(kCopyBuffer))));
   uint32_t crc = 0;
   int64_t offset = 0;
   do {
-    const auto count = static_cast<size_t>(
-        std::min<int64_t>(static_cast<int64_t>(buffer.size()), info.size - offset));
+    const auto count = static_cast<size_t>(std::min<int64_t>(static_cast<int64_t>(buffer.size()), info.size - offset));
     const auto part = std::span(buffer).first(count);
     CKMAP_RETURN_IF_ERROR(Read(member, offset, part));
     crc = UpdateCrc(crc, part);

@@ -18,8 +18,7 @@ namespace fs = std::filesystem;
 
 std::string Little(uint64_t value, int bytes) {
   std::string out;
-  for (int i = 0; i < bytes; ++i)
-    out += static_cast<char>(static_cast<unsigned char>(value >> (8 * i)));
+  for (int i = 0; i < bytes; ++i) out += static_cast<char>(static_cast<unsigned char>(value >> (8 * i)));
   return out;
 }
 
@@ -49,19 +48,17 @@ std::string Zip(const std::vector<Member>& members) {
   std::string directory;
   for (const Member& member : members) {
     const std::string packed = member.deflated ? Deflate(member.plain) : member.plain;
-    const auto crc = crc32(0, reinterpret_cast<const Bytef*>(member.plain.data()),
-                           static_cast<uInt>(member.plain.size()));
-    const std::string common = Little(20, 2) + Little(0, 2) + Little(member.deflated ? 8 : 0, 2) +
-                               Little(0, 4) + Little(crc, 4) + Little(packed.size(), 4) +
-                               Little(member.plain.size(), 4) + Little(member.name.size(), 2) +
-                               Little(0, 2);
-    directory += Little(0x02014b50, 4) + Little(20, 2) + common + Little(0, 2) + Little(0, 2) +
-                 Little(0, 2) + Little(0, 4) + Little(file.size(), 4) + member.name;
+    const auto crc =
+        crc32(0, reinterpret_cast<const Bytef*>(member.plain.data()), static_cast<uInt>(member.plain.size()));
+    const std::string common = Little(20, 2) + Little(0, 2) + Little(member.deflated ? 8 : 0, 2) + Little(0, 4) +
+                               Little(crc, 4) + Little(packed.size(), 4) + Little(member.plain.size(), 4) +
+                               Little(member.name.size(), 2) + Little(0, 2);
+    directory += Little(0x02014b50, 4) + Little(20, 2) + common + Little(0, 2) + Little(0, 2) + Little(0, 2) +
+                 Little(0, 4) + Little(file.size(), 4) + member.name;
     file += Little(0x04034b50, 4) + common + member.name + packed;
   }
   return file + directory + Little(0x06054b50, 4) + Little(0, 4) + Little(members.size(), 2) +
-         Little(members.size(), 2) + Little(directory.size(), 4) + Little(file.size(), 4) +
-         Little(0, 2);
+         Little(members.size(), 2) + Little(directory.size(), 4) + Little(file.size(), 4) + Little(0, 2);
 }
 
 class TemporaryFile {
@@ -88,8 +85,7 @@ std::string Pattern(size_t size) {
 }
 
 TEST_CASE("members are found by their exact name and read whole") {
-  const TemporaryFile temporary(
-      Zip({{"a/one", "first"}, {"a/two", "second second second", true}, {"a/empty", ""}}));
+  const TemporaryFile temporary(Zip({{"a/one", "first"}, {"a/two", "second second second", true}, {"a/empty", ""}}));
   const auto file = InputFile::Open(temporary.path());
   REQUIRE(file.ok());
   const auto archive = ZipArchive::Open(*file);
@@ -112,9 +108,7 @@ TEST_CASE("a large deflated member can be read anywhere, backwards, and from sev
   const size_t member = *archive->Find("large");
   const auto matches = [&](size_t offset, size_t count) {
     std::string part(count, '\0');
-    if (!archive
-             ->Read(member, static_cast<int64_t>(offset), std::as_writable_bytes(std::span(part)))
-             .ok())
+    if (!archive->Read(member, static_cast<int64_t>(offset), std::as_writable_bytes(std::span(part))).ok())
       return false;
     return plain.compare(offset, count, part) == 0;
   };

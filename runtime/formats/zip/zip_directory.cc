@@ -8,8 +8,8 @@
 #include <unordered_set>
 #include <utility>
 
-#include "runtime/base/text.h"
 #include "runtime/base/little_endian.h"
+#include "runtime/base/text.h"
 
 namespace ckmap {
 namespace {
@@ -46,9 +46,7 @@ constexpr RefusedFlag kRefusedFlags[] = {
     {1U << 13, "has a masked local header"},
 };
 
-Error Malformed(std::string message) {
-  return {ErrorCode::kMalformed, "zip: " + std::move(message)};
-}
+Error Malformed(std::string message) { return {ErrorCode::kMalformed, "zip: " + std::move(message)}; }
 
 Error MemberError(std::string_view name, std::string_view message) {
   return {ErrorCode::kMalformed, fmt::format("zip member \"{}\" {}", EscapeText(name), message)};
@@ -74,8 +72,7 @@ std::string_view NameFault(std::string_view name, ZipNames names) {
   if (name.empty()) return "has an empty name";
   if (!IsValidUtf8(name)) return "has a name that is not UTF-8";
   for (const char c : name) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
-      return "has a control character in its name";
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return "has a control character in its name";
     if (c == '\\' && names == ZipNames::kPaths) return "has a backslash in its name";
   }
   if (names == ZipNames::kAny) return {};
@@ -85,8 +82,7 @@ std::string_view NameFault(std::string_view name, ZipNames names) {
   while (true) {
     const size_t slash = name.find('/');
     const std::string_view part = name.substr(0, slash);
-    if (part.empty() || part == "." || part == "..")
-      return "has an empty part, \".\" or \"..\" in its name";
+    if (part.empty() || part == "." || part == "..") return "has an empty part, \".\" or \"..\" in its name";
     if (slash == std::string_view::npos) return {};
     name.remove_prefix(slash + 1);
   }
@@ -157,9 +153,8 @@ Error DirectoryReader::NoEnd() const {
   if (const auto tail = Bytes(length_ - window, window); tail.ok()) {
     const size_t at = tail->rfind(std::string_view("PK\5\6", 4));
     if (at != std::string::npos) {
-      return Malformed(
-          fmt::format("{} bytes lie behind the end record (a comment, or a second file); none may",
-                      window - static_cast<int64_t>(at) - kEndSize));
+      return Malformed(fmt::format("{} bytes lie behind the end record (a comment, or a second file); none may",
+                                   window - static_cast<int64_t>(at) - kEndSize));
     }
   }
   return Malformed("no end record in the last 64 KiB: the file is cut short, or is no ZIP archive");
@@ -171,8 +166,7 @@ Result<Directory> DirectoryReader::ReadEnd() {
   CKMAP_ASSIGN_OR_RETURN(const std::string tail, Bytes(length_ - tail_size, tail_size));
   const char* end = tail.data() + tail.size() - kEndSize;
   if (LoadLittle<uint32_t>(end) != kEndSignature) return NoEnd();
-  if (LoadLittle<uint16_t>(end + 20) != 0)
-    return Malformed("the end record announces a comment that is not there");
+  if (LoadLittle<uint16_t>(end + 20) != 0) return Malformed("the end record announces a comment that is not there");
   if (LoadLittle<uint16_t>(end + 4) != 0 || LoadLittle<uint16_t>(end + 6) != 0) {
     return Malformed("the archive is one of several disks");
   }
@@ -180,11 +174,9 @@ Result<Directory> DirectoryReader::ReadEnd() {
   found.entries = LoadLittle<uint16_t>(end + 10);
   found.size = LoadLittle<uint32_t>(end + 12);
   found.offset = LoadLittle<uint32_t>(end + 16);
-  if (LoadLittle<uint16_t>(end + 8) != found.entries)
-    return Malformed("the archive is one of several disks");
+  if (LoadLittle<uint16_t>(end + 8) != found.entries) return Malformed("the archive is one of several disks");
   int64_t directory_end = length_ - kEndSize;
-  if (tail_size >= kEndSize + kLocator64Size &&
-      LoadLittle<uint32_t>(end - kLocator64Size) == kLocator64Signature) {
+  if (tail_size >= kEndSize + kLocator64Size && LoadLittle<uint32_t>(end - kLocator64Size) == kLocator64Signature) {
     CKMAP_RETURN_IF_ERROR(ReadEnd64(tail, found));
     directory_end -= kLocator64Size + kEnd64Size;
   }
@@ -196,14 +188,12 @@ Result<Directory> DirectoryReader::ReadEnd() {
                     found.size, found.offset, directory_end));
   }
   if (found.entries > found.size / kEntrySize) {
-    return Malformed(fmt::format("{} entries are promised in a directory of {} bytes",
-                                 found.entries, found.size));
+    return Malformed(fmt::format("{} entries are promised in a directory of {} bytes", found.entries, found.size));
   }
   if (found.entries > kMaxZipEntries || found.size > kMaxZipDirectory) {
-    return Error(
-        ErrorCode::kLimit,
-        fmt::format("zip: {} entries in {} of directory; the limits are {} and {}", found.entries,
-                    FormatBytes(found.size), kMaxZipEntries, FormatBytes(kMaxZipDirectory)));
+    return Error(ErrorCode::kLimit,
+                 fmt::format("zip: {} entries in {} of directory; the limits are {} and {}", found.entries,
+                             FormatBytes(found.size), kMaxZipEntries, FormatBytes(kMaxZipDirectory)));
   }
   return found;
 }
@@ -242,36 +232,30 @@ Result<void> DirectoryReader::ReadEnd64(std::string_view tail, Directory& direct
   }
   const auto limit = static_cast<uint64_t>(length_);
   if (entries > limit || size > limit || offset > limit) {
-    return Malformed(fmt::format(
-        "the zip64 end record promises {} entries in {} bytes at byte {}, the file has {} bytes",
-        entries, size, offset, length_));
+    return Malformed(
+        fmt::format("the zip64 end record promises {} entries in {} bytes at byte {}, the file has {} bytes", entries,
+                    size, offset, length_));
   }
-  directory = {static_cast<int64_t>(offset), static_cast<int64_t>(size),
-               static_cast<int64_t>(entries)};
+  directory = {static_cast<int64_t>(offset), static_cast<int64_t>(size), static_cast<int64_t>(entries)};
   return {};
 }
 
 Result<ZipMember> DirectoryReader::ParseEntry(std::string_view& rest) {
-  const auto at = [&] {
-    return begin_ + directory_.offset + directory_.size - static_cast<int64_t>(rest.size());
-  };
-  if (rest.size() < static_cast<size_t>(kEntrySize) ||
-      LoadLittle<uint32_t>(rest.data()) != kEntrySignature) {
-    return Malformed(fmt::format("no directory entry at byte {}, entry {} of {} should be there",
-                                 at(), members_.size() + 1, directory_.entries));
+  const auto at = [&] { return begin_ + directory_.offset + directory_.size - static_cast<int64_t>(rest.size()); };
+  if (rest.size() < static_cast<size_t>(kEntrySize) || LoadLittle<uint32_t>(rest.data()) != kEntrySignature) {
+    return Malformed(fmt::format("no directory entry at byte {}, entry {} of {} should be there", at(),
+                                 members_.size() + 1, directory_.entries));
   }
   const char* entry = rest.data();
   const size_t name_size = LoadLittle<uint16_t>(entry + 28);
   const size_t extra_size = LoadLittle<uint16_t>(entry + 30);
   const size_t comment_size = LoadLittle<uint16_t>(entry + 32);
   if (name_size + extra_size + comment_size > rest.size() - static_cast<size_t>(kEntrySize)) {
-    return Malformed(
-        fmt::format("the directory entry at byte {} is longer than the directory", at()));
+    return Malformed(fmt::format("the directory entry at byte {} is longer than the directory", at()));
   }
   ZipMember member;
   member.name = rest.substr(static_cast<size_t>(kEntrySize), name_size);
-  const std::string_view extra =
-      rest.substr(static_cast<size_t>(kEntrySize) + name_size, extra_size);
+  const std::string_view extra = rest.substr(static_cast<size_t>(kEntrySize) + name_size, extra_size);
   member.flags = LoadLittle<uint16_t>(entry + 8);
   const auto method = LoadLittle<uint16_t>(entry + 10);
   member.crc = LoadLittle<uint32_t>(entry + 16);
@@ -284,23 +268,21 @@ Result<ZipMember> DirectoryReader::ParseEntry(std::string_view& rest) {
                        "has broken extra fields: a zip64 field must hold exactly the values that "
                        "are 0xffffffff in the entry");
   }
-  if (LoadLittle<uint16_t>(entry + 34) != 0)
-    return MemberError(member.name, "lies on another disk");
+  if (LoadLittle<uint16_t>(entry + 34) != 0) return MemberError(member.name, "lies on another disk");
   const auto version = LoadLittle<uint8_t>(entry + 6);
   if (version > kMaxVersionNeeded) {
-    return MemberError(member.name, fmt::format("needs version {} of ZIP; at most {} is known", version, kMaxVersionNeeded));
+    return MemberError(member.name,
+                       fmt::format("needs version {} of ZIP; at most {} is known", version, kMaxVersionNeeded));
   }
   if (method != 0 && method != 8) {
-    return MemberError(
-        member.name,
-        fmt::format("has compression method {}; stored (0) and deflated (8) are read", method));
+    return MemberError(member.name,
+                       fmt::format("has compression method {}; stored (0) and deflated (8) are read", method));
   }
   const auto limit = static_cast<uint64_t>(directory_.offset);
   if (packed > limit || offset > limit - std::min(limit, static_cast<uint64_t>(kLocalSize)) ||
       packed > limit - offset) {
-    return MemberError(member.name,
-                       fmt::format("is said to have {} bytes at byte {}; members end at byte {}",
-                                   packed, offset, limit));
+    return MemberError(
+        member.name, fmt::format("is said to have {} bytes at byte {}; members end at byte {}", packed, offset, limit));
   }
   member.deflated = method == 8;
   if (member.deflated ? size > packed * kMaxDeflateRatio : size != packed) {
@@ -320,15 +302,13 @@ Result<void> DirectoryReader::CheckEntry(const ZipMember& member, uint32_t attri
   for (const RefusedFlag& flag : kRefusedFlags) {
     if ((member.flags & flag.bit) != 0) return MemberError(member.name, flag.meaning);
   }
-  if (((attributes >> 16) & kModeMask) == kModeSymlink)
-    return MemberError(member.name, "is a symbolic link");
+  if (((attributes >> 16) & kModeMask) == kModeSymlink) return MemberError(member.name, "is a symbolic link");
   // Readers that go by the attribute see nothing where others see data.
   if (member.name.back() != '/' && (attributes & kFolderAttribute) != 0) {
     return MemberError(member.name, "is marked as a folder and named as a file");
   }
   if (member.name.back() == '/' && (member.size != 0 || member.packed_size != 0)) {
-    return MemberError(member.name,
-                       fmt::format("is a folder that has {} bytes of data", member.packed_size));
+    return MemberError(member.name, fmt::format("is a folder that has {} bytes of data", member.packed_size));
   }
   return {};
 }
@@ -340,8 +320,8 @@ Result<void> DirectoryReader::CheckNames() const {
   std::unordered_set<std::string> seen;
   for (const ZipMember& member : members_) {
     if (!seen.insert(fold ? FoldCase(member.name) : member.name).second) {
-      return MemberError(member.name, fold ? "is there twice (names that differ only in case count as one)"
-                                           : "is there twice");
+      return MemberError(member.name,
+                         fold ? "is there twice (names that differ only in case count as one)" : "is there twice");
     }
   }
   return {};
@@ -352,25 +332,20 @@ Result<void> DirectoryReader::CheckNames() const {
 Result<void> DirectoryReader::CheckLocal(ZipMember& member, int64_t limit) const {
   CKMAP_ASSIGN_OR_RETURN(const std::string header, Bytes(member.header_offset, kLocalSize));
   if (LoadLittle<uint32_t>(header.data()) != kLocalSignature) {
-    return MemberError(
-        member.name, fmt::format("has no local header at byte {}", begin_ + member.header_offset));
+    return MemberError(member.name, fmt::format("has no local header at byte {}", begin_ + member.header_offset));
   }
   const int64_t name_size = LoadLittle<uint16_t>(header.data() + 26);
   const int64_t extra_size = LoadLittle<uint16_t>(header.data() + 28);
   const int64_t data = member.header_offset + kLocalSize + name_size + extra_size;
   if (data > limit || member.packed_size > limit - data) {
-    return MemberError(
-        member.name,
-        fmt::format("has bytes {} to {}, which overlap the next member or the directory at byte {}",
-                    begin_ + member.header_offset, begin_ + data + member.packed_size,
-                    begin_ + limit));
+    return MemberError(member.name,
+                       fmt::format("has bytes {} to {}, which overlap the next member or the directory at byte {}",
+                                   begin_ + member.header_offset, begin_ + data + member.packed_size, begin_ + limit));
   }
-  CKMAP_ASSIGN_OR_RETURN(const std::string names,
-                         Bytes(member.header_offset + kLocalSize, name_size + extra_size));
+  CKMAP_ASSIGN_OR_RETURN(const std::string names, Bytes(member.header_offset + kLocalSize, name_size + extra_size));
   const std::string_view name = std::string_view(names).substr(0, static_cast<size_t>(name_size));
   if (name != member.name) {
-    return MemberError(member.name,
-                       fmt::format("is named \"{}\" in its local header", EscapeText(name)));
+    return MemberError(member.name, fmt::format("is named \"{}\" in its local header", EscapeText(name)));
   }
   if (LoadLittle<uint16_t>(header.data() + 6) != member.flags ||
       LoadLittle<uint16_t>(header.data() + 8) != (member.deflated ? 8 : 0)) {
@@ -381,16 +356,13 @@ Result<void> DirectoryReader::CheckLocal(ZipMember& member, int64_t limit) const
   uint64_t size = LoadLittle<uint32_t>(header.data() + 22);
   if (packed == kIn64 || size == kIn64) {
     uint64_t* fields[] = {&size, &packed};
-    if (!ApplyExtra64(std::string_view(names).substr(static_cast<size_t>(name_size)), fields,
-                      false)) {
+    if (!ApplyExtra64(std::string_view(names).substr(static_cast<size_t>(name_size)), fields, false)) {
       return MemberError(member.name, "has no zip64 sizes in its local header");
     }
   }
   // With a descriptor the local header may leave the values to it.
   const bool described = (member.flags & kFlagDescriptor) != 0;
-  const auto agrees = [&](uint64_t value, uint64_t expected) {
-    return value == expected || (described && value == 0);
-  };
+  const auto agrees = [&](uint64_t value, uint64_t expected) { return value == expected || (described && value == 0); };
   if (!agrees(crc, member.crc) || !agrees(packed, static_cast<uint64_t>(member.packed_size)) ||
       !agrees(size, static_cast<uint64_t>(member.size))) {
     return MemberError(member.name, "has another size or CRC-32 in its local header");
@@ -411,9 +383,7 @@ Result<void> DirectoryReader::CheckDescriptor(const ZipMember& member, int64_t l
                     room, EscapeText(member.name), begin_ + end));
   }
   if (room != 12 && room != 16 && room != 20 && room != 24) {
-    return MemberError(
-        member.name,
-        fmt::format("has {} bytes behind its data, no data descriptor is that long", room));
+    return MemberError(member.name, fmt::format("has {} bytes behind its data, no data descriptor is that long", room));
   }
   CKMAP_ASSIGN_OR_RETURN(const std::string bytes, Bytes(end, room));
   const char* at = bytes.data();
@@ -425,8 +395,7 @@ Result<void> DirectoryReader::CheckDescriptor(const ZipMember& member, int64_t l
   at += 4;
   const uint64_t packed = wide ? LoadLittle<uint64_t>(at) : LoadLittle<uint32_t>(at);
   const uint64_t size = wide ? LoadLittle<uint64_t>(at + 8) : LoadLittle<uint32_t>(at + 4);
-  if (!matches || packed != static_cast<uint64_t>(member.packed_size) ||
-      size != static_cast<uint64_t>(member.size)) {
+  if (!matches || packed != static_cast<uint64_t>(member.packed_size) || size != static_cast<uint64_t>(member.size)) {
     return MemberError(member.name, "has a data descriptor that contradicts the directory");
   }
   return {};
@@ -442,17 +411,16 @@ Result<std::vector<ZipMember>> DirectoryReader::Read() {
     members_.push_back(std::move(member));
   }
   if (!rest.empty()) {
-    return Malformed(fmt::format("the directory has {} entries and then {} more bytes",
-                                 directory_.entries, rest.size()));
+    return Malformed(
+        fmt::format("the directory has {} entries and then {} more bytes", directory_.entries, rest.size()));
   }
   CKMAP_RETURN_IF_ERROR(CheckNames());
 
   std::vector<ZipMember*> order;
   order.reserve(members_.size());
   for (ZipMember& member : members_) order.push_back(&member);
-  std::sort(order.begin(), order.end(), [](const ZipMember* a, const ZipMember* b) {
-    return a->header_offset < b->header_offset;
-  });
+  std::sort(order.begin(), order.end(),
+            [](const ZipMember* a, const ZipMember* b) { return a->header_offset < b->header_offset; });
   const int64_t first = order.empty() ? directory_.offset : order.front()->header_offset;
   if (first != 0) return Malformed(fmt::format("{} bytes lie in front of the first member", first));
   for (size_t i = 0; i < order.size(); ++i) {
@@ -468,8 +436,7 @@ Result<std::vector<ZipMember>> DirectoryReader::Read() {
 
 }  // namespace
 
-Result<std::vector<ZipMember>> ReadZipDirectory(const InputFile& file, int64_t begin,
-                                                int64_t length, ZipNames names) {
+Result<std::vector<ZipMember>> ReadZipDirectory(const InputFile& file, int64_t begin, int64_t length, ZipNames names) {
   return DirectoryReader(file, begin, length, names).Read();
 }
 

@@ -13,7 +13,6 @@ namespace ckmap {
 
 // The members of the archive that fills [begin, begin + length) of `file`, in directory order, with
 // offsets into the file. Reads the directory and the local headers, no data.
-Result<std::vector<ZipMember>> ReadZipDirectory(const InputFile& file, int64_t begin,
-                                                int64_t length, ZipNames names);
+Result<std::vector<ZipMember>> ReadZipDirectory(const InputFile& file, int64_t begin, int64_t length, ZipNames names);
 
 }  // namespace ckmap

@@ -48,7 +48,7 @@ class ZipFileWriter final : public CheckpointWriter {
   WriteOptions options_;
   ZipWriter zip_;
   std::vector<size_t> member_of_;  // of each tensor
-  std::vector<int64_t> bytes_;  // of each tensor
+  std::vector<int64_t> bytes_;     // of each tensor
   std::string receipt_;
   size_t file_ = 0;
 };

@@ -13,9 +13,7 @@ constexpr size_t kInputBuffer = size_t{64} << 10;
 constexpr size_t kSkipBuffer = size_t{64} << 10;
 constexpr int64_t kMinSpacing = int64_t{8} << 20;
 
-Error Broken(std::string_view what) {
-  return {ErrorCode::kMalformed, fmt::format("deflated data {}", what)};
-}
+Error Broken(std::string_view what) { return {ErrorCode::kMalformed, fmt::format("deflated data {}", what)}; }
 
 }  // namespace
 
@@ -52,8 +50,7 @@ struct ZipInflater::State {
   }
 };
 
-ZipInflater::ZipInflater(const InputFile& file, int64_t packed_begin, int64_t packed_size,
-                         int64_t size)
+ZipInflater::ZipInflater(const InputFile& file, int64_t packed_begin, int64_t packed_size, int64_t size)
     : file_(file),
       packed_begin_(packed_begin),
       packed_size_(packed_size),
@@ -67,11 +64,10 @@ ZipInflater::~ZipInflater() = default;
 Result<void> ZipInflater::Read(int64_t offset, std::span<std::byte> out) {
   CKMAP_CHECK(offset >= 0 && static_cast<int64_t>(out.size()) <= size_ - offset);
   Rewind(offset);
-  std::vector<std::byte> skipped(
-      static_cast<size_t>(std::min<int64_t>(kSkipBuffer, offset - current_->plain)));
+  std::vector<std::byte> skipped(static_cast<size_t>(std::min<int64_t>(kSkipBuffer, offset - current_->plain)));
   while (current_->plain < offset) {
-    const auto count = static_cast<size_t>(
-        std::min<int64_t>(static_cast<int64_t>(skipped.size()), offset - current_->plain));
+    const auto count =
+        static_cast<size_t>(std::min<int64_t>(static_cast<int64_t>(skipped.size()), offset - current_->plain));
     CKMAP_RETURN_IF_ERROR(Produce(std::span(skipped).first(count)));
   }
   return Produce(out);
@@ -79,10 +75,9 @@ Result<void> ZipInflater::Read(int64_t offset, std::span<std::byte> out) {
 
 // Puts `current_` at the latest known position that is not behind `offset`.
 void ZipInflater::Rewind(int64_t offset) {
-  const auto after = std::upper_bound(restarts_.begin(), restarts_.end(), offset,
-                                      [](int64_t position, const std::unique_ptr<State>& state) {
-                                        return position < state->plain;
-                                      });
+  const auto after =
+      std::upper_bound(restarts_.begin(), restarts_.end(), offset,
+                       [](int64_t position, const std::unique_ptr<State>& state) { return position < state->plain; });
   State* const best = after == restarts_.begin() ? nullptr : std::prev(after)->get();
   const int64_t reached = best == nullptr ? 0 : best->plain;
   if (current_->plain <= offset && current_->plain >= reached) return;
@@ -97,10 +92,9 @@ Result<void> ZipInflater::Produce(std::span<std::byte> out) {
     if (state.plain >= known + spacing_) restarts_.push_back(state.Copy());
     if (state.ended) return Broken(fmt::format("ends after {} of {} bytes", state.plain, size_));
 
-    const auto want = static_cast<size_t>(
-        std::min<int64_t>(static_cast<int64_t>(input_.size()), packed_size_ - state.packed));
-    CKMAP_RETURN_IF_ERROR(
-        file_.ReadAt(packed_begin_ + state.packed, std::span(input_).first(want)));
+    const auto want =
+        static_cast<size_t>(std::min<int64_t>(static_cast<int64_t>(input_.size()), packed_size_ - state.packed));
+    CKMAP_RETURN_IF_ERROR(file_.ReadAt(packed_begin_ + state.packed, std::span(input_).first(want)));
     state.stream.next_in = reinterpret_cast<Bytef*>(input_.data());
     state.stream.avail_in = static_cast<uInt>(want);
     const size_t room = std::min(out.size(), static_cast<size_t>(kMinSpacing));
@@ -115,9 +109,8 @@ Result<void> ZipInflater::Produce(std::span<std::byte> out) {
     if (code == Z_STREAM_END) {
       state.ended = true;
     } else if (code != Z_OK && code != Z_BUF_ERROR) {
-      return Broken(
-          fmt::format("is damaged near its byte {} ({})", state.packed,
-                      state.stream.msg != nullptr ? state.stream.msg : "no deflate stream"));
+      return Broken(fmt::format("is damaged near its byte {} ({})", state.packed,
+                                state.stream.msg != nullptr ? state.stream.msg : "no deflate stream"));
     } else if (taken == 0 && made == 0) {
       return Broken(fmt::format("is cut short: {} of {} bytes", state.plain, size_));
     }
@@ -129,10 +122,9 @@ Result<void> ZipInflater::Produce(std::span<std::byte> out) {
 Result<void> ZipInflater::CheckEnd() {
   State& state = *current_;
   while (!state.ended) {
-    const auto want = static_cast<size_t>(
-        std::min<int64_t>(static_cast<int64_t>(input_.size()), packed_size_ - state.packed));
-    CKMAP_RETURN_IF_ERROR(
-        file_.ReadAt(packed_begin_ + state.packed, std::span(input_).first(want)));
+    const auto want =
+        static_cast<size_t>(std::min<int64_t>(static_cast<int64_t>(input_.size()), packed_size_ - state.packed));
+    CKMAP_RETURN_IF_ERROR(file_.ReadAt(packed_begin_ + state.packed, std::span(input_).first(want)));
     state.stream.next_in = reinterpret_cast<Bytef*>(input_.data());
     state.stream.avail_in = static_cast<uInt>(want);
     Bytef surplus = 0;

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "runtime/base/file.h"
-#include "runtime/base/parallel.h"
 #include "runtime/base/file_crc.h"
 #include "runtime/base/little_endian.h"
+#include "runtime/base/parallel.h"
 
 namespace ckmap {
 namespace {
@@ -22,9 +22,9 @@ bool ZipWriter::Is64(const Member& member) { return static_cast<uint64_t>(member
 // Name and flags (bit 11: UTF-8) as in both headers.
 std::string ZipWriter::CommonHeader(const Member& member, size_t extra_size) {
   const uint64_t size = Is64(member) ? kIn64 : static_cast<uint64_t>(member.size);
-  return Little(Is64(member) ? 45 : 20, 2) + Little(0x800, 2) + Little(0, 2) + Little(0, 2) +
-         Little(0x21, 2) + Little(member.crc, 4) + Little(size, 4) + Little(size, 4) +
-         Little(member.name.size(), 2) + Little(extra_size, 2);
+  return Little(Is64(member) ? 45 : 20, 2) + Little(0x800, 2) + Little(0, 2) + Little(0, 2) + Little(0x21, 2) +
+         Little(member.crc, 4) + Little(size, 4) + Little(size, 4) + Little(member.name.size(), 2) +
+         Little(extra_size, 2);
 }
 
 // The local header; its extra fields fill up to the aligned data ("FB" as torch does it).
@@ -34,8 +34,8 @@ std::string ZipWriter::LocalHeader(const Member& member) {
     const auto size = static_cast<uint64_t>(member.size);
     extra = Little(1, 2) + Little(16, 2) + Little(size, 8) + Little(size, 8);
   }
-  const auto room = static_cast<size_t>(member.data_offset - member.header_offset - kLocalSize) -
-                    member.name.size() - extra.size();
+  const auto room =
+      static_cast<size_t>(member.data_offset - member.header_offset - kLocalSize) - member.name.size() - extra.size();
   extra += "FB" + Little(room - 4, 2) + std::string(room - 4, 'Z');
   return Little(0x04034b50, 4) + CommonHeader(member, extra.size()) + member.name + extra;
 }
@@ -43,26 +43,24 @@ std::string ZipWriter::LocalHeader(const Member& member) {
 std::string ZipWriter::DirectoryEntry(const Member& member) {
   std::string values;
   if (Is64(member))
-    values = Little(static_cast<uint64_t>(member.size), 8) +
-             Little(static_cast<uint64_t>(member.size), 8);
+    values = Little(static_cast<uint64_t>(member.size), 8) + Little(static_cast<uint64_t>(member.size), 8);
   uint64_t offset = static_cast<uint64_t>(member.header_offset);
   if (offset >= kIn64) {
     values += Little(offset, 8);
     offset = kIn64;
   }
   const std::string extra = values.empty() ? "" : Little(1, 2) + Little(values.size(), 2) + values;
-  return Little(0x02014b50, 4) + Little(45, 2) + CommonHeader(member, extra.size()) + Little(0, 2) +
-         Little(0, 2) + Little(0, 2) + Little(0, 4) + Little(offset, 4) + member.name + extra;
+  return Little(0x02014b50, 4) + Little(45, 2) + CommonHeader(member, extra.size()) + Little(0, 2) + Little(0, 2) +
+         Little(0, 2) + Little(0, 4) + Little(offset, 4) + member.name + extra;
 }
 
 // Both end records and the locator, as torch always writes them.
 std::string ZipWriter::EndRecords(uint64_t entries, uint64_t offset, uint64_t size) {
   const auto narrow = [](uint64_t value, uint64_t most) { return value < most ? value : most; };
-  return Little(0x06064b50, 4) + Little(44, 8) + Little(45, 2) + Little(45, 2) + Little(0, 8) +
-         Little(entries, 8) + Little(entries, 8) + Little(size, 8) + Little(offset, 8) +
-         Little(0x07064b50, 4) + Little(0, 4) + Little(offset + size, 8) + Little(1, 4) +
-         Little(0x06054b50, 4) + Little(0, 4) + Little(narrow(entries, 0xffff), 2) +
-         Little(narrow(entries, 0xffff), 2) + Little(narrow(size, kIn64), 4) +
+  return Little(0x06064b50, 4) + Little(44, 8) + Little(45, 2) + Little(45, 2) + Little(0, 8) + Little(entries, 8) +
+         Little(entries, 8) + Little(size, 8) + Little(offset, 8) + Little(0x07064b50, 4) + Little(0, 4) +
+         Little(offset + size, 8) + Little(1, 4) + Little(0x06054b50, 4) + Little(0, 4) +
+         Little(narrow(entries, 0xffff), 2) + Little(narrow(entries, 0xffff), 2) + Little(narrow(size, kIn64), 4) +
          Little(narrow(offset, kIn64), 4) + Little(0, 2);
 }
 
@@ -124,8 +122,8 @@ Result<void> ZipWriter::Finish(int fd) {
     CKMAP_RETURN_IF_ERROR(WriteMember(fd, member));
     directory += DirectoryEntry(member);
   }
-  directory += EndRecords(members_.size(), static_cast<uint64_t>(directory_offset_),
-                          static_cast<uint64_t>(directory_size_));
+  directory +=
+      EndRecords(members_.size(), static_cast<uint64_t>(directory_offset_), static_cast<uint64_t>(directory_size_));
   return WriteAt(fd, directory_offset_, std::as_bytes(std::span(directory)));
 }
 

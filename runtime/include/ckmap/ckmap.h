@@ -1,4 +1,5 @@
-// ckmap: moves the weights of a network from one framework to another, by rules that are proved to fit before a tensor is read.
+// ckmap: moves the weights of a network from one framework to another, by rules that are proved to fit before a tensor
+// is read.
 //
 //     #include <ckmap/ckmap.h>                                 // C++20; link ckmap::ckmap
 //
@@ -13,18 +14,24 @@
 //
 // This header and <ckmap/compiler.h> are all of the library; they include nothing but the standard library.
 //
-// Errors.        Every function that can fail returns a Result. None throws, except std::bad_alloc where memory for names and
-//                shapes runs out. An Error has a code and a message for a person; a misfit carries all of its Issues.
-// Ownership.     Checkpoint, Plan, Manifest, Migration and Tensor are handles: copying one is cheap, and the copies share one
-//                immutable object, which lives as long as any of them. A Migration keeps its plan and its source alive, a Tensor
-//                the file that it is a view of. One that is made without arguments is empty and only to be assigned to. References that a const member returns live as long as the handle they came from.
-// Threads.       All const members may be called from any number of threads at once. A TensorStream belongs to one thread at a time.
-// Shapes, units. Shapes list axes from the outermost (row-major, as numpy); sizes and offsets are in elements or bytes, as said.
-//                Elements are little-endian, and dense in row-major order.
-// Files.         Inputs are opened once and never changed. They are treated as hostile: nothing in them is executed, and every
-//                limit is an Error of kLimit. An output has its name only when it is complete; a failure leaves nothing behind.
-// Callbacks.     A progress callback is called from one thread at a time, which may be any; a stop token may be used from any thread.
-//                Whoever throws from a callback ends the call, and the exception arrives at the caller.
+// Errors.        Every function that can fail returns a Result. None throws, except std::bad_alloc where memory for
+//                names and shapes runs out. An Error has a code and a message for a person; a misfit carries all of its
+//                Issues.
+// Ownership.     Checkpoint, Plan, Manifest, Migration and Tensor are handles: copying one is cheap, and the copies
+//                share one immutable object, which lives as long as any of them. A Migration keeps its plan and its
+//                source alive, a Tensor the file that it is a view of. One that is made without arguments is empty and
+//                only to be assigned to. References that a const member returns live as long as the handle they came
+//                from.
+// Threads.       All const members may be called from any number of threads at once. A TensorStream belongs to one
+//                thread at a time.
+// Shapes, units. Shapes list axes from the outermost (row-major, as numpy); sizes and offsets are in elements or bytes,
+//                as said. Elements are little-endian, and dense in row-major order.
+// Files.         Inputs are opened once and never changed. They are treated as hostile: nothing in them is executed,
+//                and every limit is an Error of kLimit. An output has its name only when it is complete; a failure
+//                leaves nothing behind.
+// Callbacks.     A progress callback is called from one thread at a time, which may be any; a stop token may be used
+//                from any thread. Whoever throws from a callback ends the call, and the exception arrives at the
+//                caller.
 #pragma once
 
 #include <cstddef>
@@ -62,7 +69,7 @@ enum class Severity { kError, kWarning, kNote };
 
 // One thing that does not fit, or that a person should know.
 struct Issue {
-  std::string code;                // "CK1203", stable; README and `ckmapc explain CK1203` describe each. "" for facts about files
+  std::string code;  // "CK1203", stable; README and `ckmapc explain CK1203` describe each. "" for facts about files
   Severity severity = Severity::kError;
   std::string tensor;              // the tensor that it is about; may be empty
   std::string message;             // what was found, one line
@@ -79,8 +86,10 @@ class [[nodiscard]] Error {
       : code_(code), message_(std::move(message)), issues_(std::move(issues)) {}
 
   ErrorCode code() const { return code_; }
-  const std::string& message() const { return message_; }           // may hold several lines
-  const std::vector<Issue>& issues() const { return issues_; }      // of a misfit or of rules that do not compile: all of them
+  const std::string& message() const { return message_; }  // may hold several lines
+  const std::vector<Issue>& issues() const {
+    return issues_;
+  }  // of a misfit or of rules that do not compile: all of them
 
  private:
   ErrorCode code_;
@@ -132,30 +141,50 @@ class [[nodiscard]] Result<void> {
 
 // ---- Tensors ----
 
-// kI4 is MindSpore's qint4x2 and kF4 (e2m1) is torch's float4_e2m1fn_x2: one element is a byte of two values, and shapes count bytes.
-// kF6E2M3 and kF6E3M2 are packed below a byte: such tensors are only copied whole.
+// kI4 is MindSpore's qint4x2 and kF4 (e2m1) is torch's float4_e2m1fn_x2: one element is a byte of two values, and
+// shapes count bytes. kF6E2M3 and kF6E3M2 are packed below a byte: such tensors are only copied whole.
 enum class DType : uint8_t {
-  kBool, kI8, kU8, kI16, kU16, kI32, kU32, kI64, kU64,
-  kF16, kBF16, kF32, kF64,
-  kF8E4M3, kF8E5M2, kF8E4M3Fnuz, kF8E5M2Fnuz, kF8E8M0,
-  kF4, kF6E2M3, kF6E3M2, kI4,
-  kC32, kC64, kC128,
+  kBool,
+  kI8,
+  kU8,
+  kI16,
+  kU16,
+  kI32,
+  kU32,
+  kI64,
+  kU64,
+  kF16,
+  kBF16,
+  kF32,
+  kF64,
+  kF8E4M3,
+  kF8E5M2,
+  kF8E4M3Fnuz,
+  kF8E5M2Fnuz,
+  kF8E8M0,
+  kF4,
+  kF6E2M3,
+  kF6E3M2,
+  kI4,
+  kC32,
+  kC64,
+  kC128,
   kAny,  // only in a target: whatever the source has
 };
-std::string_view DTypeName(DType dtype);                   // "f32", "f8_e4m3", …; static storage
-std::optional<DType> ParseDType(std::string_view name);    // the inverse; nullopt for any other text
-int DTypeBits(DType dtype);                                // of one element; 0 for kAny
+std::string_view DTypeName(DType dtype);                 // "f32", "f8_e4m3", …; static storage
+std::optional<DType> ParseDType(std::string_view name);  // the inverse; nullopt for any other text
+int DTypeBits(DType dtype);                              // of one element; 0 for kAny
 
-using Shape = std::vector<int64_t>;                        // {} is a scalar; -1, only in a target: any size
+using Shape = std::vector<int64_t>;  // {} is a scalar; -1, only in a target: any size
 
 struct TensorInfo {
   std::string name;
   DType dtype = DType::kF32;
   Shape shape;
-  bool optional = false;      // only in a target: the network does without it
-  std::string tied_to = {};   // only in a target: the name of the tensor that it shares its memory with
-  int64_t storage = -1;       // tensors of a checkpoint with equal numbers share bytes; -1: not known
-  std::string unreadable = {};// why the elements of a tensor that is listed cannot be had; "": they can
+  bool optional = false;        // only in a target: the network does without it
+  std::string tied_to = {};     // only in a target: the name of the tensor that it shares its memory with
+  int64_t storage = -1;         // tensors of a checkpoint with equal numbers share bytes; -1: not known
+  std::string unreadable = {};  // why the elements of a tensor that is listed cannot be had; "": they can
 };
 
 // The tensors of a checkpoint or of a network: names, dtypes and shapes, without elements.
@@ -186,8 +215,8 @@ class Tensor {
   const Shape& shape() const { return info_->shape; }
   // Valid as long as a copy of this Tensor lives. The address is a multiple of the element's size, up to 8.
   std::span<const std::byte> bytes() const { return bytes_; }
-  // Whether the bytes are those of the mapped file, not a copy. If another program shortens that file, reading them ends the
-  // process with SIGBUS, as for every mapped file; RunOptions::views and OpenOptions::views turn views off.
+  // Whether the bytes are those of the mapped file, not a copy. If another program shortens that file, reading them
+  // ends the process with SIGBUS, as for every mapped file; RunOptions::views and OpenOptions::views turn views off.
   bool is_view() const { return view_; }
   // Keeps the bytes alive without the Tensor: for a numpy array or a DLPack capsule.
   const std::shared_ptr<const void>& owner() const { return owner_; }
@@ -207,8 +236,9 @@ class Tensor {
 struct Selection {
   std::vector<std::string> specify_prefix = {};  // if any: names that begin with none of them are left out
   std::vector<std::string> filter_prefix = {};   // names that begin with one of them are left out
-  std::vector<std::string> only = {};            // globs (`*` within a part of a name, `**` across); if any: names that match none are left out
-  std::vector<std::string> drop = {};            // globs; names that match one are left out
+  std::vector<std::string> only =
+      {};  // globs (`*` within a part of a name, `**` across); if any: names that match none are left out
+  std::vector<std::string> drop = {};  // globs; names that match one are left out
 };
 
 struct OpenOptions {
@@ -218,9 +248,9 @@ struct OpenOptions {
   std::string format = {};            // "ckpt", "safetensors", "torch", "mindir", "npz", "npy", "gguf": refuse others
   bool crc_check = false;             // refuse a file without MindSpore's checksum (crc_num), or with a wrong one
   bool skip_unknown_objects = false;  // of a torch file: read around objects of unknown classes; a warning names them
-  std::filesystem::path strategy = {};// of a folder of ranks: its strategy file, if that is not in the folder
+  std::filesystem::path strategy = {};  // of a folder of ranks: its strategy file, if that is not in the folder
   Selection selection = {};
-  bool views = true;                  // Read may return views of the file
+  bool views = true;  // Read may return views of the file
 };
 
 // An entry that is not a tensor: an epoch number, a string of append_dict.
@@ -232,18 +262,20 @@ struct Entry {
 
 class Checkpoint {
  public:
-  // A file in any format that ckmap reads, found by its content; a folder of shards or of ranks; or the index of shards.
+  // A file in any format that ckmap reads, found by its content; a folder of shards or of ranks; or the index of
+  // shards.
   static Result<Checkpoint> Open(const std::filesystem::path& path, const OpenOptions& options = {});
 
   const std::filesystem::path& path() const;
-  const std::string& format() const;                          // "safetensors", "torch-zip", "ms-ckpt", …
-  const Manifest& manifest() const;                           // in the order of the file
+  const std::string& format() const;  // "safetensors", "torch-zip", "ms-ckpt", …
+  const Manifest& manifest() const;   // in the order of the file
   const std::map<std::string, std::string>& metadata() const;
   const std::vector<Entry>& entries() const;
-  const std::vector<std::string>& warnings() const;           // facts that stop nothing, one line each
+  const std::vector<std::string>& warnings() const;  // facts that stop nothing, one line each
 
-  // All elements of one tensor. A view of the file where it holds them as they are, else a copy. Checks what the file promises of
-  // these bytes (the CRC of a zip member, MindSpore's crc_num) when they are read first. kUsage: no tensor has this name.
+  // All elements of one tensor. A view of the file where it holds them as they are, else a copy. Checks what the file
+  // promises of these bytes (the CRC of a zip member, MindSpore's crc_num) when they are read first. kUsage: no tensor
+  // has this name.
   Result<Tensor> Read(std::string_view name) const;
 
   struct State;  // the library's own
@@ -282,12 +314,13 @@ class Plan {
 // What is to be reached.
 class Target {
  public:
-  Target(std::filesystem::path path) : path_(std::move(path)) {}  // NOLINT: implicit; a checkpoint or a spec (YAML or JSON)
-  Target(const char* path) : path_(path) {}                       // NOLINT: implicit
-  Target(const std::string& path) : path_(path) {}                // NOLINT: implicit
-  Target(Manifest manifest) : manifest_(std::move(manifest)) {}   // NOLINT: implicit; of a live network
+  Target(std::filesystem::path path)
+      : path_(std::move(path)) {}                   // NOLINT: implicit; a checkpoint or a spec (YAML or JSON)
+  Target(const char* path) : path_(path) {}         // NOLINT: implicit
+  Target(const std::string& path) : path_(path) {}  // NOLINT: implicit
+  Target(Manifest manifest) : manifest_(std::move(manifest)) {}  // NOLINT: implicit; of a live network
 
-  const std::filesystem::path& path() const { return path_; }             // "" for a manifest
+  const std::filesystem::path& path() const { return path_; }  // "" for a manifest
   const std::optional<Manifest>& manifest() const { return manifest_; }
 
  private:
@@ -310,7 +343,7 @@ struct Params {
 };
 
 struct BoundTensor {
-  std::string name;                  // in the target
+  std::string name;  // in the target
   DType dtype = DType::kF32;
   Shape shape;
   std::vector<std::string> sources;  // the source tensors that it is made of, each once
@@ -338,13 +371,15 @@ struct BoundPlan {
 using Progress = std::function<void(int64_t done, int64_t total)>;
 
 struct RunOptions {
-  int threads = 0;                         // 0: one per core
-  int64_t max_memory = int64_t{64} << 20;  // bytes, of buffers over all threads; what a stream holds ready is part of it
+  int threads = 0;  // 0: one per core
+  int64_t max_memory =
+      int64_t{64} << 20;  // bytes, of buffers over all threads; what a stream holds ready is part of it
   Progress progress = {};
-  std::stop_token stop = {};               // once it is set: kStopped, soon
-  bool views = true;                       // Load may give views of the source's files
-  std::vector<std::string> order = {};     // Load: names of target tensors, in the order in which they are wanted, each once;
-                                           // those that are not named are not made. Empty: all, in the target's order
+  std::stop_token stop = {};  // once it is set: kStopped, soon
+  bool views = true;          // Load may give views of the source's files
+  std::vector<std::string> order =
+      {};  // Load: names of target tensors, in the order in which they are wanted, each once;
+  // those that are not named are not made. Empty: all, in the target's order
 };
 
 struct SaveOptions {
@@ -354,9 +389,11 @@ struct SaveOptions {
   std::string encrypt = {};    // of a .ckpt: "aes-gcm", "aes-cbc", "sm4-cbc"
   std::string key = {};        // raw bytes: 16, 24 or 32 for AES, 16 for SM4
   bool old_scalars = false;    // of a .ckpt: scalars as MindSpore before 2.3 wrote them
-  bool digest = false;         // the SHA-256 of each tensor, in the report and in the receipt that the output carries (reads it once more)
-  bool force = false;          // replace what is there
-  bool fsync = true;           // the output is on the disk when Save returns
+  bool digest =
+      // the SHA-256 of each tensor, in the report and in the receipt that the output carries (reads it once more)
+      false;
+  bool force = false;  // replace what is there
+  bool fsync = true;   // the output is on the disk when Save returns
   RunOptions run = {};
 };
 
@@ -384,7 +421,7 @@ struct Report {
   std::vector<Issue> issues;           // notes and warnings, no errors
   std::vector<std::string> warnings;   // facts about the files, one line each
   double seconds = 0;
-  std::string json;                    // of Save: what `ckmap apply --report` writes
+  std::string json;  // of Save: what `ckmap apply --report` writes
 };
 
 // Memory that the caller owns: all elements of one target tensor, little-endian, dense and row-major.
@@ -393,16 +430,17 @@ struct Destination {
   std::span<std::byte> bytes;  // exactly as many as dtype and shape of the target tensor have
 };
 
-// Ready tensors, made ahead by worker threads in bounded memory. Destroying it at any time stops and joins them. Move-only.
+// Ready tensors, made ahead by worker threads in bounded memory. Destroying it at any time stops and joins them.
+// Move-only.
 class TensorStream {
  public:
   TensorStream(TensorStream&&) noexcept;
   TensorStream& operator=(TensorStream&&) noexcept;
   ~TensorStream();
 
-  // The next tensor; nullopt when there is none. Blocks until it is ready. After an Error the stream has ended. A checksum over a
-  // whole file (crc_num) is known only at its end: if it is wrong, the Error takes the place of the nullopt, and the tensors that
-  // came before must not be used.
+  // The next tensor; nullopt when there is none. Blocks until it is ready. After an Error the stream has ended. A
+  // checksum over a whole file (crc_num) is known only at its end: if it is wrong, the Error takes the place of the
+  // nullopt, and the tensors that came before must not be used.
   Result<std::optional<Tensor>> Next();
 
   struct State;  // the library's own
@@ -413,19 +451,22 @@ class TensorStream {
   std::unique_ptr<State> state_;
 };
 
-// A plan that is proved to fit a source and a target: every target tensor is written exactly once, with the right name, shape and
-// dtype; every source tensor is used or dropped by name. No tensor has been read.
+// A plan that is proved to fit a source and a target: every target tensor is written exactly once, with the right name,
+// shape and dtype; every source tensor is used or dropped by name. No tensor has been read.
 class Migration {
  public:
   // kMisfit carries every Issue at once.
-  static Result<Migration> Prepare(const Plan& plan, const Checkpoint& source, const Target& target, const Params& params = {});
+  static Result<Migration> Prepare(const Plan& plan, const Checkpoint& source, const Target& target,
+                                   const Params& params = {});
   // The same for a source that is not there yet: it can be looked at, but neither saved nor loaded (kUsage).
-  static Result<Migration> Prepare(const Plan& plan, const Manifest& source, const Target& target, const Params& params = {});
+  static Result<Migration> Prepare(const Plan& plan, const Manifest& source, const Target& target,
+                                   const Params& params = {});
 
   const BoundPlan& bound() const;
-  std::span<const Issue> notes() const;       // notes and warnings of the proof
+  std::span<const Issue> notes() const;  // notes and warnings of the proof
   Cost cost(const RunOptions& options = {}) const;
-  const Manifest& target() const;             // what comes out, in order: dtypes and shapes are known, ties are those of the target
+  const Manifest& target()
+      const;  // what comes out, in order: dtypes and shapes are known, ties are those of the target
   std::string Table(bool all = false) const;  // what `ckmap plan` prints; `all`: neither folded nor cut
   std::string Json() const;                   // what `ckmap plan --format json` prints
 
@@ -433,10 +474,11 @@ class Migration {
   Result<Report> Save(const std::filesystem::path& path, const SaveOptions& options = {}) const;
   // Makes tensors one after another. The elements are those that Save writes.
   Result<TensorStream> Load(const RunOptions& options = {}) const;
-  // Writes into memory of the caller, in parallel. Destinations name every target tensor once. They must not overlap, except that
-  // tensors that are tied in the target and come from the same bytes may have one place. All of that is checked before a byte is
-  // written (kUsage). If reading or converting fails after that, the Error's message and issues name the destinations that were
-  // not completed; their contents are undefined. A checksum that fails is reported at the end: then no destination is to be used.
+  // Writes into memory of the caller, in parallel. Destinations name every target tensor once. They must not overlap,
+  // except that tensors that are tied in the target and come from the same bytes may have one place. All of that is
+  // checked before a byte is written (kUsage). If reading or converting fails after that, the Error's message and
+  // issues name the destinations that were not completed; their contents are undefined. A checksum that fails is
+  // reported at the end: then no destination is to be used.
   Result<Report> LoadInto(std::span<const Destination> destinations, const RunOptions& options = {}) const;
 
   struct State;  // the library's own
@@ -449,11 +491,11 @@ class Migration {
 // ---- Checks ----
 
 struct VerifyOptions {
-  std::filesystem::path report = {};    // the JSON report of the run that wrote the output; "": the receipt in the output
-  std::string report_json = {};         // its text instead: Report::json
-  std::filesystem::path source = {};    // also compare what was copied as it is with the source; "": do not
-  OpenOptions open = {};                // of output and source
-  Progress progress = {};               // counts tensors
+  std::filesystem::path report = {};  // the JSON report of the run that wrote the output; "": the receipt in the output
+  std::string report_json = {};       // its text instead: Report::json
+  std::filesystem::path source = {};  // also compare what was copied as it is with the source; "": do not
+  OpenOptions open = {};              // of output and source
+  Progress progress = {};             // counts tensors
   std::stop_token stop = {};
 };
 
@@ -478,19 +520,19 @@ struct DiffOptions {
 
 struct TensorDifference {
   std::string name;
-  std::string kind;            // "only_in_a", "only_in_b", "dtype", "shape", "values", "unreadable"
-  std::string in_a, in_b;      // "f32 [10, 64]"; "" where it is absent
-  int64_t different = 0;       // "values": elements that differ …
-  int64_t elements = 0;        // … of so many
-  double max_difference = 0;   // the largest |a - b|
-  int64_t first_index = 0;     // row-major index of the first that differs
+  std::string kind;           // "only_in_a", "only_in_b", "dtype", "shape", "values", "unreadable"
+  std::string in_a, in_b;     // "f32 [10, 64]"; "" where it is absent
+  int64_t different = 0;      // "values": elements that differ …
+  int64_t elements = 0;       // … of so many
+  double max_difference = 0;  // the largest |a - b|
+  int64_t first_index = 0;    // row-major index of the first that differs
 };
 
 // What differs; nothing if they hold the same tensors.
 Result<std::vector<TensorDifference>> Diff(const Checkpoint& a, const Checkpoint& b, const DiffOptions& options = {});
 
 struct LoadVerdict {
-  std::string rules;    // "load_param_into_net", "load_param_into_net, strict_load=True", "strict"
+  std::string rules;  // "load_param_into_net", "load_param_into_net, strict_load=True", "strict"
   bool fits = false;
   int64_t loaded = 0;   // tensors of the network that get a value
   int64_t missing = 0;  // those that keep their own
@@ -513,8 +555,8 @@ using namespace v1;
 // CKMAP_TRY(auto plan, Plan::Load(path)): the value, or returns the Error from the function that it stands in.
 #define CKMAP_TRY_CONCAT_INNER(a, b) a##b
 #define CKMAP_TRY_CONCAT(a, b) CKMAP_TRY_CONCAT_INNER(a, b)
-#define CKMAP_TRY_INNER(result, variable, expression)      \
-  auto result = (expression);                              \
-  if (!result) return std::move(result).error();           \
+#define CKMAP_TRY_INNER(result, variable, expression) \
+  auto result = (expression);                         \
+  if (!result) return std::move(result).error();      \
   variable = *std::move(result)
 #define CKMAP_TRY(variable, expression) CKMAP_TRY_INNER(CKMAP_TRY_CONCAT(ckmap_try_, __LINE__), variable, expression)

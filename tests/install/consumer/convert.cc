@@ -5,7 +5,8 @@
 
 namespace {
 
-ckmap::Result<size_t> Convert(const char* plan_path, const char* source_path, const char* target_path, const char* out) {
+ckmap::Result<size_t> Convert(const char* plan_path, const char* source_path, const char* target_path,
+                              const char* out) {
   CKMAP_TRY(const ckmap::Plan plan, ckmap::Plan::Load(plan_path));
   CKMAP_TRY(const ckmap::Checkpoint source, ckmap::Checkpoint::Open(source_path));
   CKMAP_TRY(const ckmap::Migration migration, ckmap::Migration::Prepare(plan, source, target_path));
