@@ -9,11 +9,12 @@
 namespace ckmap {
 
 struct MappedFiles::Mapping {
-  explicit Mapping(int fd) {
+  Mapping(int fd, bool writable) {
     struct stat status {};
     if (::fstat(fd, &status) != 0 || status.st_size <= 0) return;
     size = static_cast<size_t>(status.st_size);
-    void* const mapped = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
+    void* const mapped = ::mmap(nullptr, size, writable ? PROT_READ | PROT_WRITE : PROT_READ,
+                                writable ? MAP_PRIVATE : MAP_SHARED, fd, 0);
     if (mapped != MAP_FAILED) data = static_cast<const std::byte*>(mapped);
   }
   ~Mapping() {
@@ -29,7 +30,7 @@ struct MappedFiles::Mapping {
 std::shared_ptr<const std::byte> MappedFiles::Map(const FileExtent& extent) {
   const std::lock_guard lock(mutex_);
   auto& file = files_[extent.fd];
-  if (file == nullptr) file = std::make_shared<const Mapping>(extent.fd);
+  if (file == nullptr) file = std::make_shared<const Mapping>(extent.fd, writable_);
   // The file may be shorter than it was when it was opened: what is not there must not be touched.
   if (file->data == nullptr || static_cast<size_t>(extent.offset + extent.length) > file->size) return nullptr;
   return {file, file->data + extent.offset};

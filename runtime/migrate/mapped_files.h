@@ -13,12 +13,16 @@ namespace ckmap {
 // Thread-safe. A mapping stays as long as anybody holds it, also when the file has been closed or this is gone.
 class MappedFiles {
  public:
+  // Writable: whoever writes to the bytes gets pages of its own, and the file stays as it is.
+  explicit MappedFiles(bool writable = false) : writable_(writable) {}
+
   // The bytes of an extent of an open file; null where the system does not map it. They must not be read where another
   // program has cut the file short meanwhile (SIGBUS).
   std::shared_ptr<const std::byte> Map(const FileExtent& extent);
 
  private:
   struct Mapping;
+  const bool writable_;
   std::mutex mutex_;
   std::map<int, std::shared_ptr<const Mapping>> files_;  // by descriptor; null: it cannot be mapped
 };

@@ -43,7 +43,7 @@ struct Checkpoint::State {
   std::string format;
   Manifest manifest;
   std::vector<Entry> entries;
-  std::shared_ptr<MappedFiles> maps = std::make_shared<MappedFiles>();
+  std::shared_ptr<MappedFiles> maps;
 
   // Checks the checksum of a storage when it is first read.
   Result<void> Verify(uint32_t storage) const;

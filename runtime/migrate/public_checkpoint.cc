@@ -15,6 +15,7 @@ Result<Checkpoint> Checkpoint::Open(const std::filesystem::path& path, const Ope
   state->checkpoint = std::move(opened);
   state->crc_check = options.crc_check;
   state->views = options.views;
+  state->maps = std::make_shared<MappedFiles>(options.writable);
   state->format = state->checkpoint->format();
   state->manifest = Access::Make(state->checkpoint->manifest());
   for (const OtherEntry& other : state->checkpoint->others())

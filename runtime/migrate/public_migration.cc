@@ -259,7 +259,8 @@ Result<TensorStream> Migration::Load(const RunOptions& options) const {
   request.run = ToExecOptions(options, stream->watch);
   request.run.check_all = state_->prepared->source.crc_check;
   request.views = options.views && state_->views;
-  CKMAP_PUBLIC_OR_RETURN(stream->loader, TensorLoader::Start(state_->prepared, std::move(request), state_->maps));
+  const auto maps = options.writable ? std::make_shared<MappedFiles>(true) : state_->maps;
+  CKMAP_PUBLIC_OR_RETURN(stream->loader, TensorLoader::Start(state_->prepared, std::move(request), maps));
   stream->wake.emplace(stream->token, [loader = stream->loader.get()] { loader->Stop(); });
   return Access::Make(std::move(stream));
 }

@@ -5,6 +5,7 @@
 // and is the only one that calls Python (progress), so that Ctrl-C stops a run in order and an exception of the
 // callback arrives at the caller.
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
@@ -13,8 +14,10 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -40,10 +43,13 @@ nb::list IssueList(std::span<const ckmap::Issue> issues) {
   return list;
 }
 
+nb::object MakeException(const ckmap::Error& error) {
+  return nb::module_::import_("ckmap._errors")
+      .attr("make")(static_cast<int>(error.code()), error.message(), IssueList(error.issues()));
+}
+
 [[noreturn]] void Raise(const ckmap::Error& error) {
-  const nb::object exception =
-      nb::module_::import_("ckmap._errors")
-          .attr("make")(static_cast<int>(error.code()), error.message(), IssueList(error.issues()));
+  const nb::object exception = MakeException(error);
   PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
   throw nb::python_error();
 }
@@ -103,7 +109,11 @@ ckmap::Result<T> RunWatched(const nb::object& callback, const Work& work) {
     }
   }
   worker.join();
-  if (raised) throw std::move(*raised);
+  if (raised) {
+    // What the stop has left undone is the cause of the exception that is raised.
+    if (result && !*result) PyException_SetCause(raised->value().ptr(), MakeException(result->error()).release().ptr());
+    throw std::move(*raised);
+  }
   if (failed) std::rethrow_exception(failed);
   return std::move(*result);
 }
@@ -148,7 +158,7 @@ ckmap::OpenOptions MakeOpenOptions(const std::string& root, nb::bytes key, const
                                    const std::string& format, bool crc_check, bool skip_unknown_objects,
                                    const std::string& strategy, const std::vector<std::string>& only,
                                    const std::vector<std::string>& drop, const std::vector<std::string>& specify_prefix,
-                                   const std::vector<std::string>& filter_prefix, bool views) {
+                                   const std::vector<std::string>& filter_prefix, bool views, bool writable) {
   ckmap::OpenOptions options;
   options.root = root;
   options.key = std::string(key.c_str(), key.size());
@@ -159,7 +169,76 @@ ckmap::OpenOptions MakeOpenOptions(const std::string& root, nb::bytes key, const
   options.strategy = strategy;
   options.selection = {.specify_prefix = specify_prefix, .filter_prefix = filter_prefix, .only = only, .drop = drop};
   options.views = views;
+  options.writable = writable;
   return options;
+}
+
+// As DLPack names it; lanes 0: it has no such name.
+nb::dlpack::dtype DlpackType(ckmap::DType dtype) {
+  using Code = nb::dlpack::dtype_code;
+  const auto type = [dtype](Code code) {
+    return nb::dlpack::dtype{static_cast<uint8_t>(code), static_cast<uint8_t>(ckmap::DTypeBits(dtype)), 1};
+  };
+  switch (dtype) {
+    case ckmap::DType::kBool:
+      return type(Code::Bool);
+    case ckmap::DType::kI8:
+    case ckmap::DType::kI16:
+    case ckmap::DType::kI32:
+    case ckmap::DType::kI64:
+      return type(Code::Int);
+    case ckmap::DType::kU8:
+    case ckmap::DType::kU16:
+    case ckmap::DType::kU32:
+    case ckmap::DType::kU64:
+      return type(Code::UInt);
+    case ckmap::DType::kF16:
+    case ckmap::DType::kF32:
+    case ckmap::DType::kF64:
+      return type(Code::Float);
+    case ckmap::DType::kBF16:
+      return type(Code::Bfloat);
+    case ckmap::DType::kF8E4M3:
+      return type(Code::Float8_E4M3FN);
+    case ckmap::DType::kF8E5M2:
+      return type(Code::Float8_E5M2);
+    case ckmap::DType::kF8E4M3Fnuz:
+      return type(Code::Float8_E4M3FNUZ);
+    case ckmap::DType::kF8E5M2Fnuz:
+      return type(Code::Float8_E5M2FNUZ);
+    case ckmap::DType::kF8E8M0:
+      return type(Code::Float8_E8M0FNU);
+    case ckmap::DType::kF4:
+      return {static_cast<uint8_t>(Code::Float4_E2M1FN), 4, 2};
+    case ckmap::DType::kC32:
+    case ckmap::DType::kC64:
+    case ckmap::DType::kC128:
+      return type(Code::Complex);
+    default:
+      return {0, 0, 0};
+  }
+}
+
+// An object with `__dlpack__` and `__dlpack_device__`: over the tensor's own bytes, which keeps `self` alive, or over a
+// copy. Whoever asks for no copy has made sure that the bytes may be written to.
+nb::object DlpackOf(nb::handle self, bool copy) {
+  const auto& tensor = nb::cast<const ckmap::Tensor&>(self);
+  const nb::dlpack::dtype type = DlpackType(tensor.dtype());
+  if (type.lanes == 0) {
+    PyErr_Format(PyExc_BufferError, "`%s`: DLPack has no dtype %s", tensor.name().c_str(),
+                 std::string(ckmap::DTypeName(tensor.dtype())).c_str());
+    throw nb::python_error();
+  }
+  const std::vector<size_t> shape(tensor.shape().begin(), tensor.shape().end());
+  auto* data = const_cast<std::byte*>(tensor.bytes().data());
+  nb::object owner = nb::borrow(self);
+  if (copy) {
+    auto memory = std::make_unique<std::byte[]>(tensor.bytes().size());
+    std::copy(tensor.bytes().begin(), tensor.bytes().end(), memory.get());
+    data = memory.release();
+    owner = nb::capsule(data, [](void* held) noexcept { delete[] static_cast<std::byte*>(held); });
+  }
+  return nb::cast(nb::ndarray<nb::array_api>(data, shape.size(), shape.data(), owner, nullptr, type));
 }
 
 // A stream that says when it has ended, and that can be closed.
@@ -239,7 +318,8 @@ NB_MODULE(_runtime, m) {
       .def_prop_ro("address",
                    [](const ckmap::Tensor& tensor) { return reinterpret_cast<uintptr_t>(tensor.bytes().data()); })
       .def_prop_ro("nbytes", [](const ckmap::Tensor& tensor) { return tensor.bytes().size(); })
-      .def_prop_ro("is_view", &ckmap::Tensor::is_view);
+      .def_prop_ro("is_view", &ckmap::Tensor::is_view)
+      .def_static("dlpack", &DlpackOf, "tensor"_a, "copy"_a);
 
   nb::class_<ckmap::Checkpoint>(m, "Checkpoint")
       .def_static(
@@ -247,10 +327,10 @@ NB_MODULE(_runtime, m) {
           [](const std::string& path, const std::string& root, nb::bytes key, const std::string& cipher,
              const std::string& format, bool crc_check, bool skip_unknown_objects, const std::string& strategy,
              const std::vector<std::string>& only, const std::vector<std::string>& drop,
-             const std::vector<std::string>& specify_prefix, const std::vector<std::string>& filter_prefix,
-             bool views) {
+             const std::vector<std::string>& specify_prefix, const std::vector<std::string>& filter_prefix, bool views,
+             bool writable) {
             const auto options = MakeOpenOptions(root, key, cipher, format, crc_check, skip_unknown_objects, strategy,
-                                                 only, drop, specify_prefix, filter_prefix, views);
+                                                 only, drop, specify_prefix, filter_prefix, views, writable);
             auto opened = [&] {
               const nb::gil_scoped_release released;
               return ckmap::Checkpoint::Open(path, options);
@@ -258,7 +338,7 @@ NB_MODULE(_runtime, m) {
             return Take(std::move(opened));
           },
           "path"_a, "root"_a, "key"_a, "cipher"_a, "format"_a, "crc_check"_a, "skip_unknown_objects"_a, "strategy"_a,
-          "only"_a, "drop"_a, "specify_prefix"_a, "filter_prefix"_a, "views"_a)
+          "only"_a, "drop"_a, "specify_prefix"_a, "filter_prefix"_a, "views"_a, "writable"_a)
       .def_prop_ro("path", [](const ckmap::Checkpoint& checkpoint) { return checkpoint.path().string(); })
       .def_prop_ro("format", [](const ckmap::Checkpoint& checkpoint) { return checkpoint.format(); })
       .def_prop_ro("manifest", [](const ckmap::Checkpoint& checkpoint) { return checkpoint.manifest(); })
@@ -329,6 +409,20 @@ NB_MODULE(_runtime, m) {
             return Take(std::move(migration));
           },
           "plan"_a, "source"_a, "target"_a, "values"_a, "config"_a, "ranks"_a, "device_map"_a)
+      // Of names and shapes alone: to be looked at, not to be run.
+      .def_static(
+          "prepare_manifest",
+          [](const ckmap::Plan& plan, const ckmap::Manifest& source, const ckmap::Manifest& target,
+             const std::map<std::string, std::string>& values, const std::string& config,
+             const std::map<std::string, std::pair<int64_t, int64_t>>& ranks, const std::string& device_map) {
+            const ckmap::Params params = MakeParams(values, config, ranks, device_map);
+            auto migration = [&] {
+              const nb::gil_scoped_release released;
+              return ckmap::Migration::Prepare(plan, source, ckmap::Target(target), params);
+            }();
+            return Take(std::move(migration));
+          },
+          "plan"_a, "source"_a, "target"_a, "values"_a, "config"_a, "ranks"_a, "device_map"_a)
       .def_prop_ro("notes", [](const ckmap::Migration& migration) { return IssueList(migration.notes()); })
       .def_prop_ro("target", [](const ckmap::Migration& migration) { return migration.target(); })
       .def("bound",
@@ -381,19 +475,20 @@ NB_MODULE(_runtime, m) {
       .def(
           "load",
           [](const ckmap::Migration& migration, const std::vector<std::string>& order, int threads, int64_t max_memory,
-             bool views) {
+             bool views, bool writable) {
             ckmap::RunOptions options;
             options.order = order;
             options.threads = threads;
             options.max_memory = max_memory;
             options.views = views;
+            options.writable = writable;
             auto stream = [&] {
               const nb::gil_scoped_release released;
               return migration.Load(options);
             }();
             return Stream(Take(std::move(stream)));
           },
-          "order"_a, "threads"_a, "max_memory"_a, "views"_a)
+          "order"_a, "threads"_a, "max_memory"_a, "views"_a, "writable"_a)
       // (name, address, bytes) of each destination; the memory must stay until the call returns.
       .def(
           "load_into",

@@ -80,7 +80,7 @@ def test_lazy_parameters(tmp_path):
     with ms.nn.no_init_parameters():
         net = Net()
     report = ckmap.load_into(net, tmp_path / "s.npz", RULES)
-    assert "new memory" in report.mode
+    assert report.mode == "in_place" and report.replaced
     other = Net()
     ckmap.load_into(other, tmp_path / "s.npz", RULES)
     for name, array in values(net).items():
@@ -101,3 +101,44 @@ def test_drop_in(tmp_path):
         np.testing.assert_array_equal(array, values(net)[name])
     only = ckmap.mindspore.load_checkpoint(tmp_path / "n.ckpt", specify_prefix="dense")
     assert list(only) == list(ms.load_checkpoint(str(tmp_path / "n.ckpt"), specify_prefix="dense"))
+
+
+def test_examples_run(tmp_path):
+    import doctest
+
+    ms.save_checkpoint(ms.nn.Dense(3, 2), str(tmp_path / "n.ckpt"))
+    failed, ran = doctest.testmod(ckmap.mindspore, extraglobs={"example_checkpoint": tmp_path / "n.ckpt", "example_cell": ms.nn.Dense(3, 2)})
+    assert ran >= 2 and failed == 0
+
+
+def test_replace_and_map(tmp_path):
+    torch_like(tmp_path / "s.npz")
+    expected = Net()
+    ckmap.load_into(expected, tmp_path / "s.npz", RULES)
+    source = Net()
+    ckmap.load_into(source, tmp_path / "s.npz", RULES)
+    ms.save_checkpoint(source, str(tmp_path / "n.safetensors"), format="safetensors")
+    content = (tmp_path / "n.safetensors").read_bytes()
+    for mode in ("replace", "map"):
+        net = Net()
+        report = ckmap.load_into(net, tmp_path / "n.safetensors", mode=mode)
+        assert report.mode == mode and (report.mapped if mode == "map" else report.replaced)
+        for name, array in values(net).items():
+            np.testing.assert_array_equal(array, values(expected)[name])
+        net.dense.weight.asnumpy()[:] = 0
+        net.set_train(True)
+        net(ms.Tensor(np.ones((2, 4), np.float32))).asnumpy()
+        assert (tmp_path / "n.safetensors").read_bytes() == content
+
+
+def test_placement_on_another_device_is_refused(tmp_path):
+    torch_like(tmp_path / "s.npz")
+    net = Net()
+    before = values(net)
+    with pytest.raises(ckmap.MisfitError) as caught:
+        ckmap.load_into(net, tmp_path / "s.npz", RULES + 'place "dense.**" on "GPU:0";', devices={"CPU": 1 << 30, "GPU:0": 1 << 30})
+    assert "device of its context" in str(caught.value)
+    for name, array in values(net).items():
+        np.testing.assert_array_equal(array, before[name])
+    report = ckmap.load_into(net, tmp_path / "s.npz", RULES + 'place "dense.**" on "CPU";')
+    assert report.devices == {"CPU": 4 * (12 + 3 * 5)}

@@ -33,5 +33,26 @@ Result<Plan> Compile(const std::filesystem::path& path, const CompileOptions& op
 Result<Plan> CompileText(std::string_view text, const std::string& name = "rules.ckmap",
                          const CompileOptions& options = {});
 
+struct SuggestOptions {
+  std::vector<std::filesystem::path> packs = {};   // folders that hold packs; then the installed ones
+  std::string source_name = {}, target_name = {};  // as the draft's comment names them
+  bool try_packs = true;                           // a pack that takes the one to the other is the draft
+  std::map<std::string, std::string> params = {};  // parameters of packs
+  std::filesystem::path config = {};               // a config.json that holds parameters of packs
+};
+
+// What `ckmapc suggest` writes. The text compiles, and binds to the two manifests.
+struct Draft {
+  std::string text;
+  std::vector<std::string> certain;  // target tensors whose rule follows from names and shapes
+  std::vector<std::string> open;     // target tensors whose rule waits for a decision
+  int64_t decisions = 0;             // statements `decide` in the text
+};
+
+// A first draft of rules. kIo, kMalformed: the config.
+Result<Draft> Suggest(const Manifest& source, const Manifest& target, const SuggestOptions& options = {});
+// The same; reads every tensor of both, and settles by equal values what names and shapes leave open.
+Result<Draft> Suggest(const Checkpoint& source, const Checkpoint& target, const SuggestOptions& options = {});
+
 }  // namespace v1
 }  // namespace ckmap

@@ -251,6 +251,9 @@ struct OpenOptions {
   std::filesystem::path strategy = {};  // of a folder of ranks: its strategy file, if that is not in the folder
   Selection selection = {};
   bool views = true;  // Read may return views of the file
+  // The caller may write to the bytes of what is read or loaded. A view is then private to this checkpoint: a page is
+  // copied when it is written to, the file does not change, and later reads of the same tensor see what was written.
+  bool writable = false;
 };
 
 // An entry that is not a tensor: an epoch number, a string of append_dict.
@@ -377,6 +380,9 @@ struct RunOptions {
   Progress progress = {};
   std::stop_token stop = {};  // once it is set: kStopped, soon
   bool views = true;          // Load may give views of the source's files
+  // Load: the caller may write to the bytes of each tensor. A view is then private to the stream: a page is copied when
+  // it is written to, and no file changes. Two tensors that are views of the same bytes share them.
+  bool writable = false;
   std::vector<std::string> order =
       {};  // Load: names of target tensors, in the order in which they are wanted, each once;
   // those that are not named are not made. Empty: all, in the target's order

@@ -10,14 +10,19 @@
 nor mindspore. Nothing prints; ``progress`` is a callback ``(done, total)`` in bytes, or True for tqdm.
 """
 
-from ._core import (Checkpoint, Difference, LoadVerdict, Migration, Plan, Report, Spec, Target, TensorInfo, Verdict, compile, diff, inspect, load_check,
-                    migrate, open, plan, verify)
+from ._checkpoint import Checkpoint, Spec, Tensor, TensorInfo, inspect, open
+from ._checks import Difference, LoadVerdict, Verdict, diff, load_check, verify
+from ._devices import Placement, place
 from ._errors import CompileError, Error, InputOutputError, Issue, LimitError, MalformedError, MisfitError, StoppedError, UsageError
-from ._nets import load_into, spec_of
+from ._load import load_into
+from ._migration import Migration, Report, Target, migrate
+from ._nets import spec_of
+from ._parity import ModuleParity, Parity, parity
+from ._plan import Draft, Plan, compile, plan, suggest
 
 __version__ = "0.1.0"
 __all__ = [
-    "Checkpoint", "CompileError", "Difference", "Error", "InputOutputError", "Issue", "LimitError", "LoadVerdict", "MalformedError", "Migration",
-    "MisfitError", "Plan", "Report", "Spec", "StoppedError", "Target", "TensorInfo", "UsageError", "Verdict", "compile", "diff", "inspect",
-    "load_check", "load_into", "migrate", "open", "plan", "spec_of", "verify",
+    "Checkpoint", "CompileError", "Difference", "Draft", "Error", "InputOutputError", "Issue", "LimitError", "LoadVerdict", "MalformedError", "Migration",
+    "MisfitError", "ModuleParity", "Parity", "Placement", "Plan", "Report", "Spec", "StoppedError", "Target", "Tensor", "TensorInfo", "UsageError",
+    "Verdict", "compile", "diff", "inspect", "load_check", "load_into", "migrate", "open", "parity", "place", "plan", "spec_of", "suggest", "verify",
 ]

@@ -1,37 +1,35 @@
-"""Live networks: a MindSpore Cell or a torch Module, told apart by their classes' modules. Neither framework is imported here."""
+"""Live networks: the parameters of a MindSpore Cell or a torch Module. The class says which; no framework is imported before."""
 
 from __future__ import annotations
 
-import os
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from . import _core, _dtypes
-from ._core import Checkpoint, PathLike, Progress, Report, Rules, Spec, TensorInfo
+from . import _dtypes
+from ._checkpoint import Spec, TensorInfo
 from ._errors import UsageError
-
-SAME_NAMES = "ckmap 1;\nmigration same_names from any to any;\n"
 
 
 class Slot(NamedTuple):
     """A parameter or buffer of a network, and how its memory is written."""
 
     info: TensorInfo
-    address: int                      # of memory that may be written in place; 0: there is none
+    address: int                          # of memory that may be written in place; 0: there is none
     nbytes: int
-    fresh: Callable[[], Tuple[Any, int]]  # new memory of the same kind: what holds it, its address
-    adopt: Callable[[Any], None]      # makes what `fresh` gave the network's own
+    fresh: Callable[[], Tuple[Any, int]]  # new memory: what holds it, its address
+    wrap: Callable[[np.ndarray], Any]     # a writable array in place of what `fresh` gives
+    adopt: Callable[[Any, str], None]     # makes what `fresh` or `wrap` gave the network's own, on a device ("": where it is)
 
 
-def _kind(net: Any) -> str:
+def kind_of(net: Any) -> str:
     for cls in type(net).__mro__:
         top = cls.__module__.split(".")[0]
         if top == "mindspore" and cls.__name__ == "Cell":
             return "mindspore"
         if top == "torch" and cls.__name__ == "Module":
             return "torch"
-    raise UsageError(2, f"{type(net).__name__} is neither a mindspore.nn.Cell nor a torch.nn.Module", [])
+    raise UsageError(2, f"a {type(net).__name__} is neither a mindspore.nn.Cell nor a torch.nn.Module", [])
 
 
 def _size(info: TensorInfo) -> int:
@@ -71,20 +69,22 @@ def _mindspore_slot(parameter: Any, info: TensorInfo) -> Slot:
         address = int(parameter.data_ptr())
 
     def fresh() -> Tuple[Any, int]:
-        array = np.empty(info.shape, _mindspore_storage(info.dtype))
+        array = np.empty(info.shape, mindspore_storage(info.dtype))
         return array, array.ctypes.data
 
-    def adopt(array: Any) -> None:
+    def wrap(array: np.ndarray) -> Any:
+        return array.view(mindspore_storage(info.dtype))
+
+    def adopt(array: Any, device: str) -> None:
         import mindspore
 
-        if array.shape != info.shape:
-            array = array.reshape(info.shape)
-        parameter.set_data(mindspore.Tensor.from_numpy(array))
+        # The device was checked before: MindSpore keeps parameters on the device of its context.
+        parameter.set_data(mindspore.Tensor.from_numpy(array.reshape(info.shape)))
 
-    return Slot(info, address, nbytes, fresh, adopt)
+    return Slot(info, address, nbytes, fresh, wrap, adopt)
 
 
-def _mindspore_storage(dtype: str) -> np.dtype:
+def mindspore_storage(dtype: str) -> np.dtype:
     if dtype == "bf16":
         from mindspore.common import np_dtype
 
@@ -141,80 +141,53 @@ def _torch_slot(tensor: Any, info: TensorInfo, owners: List[Tuple[Dict[str, Any]
         made = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu")
         return made, int(made.data_ptr())
 
-    def adopt(made: Any) -> None:
-        if tensor.device.type == "meta":
+    def wrap(array: np.ndarray) -> Any:
+        return torch.from_numpy(array.reshape(-1).view(np.uint8)).view(tensor.dtype).reshape(tensor.shape)
+
+    def adopt(made: Any, device: str) -> None:
+        if device:
+            made = made.to(_torch_device(device))
+        if "meta" in (tensor.device.type, made.device.type):
             value = torch.nn.Parameter(made, requires_grad=tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else made
             for held, leaf in owners:
                 held[leaf] = value
+        elif plain or device:
+            tensor.data = made  # the same object: optimizers and ties hold it
         else:
             with torch.no_grad():
                 tensor.copy_(made)
 
-    return Slot(info, address, _size(info), fresh, adopt)
+    return Slot(info, address, _size(info), fresh, wrap, adopt)
+
+
+def _torch_device(device: str) -> str:
+    kind, _, number = device.partition(":")
+    return {"GPU": "cuda", "ASCEND": "npu"}.get(kind.upper(), kind.lower()) + (f":{number}" if number else "")
 
 
 # ---- both ----
 
 
-def _slots(net: Any, buffers: Optional[bool] = None) -> List[Slot]:
-    if _kind(net) == "mindspore":
+def slots_of(net: Any, buffers: Optional[bool] = None) -> List[Slot]:
+    if kind_of(net) == "mindspore":
         return _mindspore_slots(net)
     return _torch_slots(net, buffers is not False)
 
 
 def spec_of(net: Any, *, buffers: Optional[bool] = None) -> Spec:
-    """Names, dtypes, shapes and ties of a live network. ``buffers``: of a torch Module, persistent buffers too (the default)."""
-    return Spec.of([slot.info for slot in _slots(net, buffers)], _kind(net))
+    """Names, dtypes, shapes and ties of a live network. ``buffers``: of a torch Module, persistent buffers too (the default).
 
+    UsageError: two parameters have one name, a parameter has no shape yet, or its dtype cannot be written.
 
-def load_into(net: Any, source: Union[Checkpoint, PathLike], rules: Optional[Rules] = None, *, config: PathLike = "", params: Mapping[str, object] = {},
-              root: Optional[str] = None, mode: str = "in_place", buffers: Optional[bool] = None, threads: int = 0,
-              max_memory: int = _core.DEFAULT_MEMORY, progress: Progress = None) -> Report:
-    """Loads a checkpoint into a live network, while converting it. Strict: every tensor of the network gets its value, or nothing is done.
-
-    ``rules``: a .ckmap, a .ckplan, the name of a pack, text that begins with ``ckmap 1;``, or None: the names are right already.
-    ``mode``: "in_place" writes into the memory that the parameters have (seen by compiled graphs too; parameters without such memory,
-    lazy or strided ones or those on the meta device, get new memory). "replace" makes everything in new memory first, twice the memory,
-    and adopts it only when all of it is right; a graph that was compiled with MindSpore's ``jit`` does not see the new memory.
-
-    A misfit raises MisfitError before anything is written. A failure while reading in place raises an error whose issues name the
-    parameters that were not completed; with "replace" the network is as it was.
-
-    While this runs, no other thread may use the network.
+    >>> spec_of(example_net)["fc.weight"].shape
+    (2, 3)
     """
-    if mode not in ("in_place", "replace"):
-        raise UsageError(2, f"mode is {mode!r}; it may be 'in_place' or 'replace'", [])
-    slots = _slots(net, buffers)
-    spec = Spec.of([slot.info for slot in slots], _kind(net))
-    migration = _core.migrate(source, SAME_NAMES if rules is None else rules, spec, config=config, params=params, root=root)
-    kept = {name for name, _ in migration._handle.bound()[2]}
-    places: List[Tuple[str, int, int]] = []
-    made: List[Tuple[Slot, Any]] = []
-    by_name: Dict[str, Tuple[int, int]] = {}
-    for slot in slots:
-        if slot.info.name in kept:
-            continue
-        if slot.info.tied_to in by_name:  # one place for both
-            address, nbytes = by_name[slot.info.tied_to]
-        elif mode == "in_place" and (slot.address != 0 or slot.nbytes == 0):
-            address, nbytes = slot.address, slot.nbytes
-        else:
-            holder, address = slot.fresh()
-            nbytes = slot.nbytes
-            made.append((slot, holder))
-        by_name[slot.info.name] = (address, nbytes)
-        places.append((slot.info.name, address, nbytes))
-    raw = migration._handle.load_into(places, threads, max_memory, _core._progress(progress))
-    for slot, holder in made:
-        slot.adopt(holder)
-    _after(net)
-    report = _core._report(raw, mode if not made or mode == "replace" else f"in_place, new memory for {len(made)} of {len(places)}", migration._handle)
-    return report
+    return Spec.of([slot.info for slot in slots_of(net, buffers)], kind_of(net))
 
 
-def _after(net: Any) -> None:
-    """Tells autograd that the values have changed, so that a backward pass over the old ones raises."""
-    if _kind(net) == "torch":
+def values_changed(net: Any) -> None:
+    """Reports to autograd that the values have changed, so that a backward pass over the old ones raises."""
+    if kind_of(net) == "torch":
         import torch
 
         tensors = [t for t in net.state_dict(keep_vars=True).values() if isinstance(t, torch.Tensor) and t.device.type != "meta"]
