@@ -9,8 +9,9 @@ if ! command -v "$formatter" >/dev/null; then
   echo "error: $formatter is not installed: apt-get install clang-format-16, or name it in CKMAP_CLANG_FORMAT" >&2
   exit 2
 fi
+files() { find compiler runtime grammar rules examples tests \( -name '*.cc' -o -name '*.h' \) -print0; }
 if [ "${1:-}" = --fix ]; then
-  git ls-files -z '*.cc' '*.h' | xargs -0 -P "$(nproc)" -n 40 "$formatter" -i
+  files | xargs -0 -P "$(nproc)" -n 40 "$formatter" -i
 else
-  git ls-files -z '*.cc' '*.h' | xargs -0 -P "$(nproc)" -n 40 "$formatter" --dry-run --Werror
+  files | xargs -0 -P "$(nproc)" -n 40 "$formatter" --dry-run --Werror
 fi

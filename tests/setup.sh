@@ -33,6 +33,7 @@ ckmap_install() {
 ckmap_build() {
   root=$1 tests=$2
   shift 2
-  cmake -S "$root" -B "$root/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCKMAP_BUILD_TESTS="$tests" >&2 || return 1
+  cmake -S "$root" -B "$root/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCKMAP_BUILD_TESTS="$tests" \
+    -DCKMAP_UNITY=ON >&2 || return 1
   cmake --build "$root/build" --target "$@" >&2
 }

@@ -17,13 +17,13 @@
 namespace ckmap::suggest {
 namespace {
 
-constexpr const char* kFile = "suggested.ckmap";
+constexpr const char* kDraftFile = "suggested.ckmap";
 constexpr int kTries = 4;  // rounds in which tensors that do not fit are left out
 constexpr int kSettleRounds = 8;
 constexpr size_t kMaxRenamed = 2000;  // matches; with more than these, names have no structure that renames could say
 
 // "[A, 1, B]": a name for each axis, 1 as it is.
-std::string Sizes(const Shape& shape) {
+std::string SizeNames(const Shape& shape) {
   std::string out;
   char name = 'A';
   for (const int64_t size : shape) {
@@ -54,7 +54,8 @@ std::string RuleText(const std::string& left, const Shape& from, const std::stri
           std::count(to.begin(), to.end(), -1) > 0) {
         return one ? fmt::format("{} | reshape({}) <-> {};", left, SizesText(to), right) : std::string();
       }
-      return fmt::format("{} [{}] | reshape({}) <-> {} [{}];", left, Sizes(from), Sizes(to), right, Sizes(to));
+      return fmt::format("{} [{}] | reshape({}) <-> {} [{}];", left, SizeNames(from), SizeNames(to), right,
+                         SizeNames(to));
     case Layout::kSame:
     case Layout::kDifferent:
       break;
@@ -176,8 +177,8 @@ Draft::Outcome Draft::Try(const std::string& text, int rounds) const {
   Outcome outcome;
   CompileOptions options;
   options.pack_path = options_.pack_path;
-  options.memory_files[kFile] = text;
-  const CompileResult compiled = Compile(kFile, options);
+  options.memory_files[kDraftFile] = text;
+  const CompileResult compiled = Compile(kDraftFile, options);
   if (!compiled.plan) {
     for (const Diagnostic& diagnostic : compiled.diagnostics) {
       if (Info(diagnostic.kind).severity != Severity::kError) continue;
@@ -188,7 +189,8 @@ Draft::Outcome Draft::Try(const std::string& text, int rounds) const {
   }
   // The last two lines let pass what no other speaks of.
   const auto last = static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
-  const std::string missing = fmt::format("{}:{}", kFile, last - 1), unused = fmt::format("{}:{}", kFile, last);
+  const std::string missing = fmt::format("{}:{}", kDraftFile, last - 1),
+                    unused = fmt::format("{}:{}", kDraftFile, last);
   std::set<size_t> no_source, no_target;
   for (int round = 0; round < rounds; ++round) {
     Manifest source, target;
@@ -523,7 +525,7 @@ Result<Suggestion> Draft::Write() {
       suggestion.certain.size());
   text.replace(text.find("@SUMMARY@"), 9, summary);
   SourceMap sources;
-  const FileId file = sources.Add(kFile, text);
+  const FileId file = sources.Add(kDraftFile, text);
   DiagnosticSink sink;
   const auto formatted = Format(sources.file(file), file, sink);
   if (!formatted)

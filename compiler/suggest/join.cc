@@ -14,7 +14,7 @@ namespace ckmap::suggest {
 namespace {
 
 constexpr size_t kMaxSiblings = 12;
-constexpr size_t kMaxCompared = 250'000;  // pairs of forms
+constexpr size_t kMaxFormPairs = 250'000;  // pairs of forms
 constexpr size_t kMaxSegments = 40;
 constexpr size_t kMaxNumbers = 6;  // that have names
 
@@ -157,7 +157,7 @@ class Finder {
       const std::vector<Rest>& parts = merge ? left_ : right_;
       const std::vector<Rest>& wholes = merge ? right_ : left_;
       const std::vector<Siblings> all = SiblingsOf(parts);
-      if (all.size() * wholes.size() > kMaxCompared) continue;  // names without structure
+      if (all.size() * wholes.size() > kMaxFormPairs) continue;  // names without structure
       for (const Siblings& siblings : all) {
         std::vector<size_t> order(wholes.size());
         for (size_t w = 0; w < order.size(); ++w) order[w] = w;
@@ -170,7 +170,7 @@ class Finder {
         for (const size_t w : order) JoinSiblings(siblings, w, merge);
       }
     }
-    if (names_ == JoinNames::kAny && left_.size() * right_.size() <= kMaxCompared) {
+    if (names_ == JoinNames::kAny && left_.size() * right_.size() <= kMaxFormPairs) {
       // Gate and up projection belong together, so they are looked at alone last.
       for (size_t w = 0; w < right_.size(); ++w) StackExperts(w, false);
       for (size_t w = 0; w < right_.size(); ++w) StackPairs(w);

@@ -20,7 +20,7 @@ constexpr double kTurned = 0.3;      // against a matrix that would have to be t
 constexpr double kOtherDepth = 0.3;  // against names with more or fewer numbers
 constexpr double kAgreement = 0.2;   // for each role that both names have
 constexpr double kContainer = 0.4;   // for blocks that are each other's, and against blocks that are not
-constexpr size_t kMaxAlternatives = 8;
+constexpr size_t kMaxListed = 8;
 constexpr size_t kMaxPairs = 1600;  // of groups of one content that are compared pair by pair
 constexpr size_t kMaxAllPairs = 400'000;
 
@@ -316,7 +316,7 @@ class Matcher {
       return std::make_tuple(x.contradicts, -x.score) < std::make_tuple(y.contradicts, -y.score);
     });
     for (const Candidate& rival : rivals) {
-      if (match.alternatives.size() < kMaxAlternatives) match.alternatives.push_back(right_[rival.b].form);
+      if (match.alternatives.size() < kMaxListed) match.alternatives.push_back(right_[rival.b].form);
     }
     Take(std::move(match));
   }

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <set>
 
+#include "compiler/suggest/words.h"
 #include "runtime/base/text.h"
 
 namespace ckmap::suggest {
@@ -16,16 +17,6 @@ constexpr size_t kSeries = 4;  // so many names that differ in the number at the
 bool IsIndex(std::string_view text) {
   return !text.empty() && text.size() < 10 && std::all_of(text.begin(), text.end(), IsDigit) &&
          (text.size() == 1 || text[0] != '0');
-}
-
-std::vector<std::string> Split(std::string_view name, char separator) {
-  std::vector<std::string> parts;
-  while (true) {
-    const size_t end = std::min(name.find(separator), name.size());
-    parts.emplace_back(name.substr(0, end));
-    if (end == name.size()) return parts;
-    name.remove_prefix(end + 1);
-  }
 }
 
 // What a leaf is in both frameworks; empty: it is no leaf, but a tensor that a module holds by its own name.

@@ -16,7 +16,7 @@
 namespace ckmap::suggest {
 namespace {
 
-constexpr const char* kFile = "suggested.ckmap";
+constexpr const char* kPackDraftFile = "suggested.ckmap";
 constexpr size_t kMinWords = 2;  // of a pack's names, on each side
 
 // The elements that each target is made of, as text.
@@ -96,8 +96,8 @@ class Search {
   void Try(const std::string& name) {
     CompileOptions compile;
     compile.pack_path = options_.pack_path;
-    compile.memory_files[kFile] = fmt::format("ckmap 1;\nuse {};\n", name);
-    const CompileResult compiled = Compile(kFile, compile);
+    compile.memory_files[kPackDraftFile] = fmt::format("ckmap 1;\nuse {};\n", name);
+    const CompileResult compiled = Compile(kPackDraftFile, compile);
     if (!compiled.plan || !MaySpeakOf(compiled.plan->proto())) return;
     BindOptions bind{.defines = options_.defines,
                      .config_json = options_.config_json,

@@ -128,16 +128,6 @@ std::vector<std::string> Pieces(std::string_view segment) {
   return words;
 }
 
-std::vector<std::string> Split(std::string_view name, char separator) {
-  std::vector<std::string> parts;
-  while (true) {
-    const size_t end = std::min(name.find(separator), name.size());
-    parts.emplace_back(name.substr(0, end));
-    if (end == name.size()) return parts;
-    name.remove_prefix(end + 1);
-  }
-}
-
 const Dictionary& RoleWords() {
   // word → class
   static const Dictionary kRoles = {
@@ -185,6 +175,16 @@ std::vector<std::string> Words(std::string_view form, bool guess) {
 }
 
 }  // namespace
+
+std::vector<std::string> Split(std::string_view name, char separator) {
+  std::vector<std::string> parts;
+  while (true) {
+    const size_t end = std::min(name.find(separator), name.size());
+    parts.emplace_back(name.substr(0, end));
+    if (end == name.size()) return parts;
+    name.remove_prefix(end + 1);
+  }
+}
 
 std::vector<std::string> WordsOf(std::string_view form) { return Words(form, false); }
 

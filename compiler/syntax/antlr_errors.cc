@@ -15,7 +15,6 @@ namespace {
 
 using antlr4::Parser;
 using antlr4::ParserRuleContext;
-using antlr4::Token;
 using grammar::CkmapLexer;
 using grammar::CkmapParser;
 
@@ -133,27 +132,27 @@ std::string_view MeantStatement(std::string_view word) {
 
 }  // namespace
 
-Token* GiveUpStrategy::recoverInline(Parser*) { throw antlr4::ParseCancellationException("mistake"); }
+antlr4::Token* GiveUpStrategy::recoverInline(Parser*) { throw antlr4::ParseCancellationException("mistake"); }
 void GiveUpStrategy::recover(Parser*, std::exception_ptr) { throw antlr4::ParseCancellationException("mistake"); }
 
-Span TokenSpan(const Token* token, FileId file, const SourceFile& source) {
+Span TokenSpan(const antlr4::Token* token, FileId file, const SourceFile& source) {
   const auto size = static_cast<uint32_t>(source.text().size());
   if (token->getType() == kEnd) return {file, size, size};
   return {file, static_cast<uint32_t>(token->getStartIndex()), static_cast<uint32_t>(token->getStopIndex() + 1)};
 }
 
-Span ReportingStrategy::At(const Token* token) const {
+Span ReportingStrategy::At(const antlr4::Token* token) const {
   if (token->getType() != kEnd) return TokenSpan(token, id_, file_);
   // The end of the file is shown behind its last visible character.
   const size_t last = file_.text().find_last_not_of(" \t\r\n");
   const auto end = static_cast<uint32_t>(last == std::string_view::npos ? 0 : last + 1);
   return {id_, end, end};
 }
-Span ReportingStrategy::After(const Token* token) const {
+Span ReportingStrategy::After(const antlr4::Token* token) const {
   const Span span = TokenSpan(token, id_, file_);
   return {id_, span.end, span.end};
 }
-std::string ReportingStrategy::Text(const Token* token) const {
+std::string ReportingStrategy::Text(const antlr4::Token* token) const {
   const Span span = TokenSpan(token, id_, file_);
   std::string text(file_.text().substr(span.begin, span.end - span.begin));
   if (text.size() > 40) {
@@ -163,14 +162,14 @@ std::string ReportingStrategy::Text(const Token* token) const {
   return EscapeText(text);
 }
 
-ReportingStrategy::Mistake ReportingStrategy::Describe(Parser* parser, Token* found,
+ReportingStrategy::Mistake ReportingStrategy::Describe(Parser* parser, antlr4::Token* found,
                                                        antlr4::misc::IntervalSet expected) const {
   Mistake mistake{parser, found, nullptr, std::move(expected), false};
   // `found` may lie ahead of the current position: the previous token is the one before it.
   auto* tokens = dynamic_cast<antlr4::BufferedTokenStream*>(parser->getTokenStream());
   for (size_t i = found->getTokenIndex(); i-- > 0;) {
-    Token* token = tokens->get(i);
-    if (token->getChannel() == Token::DEFAULT_CHANNEL) {
+    antlr4::Token* token = tokens->get(i);
+    if (token->getChannel() == antlr4::Token::DEFAULT_CHANNEL) {
       mistake.previous = token;
       break;
     }
@@ -179,7 +178,7 @@ ReportingStrategy::Mistake ReportingStrategy::Describe(Parser* parser, Token* fo
   return mistake;
 }
 
-Token* ReportingStrategy::recoverInline(Parser* parser) {
+antlr4::Token* ReportingStrategy::recoverInline(Parser* parser) {
   if (!recovering_) {
     recovering_ = true;
     const Mistake mistake = Describe(parser, parser->getCurrentToken(), parser->getExpectedTokens());
@@ -200,7 +199,7 @@ Token* ReportingStrategy::recoverInline(Parser* parser) {
 void ReportingStrategy::reportError(Parser* parser, const antlr4::RecognitionException& error) {
   if (recovering_) return;
   recovering_ = true;
-  Token* found = error.getOffendingToken();
+  antlr4::Token* found = error.getOffendingToken();
   if (AlreadyReported(parser, found)) return;
   antlr4::misc::IntervalSet expected = error.getExpectedTokens();
   // Where two tokens decide, the expected ones belong to the first of them.
@@ -230,7 +229,7 @@ void ReportingStrategy::sync(Parser* parser) {
   antlr4::misc::IntervalSet expected = parser->getATN().nextTokens(state);
   if (rule == CkmapParser::RuleFile) expected.remove(size_t{CkmapLexer::RBRACE});
   while (true) {
-    Token* token = parser->getCurrentToken();
+    antlr4::Token* token = parser->getCurrentToken();
     if (token->getType() == kEnd || expected.contains(token->getType())) return;
     if (token->getType() == CkmapLexer::SEMI) {
       parser->getTokenStream()->consume();  // an empty statement
@@ -241,7 +240,7 @@ void ReportingStrategy::sync(Parser* parser) {
   }
 }
 
-bool ReportingStrategy::AlreadyReported(Parser* parser, const Token* found) const {
+bool ReportingStrategy::AlreadyReported(Parser* parser, const antlr4::Token* found) const {
   const ParserRuleContext* statement = Enclosing(parser->getContext(), IsSyncRule);
   size_t start = found->getTokenIndex();
   if (statement != nullptr && statement->start != nullptr && !IsBlockRule(parser->getContext()->getRuleIndex())) {
@@ -260,9 +259,9 @@ void ReportingStrategy::SkipStatement(Parser* parser, size_t start) {
   const bool one_line = std::exchange(skip_line_, false);
   size_t depth = 0;
   while (tokens->LA(1) != kEnd) {
-    Token* token = tokens->LT(1);
+    antlr4::Token* token = tokens->LT(1);
     const size_t type = token->getType();
-    Token* previous = token->getTokenIndex() > start ? tokens->LT(-1) : nullptr;
+    antlr4::Token* previous = token->getTokenIndex() > start ? tokens->LT(-1) : nullptr;
     const bool new_line = previous == nullptr || previous->getLine() < token->getLine();
     if (previous != nullptr && depth == 0) {
       if (IsUnterminated(previous->getType()) && new_line) return;
@@ -280,11 +279,11 @@ void ReportingStrategy::SkipStatement(Parser* parser, size_t start) {
 }
 
 // The innermost bracket that is open before `found`.
-Token* ReportingStrategy::LastOpen(const Mistake& mistake, bool braces_only) const {
+antlr4::Token* ReportingStrategy::LastOpen(const Mistake& mistake, bool braces_only) const {
   auto* tokens = dynamic_cast<antlr4::BufferedTokenStream*>(mistake.parser->getTokenStream());
   size_t closed = 0;
   for (size_t i = mistake.found->getTokenIndex(); i-- > 0;) {
-    Token* token = tokens->get(i);
+    antlr4::Token* token = tokens->get(i);
     const size_t type = token->getType();
     const bool brace = type == CkmapLexer::LBRACE || type == CkmapLexer::RBRACE;
     if (braces_only && !brace) continue;
@@ -316,7 +315,7 @@ bool ReportingStrategy::ReportUnclosed(const Mistake& mistake) {
   const bool wants_close = mistake.Expects(CkmapLexer::RPAREN) || mistake.Expects(CkmapLexer::RBRACK);
   const bool ends = found == CkmapLexer::SEMI || found == CkmapLexer::LBRACE || IsArrow(found) ||
                     found == CkmapLexer::RBRACE || found == kEnd || found == CkmapLexer::PIPE;
-  Token* open = nullptr;
+  antlr4::Token* open = nullptr;
   if (wants_close && ends) open = LastOpen(mistake, false);
   if (open == nullptr && found == kEnd) open = LastOpen(mistake, true);
   if (open == nullptr) return false;
@@ -380,7 +379,7 @@ bool ReportingStrategy::ReportUnquotedName(const Mistake& mistake) {
 
 bool ReportingStrategy::ReportKeyword(const Mistake& mistake) {
   const size_t found = mistake.found->getType();
-  Token* keyword = nullptr;
+  antlr4::Token* keyword = nullptr;
   if (IsKeyword(found) && mistake.Expects(CkmapLexer::IDENT) && !mistake.first_on_line) {
     keyword = mistake.found;
   } else if (mistake.previous != nullptr && StartsStatement(mistake.previous->getType()) &&

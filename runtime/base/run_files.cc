@@ -39,7 +39,7 @@ struct Folder {
   uint64_t inode = 0;
 };
 
-struct Claim {
+struct FileClaim {
   uint64_t id = 0;
   std::string path;
   std::optional<Place> place;
@@ -53,7 +53,7 @@ struct Lists {
 struct Registry {
   std::mutex mutex;
   std::map<const RunFiles*, Lists> runs;
-  std::vector<Claim> claims;
+  std::vector<FileClaim> claims;
   uint64_t last_id = 0;
 };
 
@@ -210,7 +210,7 @@ Result<OutputClaim> OutputClaim::Make(const std::string& path) {
   if (registry.runs.empty()) return claim;
   CKMAP_RETURN_IF_ERROR(CheckApart(registry, path));
   const std::optional<Place> place = PlaceOf(path);
-  for (const Claim& other : registry.claims) {
+  for (const FileClaim& other : registry.claims) {
     if (MayBeOne(place, other.place)) {
       return Error(ErrorCode::kUsage,
                    fmt::format("output `{}` is written for two purposes (`{}`): choose another name for one of them",
@@ -235,7 +235,7 @@ OutputClaim::~OutputClaim() {
   if (id_ == 0) return;
   Registry& registry = Global();
   const std::lock_guard lock(registry.mutex);
-  std::erase_if(registry.claims, [this](const Claim& claim) { return claim.id == id_; });
+  std::erase_if(registry.claims, [this](const FileClaim& claim) { return claim.id == id_; });
 }
 
 }  // namespace ckmap

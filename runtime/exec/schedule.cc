@@ -253,7 +253,7 @@ class Tiler {
 };
 
 // Where a tensor goes, as far as the order and the batches need it.
-struct Place {
+struct FilePlace {
   size_t tensor = 0;
   int64_t bytes = 0;
   int fd = -1;
@@ -268,7 +268,7 @@ constexpr int64_t kMaxHole = 4096;  // between tensors of a batch
 
 Result<Schedule> MakeSchedule(const BoundPlan& plan, const Checkpoint& source, const CheckpointWriter& writer,
                               const Budget& budget) {
-  std::vector<Place> places;
+  std::vector<FilePlace> places;
   places.reserve(plan.tensors.size());
   for (size_t i = 0; i < plan.tensors.size(); ++i) {
     const BoundTensor& tensor = plan.tensors[i];
@@ -278,15 +278,15 @@ Result<Schedule> MakeSchedule(const BoundPlan& plan, const Checkpoint& source, c
     if (extents.empty()) continue;  // not wanted
     places.push_back({i, bytes, extents[0].fd, extents[0].offset, extents.size() == 1});
   }
-  std::sort(places.begin(), places.end(), [](const Place& a, const Place& b) {
+  std::sort(places.begin(), places.end(), [](const FilePlace& a, const FilePlace& b) {
     return std::tie(a.fd, a.offset, a.tensor) < std::tie(b.fd, b.offset, b.tensor);
   });
   Schedule schedule;
   for (size_t at = 0; at < places.size();) {
-    const Place& first = places[at];
+    const FilePlace& first = places[at];
     size_t end = at;
     while (end < places.size() && end - at < kMaxBatch) {
-      const Place& next = places[end];
+      const FilePlace& next = places[end];
       if (next.bytes > budget.small() || !next.one_run || next.fd != first.fd) break;
       if (end > at && next.offset - (places[end - 1].offset + places[end - 1].bytes) > kMaxHole) break;
       if (next.offset + next.bytes - first.offset > budget.strip) break;

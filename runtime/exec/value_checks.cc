@@ -27,7 +27,7 @@ struct LoweredCheck {
 };
 
 // A range of a check's bytes.
-struct Part {
+struct ComparedPart {
   std::shared_ptr<const LoweredCheck> lowered;
   int64_t begin = 0, end = 0;
 };
@@ -107,7 +107,7 @@ class Comparer {
   Comparer(const Checkpoint& source, const Budget& budget)
       : evaluators_(source), found_(source, budget, evaluators_, 0), expected_(source, budget, evaluators_, 0) {}
 
-  Result<void> Compare(const Part& part, Progress& progress) {
+  Result<void> Compare(const ComparedPart& part, Progress& progress) {
     if (!found_.ok() || !expected_.ok()) return Error(ErrorCode::kLimit, "out of memory");
     const LoweredCheck& lowered = *part.lowered;
     const int64_t element = lowered.found.element;
@@ -186,8 +186,8 @@ class Comparer {
   Gatherer found_, expected_;
 };
 
-Result<std::vector<Part>> MakeParts(const BoundPlan& plan, const Checkpoint& source) {
-  std::vector<Part> parts;
+Result<std::vector<ComparedPart>> MakeParts(const BoundPlan& plan, const Checkpoint& source) {
+  std::vector<ComparedPart> parts;
   for (const ValueCheck& check : plan.checks) {
     auto lowered = std::make_shared<LoweredCheck>();
     lowered->check = &check;
@@ -216,7 +216,7 @@ int64_t BytesToCheck(const BoundPlan& plan) {
 
 Result<void> RunValueChecks(const BoundPlan& plan, const Checkpoint& source, const Budget& budget, Progress& progress) {
   if (plan.checks.empty()) return {};
-  CKMAP_ASSIGN_OR_RETURN(const std::vector<Part> parts, MakeParts(plan, source));
+  CKMAP_ASSIGN_OR_RETURN(const std::vector<ComparedPart> parts, MakeParts(plan, source));
   const Budget half = Budget::Make(1, budget.total() / 2);
   return ForEachInParallel(budget.threads, parts.size(), [&]() -> ItemBody {
     return [&, comparer = std::make_shared<Comparer>(source, half)](size_t i) {

@@ -15,7 +15,7 @@
 namespace ckmap {
 namespace {
 
-struct Format {
+struct WrittenFormat {
   OutputFormat format;
   std::string_view name;                    // of --to
   std::array<std::string_view, 3> endings;  // of files
@@ -23,7 +23,7 @@ struct Format {
                                                       const WriteOptions&);
 };
 
-constexpr std::array<Format, 5> kFormats = {{
+constexpr std::array<WrittenFormat, 5> kOutputFormats = {{
     {OutputFormat::kMindSporeCkpt, "ckpt", {".ckpt"}, CreateMindSporeCkpt},
     {OutputFormat::kSafetensors, "safetensors", {".safetensors"}, CreateSafetensors},
     {OutputFormat::kTorch, "torch", {".pt", ".pth", ".bin"}, CreateTorch},
@@ -49,9 +49,9 @@ Result<std::unique_ptr<CheckpointWriter>> CreateCheckpoint(const std::string& pa
     CKMAP_ASSIGN_OR_RETURN(const OlderCheckpoint older, FindOlderCheckpoint(file, whole_folder));
     with.index = !older.left.empty();
   }
-  const auto known =
-      std::find_if(kFormats.begin(), kFormats.end(), [format](const Format& f) { return f.format == format; });
-  CKMAP_CHECK(known != kFormats.end());
+  const auto known = std::find_if(kOutputFormats.begin(), kOutputFormats.end(),
+                                  [format](const WrittenFormat& f) { return f.format == format; });
+  CKMAP_CHECK(known != kOutputFormats.end());
   CKMAP_ASSIGN_OR_RETURN(std::unique_ptr<CheckpointWriter> writer, known->create(path, std::move(tensors), with));
   CKMAP_RETURN_IF_ERROR(ReplaceOlderCheckpoint(file, whole_folder, options.force, *writer));
   return writer;
@@ -59,15 +59,15 @@ Result<std::unique_ptr<CheckpointWriter>> CreateCheckpoint(const std::string& pa
 
 std::string OutputFormatNames() {
   std::string names;
-  for (const Format& known : kFormats) {
-    if (!names.empty()) names += &known == &kFormats.back() ? " or " : ", ";
+  for (const WrittenFormat& known : kOutputFormats) {
+    if (!names.empty()) names += &known == &kOutputFormats.back() ? " or " : ", ";
     names += known.name;
   }
   return names;
 }
 
 std::optional<OutputFormat> OutputFormatFromPath(std::string_view path) {
-  for (const Format& known : kFormats) {
+  for (const WrittenFormat& known : kOutputFormats) {
     for (const std::string_view ending : known.endings) {
       if (!ending.empty() && path.ends_with(ending)) return known.format;
     }
@@ -76,7 +76,7 @@ std::optional<OutputFormat> OutputFormatFromPath(std::string_view path) {
 }
 
 std::optional<OutputFormat> ParseOutputFormat(std::string_view name) {
-  for (const Format& known : kFormats) {
+  for (const WrittenFormat& known : kOutputFormats) {
     if (known.name == name) return known.format;
   }
   return std::nullopt;

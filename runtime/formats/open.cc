@@ -55,7 +55,7 @@ constexpr std::array<Format, 2> kMindSporeFormats = {{
      [](std::unique_ptr<ByteSource> source, const OpenOptions&) { return OpenMindIr(std::move(source)); }},
 }};
 
-constexpr std::array<Format, 13> kFormats = {{
+constexpr std::array<Format, 13> kReadFormats = {{
     {"safetensors", [](const Glance& glance) { return LooksLikeSafetensors(glance.source.file()); },
      [](std::unique_ptr<ByteSource> source, const OpenOptions&) {
        return OpenSafetensors(std::move(*source).TakeFile());
@@ -156,7 +156,7 @@ Opened OpenFile(InputFile file, const OpenOptions& options) {
                      " (this is what it decrypts to: a block is missing, out of place or changed, "
                      "or the key is wrong)");
   }
-  return OpenAs(kFormats, MakePlainSource(std::move(file)), options);
+  return OpenAs(kReadFormats, MakePlainSource(std::move(file)), options);
 }
 
 bool IsFolder(const std::string& path) {

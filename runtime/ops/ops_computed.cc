@@ -55,7 +55,7 @@ constexpr OpError kMapErrors[] = {
 
 constexpr std::string_view kFirst = "`to`, else that of the first tensor";
 
-constexpr OpSpec kOps[] = {
+constexpr OpSpec kComputedOps[] = {
     {.name = "matmul",
      .kind = OpKind::kComputed,
      .arity = OpArity::kReduce,
@@ -239,6 +239,6 @@ constexpr OpSpec kOps[] = {
 
 }  // namespace
 
-std::span<const OpSpec> ComputedOps() { return kOps; }
+std::span<const OpSpec> ComputedOps() { return kComputedOps; }
 
 }  // namespace ckmap

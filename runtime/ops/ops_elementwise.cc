@@ -31,7 +31,7 @@ constexpr OpError kBitcastErrors[] = {
     {"CK1209", "the tensor is not of dtype `from`"},
     {"CK1209", "the size differs and the last axis is not made of whole elements of `to`, or there is none"}};
 
-constexpr OpSpec kOps[] = {
+constexpr OpSpec kElementwiseOps[] = {
     {.name = "cast",
      .kind = OpKind::kElementwise,
      .args = kCastArgs,
@@ -98,6 +98,6 @@ constexpr OpSpec kOps[] = {
 
 }  // namespace
 
-std::span<const OpSpec> ElementwiseOps() { return kOps; }
+std::span<const OpSpec> ElementwiseOps() { return kElementwiseOps; }
 
 }  // namespace ckmap

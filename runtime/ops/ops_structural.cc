@@ -78,7 +78,7 @@ constexpr OpError kRearrangeErrors[] = {
     {"CK0411", "the notation is wrong: a name twice or on one side only, brackets, an ellipsis on one side, …"},
     {"CK0413", "the shape does not fit: another number of axes, a size that does not divide, two open sizes"}};
 
-constexpr OpSpec kOps[] = {
+constexpr OpSpec kStructuralOps[] = {
     {.name = "transpose",
      .args = kTransposeArgs,
      .undone = Inverse::kAlways,
@@ -236,6 +236,6 @@ constexpr OpSpec kOps[] = {
 
 }  // namespace
 
-std::span<const OpSpec> StructuralOps() { return kOps; }
+std::span<const OpSpec> StructuralOps() { return kStructuralOps; }
 
 }  // namespace ckmap

@@ -45,7 +45,7 @@ bool MindSporeConverts(DType from, DType to) {
   return both(kFloats) || both(kInts);
 }
 
-std::string Describe(const TensorInfo& tensor) {
+std::string DescribeTensor(const TensorInfo& tensor) {
   return fmt::format("{} {}", DTypeName(tensor.dtype), FormatShape(tensor.shape));
 }
 
@@ -224,9 +224,9 @@ LoadVerdict CheckStrict(const Manifest& checkpoint, const Manifest& network) {
       verdict.issues.push_back(MakeIssue("CK1507", IssueSeverity::kError, want.name,
                                          fmt::format("`{}` cannot be read: {}", have.name, have.unreadable)));
     } else if (!ShapesFit(have.shape, want.shape) || !DTypesFit(have.dtype, want.dtype)) {
-      verdict.issues.push_back(
-          MakeIssue("CK1502", IssueSeverity::kError, want.name,
-                    fmt::format("`{}` is {}, the network wants {}", have.name, Describe(have), Describe(want))));
+      verdict.issues.push_back(MakeIssue(
+          "CK1502", IssueSeverity::kError, want.name,
+          fmt::format("`{}` is {}, the network wants {}", have.name, DescribeTensor(have), DescribeTensor(want))));
     } else {
       ++verdict.loaded;
     }
@@ -243,13 +243,13 @@ LoadVerdict CheckStrict(const Manifest& checkpoint, const Manifest& network) {
     }
     verdict.issues.push_back(
         MakeIssue("CK1501", IssueSeverity::kError, network[i].name,
-                  fmt::format("the checkpoint has no `{}` ({})", network[i].name, Describe(network[i])),
+                  fmt::format("the checkpoint has no `{}` ({})", network[i].name, DescribeTensor(network[i])),
                   std::move(notes), kMigrate));
   }
   for (const size_t i : unused) {
     verdict.issues.push_back(
         MakeIssue("CK1503", IssueSeverity::kError, checkpoint[i].name,
-                  fmt::format("the network has no `{}` ({})", checkpoint[i].name, Describe(checkpoint[i]))));
+                  fmt::format("the network has no `{}` ({})", checkpoint[i].name, DescribeTensor(checkpoint[i]))));
   }
   verdict.missing = static_cast<int64_t>(missing.size());
   verdict.unused = static_cast<int64_t>(unused.size());

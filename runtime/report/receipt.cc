@@ -8,14 +8,13 @@
 #include <simdjson.h>
 
 #include "runtime/base/json_document.h"
+#include "runtime/base/malformed.h"
 #include "runtime/base/text.h"
 
 namespace ckmap {
 namespace {
 
 namespace dom = simdjson::dom;
-
-Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
 
 // False if the key is there and is something else.
 bool ReadTextIfThere(dom::element from, std::string_view key, std::string& out) {
@@ -63,13 +62,13 @@ Result<ReceiptTensor> ReadTensor(dom::element entry) {
   std::string_view name, dtype;
   dom::array shape;
   if (entry["name"].get(name) || entry["dtype"].get(dtype) || entry["shape"].get(shape))
-    return Bad("a target without name, dtype or shape");
+    return Malformed("a target without name, dtype or shape");
   tensor.name = name;
   tensor.dtype = dtype;
   for (const dom::element size : shape) {
     int64_t value = 0;
     if (size.get(value) || value < 0)
-      return Bad(fmt::format("`{}` has a shape that is no list of sizes", EscapeText(name)));
+      return Malformed(fmt::format("`{}` has a shape that is no list of sizes", EscapeText(name)));
     tensor.shape.push_back(value);
   }
   dom::element cast, computed;
@@ -77,25 +76,25 @@ Result<ReceiptTensor> ReadTensor(dom::element entry) {
               ReadTextsIfThere(entry, "ops", tensor.ops) && ReadTextIfThere(entry, "sha256", tensor.sha256);
   if (!entry["cast"].get(cast)) well = well && ReadTextIfThere(cast, "to", tensor.cast_to) && !tensor.cast_to.empty();
   tensor.computed = !entry["computed"].get(computed);
-  if (!well) return Bad(fmt::format("what is said of `{}` is not of the form of a receipt", EscapeText(name)));
+  if (!well) return Malformed(fmt::format("what is said of `{}` is not of the form of a receipt", EscapeText(name)));
   if (!tensor.sha256.empty() && !IsDigest(tensor.sha256))
-    return Bad(fmt::format("the digest of `{}` is no SHA-256", EscapeText(name)));
+    return Malformed(fmt::format("the digest of `{}` is no SHA-256", EscapeText(name)));
   return tensor;
 }
 
 Result<void> ReadPlan(dom::element root, Receipt& receipt) {
   dom::element plan;
   dom::array packs;
-  if (root["plan"].get(plan) || !plan.is_object()) return Bad("it does not say which plan was run (`plan`)");
+  if (root["plan"].get(plan) || !plan.is_object()) return Malformed("it does not say which plan was run (`plan`)");
   if (!ReadTextIfThere(plan, "digest", receipt.plan_digest) || !ReadTextIfThere(plan, "migration", receipt.migration) ||
       !ReadTextMapIfThere(plan, "params", receipt.params) || !ReadTextMapIfThere(plan, "ranks", receipt.ranks)) {
-    return Bad("what it says of the plan is not of the form of a receipt");
+    return Malformed("what it says of the plan is not of the form of a receipt");
   }
-  if (!IsDigest(receipt.plan_digest)) return Bad("its plan has no digest");
-  if (plan["packs"].get(packs)) return Bad("it does not list the packs of the plan");
+  if (!IsDigest(receipt.plan_digest)) return Malformed("its plan has no digest");
+  if (plan["packs"].get(packs)) return Malformed("it does not list the packs of the plan");
   for (const dom::element pack : packs) {
     std::string_view name, version;
-    if (pack["name"].get(name) || pack["version"].get(version)) return Bad("a pack without name or version");
+    if (pack["name"].get(name) || pack["version"].get(version)) return Malformed("a pack without name or version");
     receipt.packs.emplace_back(name, version);
   }
   return {};
@@ -157,12 +156,12 @@ Result<Receipt> ParseReceipt(const std::string& json) {
   dom::element root;
   if (const auto error = parser.parse(json).get(root); error) {
     ThrowIfOutOfMemory(error);
-    return Bad(fmt::format("not JSON: {}", simdjson::error_message(error)));
+    return Malformed(fmt::format("not JSON: {}", simdjson::error_message(error)));
   }
   if (const std::string key = FindRepeatedKey(root); !key.empty())
-    return Bad(fmt::format("the key \"{}\" is given twice", EscapeText(key)));
+    return Malformed(fmt::format("the key \"{}\" is given twice", EscapeText(key)));
   dom::array targets;
-  if (root["targets"].get(targets)) return Bad("no report of ckmap: it has no `targets`");
+  if (root["targets"].get(targets)) return Malformed("no report of ckmap: it has no `targets`");
   Receipt receipt;
   CKMAP_RETURN_IF_ERROR(ReadPlan(root, receipt));
   std::unordered_map<std::string, size_t> seen;
@@ -171,7 +170,7 @@ Result<Receipt> ParseReceipt(const std::string& json) {
   for (const dom::element target : targets) {
     CKMAP_ASSIGN_OR_RETURN(ReceiptTensor tensor, ReadTensor(target));
     if (!seen.emplace(tensor.name, receipt.tensors.size()).second)
-      return Bad(fmt::format("`{}` is listed twice", EscapeText(tensor.name)));
+      return Malformed(fmt::format("`{}` is listed twice", EscapeText(tensor.name)));
     receipt.tensors.push_back(std::move(tensor));
   }
   for (const ReceiptTensor& tensor : receipt.tensors) {
@@ -179,7 +178,7 @@ Result<Receipt> ParseReceipt(const std::string& json) {
     if (!tensor.sha256.empty()) ++digests;
   }
   if (digests > 0 && without != nullptr)
-    return Bad(fmt::format("`{}` has no digest, where others have one", EscapeText(without->name)));
+    return Malformed(fmt::format("`{}` has no digest, where others have one", EscapeText(without->name)));
   receipt.has_digests = digests > 0;
   return receipt;
 }

@@ -12,13 +12,13 @@
 namespace ckmap {
 namespace {
 
-struct Bytes {
+struct ByteRun {
   int64_t begin = 0;
   int64_t end = 0;
 };
 
 // The bytes of a tensor as runs in ascending order, or, beyond kMaxRuns of them, as the one run that holds them all.
-std::vector<Bytes> RunsOf(const TensorInfo& info, const TensorLayout& layout) {
+std::vector<ByteRun> RunsOf(const TensorInfo& info, const TensorLayout& layout) {
   constexpr int64_t kMaxRuns = 1 << 16;
   std::vector<std::pair<int64_t, int64_t>> axes;  // stride, size; the smallest stride last
   for (size_t axis = 0; axis < info.shape.size(); ++axis) {
@@ -37,7 +37,7 @@ std::vector<Bytes> RunsOf(const TensorInfo& info, const TensorLayout& layout) {
     span += (size - 1) * stride;
   }
   if (count > kMaxRuns) return {{layout.offset, layout.offset + span}};
-  std::vector<Bytes> runs = {{layout.offset, layout.offset + length}};
+  std::vector<ByteRun> runs = {{layout.offset, layout.offset + length}};
   for (const auto& [stride, size] : axes) {
     const size_t before = runs.size();
     for (int64_t i = 1; i < size; ++i) {
@@ -45,7 +45,7 @@ std::vector<Bytes> RunsOf(const TensorInfo& info, const TensorLayout& layout) {
         runs.push_back({runs[run].begin + i * stride, runs[run].end + i * stride});
     }
   }
-  std::sort(runs.begin(), runs.end(), [](const Bytes& a, const Bytes& b) { return a.begin < b.begin; });
+  std::sort(runs.begin(), runs.end(), [](const ByteRun& a, const ByteRun& b) { return a.begin < b.begin; });
   return runs;
 }
 
@@ -94,9 +94,9 @@ std::vector<std::vector<size_t>> TensorsThatShareBytes(const Checkpoint& checkpo
   }
   for (const auto& [storage, tensors] : by_storage) {
     if (tensors.size() < 2) continue;
-    std::vector<std::pair<Bytes, size_t>> runs;
+    std::vector<std::pair<ByteRun, size_t>> runs;
     for (const size_t tensor : tensors) {
-      for (const Bytes& run : RunsOf(manifest[tensor], checkpoint.layout(tensor))) runs.emplace_back(run, tensor);
+      for (const ByteRun& run : RunsOf(manifest[tensor], checkpoint.layout(tensor))) runs.emplace_back(run, tensor);
     }
     std::sort(runs.begin(), runs.end(), [](const auto& a, const auto& b) { return a.first.begin < b.first.begin; });
     int64_t end = 0;

@@ -171,7 +171,7 @@ PieceValue FromResolved(const std::vector<ResolvedPiece>& resolved, Shape shape)
   return value;
 }
 
-bool IsEmpty(const Shape& shape) { return std::find(shape.begin(), shape.end(), 0) != shape.end(); }
+bool HasNoElements(const Shape& shape) { return std::find(shape.begin(), shape.end(), 0) != shape.end(); }
 
 // ---- slice -------------------------------------------------------------------------------------
 
@@ -349,7 +349,7 @@ bool Extend(Piece& piece, const Piece& next) {
 
 PieceValue WholeTensor(int32_t input, const Shape& shape) {
   PieceValue value{shape, {}};
-  if (IsEmpty(shape)) return value;
+  if (HasNoElements(shape)) return value;
   const auto count = NumElements(shape);
   CKMAP_CHECK(count.has_value());
   Piece piece{input, 0, 0, {}};
@@ -368,7 +368,7 @@ Result<PieceValue> Permute(const PieceValue& value, const std::vector<size_t>& o
     to[order[i]] = i;
   }
   PieceValue result{shape, {}};
-  if (IsEmpty(shape)) return result;
+  if (HasNoElements(shape)) return result;
   CKMAP_ASSIGN_OR_RETURN(const auto resolved, Resolver(value.shape).Resolve(value.pieces));
   const std::vector<int64_t> strides = RowMajorStrides(shape);
   for (const ResolvedPiece& piece : resolved) result.pieces.push_back(Linearize(piece, to, strides));
@@ -386,7 +386,7 @@ Result<PieceValue> Slice(const PieceValue& value, size_t axis, int64_t begin, in
   CKMAP_CHECK(0 <= begin && begin <= end && end <= value.shape[axis]);
   Shape shape = value.shape;
   shape[axis] = (end - begin + step - 1) / step;
-  if (IsEmpty(shape)) return PieceValue{shape, {}};
+  if (HasNoElements(shape)) return PieceValue{shape, {}};
   if (begin == 0 && end == value.shape[axis] && step == 1) return value;
   CKMAP_ASSIGN_OR_RETURN(auto resolved, Resolver(value.shape).Resolve(value.pieces));
   CKMAP_ASSIGN_OR_RETURN(const auto cut, Slicer({axis, begin, end, step}).Run(std::move(resolved)));
@@ -402,7 +402,7 @@ Result<PieceValue> Concat(const std::vector<PieceValue>& values, size_t axis) {
   const std::vector<size_t> same = Iota(result.shape.size());
   int64_t begin = 0;
   for (const PieceValue& value : values) {
-    if (IsEmpty(value.shape)) continue;
+    if (HasNoElements(value.shape)) continue;
     if (std::all_of(value.shape.begin(), value.shape.begin() + static_cast<ptrdiff_t>(axis),
                     [](int64_t size) { return size == 1; })) {
       // Nothing lies outside the joined axis: the row-major order is simply shifted.
@@ -426,7 +426,7 @@ Result<PieceValue> Concat(const std::vector<PieceValue>& values, size_t axis) {
 
 Result<PieceValue> Flip(const PieceValue& value, size_t axis) {
   CKMAP_CHECK(axis < value.shape.size());
-  if (IsEmpty(value.shape)) return value;
+  if (HasNoElements(value.shape)) return value;
   CKMAP_ASSIGN_OR_RETURN(auto resolved, Resolver(value.shape).Resolve(value.pieces));
   for (ResolvedPiece& piece : resolved) {
     int64_t last = piece.origin[axis];
@@ -445,7 +445,7 @@ Result<PieceValue> Repeat(const PieceValue& value, size_t axis, int64_t times) {
   CKMAP_CHECK(axis < value.shape.size() && times >= 0);
   Shape shape = value.shape;
   shape[axis] *= times;
-  if (IsEmpty(shape)) return PieceValue{shape, {}};
+  if (HasNoElements(shape)) return PieceValue{shape, {}};
   CKMAP_ASSIGN_OR_RETURN(auto resolved, Resolver(value.shape).Resolve(value.pieces));
   for (ResolvedPiece& piece : resolved) {
     piece.origin[axis] *= times;

@@ -10,7 +10,7 @@ namespace ckmap {
 namespace {
 
 constexpr size_t kMaxCases = 512;
-constexpr int kMaxDepth = 80;
+constexpr int kMaxConditionDepth = 80;
 constexpr size_t kMaxKey = 2048;
 constexpr int64_t kMaxRank = 64;
 constexpr std::string_view kRank = "_rank(";
@@ -221,7 +221,7 @@ Guards::Cases Guards::Truth(std::string key, bool value) {
 }
 
 Guards::Cases Guards::Expand(const TypedExpr& expr, bool positive, int depth) {
-  if (depth > kMaxDepth || too_many_) {
+  if (depth > kMaxConditionDepth || too_many_) {
     too_many_ = true;
     return {};
   }
@@ -364,7 +364,7 @@ Polynomial Guards::Sum(const TypedExpr& expr, int depth) {
     const VariableTable::Entry* entry = variables_.FindQualified(expr.text);
     return entry != nullptr && entry->size ? *entry->size : opaque;
   }
-  if (expr.kind != TypedExpr::Kind::kCall || depth > kMaxDepth || expr.args.empty() || expr.args.size() > 2)
+  if (expr.kind != TypedExpr::Kind::kCall || depth > kMaxConditionDepth || expr.args.empty() || expr.args.size() > 2)
     return opaque;
   if (expr.text == "neg") return Polynomial::Multiply(Sum(expr.args[0], depth + 1), Polynomial(-1)).value_or(opaque);
   if (expr.args.size() != 2 || expr.text.size() != 1) return opaque;
@@ -408,7 +408,7 @@ std::string Guards::NameKey(const TypedPattern& name, int depth) const {
 // Equal keys are equal values; what grew too large gets a key of its own.
 std::string Guards::Key(const TypedExpr& expr, int depth) const {
   const std::string unique = fmt::format("?{}", fmt::ptr(&expr));
-  if (depth > kMaxDepth) return unique;
+  if (depth > kMaxConditionDepth) return unique;
   switch (expr.kind) {
     case TypedExpr::Kind::kInvalid:
       return unique;

@@ -11,9 +11,9 @@
 namespace ckmap {
 namespace {
 
-constexpr size_t kMaxParts = 100;        // of a pattern, whose parts are tags of one byte
-constexpr size_t kMaxStates = 50'000;    // of one search
-constexpr size_t kMaxWork = 50'000'000;  // moves of all searches of one program
+constexpr size_t kMaxPatternParts = 100;     // of a pattern, whose parts are tags of one byte
+constexpr size_t kMaxPairStates = 50'000;    // of one search
+constexpr size_t kMaxPairWork = 50'000'000;  // moves of all searches of one program
 
 class OneToOneChecker {
  public:
@@ -128,8 +128,9 @@ class OneToOneChecker {
     const CaptureTexts fixed = guards.cases() == 1 ? guards.FixedTexts() : CaptureTexts();
     bool exact = true;
     const Automaton automaton = languages_.AutomatonWith(language, fixed, exact);
-    const Found found = target.parts.size() > kMaxParts || work_ > kMaxWork ? Found{Answer::kGaveUp, "", "", "", 0}
-                                                                            : FindTwoReadings(automaton, kMaxStates);
+    const Found found = target.parts.size() > kMaxPatternParts || work_ > kMaxPairWork
+                            ? Found{Answer::kGaveUp, "", "", "", 0}
+                            : FindTwoReadings(automaton, kMaxPairStates);
     work_ += found.work;
     if (found.answer == Answer::kNo) return;
     // What the automaton reads, and what the name is read as where captures stand twice.
@@ -168,7 +169,7 @@ class OneToOneChecker {
 
   // A whole-name regular expression that matches several names with the same captures: they all become one target.
   void CheckRegex(const TypedRule& rule, const TypedPattern& source, const TypedPattern& target) {
-    if (rule.reversible || work_ > kMaxWork) return;
+    if (rule.reversible || work_ > kMaxPairWork) return;
     std::string fixed = source.regex;
     std::set<std::string> used;
     for (const TypedPart& part : target.parts) {
@@ -179,10 +180,10 @@ class OneToOneChecker {
       used.insert(names.begin(), names.end());
     }
     const std::optional<Automaton> automaton = AutomatonOfRegex(fixed);
-    if (!automaton || automaton->size() > kMaxStates) return;
-    const Found first = FindCommonWord(*automaton, *automaton, kMaxStates);
+    if (!automaton || automaton->size() > kMaxPairStates) return;
+    const Found first = FindCommonWord(*automaton, *automaton, kMaxPairStates);
     if (first.answer != Answer::kYes) return;
-    const Found second = FindWordOutside(*automaton, Automaton::Literal(first.word), kMaxStates);
+    const Found second = FindWordOutside(*automaton, Automaton::Literal(first.word), kMaxPairStates);
     work_ += first.work + second.work;
     if (second.answer != Answer::kYes) return;
     // Names that take different alternatives have different captures.

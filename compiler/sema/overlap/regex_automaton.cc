@@ -9,9 +9,9 @@
 namespace ckmap {
 namespace {
 
-constexpr int kMaxDepth = 50;
+constexpr int kMaxRegexDepth = 50;
 constexpr int kMaxRepeat = 100;
-constexpr size_t kMaxStates = 20'000;
+constexpr size_t kMaxRegexStates = 20'000;
 
 class RegexReader {
  public:
@@ -32,7 +32,7 @@ class RegexReader {
   bool AtEnd() const { return at_ == text_.size(); }
 
   std::optional<Automaton> Alternatives(int depth) {
-    if (depth > kMaxDepth) return std::nullopt;
+    if (depth > kMaxRegexDepth) return std::nullopt;
     std::optional<Automaton> all = Sequence(depth);
     while (all && Take("|")) {
       const std::optional<Automaton> next = Sequence(depth);
@@ -59,7 +59,7 @@ class RegexReader {
       }
       std::optional<Automaton> atom = Atom(depth);
       if (atom) atom = Repeats(*std::move(atom));
-      if (!atom || all.size() + atom->size() > kMaxStates) return std::nullopt;
+      if (!atom || all.size() + atom->size() > kMaxRegexStates) return std::nullopt;
       all.Append(*atom);
     }
     return all;
@@ -81,7 +81,7 @@ class RegexReader {
         return atom;
       }
       Take("?");  // lazy: the same language
-      if (atom.size() > kMaxStates) return std::nullopt;
+      if (atom.size() > kMaxRegexStates) return std::nullopt;
     }
   }
 
@@ -105,9 +105,9 @@ class RegexReader {
     }
     if (!Take("}") || !most || *most < *least) return std::nullopt;
     Automaton all;
-    for (int i = 0; i < *least && all.size() <= kMaxStates; ++i) all.Append(atom);
+    for (int i = 0; i < *least && all.size() <= kMaxRegexStates; ++i) all.Append(atom);
     if (open) return all.Then(atom.Star());
-    for (int i = *least; i < *most && all.size() <= kMaxStates; ++i) all = all.Then(atom.Or(Automaton()));
+    for (int i = *least; i < *most && all.size() <= kMaxRegexStates; ++i) all = all.Then(atom.Or(Automaton()));
     return all;
   }
 

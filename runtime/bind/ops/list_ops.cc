@@ -6,13 +6,12 @@
 
 #include "runtime/bind/ops/op_call.h"
 #include "runtime/bind/values/fill.h"
+#include "runtime/ops/shapes_lists.h"
 
 namespace ckmap {
 namespace {
 
 // ---- lists → one tensor ------------------------------------------------------------------------
-
-constexpr int64_t kMaxParts = 1'000'000;
 
 // Brings several tensors to one list of inputs.
 struct Joined {

@@ -14,7 +14,7 @@ namespace {
 // A statement about target names. Of several that name one tensor the lowest file wins, then the
 // one with the most literal text.
 template <typename Statement>
-struct Claim {
+struct DeviceClaim {
   const Statement* statement = nullptr;
   std::vector<CompiledName> names;
   uint32_t level = 0;
@@ -24,10 +24,10 @@ struct Claim {
 
 template <typename Statements>
 auto ReadClaims(const BindContext& context, const Statements& statements)
-    -> Result<std::vector<Claim<typename Statements::value_type>>> {
-  std::vector<Claim<typename Statements::value_type>> claims;
+    -> Result<std::vector<DeviceClaim<typename Statements::value_type>>> {
+  std::vector<DeviceClaim<typename Statements::value_type>> claims;
   for (const auto& statement : statements) {
-    Claim<typename Statements::value_type> claim{
+    DeviceClaim<typename Statements::value_type> claim{
         &statement, {}, context.Level(statement.loc()), LiteralSize(statement.pattern())};
     for (const std::vector<size_t>& choices : AllChoices(statement.pattern())) {
       CKMAP_ASSIGN_OR_RETURN(CompiledName name, CompiledName::Compile(Choose(statement.pattern(), choices),
@@ -168,7 +168,7 @@ class Placement {
 
   // Whether a statement names the tensor and its `when` holds.
   template <typename Statement>
-  bool Holds(const Claim<Statement>& claim, const std::string& name) {
+  bool Holds(const DeviceClaim<Statement>& claim, const std::string& name) {
     const NamePrefix prefix;
     for (const CompiledName& pattern : claim.names) {
       Captures captures;
@@ -184,7 +184,7 @@ class Placement {
   }
 
   template <typename Statement>
-  void Add(std::string code, const std::string& name, std::string message, const Claim<Statement>& claim,
+  void Add(std::string code, const std::string& name, std::string message, const DeviceClaim<Statement>& claim,
            std::string help) {
     issues_.push_back({std::move(code),
                        IssueSeverity::kError,
@@ -195,15 +195,15 @@ class Placement {
   }
 
   template <typename Statement>
-  static bool SameRank(const Claim<Statement>& a, const Claim<Statement>& b) {
+  static bool SameRank(const DeviceClaim<Statement>& a, const DeviceClaim<Statement>& b) {
     return a.level == b.level && a.literal == b.literal;
   }
 
-  void PlaceTensor(size_t index, const std::vector<Claim<plan::Place>>& places, const DeviceNames& devices,
+  void PlaceTensor(size_t index, const std::vector<DeviceClaim<plan::Place>>& places, const DeviceNames& devices,
                    std::set<const DeviceMap::Entry*>& used) {
     const std::string& name = bound_.tensors[index].name;
-    const Claim<plan::Place>* best = nullptr;
-    for (const Claim<plan::Place>& claim : places) {
+    const DeviceClaim<plan::Place>* best = nullptr;
+    for (const DeviceClaim<plan::Place>& claim : places) {
       if (best != nullptr && !SameRank(*best, claim)) break;
       if (!Holds(claim, name)) continue;
       if (best == nullptr) {
@@ -224,10 +224,10 @@ class Placement {
     }
   }
 
-  Result<void> CutTensor(size_t index, const std::vector<Claim<plan::Shard>>& shards) {
+  Result<void> CutTensor(size_t index, const std::vector<DeviceClaim<plan::Shard>>& shards) {
     const std::string name = bound_.tensors[index].name;
-    std::map<std::string, const Claim<plan::Shard>*> best;  // of each group
-    for (const Claim<plan::Shard>& claim : shards) {
+    std::map<std::string, const DeviceClaim<plan::Shard>*> best;  // of each group
+    for (const DeviceClaim<plan::Shard>& claim : shards) {
       const std::string& group = claim.statement->group();
       const auto known = best.find(group);
       if (known != best.end() && !SameRank(*known->second, claim)) continue;
@@ -245,7 +245,7 @@ class Placement {
     return {};
   }
 
-  Result<void> Cut(size_t index, const Claim<plan::Shard>& claim, std::map<int64_t, std::string>& cut_axes) {
+  Result<void> Cut(size_t index, const DeviceClaim<plan::Shard>& claim, std::map<int64_t, std::string>& cut_axes) {
     BoundTensor& tensor = bound_.tensors[index];
     const std::string& group = claim.statement->group();
     const auto given = EvaluateInt(claim.statement->axis(), context_.variables);
@@ -303,7 +303,7 @@ class Placement {
   }
 
   template <typename Statement>
-  void WarnUnused(const Claim<Statement>& claim, std::string_view word) {
+  void WarnUnused(const DeviceClaim<Statement>& claim, std::string_view word) {
     if (!claim.used)
       Unused(fmt::format("`{} \"{}\"`", word, claim.statement->pattern().text()),
              context_.Where(claim.statement->loc()));

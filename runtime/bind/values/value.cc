@@ -8,7 +8,7 @@
 namespace ckmap {
 namespace {
 
-Error Wrong(std::string message) { return {ErrorCode::kMismatch, std::move(message)}; }
+Error Mismatch(std::string message) { return {ErrorCode::kMismatch, std::move(message)}; }
 
 bool IsNumber(const Value& value) {
   return std::holds_alternative<int64_t>(value) || std::holds_alternative<double>(value);
@@ -19,7 +19,7 @@ Result<double> AsDouble(const Value& value) {
   const int64_t* integer = std::get_if<int64_t>(&value);
   if (integer == nullptr) return std::get<double>(value);
   if (const auto exact = ExactDouble(*integer)) return *exact;
-  return Wrong(fmt::format("{} has more digits than a float can hold", *integer));
+  return Mismatch(fmt::format("{} has more digits than a float can hold", *integer));
 }
 
 Result<Value> IntArithmetic(const std::string& op, int64_t a, int64_t b) {
@@ -32,12 +32,12 @@ Result<Value> IntArithmetic(const std::string& op, int64_t a, int64_t b) {
   } else if (op == "*") {
     overflow = __builtin_mul_overflow(a, b, &result);
   } else {
-    if (b == 0) return Wrong(fmt::format("{} {} 0 is not defined", a, op));
-    if (a == INT64_MIN && b == -1) return Wrong(fmt::format("{} {} {} overflows", a, op, b));
+    if (b == 0) return Mismatch(fmt::format("{} {} 0 is not defined", a, op));
+    if (a == INT64_MIN && b == -1) return Mismatch(fmt::format("{} {} {} overflows", a, op, b));
     const int64_t quotient = a / b, rest = a % b;
     const bool lower = rest != 0 && (rest < 0) != (b < 0);
     if (op == "/") {
-      if (rest != 0) return Wrong(fmt::format("{} / {} leaves a rest of {}", a, b, rest));
+      if (rest != 0) return Mismatch(fmt::format("{} / {} leaves a rest of {}", a, b, rest));
       result = quotient;
     } else if (op == "//") {
       result = lower ? quotient - 1 : quotient;
@@ -45,7 +45,7 @@ Result<Value> IntArithmetic(const std::string& op, int64_t a, int64_t b) {
       result = lower ? rest + b : rest;
     }
   }
-  if (overflow) return Wrong(fmt::format("{} {} {} overflows", a, op, b));
+  if (overflow) return Mismatch(fmt::format("{} {} {} overflows", a, op, b));
   return Value(result);
 }
 
@@ -54,21 +54,21 @@ Result<Value> Arithmetic(const std::string& op, const Value& a, const Value& b) 
     return Value(std::get<std::string>(a) + std::get<std::string>(b));
   }
   if (!IsNumber(a) || !IsNumber(b)) {
-    return Wrong(fmt::format("`{}` needs two numbers, not {} and {}", op, FormatValue(a), FormatValue(b)));
+    return Mismatch(fmt::format("`{}` needs two numbers, not {} and {}", op, FormatValue(a), FormatValue(b)));
   }
   if (std::holds_alternative<int64_t>(a) && std::holds_alternative<int64_t>(b)) {
     return IntArithmetic(op, std::get<int64_t>(a), std::get<int64_t>(b));
   }
   CKMAP_ASSIGN_OR_RETURN(const double x, AsDouble(a));
   CKMAP_ASSIGN_OR_RETURN(const double y, AsDouble(b));
-  if (y == 0 && op != "+" && op != "-" && op != "*") return Wrong(fmt::format("{} {} 0 is not defined", x, op));
+  if (y == 0 && op != "+" && op != "-" && op != "*") return Mismatch(fmt::format("{} {} 0 is not defined", x, op));
   const double result = op == "+"    ? x + y
                         : op == "-"  ? x - y
                         : op == "*"  ? x * y
                         : op == "/"  ? x / y
                         : op == "//" ? std::floor(x / y)
                                      : x - std::floor(x / y) * y;
-  if (!std::isfinite(result)) return Wrong(fmt::format("{} {} {} is beyond what a float can hold", x, op, y));
+  if (!std::isfinite(result)) return Mismatch(fmt::format("{} {} {} is beyond what a float can hold", x, op, y));
   return Value(result);
 }
 
@@ -107,7 +107,7 @@ std::optional<int> Compare(const Value& a, const Value& b) {
 Result<Value> Comparison(const std::string& op, const Value& a, const Value& b) {
   const auto order = Compare(a, b);
   if (!order) {
-    return Wrong(fmt::format("{} and {} cannot be compared", FormatValue(a), FormatValue(b)));
+    return Mismatch(fmt::format("{} and {} cannot be compared", FormatValue(a), FormatValue(b)));
   }
   if (op == "==") return Value(*order == 0);
   if (op == "!=") return Value(*order != 0);
@@ -122,32 +122,32 @@ Result<Value> Function(const std::string& name, const std::vector<Value>& args) 
     Value best = args.front();
     for (const Value& arg : args) {
       const auto order = Compare(arg, best);
-      if (!order) return Wrong(fmt::format("`{}` needs numbers", name));
+      if (!order) return Mismatch(fmt::format("`{}` needs numbers", name));
       if (name == "min" ? *order < 0 : *order > 0) best = arg;
     }
     return best;
   }
   if (name == "abs" || name == "neg") {
     if (const int64_t* integer = std::get_if<int64_t>(&args[0])) {
-      if (*integer == INT64_MIN) return Wrong(fmt::format("`{}` overflows", name));
+      if (*integer == INT64_MIN) return Mismatch(fmt::format("`{}` overflows", name));
       return Value(name == "neg" || *integer < 0 ? -*integer : *integer);
     }
     if (const double* number = std::get_if<double>(&args[0])) {
       return Value(name == "neg" ? -*number : std::fabs(*number));
     }
-    return Wrong(fmt::format("`{}` needs a number, not {}", name, FormatValue(args[0])));
+    return Mismatch(fmt::format("`{}` needs a number, not {}", name, FormatValue(args[0])));
   }
   if (name == "sqrt" && IsNumber(args[0])) {
     CKMAP_ASSIGN_OR_RETURN(const double number, AsDouble(args[0]));
-    if (!(number >= 0)) return Wrong(fmt::format("sqrt({}) is no number", number));
+    if (!(number >= 0)) return Mismatch(fmt::format("sqrt({}) is no number", number));
     return Value(std::sqrt(number));
   }
   if (name == "ceil_div" && std::holds_alternative<int64_t>(args[0]) && std::holds_alternative<int64_t>(args[1])) {
     const int64_t a = std::get<int64_t>(args[0]), b = std::get<int64_t>(args[1]);
-    if (a < 0 || b <= 0) return Wrong(fmt::format("ceil_div({}, {}) needs a >= 0 and b > 0", a, b));
+    if (a < 0 || b <= 0) return Mismatch(fmt::format("ceil_div({}, {}) needs a >= 0 and b > 0", a, b));
     return Value(a / b + (a % b != 0 ? 1 : 0));
   }
-  return Wrong(fmt::format("`{}` cannot be computed for {}", name, FormatValue(args.empty() ? Value() : args[0])));
+  return Mismatch(fmt::format("`{}` cannot be computed for {}", name, FormatValue(args.empty() ? Value() : args[0])));
 }
 
 Result<Value> EvaluateCall(const plan::Call& call, const Scope& scope) {
@@ -211,18 +211,18 @@ Result<Value> Evaluate(const plan::Expr& expr, const Scope& scope) {
       return Value(expr.boolean());
     case plan::Expr::kVariable: {
       Value value = scope.Variable(expr.variable());
-      if (value.index() == 0) return Wrong(fmt::format("`{}` has no value", expr.variable()));
+      if (value.index() == 0) return Mismatch(fmt::format("`{}` has no value", expr.variable()));
       return value;
     }
     case plan::Expr::kCapture: {
       Value value = scope.Capture(expr.capture());
-      if (value.index() == 0) return Wrong(fmt::format("`{{{}}}` has no value here", expr.capture()));
+      if (value.index() == 0) return Mismatch(fmt::format("`{{{}}}` has no value here", expr.capture()));
       return value;
     }
     case plan::Expr::kDim: {
       Value value = scope.Dim(expr.dim());
       if (value.index() == 0) {
-        return Wrong(fmt::format("the size `{}` is not known here: no [shape] has bound it yet", expr.dim()));
+        return Mismatch(fmt::format("the size `{}` is not known here: no [shape] has bound it yet", expr.dim()));
       }
       return value;
     }
@@ -234,26 +234,26 @@ Result<Value> Evaluate(const plan::Expr& expr, const Scope& scope) {
     case plan::Expr::KIND_NOT_SET:
       break;
   }
-  return Wrong("a value was expected here");
+  return Mismatch("a value was expected here");
 }
 
 Result<int64_t> EvaluateInt(const plan::Expr& expr, const Scope& scope) {
   CKMAP_ASSIGN_OR_RETURN(const Value value, Evaluate(expr, scope));
   if (const int64_t* integer = std::get_if<int64_t>(&value)) return *integer;
-  return Wrong(fmt::format("an integer was expected, not {}", FormatValue(value)));
+  return Mismatch(fmt::format("an integer was expected, not {}", FormatValue(value)));
 }
 
 Result<Number> EvaluateNumber(const plan::Expr& expr, const Scope& scope) {
   CKMAP_ASSIGN_OR_RETURN(const Value value, Evaluate(expr, scope));
   if (const int64_t* integer = std::get_if<int64_t>(&value)) return Number(*integer);
   if (const double* real = std::get_if<double>(&value)) return Number(*real);
-  return Wrong(fmt::format("a number was expected, not {}", FormatValue(value)));
+  return Mismatch(fmt::format("a number was expected, not {}", FormatValue(value)));
 }
 
 Result<bool> EvaluateBool(const plan::Expr& expr, const Scope& scope) {
   CKMAP_ASSIGN_OR_RETURN(const Value value, Evaluate(expr, scope));
   if (const bool* boolean = std::get_if<bool>(&value)) return *boolean;
-  return Wrong(fmt::format("true or false was expected, not {}", FormatValue(value)));
+  return Mismatch(fmt::format("true or false was expected, not {}", FormatValue(value)));
 }
 
 }  // namespace ckmap

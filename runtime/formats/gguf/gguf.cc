@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/little_endian.h"
+#include "runtime/base/malformed.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/gguf/gguf_blocks.h"
 #include "runtime/formats/storage/stored_checkpoint.h"
@@ -70,8 +71,6 @@ int64_t NumberSize(uint32_t type) {
   }
 }
 
-Error Bad(std::string what) { return {ErrorCode::kMalformed, std::move(what)}; }
-
 // The file from the front to the back, through a window.
 class Cursor {
  public:
@@ -114,7 +113,7 @@ class Cursor {
   Result<int64_t> Count(int64_t unit) {
     CKMAP_ASSIGN_OR_RETURN(const auto count, Number<uint64_t>());
     if (count > static_cast<uint64_t>(left() / unit)) {
-      return Bad(fmt::format("byte {}: promises {} entries, but only {} bytes follow", at_ - 8, count, left()));
+      return Malformed(fmt::format("byte {}: promises {} entries, but only {} bytes follow", at_ - 8, count, left()));
     }
     return static_cast<int64_t>(count);
   }
@@ -128,7 +127,9 @@ class Cursor {
  private:
   static constexpr int64_t kWindow = int64_t{1} << 16;
 
-  Error Short() const { return Bad(fmt::format("byte {}: the file ends within its header (is it cut short?)", at_)); }
+  Error Short() const {
+    return Malformed(fmt::format("byte {}: the file ends within its header (is it cut short?)", at_));
+  }
 
   Result<void> Fill() {
     window_begin_ = at_;
@@ -172,36 +173,37 @@ class GgufReader {
       version = version >> 24 | (version >> 8 & 0xff00) | (version << 8 & 0xff0000) | version << 24;
     }
     if (version == 2 || version == 3) return {};
-    return Bad(fmt::format("is GGUF of version {}; 2 and 3 are read{}", version,
-                           version == 1 ? " (convert it with llama.cpp of before 2024)" : ""));
+    return Malformed(fmt::format("is GGUF of version {}; 2 and 3 are read{}", version,
+                                 version == 1 ? " (convert it with llama.cpp of before 2024)" : ""));
   }
 
   Result<std::string> Key() {
     const int64_t at = cursor_.at();
     CKMAP_ASSIGN_OR_RETURN(const int64_t length, cursor_.Count(1));
     if (length > static_cast<int64_t>(kMaxTensorName)) {
-      return Bad(fmt::format("byte {}: a key of {} bytes, at most {} are read", at, length, kMaxTensorName));
+      return Malformed(fmt::format("byte {}: a key of {} bytes, at most {} are read", at, length, kMaxTensorName));
     }
     CKMAP_ASSIGN_OR_RETURN(std::string key, cursor_.Text(length));
     const std::string problem = key.empty() ? "it is empty" : TensorNameProblem(key);
-    if (!problem.empty()) return Bad(fmt::format("byte {}: the key {}: {}", at, QuoteName(key), problem));
+    if (!problem.empty()) return Malformed(fmt::format("byte {}: the key {}: {}", at, QuoteName(key), problem));
     return key;
   }
 
   Result<void> ReadPair() {
     CKMAP_ASSIGN_OR_RETURN(std::string key, Key());
-    if (!keys_.insert(key).second) return Bad(fmt::format("the key {} is given twice", QuoteName(key)));
+    if (!keys_.insert(key).second) return Malformed(fmt::format("the key {} is given twice", QuoteName(key)));
     CKMAP_ASSIGN_OR_RETURN(const auto type, cursor_.Number<uint32_t>());
     if (type == kText) return ReadTextValue(std::move(key));
     if (type == kArray) return SkipArray(std::move(key));
     if (NumberSize(type) == 0)
-      return Bad(fmt::format("the key {} has a value of the unknown type {}", QuoteName(key), type));
+      return Malformed(fmt::format("the key {} has a value of the unknown type {}", QuoteName(key), type));
     CKMAP_ASSIGN_OR_RETURN(OtherEntry entry, ReadNumber(type));
     if (key == "general.alignment") {
       const auto* alignment = std::get_if<int64_t>(&entry.value);
       if (type != kU32 || alignment == nullptr || *alignment <= 0 || *alignment > kMaxAlignment ||
           !std::has_single_bit(static_cast<uint64_t>(*alignment))) {
-        return Bad(fmt::format("`general.alignment` must be a u32 that is a power of two up to {}", kMaxAlignment));
+        return Malformed(
+            fmt::format("`general.alignment` must be a u32 that is a power of two up to {}", kMaxAlignment));
       }
       alignment_ = *alignment;
     }
@@ -217,7 +219,7 @@ class GgufReader {
       return cursor_.Skip(length);
     }
     CKMAP_ASSIGN_OR_RETURN(std::string value, cursor_.Text(length));
-    if (key == "general.alignment") return Bad("`general.alignment` is a text");
+    if (key == "general.alignment") return Malformed("`general.alignment` is a text");
     if (IsValidUtf8(value)) {
       checkpoint_.AddMetadata(std::move(key), std::move(value));
     } else {
@@ -229,10 +231,10 @@ class GgufReader {
   // What is told of a list is that it is there.
   Result<void> SkipArray(std::string key) {
     CKMAP_ASSIGN_OR_RETURN(const auto type, cursor_.Number<uint32_t>());
-    if (key == "general.alignment") return Bad("`general.alignment` is a list");
+    if (key == "general.alignment") return Malformed("`general.alignment` is a list");
     const int64_t size = NumberSize(type);
     if (size == 0 && type != kText) {
-      return Bad(
+      return Malformed(
           fmt::format("the key {} has a list of type {}; lists of numbers and of text are read", QuoteName(key), type));
     }
     CKMAP_ASSIGN_OR_RETURN(const int64_t count, cursor_.Count(size > 0 ? size : 8));
@@ -285,7 +287,7 @@ class GgufReader {
       }
       default: {
         CKMAP_ASSIGN_OR_RETURN(const auto value, cursor_.Number<uint8_t>());
-        if (value > 1) return Bad(fmt::format("byte {}: a bool that is {}", cursor_.at() - 1, value));
+        if (value > 1) return Malformed(fmt::format("byte {}: a bool that is {}", cursor_.at() - 1, value));
         return OtherEntry{"", "bool", value == 1};
       }
     }
@@ -295,7 +297,7 @@ class GgufReader {
     Entry entry;
     CKMAP_ASSIGN_OR_RETURN(entry.info.name, Key());
     const auto bad = [&entry](std::string_view what) {
-      return Bad(fmt::format("tensor {}: {}", QuoteName(entry.info.name), what));
+      return Malformed(fmt::format("tensor {}: {}", QuoteName(entry.info.name), what));
     };
     CKMAP_ASSIGN_OR_RETURN(const auto axes, cursor_.Number<uint32_t>());
     if (axes > kMaxAxes) return bad(fmt::format("has {} axes, at most {} are possible", axes, kMaxAxes));
@@ -327,13 +329,14 @@ class GgufReader {
     TensorInfo& info = entry.info;
     info.dtype = type.dtype != DType::kAny ? type.dtype : DType::kF32;
     const auto bytes = NumBytes(info.shape, info.dtype);
-    if (!bytes) return Bad(fmt::format("tensor {}: {} is too large", QuoteName(info.name), FormatShape(info.shape)));
+    if (!bytes)
+      return Malformed(fmt::format("tensor {}: {} is too large", QuoteName(info.name), FormatShape(info.shape)));
     entry.bytes = *bytes;
     if (type.dtype != DType::kAny) return {};
     const int64_t inner = info.shape.empty() ? 1 : info.shape.back();
     if (inner % type.elements != 0) {
-      return Bad(fmt::format("tensor {}: rows of {} elements are no whole blocks of {} ({} each)", QuoteName(info.name),
-                             inner, type.name, type.elements));
+      return Malformed(fmt::format("tensor {}: rows of {} elements are no whole blocks of {} ({} each)",
+                                   QuoteName(info.name), inner, type.name, type.elements));
     }
     entry.bytes = *NumElements(info.shape) / type.elements * type.bytes;
     return {};
@@ -349,15 +352,15 @@ class GgufReader {
       const int64_t begin = data + offsets_[i];
       end = begin + entry.bytes;
       if (begin > source_.size() || entry.bytes > source_.size() - begin) {
-        return Bad(
+        return Malformed(
             fmt::format("tensor {}: its {} bytes from byte {} on end beyond the file, which has {} (is it cut short?)",
                         QuoteName(name), entry.bytes, begin, source_.size()));
       }
       if (IsDecoded(*entry.type)) ++decoded[entry.type->name];
-      if (!Add(entry, begin)) return Bad(fmt::format("tensor {} is given twice", QuoteName(name)));
+      if (!Add(entry, begin)) return Malformed(fmt::format("tensor {} is given twice", QuoteName(name)));
     }
     if (source_.size() - end >= alignment_) {
-      return Bad(fmt::format("{} bytes follow the last tensor", source_.size() - end));
+      return Malformed(fmt::format("{} bytes follow the last tensor", source_.size() - end));
     }
     std::string kinds;
     for (const auto& [name, count] : decoded)

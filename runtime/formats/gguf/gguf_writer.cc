@@ -15,7 +15,7 @@ namespace ckmap {
 namespace {
 
 constexpr int64_t kAlignment = 32;  // what readers assume where `general.alignment` is absent
-constexpr size_t kMaxAxes = 4;
+constexpr size_t kGgmlAxes = 4;
 constexpr size_t kMaxGgmlName = 63;
 constexpr uint32_t kTextValue = 8;
 constexpr int64_t kMaxTotal = int64_t{1} << 62;
@@ -118,8 +118,8 @@ Result<std::unique_ptr<CheckpointWriter>> CreateGguf(const std::string& path, st
       refusals.Add(tensor.name,
                    fmt::format("ggml has no dtype {}; cast it, or write safetensors", DTypeName(tensor.dtype)));
     }
-    if (tensor.shape.size() > kMaxAxes) {
-      refusals.Add(tensor.name, fmt::format("has {} axes, ggml knows {}", tensor.shape.size(), kMaxAxes));
+    if (tensor.shape.size() > kGgmlAxes) {
+      refusals.Add(tensor.name, fmt::format("has {} axes, ggml knows {}", tensor.shape.size(), kGgmlAxes));
     }
     if (tensor.name.empty()) refusals.Add(tensor.name, "the name is empty");
   }

@@ -26,7 +26,7 @@ constexpr std::string_view kKerasWeights = "model.weights.h5";
 constexpr std::string_view kKerasConfig = "config.json";
 constexpr std::string_view kKerasMetadata = "metadata.json";
 constexpr int64_t kMaxConfig = int64_t{1} << 20;
-constexpr int kMaxDepth = 200;
+constexpr int kMaxGroupDepth = 200;
 constexpr int64_t kMaxShownText = 4096;
 
 std::string_view AsText(std::span<const std::byte> bytes) {
@@ -168,7 +168,7 @@ class TreeReader {
       checkpoint_.AddOther({object.path, "type", {}});  // a committed datatype
       return {};
     }
-    if (object.depth == kMaxDepth) return BadHdf5("groups are nested too deep");
+    if (object.depth == kMaxGroupDepth) return BadHdf5("groups are nested too deep");
     CKMAP_ASSIGN_OR_RETURN(std::vector<Hdf5LinkTo> links, ReadHdf5Links(file_, messages));
     std::sort(links.begin(), links.end(), [](const Hdf5LinkTo& a, const Hdf5LinkTo& b) { return a.name > b.name; });
     for (size_t i = 0; i < links.size(); ++i) {  // from the last to the first: the stack turns them round

@@ -2,6 +2,7 @@
 // https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -77,6 +78,9 @@ class Hdf5File {
   int64_t spent_ = 0;
   Hdf5TreeRanks ranks_;
 };
+
+inline int Hdf5Log2(uint64_t value) { return static_cast<int>(std::bit_width(value)) - 1; }
+inline size_t Hdf5BytesOf(int bits) { return static_cast<size_t>((bits + 7) / 8); }
 
 Error BadHdf5(std::string what);
 Error BadHdf5(uint64_t address, std::string_view what);

@@ -15,9 +15,6 @@ namespace {
 constexpr int kMaxDepth = 16;
 constexpr uint64_t kMaxWidth = 4096;
 
-int Log2(uint64_t value) { return static_cast<int>(std::bit_width(value)) - 1; }
-size_t BytesOf(int bits) { return static_cast<size_t>((bits + 7) / 8); }
-
 class HeapReader {
  public:
   explicit HeapReader(Hdf5File& file) : file_(file) {}
@@ -55,9 +52,10 @@ class HeapReader {
         max_direct_ > uint64_t{1} << 32) {
       return BadHdf5(address, "a fractal heap of impossible sizes");
     }
-    offset_bytes_ = BytesOf(heap_bits_);
-    length_bytes_ = std::min(BytesOf(Log2(max_direct_)), BytesOf(Log2(std::max<uint32_t>(max_object, 1)) + 1));
-    direct_rows_ = static_cast<uint64_t>(Log2(max_direct_) - Log2(start_size_)) + 2;
+    offset_bytes_ = Hdf5BytesOf(heap_bits_);
+    length_bytes_ =
+        std::min(Hdf5BytesOf(Hdf5Log2(max_direct_)), Hdf5BytesOf(Hdf5Log2(std::max<uint32_t>(max_object, 1)) + 1));
+    direct_rows_ = static_cast<uint64_t>(Hdf5Log2(max_direct_) - Hdf5Log2(start_size_)) + 2;
     return {};
   }
 
@@ -148,7 +146,7 @@ class HeapReader {
       if (row < direct_rows_) return Checked({child, child_base, RowSize(row)});
       address = child;
       base = child_base;
-      rows = static_cast<uint64_t>(Log2(RowSize(row)) - Log2(start_size_ * width_)) + 1;
+      rows = static_cast<uint64_t>(Hdf5Log2(RowSize(row)) - Hdf5Log2(start_size_ * width_)) + 1;
       if (rows > 62) return BadHdf5("a fractal heap of impossible sizes");
     }
     return BadHdf5("a fractal heap that is nested too deep");

@@ -13,9 +13,6 @@ namespace {
 
 constexpr int kMaxTreeDepth = 16;
 
-int Log2(uint64_t value) { return static_cast<int>(std::bit_width(value)) - 1; }
-size_t BytesOf(int bits) { return static_cast<size_t>((bits + 7) / 8); }
-
 class Tree {
  public:
   Tree(Hdf5File& file, uint64_t address, const Hdf5Tree2Kind& kind) : file_(file), address_(address), kind_(kind) {}
@@ -38,7 +35,7 @@ class Tree {
     levels_.assign(static_cast<size_t>(depth) + 1, {});
     levels_[0].most = (node_bytes_ - 10) / record_bytes_;
     levels_[0].total = levels_[0].most;
-    const size_t count_bytes = BytesOf(Log2(std::max<uint64_t>(levels_[0].most, 1)) + 1);
+    const size_t count_bytes = Hdf5BytesOf(Hdf5Log2(std::max<uint64_t>(levels_[0].most, 1)) + 1);
     for (size_t level = 1; level < levels_.size(); ++level) {
       const size_t total_bytes = level > 1 ? levels_[level - 1].total_bytes : 0;
       levels_[level].pointer = 8 + count_bytes + total_bytes;
@@ -47,7 +44,7 @@ class Tree {
       levels_[level].most = (node_bytes_ - 10 - levels_[level].pointer) / (record_bytes_ + levels_[level].pointer);
       levels_[level].total =
           std::min((levels_[level].most + 1) * levels_[level - 1].total + levels_[level].most, uint64_t{1} << 56);
-      levels_[level].total_bytes = BytesOf(Log2(std::max<uint64_t>(levels_[level].total, 1)) + 1);
+      levels_[level].total_bytes = Hdf5BytesOf(Hdf5Log2(std::max<uint64_t>(levels_[level].total, 1)) + 1);
     }
     waiting_.push_back({root, records, static_cast<size_t>(depth)});
     while (!waiting_.empty()) {

@@ -14,6 +14,7 @@
 #include "runtime/base/folder.h"
 #include "runtime/base/json_document.h"
 #include "runtime/base/json_strict.h"
+#include "runtime/base/malformed.h"
 #include "runtime/base/mistake_list.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/mindspore/mf_metadata.h"
@@ -36,8 +37,6 @@ constexpr std::string_view kIteration = "iteration_";
 constexpr std::string_view kEnding = ".safetensors";
 constexpr size_t kMaxIterationDigits = 18;
 constexpr size_t kMaxFiles = 65536;
-
-Error Malformed(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
 
 bool AllDigits(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/malformed.h"
 #include "runtime/formats/storage/source_checkpoint.h"
 #include "runtime/formats/wire/wire_reader.h"
 #include "runtime/formats/wire/wire_schema.h"
@@ -17,7 +18,7 @@ namespace ckmap {
 namespace {
 
 // mind_ir.proto of MindSpore 2.10, to find damage in what is not read.
-constexpr WireMessageText kMessages[] = {
+constexpr WireMessageText kMindIrMessages[] = {
     {"ModelProto",
      "1s 2s 3s 4s 5s 6s 7:GraphProto 8:GraphProto 9:PreprocessorProto 10v 11:ParallelProto "
      "12:PrimitiveProto 13v 14:ModelProtoUserInfoEntry"},
@@ -52,10 +53,8 @@ constexpr uint32_t kModelProducerVersion = 3;
 constexpr uint32_t kModelGraph = 7;
 constexpr uint32_t kGraphParameter = 3;
 constexpr uint32_t kGraphMapParameter = 10;
-constexpr int64_t kMaxText = int64_t{1} << 16;
-constexpr int kFieldsSniffed = 32;
-
-Error Bad(std::string_view what) { return {ErrorCode::kMalformed, std::string(what)}; }
+constexpr int64_t kMaxMindIrText = int64_t{1} << 16;
+constexpr int kMindIrFieldsSniffed = 32;
 
 // mind_ir.TensorProto.DataType; nullopt where there is no such element type here.
 std::optional<DType> FindType(uint64_t data_type) {
@@ -124,15 +123,15 @@ class ModelReader {
       CKMAP_ASSIGN_OR_RETURN(const WireField field, reader_.Next(at, source_.size()));
       if (field.type != WireType::kBytes) continue;
       if (field.number == kModelGraph) {
-        if (std::exchange(has_graph, true)) return Bad("a model with two graphs");
+        if (std::exchange(has_graph, true)) return Malformed("a model with two graphs");
         CKMAP_RETURN_IF_ERROR(ReadGraph(field));
       } else if (field.number == kModelProducer || field.number == kModelProducerVersion) {
-        CKMAP_ASSIGN_OR_RETURN(std::string text, reader_.Text(field, kMaxText));
+        CKMAP_ASSIGN_OR_RETURN(std::string text, reader_.Text(field, kMaxMindIrText));
         checkpoint_.AddMetadata(field.number == kModelProducer ? "producer_name" : "producer_version", std::move(text));
       }
     }
-    if (!has_graph) return Bad("a model without a graph");
-    return WireSchema(kMessages).Check(source_, 0, source_.size());
+    if (!has_graph) return Malformed("a model without a graph");
+    return WireSchema(kMindIrMessages).Check(source_, 0, source_.size());
   }
 
  private:
@@ -143,7 +142,7 @@ class ModelReader {
         checkpoint_.AddWarning("a map parameter of the model is left out");
       }
       if (field.number != kGraphParameter) continue;
-      if (field.type != WireType::kBytes) return Bad("a parameter of the wrong wire type");
+      if (field.type != WireType::kBytes) return Malformed("a parameter of the wrong wire type");
       CKMAP_ASSIGN_OR_RETURN(Parameter parameter, ReadParameter(field));
       CKMAP_RETURN_IF_ERROR(AddParameter(parameter));
     }
@@ -163,13 +162,13 @@ class ModelReader {
                  field.number != 9) {
         parameter.typed_data = true;
       } else if (field.number == 7 && bytes) {
-        CKMAP_ASSIGN_OR_RETURN(parameter.name, reader_.Text(field, kMaxText));
+        CKMAP_ASSIGN_OR_RETURN(parameter.name, reader_.Text(field, kMaxMindIrText));
       } else if (field.number == 9 && bytes) {
         parameter.raw = SourcePart{field.begin, field.length};
       } else if (field.number == 12) {
         parameter.external = true;
       } else if (field.number == 13 && bytes) {
-        CKMAP_ASSIGN_OR_RETURN(parameter.key, reader_.Text(field, kMaxText));
+        CKMAP_ASSIGN_OR_RETURN(parameter.key, reader_.Text(field, kMaxMindIrText));
       } else if (field.number == 16) {
         parameter.compression = field.value;
       }
@@ -180,14 +179,14 @@ class ModelReader {
   Result<void> ReadDims(const WireField& field, Parameter& parameter) {
     const auto add = [&parameter](uint64_t size) -> Result<void> {
       if (size > uint64_t{kMaxTensorDim} || parameter.shape.size() == kMaxTensorRank) {
-        return Bad(fmt::format("a parameter with a dim of {}, or of more than {} dims", static_cast<int64_t>(size),
-                               kMaxTensorRank));
+        return Malformed(fmt::format("a parameter with a dim of {}, or of more than {} dims",
+                                     static_cast<int64_t>(size), kMaxTensorRank));
       }
       parameter.shape.push_back(static_cast<int64_t>(size));
       return {};
     };
     if (field.type == WireType::kVarint) return add(field.value);
-    if (field.type != WireType::kBytes) return Bad("dims of the wrong wire type");
+    if (field.type != WireType::kBytes) return Malformed("dims of the wrong wire type");
     for (int64_t at = field.begin; at < field.end();) {
       CKMAP_ASSIGN_OR_RETURN(const uint64_t size, reader_.Varint(at, field.end()));
       CKMAP_RETURN_IF_ERROR(add(size));
@@ -198,9 +197,9 @@ class ModelReader {
   Result<void> AddParameter(const Parameter& parameter) {
     TensorInfo info;
     info.name = parameter.ShortName();
-    if (info.name.empty()) return Bad("a parameter without a name");
+    if (info.name.empty()) return Malformed("a parameter without a name");
     const auto bad = [&info](std::string_view what) {
-      return Bad(fmt::format("parameter {}: {}", QuoteName(info.name), what));
+      return Malformed(fmt::format("parameter {}: {}", QuoteName(info.name), what));
     };
     if (const std::string problem = TensorNameProblem(info.name); !problem.empty()) return bad(problem);
     info.shape = parameter.shape;
@@ -222,7 +221,7 @@ class ModelReader {
       }
       added = checkpoint_.AddTensor(std::move(info), {raw});
     }
-    if (!added) return Bad(fmt::format("parameter {} is given twice", QuoteName(name)));
+    if (!added) return Malformed(fmt::format("parameter {} is given twice", QuoteName(name)));
     return {};
   }
 
@@ -244,7 +243,7 @@ class ModelReader {
 bool LooksLikeMindIr(const ByteSource& source) {
   WireReader reader(source);
   int64_t at = 0;
-  for (int i = 0; i < kFieldsSniffed && at < source.size(); ++i) {
+  for (int i = 0; i < kMindIrFieldsSniffed && at < source.size(); ++i) {
     const auto field = reader.Next(at, source.size());
     if (!field) return false;
     if (i == 0) {

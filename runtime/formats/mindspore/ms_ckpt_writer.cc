@@ -24,11 +24,11 @@ namespace {
 constexpr int64_t kSlice = int64_t{512} << 20;
 constexpr size_t kMaxName = 1024;
 constexpr std::string_view kTrailerMark = "crc_num";
-constexpr int64_t kTrailerBytes = 17;
+constexpr int64_t kCrcTrailerBytes = 17;
 constexpr size_t kFlushAt = size_t{1} << 20;
 // Contents up to here are skipped over in one buffer of messages rather than by a write each.
 constexpr int64_t kSmall = 8192;
-constexpr int64_t kMaxText = int64_t{4} << 20;
+constexpr int64_t kMaxTextMessage = int64_t{4} << 20;
 
 // "" for dtypes that MindSpore cannot load.
 std::string_view TypeName(DType dtype) {
@@ -215,9 +215,9 @@ void CheckTexts(const std::vector<OutputTensor>& tensors, const std::map<std::st
                                    [&name = name](const OutputTensor& tensor) { return tensor.name == name; });
     if (taken) refusals.Add(name, "a text has the same name; drop one of them");
     if (!IsValidUtf8(text)) refusals.Add(fmt::format("text `{}` is not UTF-8", EscapeText(name)));
-    if (static_cast<int64_t>(text.size()) > kMaxText) {
-      refusals.Add(
-          fmt::format("text `{}` has {} bytes, at most {} are written", EscapeText(name), text.size(), kMaxText));
+    if (static_cast<int64_t>(text.size()) > kMaxTextMessage) {
+      refusals.Add(fmt::format("text `{}` has {} bytes, at most {} are written", EscapeText(name), text.size(),
+                               kMaxTextMessage));
     }
   }
 }
@@ -392,7 +392,7 @@ Result<void> CkptWriter::WritePrefixes() {
 Result<void> CkptWriter::Create() {
   FindMaps();
   CKMAP_ASSIGN_OR_RETURN(const int64_t message_bytes, LayOut());
-  total_bytes_ = message_bytes + (options_.crc ? kTrailerBytes : 0);
+  total_bytes_ = message_bytes + (options_.crc ? kCrcTrailerBytes : 0);
   CKMAP_RETURN_IF_ERROR(set_.Add(path_, total_bytes(), options_.force));
   if (options_.cipher) CKMAP_RETURN_IF_ERROR(scratch_.AddScratch(path_, total_bytes_));
   return WritePrefixes();
@@ -400,9 +400,10 @@ Result<void> CkptWriter::Create() {
 
 // MindSpore cuts off the last 17 bytes if they begin like the trailer, tensor or not.
 Result<bool> CkptWriter::EndsLikeTrailer() const {
-  if (options_.crc || total_bytes_ < kTrailerBytes) return false;
+  if (options_.crc || total_bytes_ < kCrcTrailerBytes) return false;
   std::array<char, kTrailerMark.size()> end{};
-  if (Result<void> read = ReadAt(fd(), total_bytes_ - kTrailerBytes, std::as_writable_bytes(std::span(end))); !read) {
+  if (Result<void> read = ReadAt(fd(), total_bytes_ - kCrcTrailerBytes, std::as_writable_bytes(std::span(end)));
+      !read) {
     return std::move(read).error().Context(path_);
   }
   return std::string_view(end.data(), end.size()) == kTrailerMark;
@@ -426,9 +427,9 @@ Result<std::vector<WrittenFile>> CkptWriter::Commit() {
     }
   }
   CKMAP_ASSIGN_OR_RETURN(const bool needs_trailer, EndsLikeTrailer());
-  if (needs_trailer) total_bytes_ += kTrailerBytes;
+  if (needs_trailer) total_bytes_ += kCrcTrailerBytes;
   if (needs_trailer || options_.crc) {
-    if (Result<void> ok = WriteTrailer(total_bytes_ - kTrailerBytes); !ok) {
+    if (Result<void> ok = WriteTrailer(total_bytes_ - kCrcTrailerBytes); !ok) {
       return std::move(ok).error().Context(path_);
     }
   }

@@ -17,7 +17,7 @@
 namespace ckmap {
 namespace {
 
-constexpr int64_t kChunk = int64_t{1} << 20;
+constexpr int64_t kBlockBytes = int64_t{1} << 20;
 
 int64_t CipherBytes(int64_t plain, CipherMode mode) {
   return mode == CipherMode::kAesGcm ? plain : (plain / kCipherUnit + 1) * kCipherUnit;
@@ -45,10 +45,10 @@ class BlockWriter {
     if (::EVP_EncryptInit_ex(context_.get(), cipher, nullptr, RawBytes(key_.bytes()), iv.data()) != 1)
       return CipherFailed();
     int64_t at = to + BlockHeadBytes(mode_);
-    plain_.resize(static_cast<size_t>(std::min(kChunk, plain_bytes)));
+    plain_.resize(static_cast<size_t>(std::min(kBlockBytes, plain_bytes)));
     sealed_.resize(plain_.size() + kCipherUnit);
     for (int64_t done = 0; done < plain_bytes;) {
-      const auto count = static_cast<size_t>(std::min(kChunk, plain_bytes - done));
+      const auto count = static_cast<size_t>(std::min(kBlockBytes, plain_bytes - done));
       CKMAP_RETURN_IF_ERROR(ReadAt(from_, from + done, std::span(plain_).first(count)));
       int written = 0;
       if (::EVP_EncryptUpdate(context_.get(), RawBytes(sealed_.data()), &written,

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "runtime/base/malformed.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/wire/wire_reader.h"
 #include "runtime/formats/wire/wire_schema.h"
@@ -13,13 +14,11 @@
 namespace ckmap {
 namespace {
 
-constexpr int64_t kMaxName = 4096;
+constexpr int64_t kMaxStrategyName = 4096;
 constexpr int64_t kMaxJson = int64_t{256} << 20;
-constexpr int64_t kMaxRanks = int64_t{1} << 20;
+constexpr int64_t kMaxStrategyRanks = int64_t{1} << 20;
 
-Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
-
-constexpr WireMessageText kMessages[] = {
+constexpr WireMessageText kStrategyMessages[] = {
     {"ParallelStrategyMap", "1v! 2:ParallelStrategyItem 3:ParallelLayoutItem"},
     {"ParallelStrategyItem", "1s! 2:ParallelStrategys!"},
     {"ParallelStrategys", "1v! 2:ParallelStrategy"},
@@ -37,7 +36,7 @@ class StrategyReader {
   explicit StrategyReader(const ByteSource& source) : source_(source), reader_(source) {}
 
   Result<std::map<std::string, ParallelLayout>> Read() {
-    CKMAP_RETURN_IF_ERROR(WireSchema(kMessages).Check(source_, 0, source_.size()));
+    CKMAP_RETURN_IF_ERROR(WireSchema(kStrategyMessages).Check(source_, 0, source_.size()));
     std::map<std::string, ParallelLayout> layouts;
     for (int64_t at = 0; at < source_.size();) {
       CKMAP_ASSIGN_OR_RETURN(const WireField field, reader_.Next(at, source_.size()));
@@ -56,7 +55,7 @@ class StrategyReader {
       CKMAP_ASSIGN_OR_RETURN(const WireField field, reader_.Next(at, item.end()));
       if (field.type != WireType::kBytes) continue;
       if (field.number == 1) {
-        CKMAP_ASSIGN_OR_RETURN(name, reader_.Text(field, kMaxName));
+        CKMAP_ASSIGN_OR_RETURN(name, reader_.Text(field, kMaxStrategyName));
       } else if (field.number == 2) {
         CKMAP_RETURN_IF_ERROR(ReadLayouts(field, layout));
       }
@@ -90,7 +89,7 @@ class StrategyReader {
       }
     }
     if (matrices != 1 || maps == 0 || splits == 0) {
-      return Bad(fmt::format(
+      return Malformed(fmt::format(
           "a layout with {} device matrices, {} tensor maps and {} param_split_shape; one of each is expected",
           matrices, maps, splits));
     }
@@ -101,7 +100,7 @@ class StrategyReader {
   Result<void> ReadNumbers(const WireField& message, std::vector<int64_t>& numbers) {
     const auto add = [&numbers](uint64_t value) -> Result<void> {
       if (numbers.size() == kMaxStrategyAxes)
-        return Bad(fmt::format("a layout of more than {} axes", kMaxStrategyAxes));
+        return Malformed(fmt::format("a layout of more than {} axes", kMaxStrategyAxes));
       numbers.push_back(static_cast<int64_t>(value));
       return {};
     };
@@ -128,13 +127,13 @@ class StrategyReader {
 Result<std::vector<int64_t>> Coordinates(const ParallelLayout& layout, int64_t rank, int64_t ranks) {
   int64_t count = 1;
   for (const int64_t size : layout.devices) {
-    if (size < 1 || size > kMaxRanks || count > kMaxRanks / size)
-      return Bad("the strategy's device matrix is no matrix of devices");
+    if (size < 1 || size > kMaxStrategyRanks || count > kMaxStrategyRanks / size)
+      return Malformed("the strategy's device matrix is no matrix of devices");
     count *= size;
   }
   if (layout.devices.empty() || count != ranks) {
-    return Bad(fmt::format("its layout is for {} ranks (device matrix [{}]), and there are {}", count,
-                           fmt::join(layout.devices, ", "), ranks));
+    return Malformed(fmt::format("its layout is for {} ranks (device matrix [{}]), and there are {}", count,
+                                 fmt::join(layout.devices, ", "), ranks));
   }
   std::vector<int64_t> at(layout.devices.size());
   for (size_t axis = at.size(); axis-- > 0;) {
@@ -153,15 +152,15 @@ struct OptimizerShard {
 Result<OptimizerShard> FindShard(const ParallelLayout& layout, const std::vector<int64_t>& at,
                                  const std::vector<bool>& used, int64_t rank, int64_t ranks) {
   if (layout.shard_step == 0 && layout.shard_size != 0)
-    return Bad(fmt::format("optimizer shards of step 0 and size {}", layout.shard_size));
+    return Malformed(fmt::format("optimizer shards of step 0 and size {}", layout.shard_size));
   if (layout.shard_size == 0) return OptimizerShard{};
   std::vector<size_t> repeated;  // axes of the devices over which the tensor is not cut
   for (size_t axis = 0; axis < layout.devices.size(); ++axis) {
     if (!used[axis] && layout.devices[axis] > 1) repeated.push_back(axis);
   }
   const auto refuse = [&layout](std::string_view why) {
-    return Bad(fmt::format("optimizer shards of step {} and size {} over devices [{}]: {}", layout.shard_step,
-                           layout.shard_size, fmt::join(layout.devices, ", "), why));
+    return Malformed(fmt::format("optimizer shards of step {} and size {} over devices [{}]: {}", layout.shard_step,
+                                 layout.shard_size, fmt::join(layout.devices, ", "), why));
   };
   const bool whole = std::none_of(used.begin(), used.end(), [](bool cut) { return cut; });
   if (whole) {
@@ -183,10 +182,11 @@ Result<OptimizerShard> FindShard(const ParallelLayout& layout, const std::vector
 
 Result<void> AddLayout(std::string name, ParallelLayout layout, std::map<std::string, ParallelLayout>& layouts) {
   if (name.find('-') != std::string::npos) {
-    return Bad(fmt::format("{} is of a pipeline's stage (\"stage-name\"), which are not merged here", QuoteName(name)));
+    return Malformed(
+        fmt::format("{} is of a pipeline's stage (\"stage-name\"), which are not merged here", QuoteName(name)));
   }
   const auto [place, added] = layouts.emplace(std::move(name), std::move(layout));
-  return added ? Result<void>() : Bad(fmt::format("the layout of {} comes twice", QuoteName(place->first)));
+  return added ? Result<void>() : Malformed(fmt::format("the layout of {} comes twice", QuoteName(place->first)));
 }
 
 Result<std::map<std::string, ParallelLayout>> ReadStrategy(const ByteSource& source) {
@@ -196,23 +196,23 @@ Result<std::map<std::string, ParallelLayout>> ReadStrategy(const ByteSource& sou
     const bool json =
         std::string_view("{ \t\r\n").find(first) != std::string_view::npos;  // else the key of the first field
     if (!json) return StrategyReader(source).Read();
-    if (source.size() > kMaxJson) return Bad(fmt::format("a strategy of {} bytes", source.size()));
+    if (source.size() > kMaxJson) return Malformed(fmt::format("a strategy of {} bytes", source.size()));
     std::string text(static_cast<size_t>(source.size()), '\0');
     CKMAP_RETURN_IF_ERROR(source.ReadAt(0, std::as_writable_bytes(std::span(text))));
     return ReadJsonStrategy(text);
   };
   auto layouts = read();
-  if (layouts && layouts->empty()) layouts = Bad("holds no layout of a parameter");
+  if (layouts && layouts->empty()) layouts = Malformed("holds no layout of a parameter");
   if (layouts) return layouts;
   const bool named = layouts.error().message().starts_with(source.path());
   return named ? std::move(layouts).error() : std::move(layouts).error().Context(source.path());
 }
 
 Result<RankSlice> PlaceSlice(const ParallelLayout& layout, const Shape& slice, int64_t rank, int64_t ranks) {
-  if (!layout.refused.empty()) return Bad(layout.refused);
+  if (!layout.refused.empty()) return Malformed(layout.refused);
   CKMAP_ASSIGN_OR_RETURN(const std::vector<int64_t> at, Coordinates(layout, rank, ranks));
   if (layout.tensor_map.size() != slice.size()) {
-    return Bad(fmt::format("its layout has {} axes, the slice {}", layout.tensor_map.size(), slice.size()));
+    return Malformed(fmt::format("its layout has {} axes, the slice {}", layout.tensor_map.size(), slice.size()));
   }
   RankSlice placed;
   std::vector<bool> used(layout.devices.size(), false);
@@ -221,20 +221,20 @@ Result<RankSlice> PlaceSlice(const ParallelLayout& layout, const Shape& slice, i
     int64_t index = 0;
     if (const int64_t map = layout.tensor_map[axis]; map != -1) {
       if (map < 0 || map >= static_cast<int64_t>(layout.devices.size()))
-        return Bad("its tensor map names no axis of the devices");
+        return Malformed("its tensor map names no axis of the devices");
       const auto device = layout.devices.size() - 1 - static_cast<size_t>(map);
-      if (used[device]) return Bad("two of its axes are cut over one axis of the devices");
+      if (used[device]) return Malformed("two of its axes are cut over one axis of the devices");
       used[device] = true;
       parts = layout.devices[device];
       index = at[device];
     }
-    if (slice[axis] > (int64_t{1} << 48)) return Bad("a slice of that size is none");
+    if (slice[axis] > (int64_t{1} << 48)) return Malformed("a slice of that size is none");
     placed.whole.push_back(slice[axis] * parts);
     placed.offsets.push_back(slice[axis] * index);
   }
   CKMAP_ASSIGN_OR_RETURN(const OptimizerShard shard, FindShard(layout, at, used, rank, ranks));
   if (shard.parts == 1) return placed;
-  if (slice.empty()) return Bad("a scalar cannot be cut into optimizer shards");
+  if (slice.empty()) return Malformed("a scalar cannot be cut into optimizer shards");
   // Axis 0 is cut by the model first; each of its parts then into shards.
   const int64_t part = placed.offsets[0] / std::max<int64_t>(slice[0], 1);
   placed.offsets[0] = (part * shard.parts + shard.index) * slice[0];

@@ -10,6 +10,7 @@
 #include <simdjson.h>
 
 #include "runtime/base/json_document.h"
+#include "runtime/base/malformed.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/mindspore/ms_strategy.h"
 
@@ -20,19 +21,17 @@ namespace dom = simdjson::dom;
 
 constexpr std::string_view kItems = "parallel_layout_item";
 
-Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
-
 Result<int64_t> Number(const dom::element& value) {
   int64_t number = 0;
   if (value.get(number) || number < std::numeric_limits<int32_t>::min() ||
       number > std::numeric_limits<int32_t>::max()) {
-    return Bad("is no number of 32 bits");
+    return Malformed("is no number of 32 bits");
   }
   return number;
 }
 
 Result<std::vector<int64_t>> Numbers(const dom::array& values) {
-  if (values.size() > kMaxStrategyAxes) return Bad(fmt::format("has more than {} numbers", kMaxStrategyAxes));
+  if (values.size() > kMaxStrategyAxes) return Malformed(fmt::format("has more than {} numbers", kMaxStrategyAxes));
   std::vector<int64_t> numbers;
   for (const dom::element& value : values) {
     CKMAP_ASSIGN_OR_RETURN(const int64_t number, Number(value));
@@ -51,7 +50,7 @@ Result<void> ReadField(std::string_view key, const dom::element& value, Parallel
     return {};
   }
   dom::array values;
-  if (value.get(values)) return Bad("is no list");
+  if (value.get(values)) return Malformed("is no list");
   if (key == "tensor_map" && values.size() > 0 && values.at(0).is_array()) {
     layout.refused = kStrategyCutsTwice;
     return {};
@@ -65,20 +64,20 @@ Result<void> ReadField(std::string_view key, const dom::element& value, Parallel
 
 Result<ParallelLayout> ReadLayout(const dom::element& item) {
   dom::object fields;
-  if (item.get(fields)) return Bad("its layout is no object");
+  if (item.get(fields)) return Malformed("its layout is no object");
   ParallelLayout layout;
   std::unordered_set<std::string_view> seen;
   for (const auto& [key, value] : fields) {
     const bool list =
         key == "dev_matrix" || key == "tensor_map" || key == "param_split_shape" || key == "indices_offset";
     if (!list && key != "field" && key != "opt_weight_shard_step" && key != "opt_weight_shard_size") continue;
-    if (!seen.insert(key).second) return Bad(fmt::format("its `{}` is given twice", key));
+    if (!seen.insert(key).second) return Malformed(fmt::format("its `{}` is given twice", key));
     if (auto read = ReadField(key, value, layout); !read)
       return std::move(read).error().Context(fmt::format("its `{}`", key));
   }
   for (const std::string_view key :
        {"dev_matrix", "tensor_map", "field", "opt_weight_shard_step", "opt_weight_shard_size"}) {
-    if (!seen.contains(key)) return Bad(fmt::format("its layout has no `{}`", key));
+    if (!seen.contains(key)) return Malformed(fmt::format("its layout has no `{}`", key));
   }
   return layout;
 }
@@ -96,16 +95,16 @@ Result<std::map<std::string, ParallelLayout>> ReadJsonStrategy(const std::string
   dom::element root;
   const auto error = parser.parse(text).get(root);
   ThrowIfOutOfMemory(error);
-  if (error) return Bad(fmt::format("is no JSON: {}", simdjson::error_message(error)));
+  if (error) return Malformed(fmt::format("is no JSON: {}", simdjson::error_message(error)));
   dom::object fields;
-  if (root.get(fields)) return Bad("is no JSON object");
+  if (root.get(fields)) return Malformed("is no JSON object");
   std::map<std::string, ParallelLayout> layouts;
   bool found = false;
   for (const auto& [key, value] : fields) {
     if (key != kItems) continue;
-    if (std::exchange(found, true)) return Bad(fmt::format("`{}` is given twice", kItems));
+    if (std::exchange(found, true)) return Malformed(fmt::format("`{}` is given twice", kItems));
     dom::object items;
-    if (value.get(items)) return Bad(fmt::format("`{}` is no object", kItems));
+    if (value.get(items)) return Malformed(fmt::format("`{}` is no object", kItems));
     for (const auto& [name, item] : items) {
       auto layout = ReadLayout(item);
       if (!layout) return std::move(layout).error().Context(QuoteName(name));

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/malformed.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/onnx/onnx_tensor.h"
 #include "runtime/formats/storage/stored_checkpoint.h"
@@ -87,8 +88,6 @@ constexpr WireMessageText kMessages[] = {
 constexpr int kFieldsSniffed = 64;
 constexpr int kMaxDepth = 100;  // of graphs in nodes of graphs
 
-Error Bad(std::string what) { return {ErrorCode::kMalformed, std::move(what)}; }
-
 struct Subgraph {
   WireField message;
   std::string prefix;  // "" for the model's graph
@@ -105,14 +104,14 @@ class ModelReader {
     for (int64_t at = 0; at < source_.size();) {
       CKMAP_ASSIGN_OR_RETURN(const WireField field, reader_.Next(at, source_.size()));
       if (field.number == kGraph) {
-        if (field.type != WireType::kBytes) return Bad("the graph has the wrong wire type");
-        if (graph) return Bad("a model with two graphs");
+        if (field.type != WireType::kBytes) return Malformed("the graph has the wrong wire type");
+        if (graph) return Malformed("a model with two graphs");
         graph = field;
       } else {
         CKMAP_RETURN_IF_ERROR(ReadModelField(field));
       }
     }
-    if (!graph) return Bad("a model without a graph");
+    if (!graph) return Malformed("a model without a graph");
     waiting_.push_back({*graph, "", 0});
     while (!waiting_.empty()) {
       const Subgraph next = std::move(waiting_.front());
@@ -161,13 +160,13 @@ class ModelReader {
       const bool known = field.number == kNode || field.number == kInitializer || field.number == kSparseInitializer;
       if (!known) continue;
       if (field.type != WireType::kBytes)
-        return Bad(fmt::format("field {} of a graph has the wrong wire type", field.number));
+        return Malformed(fmt::format("field {} of a graph has the wrong wire type", field.number));
       if (field.number == kNode) {
         CKMAP_RETURN_IF_ERROR(ReadNode(field, graph));
       } else if (field.number == kInitializer) {
         ++initializers_;
         CKMAP_ASSIGN_OR_RETURN(const OnnxTensor tensor, tensors_.Read(field));
-        if (tensor.name.empty()) return Bad("an initializer without a name");
+        if (tensor.name.empty()) return Malformed("an initializer without a name");
         CKMAP_RETURN_IF_ERROR(tensors_.Add(tensor, graph.prefix + tensor.name, false));
       } else {
         ++initializers_;
@@ -202,11 +201,11 @@ class ModelReader {
   Result<void> AddListed(TensorInfo info) {
     const std::string quoted = QuoteName(info.name);
     const std::string problem = info.name.empty() ? "it has no name" : TensorNameProblem(info.name);
-    if (!problem.empty()) return Bad(fmt::format("tensor {}: {}", quoted, problem));
+    if (!problem.empty()) return Malformed(fmt::format("tensor {}: {}", quoted, problem));
     if (!NumBytes(info.shape, info.dtype == DType::kAny ? DType::kU8 : info.dtype)) {
-      return Bad(fmt::format("tensor {}: {} is too large", quoted, FormatShape(info.shape)));
+      return Malformed(fmt::format("tensor {}: {} is too large", quoted, FormatShape(info.shape)));
     }
-    if (!checkpoint_.AddUnreadable(std::move(info))) return Bad(fmt::format("tensor {} is given twice", quoted));
+    if (!checkpoint_.AddUnreadable(std::move(info))) return Malformed(fmt::format("tensor {} is given twice", quoted));
     return {};
   }
 
@@ -252,7 +251,7 @@ class ModelReader {
       if (field.number == kAttributeName) {
         CKMAP_ASSIGN_OR_RETURN(name, reader_.Text(field, kMaxOnnxText));
       } else if (field.number == kAttributeTensor) {
-        if (tensor) return Bad("an attribute with two tensors");
+        if (tensor) return Malformed("an attribute with two tensors");
         tensor = field;
       } else if (field.number == kAttributeGraph || field.number == kAttributeGraphs) {
         graphs.push_back(field);
@@ -260,15 +259,16 @@ class ModelReader {
     }
     if (tensor && head.constant && name == "value") {
       CKMAP_ASSIGN_OR_RETURN(const OnnxTensor value, tensors_.Read(*tensor));
-      if (head.output.empty()) return Bad("a Constant without an output");
+      if (head.output.empty()) return Malformed("a Constant without an output");
       CKMAP_RETURN_IF_ERROR(tensors_.Add(value, graph.prefix + head.output, true));
     }
-    if (!graphs.empty() && graph.depth == kMaxDepth) return Bad("graphs within graphs are nested too deep");
+    if (!graphs.empty() && graph.depth == kMaxDepth) return Malformed("graphs within graphs are nested too deep");
     for (size_t i = 0; i < graphs.size(); ++i) {
       const std::string index = graphs.size() > 1 ? fmt::format(".{}", i) : "";
       waiting_.push_back(
           {graphs[i], fmt::format("{}{}/{}{}/", graph.prefix, head.output, name, index), graph.depth + 1});
-      if (waiting_.back().prefix.size() > kMaxTensorName) return Bad("the name of a graph within graphs is too long");
+      if (waiting_.back().prefix.size() > kMaxTensorName)
+        return Malformed("the name of a graph within graphs is too long");
     }
     return {};
   }

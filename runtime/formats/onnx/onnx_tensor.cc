@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/json_strict.h"
+#include "runtime/base/malformed.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/storage/contained_path.h"
 #include "runtime/tensor/tensor_name.h"
@@ -28,8 +29,6 @@ constexpr uint32_t kDataLocation = 14;
 
 constexpr uint64_t kTextType = 8;
 constexpr uint64_t kMaxDataType = 26;
-
-Error Bad(std::string what) { return {ErrorCode::kMalformed, std::move(what)}; }
 
 // The field where numbers of a type stand; 0 if they can only be raw.
 uint32_t NumberField(DType dtype) {
@@ -71,7 +70,8 @@ std::string WhyNoElements(uint64_t data_type) {
 
 Result<void> AddOnnxDim(Shape& shape, uint64_t size) {
   if (size > uint64_t{kMaxTensorDim} || shape.size() == kMaxTensorRank) {
-    return Bad(fmt::format("has an axis of size {}, or more than {} axes", static_cast<int64_t>(size), kMaxTensorRank));
+    return Malformed(
+        fmt::format("has an axis of size {}, or more than {} axes", static_cast<int64_t>(size), kMaxTensorRank));
   }
   shape.push_back(static_cast<int64_t>(size));
   return {};
@@ -100,26 +100,27 @@ Result<OnnxTensor> OnnxTensorReader::Read(const WireField& message) {
     if (field.number == kDims) {
       CKMAP_RETURN_IF_ERROR(ReadDims(field, tensor));
     } else if (field.number == kDataType && field.type == WireType::kVarint) {
-      if (std::exchange(has_type, true)) return Bad("a tensor with two element types");
+      if (std::exchange(has_type, true)) return Malformed("a tensor with two element types");
       tensor.data_type = field.value;
     } else if (field.number == kName && bytes) {
-      if (std::exchange(has_name, true)) return Bad("a tensor with two names");
+      if (std::exchange(has_name, true)) return Malformed("a tensor with two names");
       CKMAP_ASSIGN_OR_RETURN(tensor.name, reader_.Text(field, kMaxOnnxText));
     } else if (field.number == kRawData && bytes) {
-      if (tensor.raw) return Bad("a tensor with two `raw_data`");
+      if (tensor.raw) return Malformed("a tensor with two `raw_data`");
       tensor.raw = field;
     } else if (field.number == kExternalData && bytes) {
       CKMAP_RETURN_IF_ERROR(ReadExternal(field, tensor));
     } else if (field.number == kDataLocation && field.type == WireType::kVarint) {
-      if (field.value > 1) return Bad(fmt::format("a tensor whose data are in the unknown place {}", field.value));
+      if (field.value > 1)
+        return Malformed(fmt::format("a tensor whose data are in the unknown place {}", field.value));
       tensor.external = field.value == 1;
     } else if (field.number == kSegment) {
-      return Bad("a tensor in segments, which no writer makes");
+      return Malformed("a tensor in segments, which no writer makes");
     } else if ((field.number >= kFloatData && field.number <= kInt64Data && field.number != 6) ||
                field.number == kDoubleData || field.number == kUint64Data) {
       CKMAP_RETURN_IF_ERROR(ReadNumbers(field, tensor));
     } else if (field.number <= kDataLocation && field.number != 6 && field.number != 12) {
-      return Bad(fmt::format("a tensor whose field {} has the wrong wire type", field.number));
+      return Malformed(fmt::format("a tensor whose field {} has the wrong wire type", field.number));
     }
   }
   return tensor;
@@ -127,7 +128,7 @@ Result<OnnxTensor> OnnxTensorReader::Read(const WireField& message) {
 
 Result<void> OnnxTensorReader::ReadDims(const WireField& field, OnnxTensor& tensor) {
   if (field.type == WireType::kVarint) return AddOnnxDim(tensor.shape, field.value);
-  if (field.type != WireType::kBytes) return Bad("a tensor whose dims have the wrong wire type");
+  if (field.type != WireType::kBytes) return Malformed("a tensor whose dims have the wrong wire type");
   for (int64_t at = field.begin; at < field.end();) {
     CKMAP_ASSIGN_OR_RETURN(const uint64_t size, reader_.Varint(at, field.end()));
     CKMAP_RETURN_IF_ERROR(AddOnnxDim(tensor.shape, size));
@@ -137,10 +138,10 @@ Result<void> OnnxTensorReader::ReadDims(const WireField& field, OnnxTensor& tens
 
 Result<void> OnnxTensorReader::ReadNumbers(const WireField& field, OnnxTensor& tensor) {
   if (field.type != WireType::kBytes && field.type != WireTypeOf(field.number)) {
-    return Bad(fmt::format("a tensor whose field {} has the wrong wire type", field.number));
+    return Malformed(fmt::format("a tensor whose field {} has the wrong wire type", field.number));
   }
   if (field.type == WireType::kBytes && field.length == 0) return {};
-  if (tensor.numbers != 0 && tensor.numbers != field.number) return Bad("a tensor with numbers in two fields");
+  if (tensor.numbers != 0 && tensor.numbers != field.number) return Malformed("a tensor with numbers in two fields");
   tensor.numbers = field.number;
   return {};
 }
@@ -161,17 +162,19 @@ Result<void> OnnxTensorReader::ReadExternal(const WireField& field, OnnxTensor& 
     return {};
   }
   if (!tensor.external_data.emplace(key, std::move(value)).second)
-    return Bad(fmt::format("external data with two `{}`", key));
+    return Malformed(fmt::format("external data with two `{}`", key));
   return {};
 }
 
 Result<void> OnnxTensorReader::Add(const OnnxTensor& tensor, std::string name, bool optional) {
-  const auto bad = [name](std::string_view what) { return Bad(fmt::format("tensor {}: {}", QuoteName(name), what)); };
+  const auto bad = [name](std::string_view what) {
+    return Malformed(fmt::format("tensor {}: {}", QuoteName(name), what));
+  };
   // Others than kMalformed are of a file, not of the tensor.
   const auto named = [&bad](Error error) {
     return error.code() == ErrorCode::kMalformed ? bad(error.message()) : std::move(error);
   };
-  if (name.empty()) return Bad("a tensor without a name");
+  if (name.empty()) return Malformed("a tensor without a name");
   if (const std::string problem = TensorNameProblem(name); !problem.empty()) return bad(problem);
   if (tensor.data_type == 0 || tensor.data_type > kMaxDataType)
     return bad(fmt::format("unknown element type {}", tensor.data_type));
@@ -212,15 +215,15 @@ Result<void> OnnxTensorReader::CheckPacked(const OnnxTensor& tensor, int64_t byt
 Result<std::unique_ptr<StorageSource>> OnnxTensorReader::Open(const OnnxTensor& tensor, DType dtype, int64_t bytes,
                                                               std::string& unreadable) {
   if (tensor.external) {
-    if (tensor.raw || tensor.numbers != 0) return Bad("has its data both here and in another file");
+    if (tensor.raw || tensor.numbers != 0) return Malformed("has its data both here and in another file");
     return OpenExternal(tensor, bytes, unreadable);
   }
-  if (tensor.raw && tensor.numbers != 0) return Bad("has its data both raw and as numbers");
+  if (tensor.raw && tensor.numbers != 0) return Malformed("has its data both raw and as numbers");
   if (tensor.numbers != 0) return OpenNumbers(tensor, dtype, bytes);
   const int64_t given = tensor.raw ? tensor.raw->length : 0;
   if (given != bytes) {
-    return Bad(fmt::format("{} {} takes {} bytes, but {} are given", DTypeName(dtype), FormatShape(tensor.shape), bytes,
-                           given));
+    return Malformed(fmt::format("{} {} takes {} bytes, but {} are given", DTypeName(dtype), FormatShape(tensor.shape),
+                                 bytes, given));
   }
   return FileSource(source_.file(), tensor.raw ? tensor.raw->begin : 0, bytes);
 }
@@ -228,8 +231,8 @@ Result<std::unique_ptr<StorageSource>> OnnxTensorReader::Open(const OnnxTensor& 
 Result<std::unique_ptr<StorageSource>> OnnxTensorReader::OpenNumbers(const OnnxTensor& tensor, DType dtype,
                                                                      int64_t bytes) {
   if (tensor.numbers != NumberField(dtype)) {
-    return Bad(fmt::format("its numbers are in field {}, those of {} belong in field {}", tensor.numbers,
-                           DTypeName(dtype), NumberField(dtype)));
+    return Malformed(fmt::format("its numbers are in field {}, those of {} belong in field {}", tensor.numbers,
+                                 DTypeName(dtype), NumberField(dtype)));
   }
   const OnnxNumbers numbers{tensor.begin, tensor.end, tensor.numbers, WireTypeOf(tensor.numbers), dtype};
   // Floats in one packed run lie in the file as they are.
@@ -253,13 +256,14 @@ Result<std::unique_ptr<StorageSource>> OnnxTensorReader::OpenExternal(const Onnx
   };
   const std::string location = given("location").value_or("");
   const auto problem = ContainedPathProblem(location);
-  if (!problem.empty()) return Bad(fmt::format("the file of its data, {}, {}", QuoteName(location), problem));
+  if (!problem.empty()) return Malformed(fmt::format("the file of its data, {}, {}", QuoteName(location), problem));
   if (!FileStaysInside(folder_, location)) {
-    return Bad(fmt::format("the file of its data, {}, is a link that leads out of the folder", QuoteName(location)));
+    return Malformed(
+        fmt::format("the file of its data, {}, is a link that leads out of the folder", QuoteName(location)));
   }
   const auto offset = ParsePlainUnsigned(given("offset").value_or("0"));
   const auto length = ParsePlainUnsigned(given("length").value_or("0"));
-  if (!offset || !length) return Bad("the place of its data in another file is no number");
+  if (!offset || !length) return Malformed("the place of its data in another file is no number");
   const std::string path = (folder_ / location).string();
   auto known = files_.find(location);
   if (known == files_.end()) {
@@ -275,11 +279,11 @@ Result<std::unique_ptr<StorageSource>> OnnxTensorReader::OpenExternal(const Onnx
   // Without a length it is all that follows.
   const uint64_t held = given("length") || *offset > size ? *length : size - *offset;
   if (held != static_cast<uint64_t>(bytes)) {
-    return Bad(fmt::format("takes {} bytes, but {} are given in {}", bytes, held, QuoteName(location)));
+    return Malformed(fmt::format("takes {} bytes, but {} are given in {}", bytes, held, QuoteName(location)));
   }
   if (*offset > size || static_cast<uint64_t>(bytes) > size - *offset) {
-    return Bad(fmt::format("its {} bytes from byte {} of {} on end beyond that file, which has {}", bytes, *offset,
-                           QuoteName(location), size));
+    return Malformed(fmt::format("its {} bytes from byte {} of {} on end beyond that file, which has {}", bytes,
+                                 *offset, QuoteName(location), size));
   }
   return FileSource(*known->second, static_cast<int64_t>(*offset), bytes);
 }

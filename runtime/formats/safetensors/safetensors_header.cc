@@ -11,6 +11,7 @@
 
 #include "runtime/base/json_document.h"
 #include "runtime/base/json_strict.h"
+#include "runtime/base/malformed.h"
 #include "runtime/base/text.h"
 #include "runtime/tensor/tensor_name.h"
 
@@ -44,14 +45,12 @@ constexpr std::array<std::pair<std::string_view, DType>, 22> kDTypes = {{
     {"U64", DType::kU64},
 }};
 
-Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
-
 Error BadTensor(std::string_view name, std::string_view what) {
-  return Bad(fmt::format("tensor {}: {}", QuoteName(name), what));
+  return Malformed(fmt::format("tensor {}: {}", QuoteName(name), what));
 }
 
 Error BadJson(simdjson::error_code error) {
-  return Bad(fmt::format("the header is not valid JSON: {}", simdjson::error_message(error)));
+  return Malformed(fmt::format("the header is not valid JSON: {}", simdjson::error_message(error)));
 }
 
 std::optional<DType> FindDType(std::string_view name) {
@@ -70,7 +69,7 @@ class HeaderParser {
     if (auto e = BeginJson(parser_, padded, length, document)) return BadJson(e);
     ondemand::object root;
     if (auto e = document.get_object().get(root)) {
-      if (e == simdjson::INCORRECT_TYPE) return Bad("the header is not a JSON object");
+      if (e == simdjson::INCORRECT_TYPE) return Malformed("the header is not a JSON object");
       return BadJson(e);
     }
     for (auto item : root) {
@@ -84,16 +83,16 @@ class HeaderParser {
         CKMAP_RETURN_IF_ERROR(Tensor(key, field.value()));
       }
     }
-    if (!document.current_location().error()) return Bad("something follows the JSON object of the header");
+    if (!document.current_location().error()) return Malformed("something follows the JSON object of the header");
     return {};
   }
 
  private:
   Result<void> Metadata(ondemand::value value) {
-    if (std::exchange(has_metadata_, true)) return Bad("`__metadata__` is given twice");
+    if (std::exchange(has_metadata_, true)) return Malformed("`__metadata__` is given twice");
     ondemand::object object;
     if (auto e = value.get_object().get(object)) {
-      if (e == simdjson::INCORRECT_TYPE) return Bad("`__metadata__` is not an object");
+      if (e == simdjson::INCORRECT_TYPE) return Malformed("`__metadata__` is not an object");
       return BadJson(e);
     }
     for (auto item : object) {
@@ -104,11 +103,11 @@ class HeaderParser {
       std::string_view text;
       if (auto e = field.value().get_string().get(text)) {
         if (e != simdjson::INCORRECT_TYPE) return BadJson(e);
-        return Bad(fmt::format("metadata {} is not text; all metadata must be", QuoteName(key)));
+        return Malformed(fmt::format("metadata {} is not text; all metadata must be", QuoteName(key)));
       }
-      if (!IsValidUtf8(key) || !IsValidUtf8(text)) return Bad("the metadata are not UTF-8");
+      if (!IsValidUtf8(key) || !IsValidUtf8(text)) return Malformed("the metadata are not UTF-8");
       if (!header_.metadata.emplace(key, text).second) {
-        return Bad(fmt::format("metadata key {} is given twice", QuoteName(key)));
+        return Malformed(fmt::format("metadata key {} is given twice", QuoteName(key)));
       }
     }
     return {};
@@ -280,8 +279,8 @@ Result<void> CheckTiling(const SafetensorsHeader& header, int64_t data_bytes) {
                                  end, data_bytes));
   }
   if (end < data_bytes) {
-    return Bad(fmt::format("the tensors take {} bytes, but {} follow the header: {} belong to no tensor", end,
-                           data_bytes, data_bytes - end));
+    return Malformed(fmt::format("the tensors take {} bytes, but {} follow the header: {} belong to no tensor", end,
+                                 data_bytes, data_bytes - end));
   }
   return {};
 }
@@ -292,7 +291,7 @@ Result<SafetensorsHeader> ParseSafetensorsHeader(std::string text, int64_t data_
   SafetensorsHeader header;
   header.leading_space = !text.empty() && text[0] != '{';
   if (const size_t at = FindLoneSurrogate(text); at != std::string::npos) {
-    return Bad(fmt::format("the escape at byte {} of the header is half of a surrogate pair", at));
+    return Malformed(fmt::format("the escape at byte {} of the header is half of a surrogate pair", at));
   }
   const size_t length = text.size();
   text.resize(length + simdjson::SIMDJSON_PADDING, ' ');

@@ -16,6 +16,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/folder.h"
 #include "runtime/base/json_strict.h"
+#include "runtime/base/malformed.h"
 #include "runtime/base/mistake_list.h"
 #include "runtime/base/run_files.h"
 #include "runtime/base/text.h"
@@ -33,10 +34,8 @@ constexpr std::array<std::string_view, 12> kEndings = {".safetensors", ".ckpt", 
                                                        ".npz",         ".npy",  ".gguf", ".onnx", ".h5",  ".keras"};
 constexpr size_t kMaxShards = 10'000;
 
-Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
-
 Error BadJson(simdjson::error_code error) {
-  return Bad(fmt::format("not a valid index: {}", simdjson::error_message(error)));
+  return Malformed(fmt::format("not a valid index: {}", simdjson::error_message(error)));
 }
 
 class IndexParser {
@@ -44,7 +43,7 @@ class IndexParser {
   explicit IndexParser(bool may_be_flat) : may_be_flat_(may_be_flat) {}
 
   Result<std::vector<IndexedTensor>> Parse(std::string text) {
-    if (FindLoneSurrogate(text) != std::string::npos) return Bad("holds half of a surrogate pair");
+    if (FindLoneSurrogate(text) != std::string::npos) return Malformed("holds half of a surrogate pair");
     // Reading on demand does not look at values that are passed over.
     simdjson::dom::parser validator;
     const auto invalid = validator.parse(text).error();
@@ -58,9 +57,10 @@ class IndexParser {
     ondemand::object root;
     if (auto e = document.get_object().get(root)) return BadJson(e);
     CKMAP_RETURN_IF_ERROR(Root(root));
-    if (!document.current_location().error()) return Bad("something follows the JSON object");
+    if (!document.current_location().error()) return Malformed("something follows the JSON object");
     if (!mistakes_.empty()) return mistakes_.ToError(ErrorCode::kMalformed, "the index");
-    if (!has_map_ && !may_be_flat_) return Bad("has no `weight_map`: it does not say which file holds which tensor");
+    if (!has_map_ && !may_be_flat_)
+      return Malformed("has no `weight_map`: it does not say which file holds which tensor");
     return std::move(tensors_);
   }
 
@@ -73,7 +73,7 @@ class IndexParser {
       if (auto e = std::move(item).get(field)) return BadJson(e);
       std::string_view key;
       if (auto e = field.unescaped_key().get(key)) return BadJson(e);
-      if (!keys.emplace(key).second) return Bad(fmt::format("key {} is given twice", QuoteName(key)));
+      if (!keys.emplace(key).second) return Malformed(fmt::format("key {} is given twice", QuoteName(key)));
       const std::string name(key);
       ondemand::value value = field.value();
       ondemand::json_type type{};
@@ -86,7 +86,7 @@ class IndexParser {
       } else if (may_be_flat_ && name != "metadata") {
         CKMAP_RETURN_IF_ERROR(Tensor(name, value, flat));
       } else if (name == "weight_map") {
-        return Bad("`weight_map` is not an object");
+        return Malformed("`weight_map` is not an object");
       }
     }
     if (!has_map_) tensors_ = std::move(flat);
@@ -255,7 +255,7 @@ Result<std::unique_ptr<Checkpoint>> OpenShardIndex(const std::string& index_path
   if (mindspore && fs::is_regular_file(folder / kMindSporeExtra, ignored) && seen.insert(kMindSporeExtra).second) {
     files.emplace_back(kMindSporeExtra);
   }
-  if (files.empty()) return Bad(index_path + ": names no tensor");
+  if (files.empty()) return Malformed(index_path + ": names no tensor");
   MistakeList mistakes;
   for (const std::string& file : files) {
     if (!FolderStaysInside(folder, file)) {
@@ -283,10 +283,11 @@ Result<std::unique_ptr<Checkpoint>> OpenShardFolder(const std::string& folder, c
                              EscapeText(content.indexes[1])));
   }
   if (content.by_ending.empty()) {
-    return Bad(folder + (content.has_ranks
-                             ? ": has folders of ranks but no merged checkpoint; merge the ranks first "
-                               "(mindspore.unified_safetensors or transform_checkpoints), or name the file of one rank"
-                             : ": no checkpoint in this folder"));
+    return Malformed(folder +
+                     (content.has_ranks
+                          ? ": has folders of ranks but no merged checkpoint; merge the ranks first "
+                            "(mindspore.unified_safetensors or transform_checkpoints), or name the file of one rank"
+                          : ": no checkpoint in this folder"));
   }
   if (content.by_ending.size() > 1) {
     return usage(fmt::format("has checkpoints of several kinds (*{} and *{}); name a file",
@@ -295,8 +296,8 @@ Result<std::unique_ptr<Checkpoint>> OpenShardFolder(const std::string& folder, c
   const std::vector<std::string>& files = content.by_ending.begin()->second;
   const int promised = PromisedShards(files[0]);
   if (promised > 0 && static_cast<size_t>(promised) > files.size()) {
-    return Bad(fmt::format("{}: {} is one of {} shards, but only {} are there", folder, EscapeText(files[0]), promised,
-                           files.size()));
+    return Malformed(fmt::format("{}: {} is one of {} shards, but only {} are there", folder, EscapeText(files[0]),
+                                 promised, files.size()));
   }
   if (files.size() == 1) return open_file((fs::path(folder) / files[0]).string());
   CKMAP_ASSIGN_OR_RETURN(std::vector<Shard> shards, OpenAll(folder, files, open_file));

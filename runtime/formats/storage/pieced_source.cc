@@ -1,4 +1,5 @@
 #include "runtime/formats/storage/pieced_source.h"
+#include "runtime/base/malformed.h"
 
 #include <fmt/format.h>
 
@@ -7,8 +8,6 @@
 
 namespace ckmap {
 namespace {
-
-Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
 
 bool Overlap(const SourcePiece& a, const SourcePiece& b) {
   for (size_t axis = 0; axis < a.sizes.size(); ++axis) {
@@ -109,23 +108,24 @@ Result<std::unique_ptr<StorageSource>> PiecedSource(const Shape& shape, int64_t 
   for (size_t i = 0; i < pieces.size(); ++i) {
     const SourcePiece& piece = pieces[i];
     if (piece.sizes.size() != shape.size() || piece.offsets.size() != shape.size())
-      return Bad("a piece of another rank than the tensor");
+      return Malformed("a piece of another rank than the tensor");
     for (size_t axis = 0; axis < shape.size(); ++axis) {
       const bool inside = piece.offsets[axis] >= 0 && piece.sizes[axis] >= 0 && piece.sizes[axis] <= shape[axis] &&
                           piece.offsets[axis] <= shape[axis] - piece.sizes[axis];
       if (!inside) {
-        return Bad(fmt::format("the piece at {} of shape {} lies outside of {}", FormatShape(piece.offsets),
-                               FormatShape(piece.sizes), FormatShape(shape)));
+        return Malformed(fmt::format("the piece at {} of shape {} lies outside of {}", FormatShape(piece.offsets),
+                                     FormatShape(piece.sizes), FormatShape(shape)));
       }
     }
     for (size_t j = 0; j < i; ++j) {
-      if (Overlap(pieces[j], piece)) return Bad(fmt::format("two pieces overlap at {}", FormatShape(piece.offsets)));
+      if (Overlap(pieces[j], piece))
+        return Malformed(fmt::format("two pieces overlap at {}", FormatShape(piece.offsets)));
     }
     covered += *NumElements(piece.sizes);  // disjoint and inside: no more than the whole
   }
   if (covered != *NumElements(shape)) {
-    return Bad(fmt::format("the pieces have {} of {} elements: a file of the checkpoint is missing", covered,
-                           *NumElements(shape)));
+    return Malformed(fmt::format("the pieces have {} of {} elements: a file of the checkpoint is missing", covered,
+                                 *NumElements(shape)));
   }
   return std::unique_ptr<StorageSource>(std::make_unique<Pieced>(shape, element_size, std::move(pieces)));
 }

@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "runtime/base/malformed.h"
 #include "runtime/base/text.h"
 
 namespace ckmap {
@@ -22,8 +23,6 @@ constexpr int64_t kMaxSmallRecord = 256;              // byteorder, version, …
 constexpr int64_t kMinVersion = 1, kMaxVersion = 10;  // caffe2/serialize/versions.h of torch 2.13
 constexpr int64_t kMaxProgram = int64_t{64} << 20;    // bytes of a TorchScript archive's code/ and constants.pkl
 constexpr int64_t kMaxReceipt = int64_t{64} << 20;
-
-Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
 
 // Storages are the records PREFIX/data/KEY.
 class ZipReferences : public TorchReferences {
@@ -37,18 +36,18 @@ class ZipReferences : public TorchReferences {
     if (const auto known = known_.find(std::string(id.key)); known != known_.end()) {
       const TorchStorageRef& ref = known->second;
       if (ref.dtype != id.ref.dtype || ref.numel != id.ref.numel || ref.packed != id.ref.packed) {
-        return Bad(fmt::format("storage \"{}\" is {} of {} here and {} of {} elsewhere", EscapeText(id.key),
-                               id.ref.numel, DTypeName(id.ref.dtype), ref.numel, DTypeName(ref.dtype)));
+        return Malformed(fmt::format("storage \"{}\" is {} of {} here and {} of {} elsewhere", EscapeText(id.key),
+                                     id.ref.numel, DTypeName(id.ref.dtype), ref.numel, DTypeName(ref.dtype)));
       }
       return TorchReference(ref);
     }
     const std::string record = fmt::format("{}/data/{}", prefix_, id.key);
     const auto member = archive_.Find(record);
-    if (!member) return Bad(fmt::format("the archive has no record \"{}\"", EscapeText(record)));
+    if (!member) return Malformed(fmt::format("the archive has no record \"{}\"", EscapeText(record)));
     const int64_t size = archive_.members()[*member].size;
     if (!id.ref.packed && size != id.bytes) {
-      return Bad(fmt::format("record \"{}\" has {} bytes, the pickle says {} elements of {} ({} bytes)",
-                             EscapeText(record), size, id.ref.numel, DTypeName(id.ref.dtype), id.bytes));
+      return Malformed(fmt::format("record \"{}\" has {} bytes, the pickle says {} elements of {} ({} bytes)",
+                                   EscapeText(record), size, id.ref.numel, DTypeName(id.ref.dtype), id.bytes));
     }
     TorchStorageRef ref = id.ref;
     ref.storage = checkpoint_.AddSource(ZipSource(file_, archive_, *member));
@@ -76,8 +75,8 @@ Result<std::string> FindPrefix(const ZipArchive& archive, const std::string& pat
     const std::string folder = member.name.substr(0, member.name.size() - kPickleName.size());
     if (folder.find('/') != std::string::npos) continue;
     if (prefix) {
-      return Bad(fmt::format("two checkpoints in one archive: \"{}\" and \"{}\" each have a data.pkl",
-                             EscapeText(*prefix), EscapeText(folder)));
+      return Malformed(fmt::format("two checkpoints in one archive: \"{}\" and \"{}\" each have a data.pkl",
+                                   EscapeText(*prefix), EscapeText(folder)));
     }
     prefix = folder;
   }
@@ -92,12 +91,13 @@ Result<std::string> FindPrefix(const ZipArchive& archive, const std::string& pat
     if (fits && (inner == nullptr || member.size > inner->size)) inner = &member;
   }
   if (inner != nullptr) {
-    return Bad(fmt::format("is a zip archive, not a checkpoint of torch; unpack the checkpoint in it: unzip {} '{}'",
-                           EscapeText(path), EscapeText(inner->name)));
+    return Malformed(
+        fmt::format("is a zip archive, not a checkpoint of torch; unpack the checkpoint in it: unzip {} '{}'",
+                    EscapeText(path), EscapeText(inner->name)));
   }
   std::string first =
       archive.members().empty() ? "no members" : fmt::format("\"{}\"", EscapeText(archive.members().front().name));
-  return Bad(
+  return Malformed(
       fmt::format("a zip archive without FOLDER/data.pkl is no torch checkpoint (it begins with "
                   "{}; a checkpoint "
                   "inside of an archive must be unpacked first)",
@@ -115,7 +115,7 @@ Result<std::optional<std::string>> ReadSmallRecord(const ZipArchive& archive, co
 Result<bool> ReadByteOrder(const ZipArchive& archive, const std::string& prefix) {
   CKMAP_ASSIGN_OR_RETURN(const auto order, ReadSmallRecord(archive, prefix + "/byteorder"));
   if (order && *order != "little" && *order != "big") {
-    return Bad(fmt::format("record \"byteorder\" says \"{}\"; it must say little or big", EscapeText(*order)));
+    return Malformed(fmt::format("record \"byteorder\" says \"{}\"; it must say little or big", EscapeText(*order)));
   }
   return order == "big";
 }
@@ -139,18 +139,19 @@ Result<void> CheckRecordsOfTorch(const ZipArchive& archive, const std::string& p
   if (!version) {
     CKMAP_ASSIGN_OR_RETURN(version, ReadSmallRecord(archive, prefix + "/version"));
   }
-  if (!version) return Bad("the archive has no record \"version\", which every checkpoint of torch has");
+  if (!version) return Malformed("the archive has no record \"version\", which every checkpoint of torch has");
   const auto number = ParseNumber(*version);
   if (!number || *number < kMinVersion || *number > kMaxVersion) {
-    return Bad(fmt::format("record \"version\" says \"{}\"; versions {} to {} are known", EscapeText(*version),
-                           kMinVersion, kMaxVersion));
+    return Malformed(fmt::format("record \"version\" says \"{}\"; versions {} to {} are known", EscapeText(*version),
+                                 kMinVersion, kMaxVersion));
   }
   CKMAP_ASSIGN_OR_RETURN(const auto alignment, ReadSmallRecord(archive, prefix + "/.storage_alignment"));
   if (alignment && !ParseNumber(*alignment)) {
-    return Bad(fmt::format("record \".storage_alignment\" says \"{}\", which is no number", EscapeText(*alignment)));
+    return Malformed(
+        fmt::format("record \".storage_alignment\" says \"{}\", which is no number", EscapeText(*alignment)));
   }
   CKMAP_ASSIGN_OR_RETURN(const auto id, ReadSmallRecord(archive, prefix + "/.data/serialization_id"));
-  if (id && !IsValidUtf8(*id)) return Bad("record \".data/serialization_id\" is not UTF-8");
+  if (id && !IsValidUtf8(*id)) return Malformed("record \".data/serialization_id\" is not UTF-8");
   return {};
 }
 
@@ -225,12 +226,12 @@ Result<TorchArchive> ReadTorchArchive(const InputFile& file, int64_t begin, int6
   CKMAP_ASSIGN_OR_RETURN(contents.pickle, Pickle::Read(*contents.bytes, allow));
   const Pickle& pickle = contents.pickle;
   if (pickle.end() != contents.bytes->size()) {
-    return Bad(fmt::format("{} bytes follow the pickle in data.pkl", contents.bytes->size() - pickle.end()));
+    return Malformed(fmt::format("{} bytes follow the pickle in data.pkl", contents.bytes->size() - pickle.end()));
   }
   const bool module = pickle.kind(pickle.root()) == PickleKind::kObject &&
                       MeaningOf(pickle.callable(pickle.root())).thing == TorchThing::kModuleClass;
   if (contents.script && !module) {
-    return Bad("a TorchScript archive (code/, constants.pkl) whose data.pkl holds no module");
+    return Malformed("a TorchScript archive (code/, constants.pkl) whose data.pkl holds no module");
   }
   ZipReferences references(file, *archive, prefix, big, checkpoint);
   CKMAP_ASSIGN_OR_RETURN(contents.objects, TorchObjects::Interpret(pickle, references));

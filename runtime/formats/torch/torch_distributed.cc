@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/base/malformed.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/storage/pieced_source.h"
 #include "runtime/formats/torch/torch.h"
@@ -21,8 +22,6 @@ namespace ckmap {
 namespace {
 
 constexpr std::string_view kMetadataName = ".metadata";
-
-Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
 
 // Where an item lies.
 struct Item {
@@ -73,7 +72,7 @@ class PlanReader {
 // kNoPickle if the state has no such field.
 Result<PickleId> PlanReader::Optional(PickleId object, std::string_view type, std::string_view name) const {
   if (!IsA(object, type))
-    return Bad(fmt::format("a {} where a {} should be", PickleKindName(pickle_.kind(object)), type));
+    return Malformed(fmt::format("a {} where a {} should be", PickleKindName(pickle_.kind(object)), type));
   const PickleId state = pickle_.state(object);
   if (state == kNoPickle) return kNoPickle;
   CKMAP_ASSIGN_OR_RETURN(const auto fields, Dict(state));
@@ -85,25 +84,25 @@ Result<PickleId> PlanReader::Optional(PickleId object, std::string_view type, st
 
 Result<PickleId> PlanReader::Field(PickleId object, std::string_view type, std::string_view name) const {
   CKMAP_ASSIGN_OR_RETURN(const PickleId found, Optional(object, type, name));
-  if (found == kNoPickle) return Bad(fmt::format("a {} without \"{}\"", type, name));
+  if (found == kNoPickle) return Malformed(fmt::format("a {} without \"{}\"", type, name));
   return found;
 }
 
 Result<std::string> PlanReader::Text(PickleId id) const {
   if (pickle_.kind(id) != PickleKind::kText)
-    return Bad(fmt::format("a {} where a text should be", PickleKindName(pickle_.kind(id))));
+    return Malformed(fmt::format("a {} where a text should be", PickleKindName(pickle_.kind(id))));
   return std::string(pickle_.text(id));
 }
 
 Result<int64_t> PlanReader::Integer(PickleId id) const {
   if (pickle_.kind(id) != PickleKind::kInt || pickle_.integer(id) < 0)
-    return Bad("an offset or length that is no number from 0 on");
+    return Malformed("an offset or length that is no number from 0 on");
   return pickle_.integer(id);
 }
 
 Result<std::span<const PickleId>> PlanReader::Dict(PickleId id) const {
   if (pickle_.kind(id) != PickleKind::kDict)
-    return Bad(fmt::format("a {} where a dict should be", PickleKindName(pickle_.kind(id))));
+    return Malformed(fmt::format("a {} where a dict should be", PickleKindName(pickle_.kind(id))));
   return pickle_.items(id);
 }
 
@@ -136,7 +135,7 @@ Result<Value> PlanReader::ReadValue(std::string name, PickleId object) const {
   CKMAP_ASSIGN_OR_RETURN(const PickleId size, Field(object, kType, "size"));
   CKMAP_ASSIGN_OR_RETURN(value.shape, TorchIntegers(pickle_, size));
   CKMAP_ASSIGN_OR_RETURN(const PickleId chunks, Field(object, kType, "chunks"));
-  if (pickle_.kind(chunks) != PickleKind::kList) return Bad("its chunks are no list");
+  if (pickle_.kind(chunks) != PickleKind::kList) return Malformed("its chunks are no list");
   if (pickle_.items(chunks).size() > kMaxSourcePieces) {
     return Error(ErrorCode::kLimit,
                  fmt::format("{} pieces; {} are the limit", pickle_.items(chunks).size(), kMaxSourcePieces));
@@ -157,22 +156,22 @@ Result<DType> PlanReader::ReadProperties(PickleId properties) const {
   constexpr size_t kProperties = 5;
   const PickleId state = IsA(properties, "TensorProperties") ? pickle_.state(properties) : kNoPickle;
   if (state == kNoPickle || pickle_.kind(state) != PickleKind::kTuple || pickle_.items(state).size() != kProperties)
-    return Bad(fmt::format("its properties are no tuple of {}", kProperties));
+    return Malformed(fmt::format("its properties are no tuple of {}", kProperties));
   const auto parts = pickle_.items(state);
   const TorchMeaning meaning =
       pickle_.kind(parts[0]) == PickleKind::kGlobal ? MeaningOf(pickle_.global(parts[0])) : TorchMeaning{};
-  if (meaning.thing != TorchThing::kDType) return Bad("no element type");
+  if (meaning.thing != TorchThing::kDType) return Malformed("no element type");
   const auto argument = [this](PickleId id, std::string_view callable, PickleKind kind) {
     if (!IsA(id, callable) || pickle_.arguments(id) == kNoPickle) return kNoPickle;
     const auto arguments = pickle_.items(pickle_.arguments(id));
     return arguments.size() == 1 && pickle_.kind(arguments[0]) == kind ? arguments[0] : kNoPickle;
   };
   const PickleId layout = argument(parts[1], "_get_layout", PickleKind::kText);
-  if (layout == kNoPickle || !IsTorchLayout(pickle_.text(layout))) return Bad("an unknown layout");
+  if (layout == kNoPickle || !IsTorchLayout(pickle_.text(layout))) return Malformed("an unknown layout");
   constexpr int64_t kMemoryFormats = 3;
   const PickleId format = argument(parts[3], "_MEM_FORMAT_ENCODING", PickleKind::kInt);
   if (format == kNoPickle || pickle_.integer(format) < 0 || pickle_.integer(format) >= kMemoryFormats)
-    return Bad("an unknown memory format");
+    return Malformed("an unknown memory format");
   return meaning.dtype;
 }
 
@@ -184,15 +183,15 @@ Result<void> PlanReader::CheckPath(std::string_view name, PickleId path) const {
   for (const PickleId key : tuple ? pickle_.items(path) : std::span<const PickleId>()) {
     const bool number = pickle_.kind(key) == PickleKind::kInt;
     if (!number && pickle_.kind(key) != PickleKind::kText) {
-      return Bad(
+      return Malformed(
           fmt::format("a {} as a key on the way to \"{}\"", PickleKindName(pickle_.kind(key)), EscapeText(name)));
     }
     keys.push_back(number ? fmt::format("{}", pickle_.integer(key)) : std::string(pickle_.text(key)));
   }
   const std::string joined = fmt::format("{}", fmt::join(keys, "."));
   if (tuple && joined == name) return {};
-  return Bad(fmt::format("\"{}\" is at \"{}\" in the state dict, which is another name", EscapeText(name),
-                         EscapeText(joined)));
+  return Malformed(fmt::format("\"{}\" is at \"{}\" in the state dict, which is another name", EscapeText(name),
+                               EscapeText(joined)));
 }
 
 // Of the names that torch's own planner flattened; others keep no paths.
@@ -226,13 +225,13 @@ Result<void> PlanReader::ReadItem(PickleId index, PickleId info) {
   CKMAP_ASSIGN_OR_RETURN(item.length, Integer(length));
   CKMAP_ASSIGN_OR_RETURN(const PickleId transforms, Optional(info, kInfo, "transform_descriptors"));
   if (transforms != kNoPickle && pickle_.kind(transforms) != PickleKind::kNone) {
-    return Bad(fmt::format("\"{}\" is stored through an extension, which is not read", EscapeText(name)));
+    return Malformed(fmt::format("\"{}\" is stored through an extension, which is not read", EscapeText(name)));
   }
   const bool plain = !item.file.empty() && item.file.find('/') == std::string::npos &&
                      item.file.find('\0') == std::string::npos && item.file != "." && item.file != "..";
-  if (!plain) return Bad(fmt::format("data file \"{}\" is no plain name in the folder", EscapeText(item.file)));
+  if (!plain) return Malformed(fmt::format("data file \"{}\" is no plain name in the folder", EscapeText(item.file)));
   if (!plan_.items.emplace(std::pair(std::move(name), std::move(offsets)), std::move(item)).second) {
-    return Bad("one piece has two places");
+    return Malformed("one piece has two places");
   }
   return {};
 }
@@ -262,7 +261,7 @@ Result<void> FolderReader::Read() {
   const auto read = [&]() -> Result<DistributedPlan> {
     CKMAP_ASSIGN_OR_RETURN(const Pickle pickle,
                            Pickle::Read(bytes, TorchAllowList(TorchAllowList::Scope::kDistributed)));
-    if (pickle.end() != bytes.size()) return Bad("data behind the pickle");
+    if (pickle.end() != bytes.size()) return Malformed("data behind the pickle");
     return PlanReader(pickle).Read();
   };
   auto plan = read();
@@ -286,18 +285,19 @@ Result<void> FolderReader::Read() {
 
 Result<TorchArchive> FolderReader::ReadItem(const Value& value, const Shape& offsets) {
   auto item = plan_.items.find({value.name, offsets});
-  if (item == plan_.items.end()) return Bad(fmt::format("no place is told for its piece at {}", FormatShape(offsets)));
+  if (item == plan_.items.end())
+    return Malformed(fmt::format("no place is told for its piece at {}", FormatShape(offsets)));
   const Item& place = item->second;
   const InputFile*& file = files_[place.file];
   if (file == nullptr) {
     CKMAP_ASSIGN_OR_RETURN(file, checkpoint_.AddFile(folder_ + "/" + place.file));
   }
   if (place.offset > file->size() || place.length > file->size() - place.offset) {
-    return Bad(fmt::format("its piece lies behind the end of {}", EscapeText(place.file)));
+    return Malformed(fmt::format("its piece lies behind the end of {}", EscapeText(place.file)));
   }
   auto archive = ReadTorchArchive(*file, place.offset, place.length, checkpoint_, options_);
   if (!archive.ok()) return std::move(archive).error().Context(EscapeText(place.file));
-  if (archive->script) return Bad("a TorchScript archive as a piece");
+  if (archive->script) return Malformed("a TorchScript archive as a piece");
   return archive;
 }
 
@@ -309,24 +309,24 @@ Result<void> FolderReader::Add(std::string name, const TorchTensor& tensor) {
   info.unreadable = tensor.unreadable;
   info.storage = tensor.unreadable.empty() ? int64_t{tensor.layout.storage} : -1;
   CKMAP_RETURN_IF_ERROR(CheckTorchName(info.name));
-  if (!checkpoint_.AddTensor(std::move(info), tensor.layout)) return Bad("the name is there twice");
+  if (!checkpoint_.AddTensor(std::move(info), tensor.layout)) return Malformed("the name is there twice");
   return {};
 }
 
 Result<void> FolderReader::AddTensor(const Value& value, std::string name) {
   if (value.dtype == DType::kAny)
     return Add(std::move(name), UnreadableTorchTensor(DType::kAny, value.shape, "its type has no counterpart"));
-  if (!NumBytes(value.shape, value.dtype)) return Bad("its shape is none");
+  if (!NumBytes(value.shape, value.dtype)) return Malformed("its shape is none");
   std::vector<SourcePiece> pieces;
   TorchTensor whole;
   for (const auto& [offsets, sizes] : value.boxes) {
     CKMAP_ASSIGN_OR_RETURN(const TorchArchive archive, ReadItem(value, offsets));
     const TorchTensor* tensor = archive.objects.tensor(archive.pickle.root());
-    if (tensor == nullptr) return Bad("its piece is no tensor");
+    if (tensor == nullptr) return Malformed("its piece is no tensor");
     if (tensor->dtype != value.dtype || tensor->shape != sizes) {
-      return Bad(fmt::format("its piece at {} is {} {}, the plan says {} {}", FormatShape(offsets),
-                             DTypeName(tensor->dtype), FormatShape(tensor->shape), DTypeName(value.dtype),
-                             FormatShape(sizes)));
+      return Malformed(fmt::format("its piece at {} is {} {}, the plan says {} {}", FormatShape(offsets),
+                                   DTypeName(tensor->dtype), FormatShape(tensor->shape), DTypeName(value.dtype),
+                                   FormatShape(sizes)));
     }
     if (sizes == value.shape && value.boxes.size() == 1) return Add(std::move(name), *tensor);
     auto strides = RowMajorStrides(sizes);

@@ -8,6 +8,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "runtime/base/malformed.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/torch/torch.h"
 #include "runtime/formats/torch/torch_checkpoint.h"
@@ -21,8 +22,6 @@ constexpr std::string_view kMagic("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 10
 constexpr std::string_view kMagicText = "L119547037146038801333356L";
 constexpr int64_t kProtocolVersion = 1001;
 
-Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
-
 class LegacyReferences : public TorchReferences {
  public:
   explicit LegacyReferences(TorchCheckpoint& checkpoint) : checkpoint_(checkpoint) {}
@@ -34,7 +33,7 @@ class LegacyReferences : public TorchReferences {
     if (fresh) {
       storage.ref.storage = checkpoint_.AddSource(MemorySource({}));
     } else if (storage.ref.dtype != id.ref.dtype || storage.ref.numel != id.ref.numel) {
-      return Bad(fmt::format("storage \"{}\" has two types or sizes", EscapeText(id.key)));
+      return Malformed(fmt::format("storage \"{}\" has two types or sizes", EscapeText(id.key)));
     }
     TorchStorageRef ref = storage.ref;
     if (ref.dtype == DType::kAny) {
@@ -51,29 +50,30 @@ class LegacyReferences : public TorchReferences {
 
   // The storages behind the pickles, which must be exactly those that the object refers to.
   Result<void> ReadStorages(const InputFile& file, StackedReader& reader, const Pickle& keys) {
-    if (keys.kind(keys.root()) != PickleKind::kList) return Bad("the list of storage keys is no list");
+    if (keys.kind(keys.root()) != PickleKind::kList) return Malformed("the list of storage keys is no list");
     std::unordered_set<std::string_view> seen;
     for (const PickleId item : keys.items(keys.root())) {
-      if (keys.kind(item) != PickleKind::kText) return Bad("a storage key that is no text");
+      if (keys.kind(item) != PickleKind::kText) return Malformed("a storage key that is no text");
       const std::string_view key = keys.text(item);
       const auto found = known_.find(std::string(key));
-      if (found == known_.end()) return Bad(fmt::format("storage key \"{}\" belongs to no tensor", EscapeText(key)));
-      if (!seen.insert(key).second) return Bad(fmt::format("storage key \"{}\" is there twice", EscapeText(key)));
+      if (found == known_.end())
+        return Malformed(fmt::format("storage key \"{}\" belongs to no tensor", EscapeText(key)));
+      if (!seen.insert(key).second) return Malformed(fmt::format("storage key \"{}\" is there twice", EscapeText(key)));
       const TorchStorageId& storage = found->second;
       CKMAP_ASSIGN_OR_RETURN(const auto count, reader.Number<int64_t>("a storage's element count"));
       if (count != storage.ref.numel) {
-        return Bad(fmt::format("storage \"{}\" has {} elements, the pickle says {}", EscapeText(key), count,
-                               storage.ref.numel));
+        return Malformed(fmt::format("storage \"{}\" has {} elements, the pickle says {}", EscapeText(key), count,
+                                     storage.ref.numel));
       }
       CKMAP_ASSIGN_OR_RETURN(const int64_t begin,
                              reader.Skip(fmt::format("storage \"{}\"", EscapeText(key)), storage.bytes));
       checkpoint_.ReplaceSource(storage.ref.storage, FileSource(file, begin, storage.bytes));
     }
     if (seen.size() != known_.size()) {
-      return Bad(fmt::format("{} are listed, tensors refer to {}", Plural(static_cast<int64_t>(seen.size()), "storage"),
-                             known_.size()));
+      return Malformed(fmt::format("{} are listed, tensors refer to {}",
+                                   Plural(static_cast<int64_t>(seen.size()), "storage"), known_.size()));
     }
-    if (reader.left() != 0) return Bad(fmt::format("{} bytes lie behind the last storage", reader.left()));
+    if (reader.left() != 0) return Malformed(fmt::format("{} bytes lie behind the last storage", reader.left()));
     return {};
   }
 
@@ -83,12 +83,12 @@ class LegacyReferences : public TorchReferences {
     const bool tuple = pickle.kind(view) == PickleKind::kTuple && pickle.items(view).size() == 3;
     if (!tuple || pickle.kind(pickle.items(view)[1]) != PickleKind::kInt ||
         pickle.kind(pickle.items(view)[2]) != PickleKind::kInt) {
-      return Bad("a storage view that is not (key, offset, size)");
+      return Malformed("a storage view that is not (key, offset, size)");
     }
     const int64_t offset = pickle.integer(pickle.items(view)[1]);
     const int64_t size = pickle.integer(pickle.items(view)[2]);
     if (offset < 0 || size < 0 || offset > ref.numel || size > ref.numel - offset) {
-      return Bad(fmt::format("a view of {} elements from {} of a storage of {}", size, offset, ref.numel));
+      return Malformed(fmt::format("a view of {} elements from {} of a storage of {}", size, offset, ref.numel));
     }
     ref.first = offset;
     ref.numel = size;
@@ -104,15 +104,16 @@ Result<void> ReadLegacy(const InputFile& file, const OpenOptions& options, Torch
   CKMAP_ASSIGN_OR_RETURN(const StackedPickle magic, reader.Next("the magic number"));
   if (magic.pickle.kind(magic.pickle.root()) != PickleKind::kBigInt ||
       magic.pickle.text(magic.pickle.root()) != kMagic) {
-    return Bad("the file does not begin with torch's magic number");
+    return Malformed("the file does not begin with torch's magic number");
   }
   CKMAP_ASSIGN_OR_RETURN(const StackedPickle version, reader.Next("the protocol version"));
   if (version.pickle.kind(version.pickle.root()) != PickleKind::kInt ||
       version.pickle.integer(version.pickle.root()) != kProtocolVersion) {
-    return Bad(fmt::format("the protocol version is not {}", kProtocolVersion));
+    return Malformed(fmt::format("the protocol version is not {}", kProtocolVersion));
   }
   CKMAP_ASSIGN_OR_RETURN(const StackedPickle system, reader.Next("the system information"));
-  if (system.pickle.kind(system.pickle.root()) != PickleKind::kDict) return Bad("the system information is no dict");
+  if (system.pickle.kind(system.pickle.root()) != PickleKind::kDict)
+    return Malformed("the system information is no dict");
   CKMAP_ASSIGN_OR_RETURN(const StackedPickle object, reader.Next("the object"));
   CKMAP_ASSIGN_OR_RETURN(const StackedPickle keys, reader.Next("the storage keys"));
   LegacyReferences references(checkpoint);

@@ -8,13 +8,12 @@
 #include <utility>
 
 #include "runtime/base/little_endian.h"
+#include "runtime/base/malformed.h"
 #include "runtime/formats/pickle/pickle_text.h"
 #include "runtime/tensor/numpy_types.h"
 
 namespace ckmap {
 namespace {
-
-Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
 
 struct NumpyType {
   DType dtype = DType::kAny;  // kAny: no numbers
@@ -24,20 +23,22 @@ struct NumpyType {
 // numpy.dtype("f8", False, True) with the state (3, "<", None, None, None, -1, -1, 0).
 Result<NumpyType> ReadType(const Pickle& pickle, PickleId id) {
   if (pickle.kind(id) != PickleKind::kObject || MeaningOf(pickle.callable(id)).thing != TorchThing::kNumpyDType) {
-    return Bad("the element type of an array is no numpy.dtype");
+    return Malformed("the element type of an array is no numpy.dtype");
   }
   const auto arguments = pickle.items(pickle.arguments(id));
-  if (arguments.empty() || pickle.kind(arguments[0]) != PickleKind::kText) return Bad("a numpy.dtype without a name");
+  if (arguments.empty() || pickle.kind(arguments[0]) != PickleKind::kText)
+    return Malformed("a numpy.dtype without a name");
   const auto number = NumpyNumberType(pickle.text(arguments[0]));
   if (!number) return NumpyType{};
   NumpyType type{*number, false};
   if (const PickleId state = pickle.state(id); state != kNoPickle) {
     if (pickle.kind(state) != PickleKind::kTuple || pickle.items(state).size() < 2 ||
         pickle.kind(pickle.items(state)[1]) != PickleKind::kText) {
-      return Bad("a numpy.dtype with another state than numpy writes");
+      return Malformed("a numpy.dtype with another state than numpy writes");
     }
     const std::string_view order = pickle.text(pickle.items(state)[1]);
-    if (order != "<" && order != ">" && order != "|" && order != "=") return Bad("a numpy.dtype without a byte order");
+    if (order != "<" && order != ">" && order != "|" && order != "=")
+      return Malformed("a numpy.dtype without a byte order");
     type.big_endian = order == ">";
     const auto parts = pickle.items(state);
     for (size_t i = 2; i < std::min<size_t>(parts.size(), 5); ++i) {
@@ -62,17 +63,18 @@ bool MakesArray(TorchThing thing) { return thing == TorchThing::kNumpyArray || t
 Result<ArrayParts> ReadParts(const Pickle& pickle, PickleId id) {
   const auto arguments = pickle.items(pickle.arguments(id));
   if (MeaningOf(pickle.callable(id)).thing == TorchThing::kNumpyFromBuffer) {
-    if (arguments.size() != 4 || pickle.kind(arguments[3]) != PickleKind::kText) return Bad("wants four arguments");
+    if (arguments.size() != 4 || pickle.kind(arguments[3]) != PickleKind::kText)
+      return Malformed("wants four arguments");
     return ArrayParts{arguments[2], arguments[1], arguments[0], pickle.text(arguments[3]) == "F"};
   }
   const PickleId state = pickle.state(id);
   if (arguments.size() != 3 || pickle.kind(arguments[0]) != PickleKind::kGlobal ||
       !MakesArray(MeaningOf(pickle.global(arguments[0])).thing)) {
-    return Bad("does not make a numpy.ndarray");
+    return Malformed("does not make a numpy.ndarray");
   }
   if (state == kNoPickle || pickle.kind(state) != PickleKind::kTuple || pickle.items(state).size() != 5 ||
       pickle.kind(pickle.items(state)[3]) != PickleKind::kBool) {
-    return Bad("an array with another state than numpy writes");
+    return Malformed("an array with another state than numpy writes");
   }
   const auto parts = pickle.items(state);
   return ArrayParts{parts[1], parts[2], parts[4], pickle.boolean(parts[3])};
@@ -96,17 +98,17 @@ Result<std::string> PickledBytes(const Pickle& pickle, PickleId id) {
     const auto given = pickle.items(pickle.arguments(id));
     if (given.empty()) return std::string();
     if (given.size() == 1 && pickle.kind(given[0]) == PickleKind::kBytes) return std::string(pickle.text(given[0]));
-    return Bad("bytes() of something else than bytes");
+    return Malformed("bytes() of something else than bytes");
   }
   if (kind != PickleKind::kObject || MeaningOf(pickle.callable(id)).thing != TorchThing::kEncode) {
-    return Bad(fmt::format("a {} where bytes should be", PickleKindName(kind)));
+    return Malformed(fmt::format("a {} where bytes should be", PickleKindName(kind)));
   }
   const auto arguments = pickle.items(pickle.arguments(id));
   const bool latin1 = arguments.size() == 2 && pickle.kind(arguments[0]) == PickleKind::kText &&
                       pickle.kind(arguments[1]) == PickleKind::kText &&
                       (pickle.text(arguments[1]) == "latin1" || pickle.text(arguments[1]) == "latin-1");
   auto bytes = latin1 ? Latin1FromUtf8(pickle.text(arguments[0])) : std::nullopt;
-  if (!bytes) return Bad("_codecs.encode is only read as Latin-1 text to bytes");
+  if (!bytes) return Malformed("_codecs.encode is only read as Latin-1 text to bytes");
   return *std::move(bytes);
 }
 
@@ -123,8 +125,8 @@ Result<std::optional<TorchTensor>> ReadNumpyArray(const Pickle& pickle, PickleId
   const std::string_view bytes = as_is ? pickle.text(parts.data) : decoded;
   const auto wanted = NumBytes(shape, type.dtype);
   if (!wanted || static_cast<size_t>(*wanted) != bytes.size()) {
-    return Bad(fmt::format("an array of shape {} and type {} with {} bytes", FormatShape(shape), DTypeName(type.dtype),
-                           bytes.size()));
+    return Malformed(fmt::format("an array of shape {} and type {} with {} bytes", FormatShape(shape),
+                                 DTypeName(type.dtype), bytes.size()));
   }
   TorchStorageRef ref;
   ref.dtype = type.dtype;
@@ -150,12 +152,12 @@ PickleId NumpyArrayObjects(const Pickle& pickle, PickleId id) {
 Result<OtherEntry> ReadNumpyScalar(const Pickle& pickle, PickleId id) {
   const auto arguments = pickle.items(pickle.arguments(id));
   OtherEntry entry{"", "object", {}};
-  if (arguments.empty() || arguments.size() > 2) return Bad("a numpy scalar of another form than numpy writes");
+  if (arguments.empty() || arguments.size() > 2) return Malformed("a numpy scalar of another form than numpy writes");
   CKMAP_ASSIGN_OR_RETURN(const NumpyType type, ReadType(pickle, arguments[0]));
   if (type.dtype == DType::kAny || arguments.size() == 1) return entry;
   CKMAP_ASSIGN_OR_RETURN(const std::string bytes, PickledBytes(pickle, arguments[1]));
   if (bytes.size() != static_cast<size_t>(DTypeSize(type.dtype))) {
-    return Bad(fmt::format("a numpy scalar of type {} with {} bytes", DTypeName(type.dtype), bytes.size()));
+    return Malformed(fmt::format("a numpy scalar of type {} with {} bytes", DTypeName(type.dtype), bytes.size()));
   }
   const bool swap = type.big_endian;
   const auto integer = [&](int64_t value) { entry.kind = "int", entry.value = value; };

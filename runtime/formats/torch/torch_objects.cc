@@ -8,13 +8,12 @@
 #include <unordered_map>
 #include <utility>
 
+#include "runtime/base/malformed.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/torch/torch_numpy.h"
 
 namespace ckmap {
 namespace {
-
-Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
 
 std::string BytesOf(const void* value, size_t size) { return {static_cast<const char*>(value), size}; }
 
@@ -23,18 +22,18 @@ std::string BytesOf(const void* value, size_t size) { return {static_cast<const 
 Result<std::vector<int64_t>> TorchIntegers(const Pickle& pickle, PickleId id) {
   if (pickle.kind(id) == PickleKind::kObject && MeaningOf(pickle.callable(id)).thing == TorchThing::kSize) {
     const auto arguments = pickle.items(pickle.arguments(id));
-    if (arguments.size() != 1) return Bad("torch.Size wants one tuple");
+    if (arguments.size() != 1) return Malformed("torch.Size wants one tuple");
     id = arguments[0];
   }
   if (pickle.kind(id) != PickleKind::kTuple && pickle.kind(id) != PickleKind::kList) {
-    return Bad(fmt::format("a {} where a tuple of integers should be", PickleKindName(pickle.kind(id))));
+    return Malformed(fmt::format("a {} where a tuple of integers should be", PickleKindName(pickle.kind(id))));
   }
   std::vector<int64_t> values;
   for (const PickleId item : pickle.items(id)) {
     if (pickle.kind(item) != PickleKind::kInt) {
-      return Bad(fmt::format("a {} where an integer should be", pickle.kind(item) == PickleKind::kBigInt
-                                                                    ? "number beyond 64 bits"
-                                                                    : PickleKindName(pickle.kind(item))));
+      return Malformed(fmt::format("a {} where an integer should be", pickle.kind(item) == PickleKind::kBigInt
+                                                                          ? "number beyond 64 bits"
+                                                                          : PickleKindName(pickle.kind(item))));
     }
     values.push_back(pickle.integer(item));
   }
@@ -50,15 +49,15 @@ std::string TorchObjectContext(const Pickle& pickle, PickleId id) {
 
 Result<TorchStorageId> ParseTorchStorageId(const Pickle& pickle, PickleId value, size_t parts) {
   if (pickle.kind(value) != PickleKind::kTuple) {
-    return Bad(fmt::format("a persistent id that is a {}, not a tuple", PickleKindName(pickle.kind(value))));
+    return Malformed(fmt::format("a persistent id that is a {}, not a tuple", PickleKindName(pickle.kind(value))));
   }
   const auto items = pickle.items(value);
   if (items.size() != parts || pickle.kind(items[0]) != PickleKind::kText) {
-    return Bad(fmt::format("a persistent id of {} parts; (\"storage\", class, key, location, elements) has {}",
-                           items.size(), parts));
+    return Malformed(fmt::format("a persistent id of {} parts; (\"storage\", class, key, location, elements) has {}",
+                                 items.size(), parts));
   }
   if (pickle.text(items[0]) != "storage") {
-    return Bad(
+    return Malformed(
         fmt::format("a persistent id of kind \"{}\"; only storages are read (a saved module must be saved anew "
                     "as its state_dict)",
                     EscapeText(pickle.text(items[0]).substr(0, 40))));
@@ -67,14 +66,14 @@ Result<TorchStorageId> ParseTorchStorageId(const Pickle& pickle, PickleId value,
       pickle.kind(items[1]) == PickleKind::kGlobal ? MeaningOf(pickle.global(items[1])) : TorchMeaning{};
   if (meaning.thing != TorchThing::kStorage && meaning.thing != TorchThing::kUntypedStorage &&
       meaning.thing != TorchThing::kPackedStorage) {
-    return Bad("a persistent id whose second part is no storage class");
+    return Malformed("a persistent id whose second part is no storage class");
   }
   if (pickle.kind(items[2]) != PickleKind::kText || pickle.text(items[2]).empty()) {
-    return Bad("a storage key that is no text");
+    return Malformed("a storage key that is no text");
   }
-  if (pickle.kind(items[3]) != PickleKind::kText) return Bad("a storage location that is no text");
+  if (pickle.kind(items[3]) != PickleKind::kText) return Malformed("a storage location that is no text");
   if (pickle.kind(items[4]) != PickleKind::kInt || pickle.integer(items[4]) < 0) {
-    return Bad("a storage whose number of elements is no integer from 0 on");
+    return Malformed("a storage whose number of elements is no integer from 0 on");
   }
   TorchStorageId id;
   id.key = pickle.text(items[2]);
@@ -82,7 +81,7 @@ Result<TorchStorageId> ParseTorchStorageId(const Pickle& pickle, PickleId value,
   id.ref.packed = meaning.thing == TorchThing::kPackedStorage;
   id.ref.numel = pickle.integer(items[4]);
   const auto bytes = NumBytes({id.ref.numel}, meaning.dtype == DType::kAny ? DType::kU8 : meaning.dtype);
-  if (!bytes) return Bad(fmt::format("a storage of {} elements", id.ref.numel));
+  if (!bytes) return Malformed(fmt::format("a storage of {} elements", id.ref.numel));
   id.bytes = *bytes;
   if (parts > 5) id.view = items[5];
   return id;
@@ -201,7 +200,7 @@ Result<void> TorchInterpreter::Charge(size_t work) {
   constexpr size_t kFactor = 8;
   work_ += work;
   if (work_ <= kFree + kFactor * pickle_.end()) return {};
-  return Bad("the pickle uses the same values over and over, as only hostile files do");
+  return Malformed("the pickle uses the same values over and over, as only hostile files do");
 }
 
 Result<void> TorchInterpreter::ChargeValues(Items values) {
@@ -316,29 +315,29 @@ Result<void> TorchInterpreter::CheckPlain(PickleId id, TorchThing thing) {
       return {};
     case TorchThing::kComplex:
       if (arguments.size() == 2 && kind(0) == PickleKind::kFloat && kind(1) == PickleKind::kFloat) return {};
-      return Bad("wants two floats");
+      return Malformed("wants two floats");
     case TorchThing::kBytes:
     case TorchThing::kByteArray: {
       if (arguments.empty()) return {};
       const bool text = arguments.size() == 2 && kind(0) == PickleKind::kText && kind(1) == PickleKind::kText;
-      if (!text && arguments.size() != 1) return Bad("wants bytes");
-      if (!text && kind(0) == PickleKind::kText) return Bad("wants bytes");
+      if (!text && arguments.size() != 1) return Malformed("wants bytes");
+      if (!text && kind(0) == PickleKind::kText) return Malformed("wants bytes");
       CKMAP_RETURN_IF_ERROR(PickledBytes(pickle_, arguments[0]));
       return {};
     }
     case TorchThing::kDevice:
-      if (kind(0) != PickleKind::kText) return Bad("wants a name");
+      if (kind(0) != PickleKind::kText) return Malformed("wants a name");
       return {};
     case TorchThing::kSlice:
     case TorchThing::kRange:
-      if (arguments.empty() || arguments.size() > 3) return Bad("wants one to three numbers");
+      if (arguments.empty() || arguments.size() > 3) return Malformed("wants one to three numbers");
       return {};
     case TorchThing::kType:
-      if (arguments.size() != 1) return Bad("makes a class of what it is given");
+      if (arguments.size() != 1) return Malformed("makes a class of what it is given");
       return {};
     case TorchThing::kLayout:
       if (kind(0) != PickleKind::kText || !IsTorchLayout(pickle_.text(arguments[0])))
-        return Bad("wants the name of a layout");
+        return Malformed("wants the name of a layout");
       return {};
     default:
       return {};
@@ -348,8 +347,8 @@ Result<void> TorchInterpreter::CheckPlain(PickleId id, TorchThing thing) {
 Result<TorchTensor> TorchInterpreter::Rebuild(PickleId id, TorchThing thing, Items arguments) {
   const auto wants = [&](size_t least, size_t most) -> Result<void> {
     if (arguments.size() >= least && arguments.size() <= most) return {};
-    return Bad(fmt::format("{} arguments; it takes {}{}", arguments.size(), least,
-                           most > least ? fmt::format(" to {}", most) : ""));
+    return Malformed(fmt::format("{} arguments; it takes {}{}", arguments.size(), least,
+                                 most > least ? fmt::format(" to {}", most) : ""));
   };
   switch (thing) {
     case TorchThing::kRebuildTensor:
@@ -395,14 +394,14 @@ Result<TorchTensor> TorchInterpreter::Rebuild(PickleId id, TorchThing thing, Ite
                                    "a nested tensor, which has no one shape; save its unbind() list");
     }
     default:
-      return Bad("makes nothing that is known");
+      return Malformed("makes nothing that is known");
   }
 }
 
 // (storage, offset, size, stride, …); positions past the end say that there is no such argument.
 Result<TorchTensor> TorchInterpreter::Strided(Items arguments, size_t dtype_at, size_t metadata_at) {
   CKMAP_ASSIGN_OR_RETURN(const TorchStorageRef ref, StorageAt(arguments[0]));
-  if (pickle_.kind(arguments[1]) != PickleKind::kInt) return Bad("the storage offset is no 64-bit integer");
+  if (pickle_.kind(arguments[1]) != PickleKind::kInt) return Malformed("the storage offset is no 64-bit integer");
   CKMAP_ASSIGN_OR_RETURN(const Shape sizes, TorchIntegers(pickle_, arguments[2]));
   CKMAP_ASSIGN_OR_RETURN(const auto strides, TorchIntegers(pickle_, arguments[3]));
   DType dtype = ref.dtype;
@@ -415,7 +414,7 @@ Result<TorchTensor> TorchInterpreter::Strided(Items arguments, size_t dtype_at, 
     }
   }
   if (!ref.unreadable.empty()) return UnreadableTorchTensor(dtype, sizes, ref.unreadable);
-  if (dtype == DType::kAny) return Bad("an untyped storage without an element type");
+  if (dtype == DType::kAny) return Malformed("an untyped storage without an element type");
   if (ref.packed) return UnreadableTorchTensor(dtype, sizes, "elements packed below a byte, without their scheme");
   CKMAP_ASSIGN_OR_RETURN(TorchTensor tensor, MakeTorchTensor(ref, dtype, sizes, strides, pickle_.integer(arguments[1]),
                                                              references_.byteswap()));
@@ -434,7 +433,7 @@ bool IsNpuMetadata(std::string_view key) {
 // {"conj": True, "neg": True}: the elements are to be conjugated or negated when they are read.
 Result<void> TorchInterpreter::ApplyBits(PickleId metadata, TorchTensor& tensor) {
   if (pickle_.kind(metadata) == PickleKind::kNone) return {};
-  if (pickle_.kind(metadata) != PickleKind::kDict) return Bad("the tensor's metadata is no dict");
+  if (pickle_.kind(metadata) != PickleKind::kDict) return Malformed("the tensor's metadata is no dict");
   const Items items = pickle_.items(metadata);
   for (size_t i = 0; i < items.size(); i += 2) {
     if (pickle_.kind(items[i]) != PickleKind::kText || pickle_.kind(items[i + 1]) != PickleKind::kBool) {
@@ -452,7 +451,7 @@ Result<void> TorchInterpreter::ApplyBits(PickleId metadata, TorchTensor& tensor)
           fmt::format("it carries metadata \"{}\", whose meaning is not known", EscapeText(key.substr(0, 40)));
     }
   }
-  if (tensor.layout.conjugate && !IsComplex(tensor.dtype)) return Bad("a conjugate bit on a real tensor");
+  if (tensor.layout.conjugate && !IsComplex(tensor.dtype)) return Malformed("a conjugate bit on a real tensor");
   return {};
 }
 
@@ -510,12 +509,12 @@ Result<TorchTensor> TorchInterpreter::FromType(PickleId id, Items arguments) {
                                                      TorchThing::kRebuildNpu};
   const TorchThing function = meaning(0).thing;
   if (std::find(kFunctions.begin(), kFunctions.end(), function) == kFunctions.end()) {
-    return Bad("its first argument is no function that makes a plain tensor");
+    return Malformed("its first argument is no function that makes a plain tensor");
   }
   const TorchThing type = meaning(1).thing;
   if (type != TorchThing::kTensorClass && type != TorchThing::kUnknown)
-    return Bad("its second argument is no tensor class");
-  if (pickle_.kind(arguments[2]) != PickleKind::kTuple) return Bad("its third argument is no tuple");
+    return Malformed("its second argument is no tensor class");
+  if (pickle_.kind(arguments[2]) != PickleKind::kTuple) return Malformed("its third argument is no tuple");
   const Items inner = pickle_.items(arguments[2]);
   CKMAP_RETURN_IF_ERROR(ChargeValues(inner));
   CKMAP_ASSIGN_OR_RETURN(TorchTensor tensor, Rebuild(id, function, inner));
@@ -541,7 +540,7 @@ Result<TorchTensor> TorchInterpreter::FromType(PickleId id, Items arguments) {
 // others.
 Result<TorchTensor> TorchInterpreter::Sparse(Items arguments) {
   const std::string why = "a sparse tensor; save it .to_dense()";
-  if (pickle_.kind(arguments[1]) != PickleKind::kTuple) return Bad("its second argument is no tuple");
+  if (pickle_.kind(arguments[1]) != PickleKind::kTuple) return Malformed("its second argument is no tuple");
   const Items data = pickle_.items(arguments[1]);
   DType dtype = DType::kAny;
   Shape shape = {0};
@@ -562,8 +561,8 @@ Result<TorchTensor> TorchInterpreter::Listed(Items arguments, size_t dtype_at, s
 
 // (storage, offset, size, stride, (scheme, …), requires_grad, hooks)
 Result<TorchParts> TorchInterpreter::Quantized(Items arguments) {
-  if (arguments.size() != 7) return Bad(fmt::format("{} arguments; it takes 7", arguments.size()));
-  if (pickle_.kind(arguments[4]) != PickleKind::kTuple) return Bad("the quantisation scheme is no tuple");
+  if (arguments.size() != 7) return Malformed(fmt::format("{} arguments; it takes 7", arguments.size()));
+  if (pickle_.kind(arguments[4]) != PickleKind::kTuple) return Malformed("the quantisation scheme is no tuple");
   const Items scheme = pickle_.items(arguments[4]);
   const TorchThing thing = !scheme.empty() && pickle_.kind(scheme[0]) == PickleKind::kGlobal
                                ? MeaningOf(pickle_.global(scheme[0])).thing
@@ -574,7 +573,7 @@ Result<TorchParts> TorchInterpreter::Quantized(Items arguments) {
   if (thing == TorchThing::kPerTensor) {
     if (scheme.size() != 3 || pickle_.kind(scheme[1]) != PickleKind::kFloat ||
         pickle_.kind(scheme[2]) != PickleKind::kInt) {
-      return Bad("a scheme that is not (per_tensor_affine, scale, zero point)");
+      return Malformed("a scheme that is not (per_tensor_affine, scale, zero point)");
     }
     const double scale = pickle_.real(scheme[1]);
     const int64_t zero = pickle_.integer(scheme[2]);
@@ -583,7 +582,7 @@ Result<TorchParts> TorchInterpreter::Quantized(Items arguments) {
     return parts;
   }
   if (thing != TorchThing::kPerChannel || scheme.size() != 4 || pickle_.kind(scheme[3]) != PickleKind::kInt) {
-    return Bad("a quantisation scheme that is not known");
+    return Malformed("a quantisation scheme that is not known");
   }
   CKMAP_ASSIGN_OR_RETURN(TorchTensor scales, TensorAt(scheme[1]));
   CKMAP_ASSIGN_OR_RETURN(TorchTensor zeros, TensorAt(scheme[2]));
@@ -603,7 +602,7 @@ TorchTensor TorchInterpreter::NumberTensor(DType dtype, std::string bytes) {
 Result<TorchTensor> TorchInterpreter::TensorAt(PickleId id) const {
   const TorchTensor* tensor = objects_.tensor(id);
   if (tensor == nullptr || storages_.contains(id)) {
-    return Bad(fmt::format("a {} where a tensor should be", PickleKindName(pickle_.kind(id))));
+    return Malformed(fmt::format("a {} where a tensor should be", PickleKindName(pickle_.kind(id))));
   }
   return *tensor;
 }
@@ -611,7 +610,7 @@ Result<TorchTensor> TorchInterpreter::TensorAt(PickleId id) const {
 Result<TorchStorageRef> TorchInterpreter::StorageAt(PickleId id) const {
   const auto found = storages_.find(id);
   if (found == storages_.end())
-    return Bad(fmt::format("a {} where a storage should be", PickleKindName(pickle_.kind(id))));
+    return Malformed(fmt::format("a {} where a storage should be", PickleKindName(pickle_.kind(id))));
   return found->second;
 }
 
@@ -620,7 +619,7 @@ Result<DType> TorchInterpreter::DTypeAt(PickleId id) const {
     const TorchMeaning meaning = MeaningOf(pickle_.global(id));
     if (meaning.thing == TorchThing::kDType) return meaning.dtype;
   }
-  return Bad(fmt::format("a {} where an element type should be", PickleKindName(pickle_.kind(id))));
+  return Malformed(fmt::format("a {} where an element type should be", PickleKindName(pickle_.kind(id))));
 }
 
 }  // namespace ckmap

@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "runtime/base/malformed.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/torch/torch.h"
 #include "runtime/formats/torch/torch_checkpoint.h"
@@ -26,8 +27,6 @@ constexpr int64_t kBlock = 512;
 constexpr int64_t kMaxExtendedHeader = int64_t{64} << 10;
 constexpr int64_t kMaxPadding = int64_t{1} << 20;
 constexpr std::array<std::string_view, 4> kMembers = {"sys_info", "pickle", "storages", "tensors"};
-
-Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
 
 struct Run {
   int64_t begin = 0;
@@ -86,7 +85,7 @@ Result<std::string> TarReader::Bytes(int64_t offset, int64_t count) const {
 
 Result<std::map<std::string, Run>> TarReader::Read() {
   while (true) {
-    if (file_.size() - at_ < kBlock) return Bad(fmt::format("tar: no header at byte {}", at_));
+    if (file_.size() - at_ < kBlock) return Malformed(fmt::format("tar: no header at byte {}", at_));
     CKMAP_ASSIGN_OR_RETURN(const std::string block, Bytes(at_, kBlock));
     if (block.find_first_not_of('\0') == std::string::npos) break;
     CKMAP_RETURN_IF_ERROR(Member(block));
@@ -98,31 +97,31 @@ Result<std::map<std::string, Run>> TarReader::Read() {
 Result<void> TarReader::Member(std::string_view block) {
   const std::string name(NameOf(block));
   const std::string where = fmt::format("tar member \"{}\" at byte {}", EscapeText(name), at_);
-  if (!ChecksumFits(block)) return Bad(where + ": the header's checksum is wrong");
+  if (!ChecksumFits(block)) return Malformed(where + ": the header's checksum is wrong");
   const auto size = ParseOctal(block.substr(124, 12));
   const int64_t left = file_.size() - at_ - kBlock;
-  if (!size || *size > left) return Bad(fmt::format("{}: no size that fits the {} bytes left", where, left));
+  if (!size || *size > left) return Malformed(fmt::format("{}: no size that fits the {} bytes left", where, left));
   const Run run{at_ + kBlock, *size};
   const char type = block[156];
   // The data is followed by zeros up to a whole block; the last block may be missing them.
   at_ += kBlock + std::min(left, (*size + kBlock - 1) / kBlock * kBlock);
   if (type == 'x' || type == 'g') return Extended(run);
-  if (type != '0' && type != '\0') return Bad(where + ": not a plain file");
+  if (type != '0' && type != '\0') return Malformed(where + ": not a plain file");
   if (std::find(kMembers.begin(), kMembers.end(), name) == kMembers.end()) {
-    return Bad(where + ": not one of sys_info, pickle, storages and tensors");
+    return Malformed(where + ": not one of sys_info, pickle, storages and tensors");
   }
-  if (!members_.emplace(name, run).second) return Bad(where + ": there twice");
+  if (!members_.emplace(name, run).second) return Malformed(where + ": there twice");
   return {};
 }
 
 // Records "LENGTH KEY=VALUE\n": times are of no interest, other names or sizes would change what is
 // read.
 Result<void> TarReader::Extended(const Run& run) const {
-  if (run.size > kMaxExtendedHeader) return Bad("tar: an extended header beyond 64 KiB");
+  if (run.size > kMaxExtendedHeader) return Malformed("tar: an extended header beyond 64 KiB");
   CKMAP_ASSIGN_OR_RETURN(const std::string bytes, Bytes(run.begin, run.size));
   for (const std::string_view key : {" path=", " linkpath=", " size=", " hdrcharset="}) {
     if (bytes.find(key) != std::string::npos) {
-      return Bad(fmt::format("tar: an extended header at byte {} that changes{}", run.begin - kBlock, key));
+      return Malformed(fmt::format("tar: an extended header at byte {} that changes{}", run.begin - kBlock, key));
     }
   }
   return {};
@@ -130,9 +129,9 @@ Result<void> TarReader::Extended(const Run& run) const {
 
 Result<void> TarReader::CheckPadding() const {
   const int64_t left = file_.size() - at_;
-  if (left > kMaxPadding) return Bad(fmt::format("tar: {} bytes behind the last member", left));
+  if (left > kMaxPadding) return Malformed(fmt::format("tar: {} bytes behind the last member", left));
   CKMAP_ASSIGN_OR_RETURN(const std::string rest, Bytes(at_, left));
-  if (rest.find_first_not_of('\0') != std::string::npos) return Bad("tar: data behind the last member");
+  if (rest.find_first_not_of('\0') != std::string::npos) return Malformed("tar: data behind the last member");
   return {};
 }
 
@@ -145,13 +144,13 @@ class TarReferences : public TorchReferences {
   Result<void> ReadTensors(const InputFile& file, const Run& run);
 
   Result<TorchReference> Resolve(const Pickle& pickle, PickleId value) override {
-    if (pickle.kind(value) != PickleKind::kText) return Bad("a persistent id that is no key of a tensor");
+    if (pickle.kind(value) != PickleKind::kText) return Malformed("a persistent id that is no key of a tensor");
     const std::string_view text = pickle.text(value);
     int64_t key = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), key);
     const auto found = known_.find(key);
     if (error != std::errc() || end != text.data() + text.size() || found == known_.end()) {
-      return Bad(fmt::format("a persistent id \"{}\" that nothing has", EscapeText(text.substr(0, 40))));
+      return Malformed(fmt::format("a persistent id \"{}\" that nothing has", EscapeText(text.substr(0, 40))));
     }
     return found->second;
   }
@@ -179,7 +178,7 @@ Result<int64_t> TarReferences::ReadCount(StackedReader& reader, std::string_view
   const PickleId root = count.pickle.root();
   if (count.pickle.kind(root) != PickleKind::kInt || count.pickle.integer(root) < 0 ||
       count.pickle.integer(root) > reader.left()) {
-    return Bad(fmt::format("{} is no number that fits the {} bytes left", what, reader.left()));
+    return Malformed(fmt::format("{} is no number that fits the {} bytes left", what, reader.left()));
   }
   return count.pickle.integer(root);
 }
@@ -188,28 +187,28 @@ Result<TarReferences::Entry> TarReferences::ReadEntry(const Pickle& pickle, bool
   const std::string_view form = tensor ? "(key, storage key, class)" : "(key, location, class)";
   const PickleId root = pickle.root();
   if (pickle.kind(root) != PickleKind::kTuple || pickle.items(root).size() != 3)
-    return Bad(fmt::format("an entry that is not {}", form));
+    return Malformed(fmt::format("an entry that is not {}", form));
   const auto items = pickle.items(root);
   const PickleKind second = tensor ? PickleKind::kInt : PickleKind::kText;
   if (pickle.kind(items[0]) != PickleKind::kInt || pickle.kind(items[1]) != second ||
       pickle.kind(items[2]) != PickleKind::kGlobal) {
-    return Bad(fmt::format("an entry that is not {}", form));
+    return Malformed(fmt::format("an entry that is not {}", form));
   }
   const TorchMeaning meaning = MeaningOf(pickle.global(items[2]));
   if (meaning.thing != (tensor ? TorchThing::kTensorType : TorchThing::kStorage))
-    return Bad(fmt::format("an entry that is not {}", form));
+    return Malformed(fmt::format("an entry that is not {}", form));
   return Entry{pickle.integer(items[0]), tensor ? pickle.integer(items[1]) : 0, meaning.dtype};
 }
 
 Result<void> TarReferences::Add(int64_t key, TorchReference reference) {
   if (known_.emplace(key, std::move(reference)).second) return {};
-  return Bad(fmt::format("key {} is there twice", key));
+  return Malformed(fmt::format("key {} is there twice", key));
 }
 
 Result<TorchStorageRef> TarReferences::Storage(int64_t key) const {
   const auto found = known_.find(key);
   const auto* ref = found == known_.end() ? nullptr : std::get_if<TorchStorageRef>(&found->second);
-  if (ref == nullptr) return Bad(fmt::format("storage key {} that nothing has", key));
+  if (ref == nullptr) return Malformed(fmt::format("storage key {} that nothing has", key));
   return *ref;
 }
 
@@ -221,7 +220,7 @@ Result<void> TarReferences::ReadStorages(const InputFile& file, const Run& run) 
     CKMAP_ASSIGN_OR_RETURN(const Entry entry, ReadEntry(head.pickle, false));
     CKMAP_ASSIGN_OR_RETURN(const auto numel, reader.Number<int64_t>("a storage's element count"));
     const auto bytes = NumBytes({numel}, entry.dtype);
-    if (!bytes) return Bad(fmt::format("a storage of {} elements", numel));
+    if (!bytes) return Malformed(fmt::format("a storage of {} elements", numel));
     CKMAP_ASSIGN_OR_RETURN(const int64_t begin, reader.Skip(fmt::format("storage {}", entry.key), *bytes));
     TorchStorageRef ref;
     ref.storage = checkpoint_.AddSource(FileSource(file, begin, *bytes));
@@ -230,20 +229,20 @@ Result<void> TarReferences::ReadStorages(const InputFile& file, const Run& run) 
     CKMAP_RETURN_IF_ERROR(Add(entry.key, std::move(ref)));
   }
   CKMAP_ASSIGN_OR_RETURN(const StackedPickle views, reader.Next("the storage views"));
-  if (reader.left() != 0) return Bad(fmt::format("{} bytes lie behind the storage views", reader.left()));
+  if (reader.left() != 0) return Malformed(fmt::format("{} bytes lie behind the storage views", reader.left()));
   return ReadViews(views.pickle);
 }
 
 Result<void> TarReferences::ReadViews(const Pickle& pickle) {
-  if (pickle.kind(pickle.root()) != PickleKind::kList) return Bad("the storage views are no list");
+  if (pickle.kind(pickle.root()) != PickleKind::kList) return Malformed("the storage views are no list");
   for (const PickleId item : pickle.items(pickle.root())) {
     CKMAP_ASSIGN_OR_RETURN(const auto numbers, TorchIntegers(pickle, item));
-    if (numbers.size() != 4) return Bad("a storage view that is not (target, root, offset, size)");
+    if (numbers.size() != 4) return Malformed("a storage view that is not (target, root, offset, size)");
     CKMAP_ASSIGN_OR_RETURN(TorchStorageRef ref, Storage(numbers[1]));
     const int64_t offset = numbers[2];
     const int64_t size = numbers[3];
     if (offset < 0 || size < 0 || offset > ref.numel || size > ref.numel - offset) {
-      return Bad(fmt::format("a view of {} elements from {} of a storage of {}", size, offset, ref.numel));
+      return Malformed(fmt::format("a view of {} elements from {} of a storage of {}", size, offset, ref.numel));
     }
     ref.first += offset;
     ref.numel = size;
@@ -261,7 +260,8 @@ Result<void> TarReferences::ReadTensors(const InputFile& file, const Run& run) {
     CKMAP_ASSIGN_OR_RETURN(const TorchStorageRef ref, Storage(entry.second));
     CKMAP_ASSIGN_OR_RETURN(const auto rank, reader.Number<int32_t>("a tensor's rank"));
     CKMAP_RETURN_IF_ERROR(reader.Number<int32_t>("a tensor's padding"));
-    if (rank < 0 || rank > static_cast<int32_t>(kMaxTorchRank)) return Bad(fmt::format("a tensor of {} dims", rank));
+    if (rank < 0 || rank > static_cast<int32_t>(kMaxTorchRank))
+      return Malformed(fmt::format("a tensor of {} dims", rank));
     CKMAP_ASSIGN_OR_RETURN(const Shape sizes, reader.Numbers("a tensor's sizes", rank));
     CKMAP_ASSIGN_OR_RETURN(const auto strides, reader.Numbers("a tensor's strides", rank));
     CKMAP_ASSIGN_OR_RETURN(const auto offset, reader.Number<int64_t>("a tensor's offset"));
@@ -269,24 +269,24 @@ Result<void> TarReferences::ReadTensors(const InputFile& file, const Run& run) {
     if (!tensor.ok()) return std::move(tensor).error().Context(fmt::format("tensor {}", entry.key));
     CKMAP_RETURN_IF_ERROR(Add(entry.key, *std::move(tensor)));
   }
-  if (reader.left() != 0) return Bad(fmt::format("{} bytes lie behind the last tensor", reader.left()));
+  if (reader.left() != 0) return Malformed(fmt::format("{} bytes lie behind the last tensor", reader.left()));
   return {};
 }
 
 Result<void> ReadTar(const InputFile& file, const OpenOptions& options, TorchCheckpoint& checkpoint) {
   CKMAP_ASSIGN_OR_RETURN(const auto members, TarReader(file).Read());
   for (const std::string_view name : kMembers) {
-    if (!members.contains(std::string(name))) return Bad(fmt::format("the tar has no member \"{}\"", name));
+    if (!members.contains(std::string(name))) return Malformed(fmt::format("the tar has no member \"{}\"", name));
   }
   const auto whole = [&](const std::string& name) -> Result<StackedPickle> {
     const Run run = members.at(name);
     StackedReader reader(file, run.begin, run.begin + run.size, options.skip_unknown_objects);
     CKMAP_ASSIGN_OR_RETURN(StackedPickle pickle, reader.Next(name));
-    if (reader.left() != 0) return Bad(fmt::format("{} bytes follow the pickle in \"{}\"", reader.left(), name));
+    if (reader.left() != 0) return Malformed(fmt::format("{} bytes follow the pickle in \"{}\"", reader.left(), name));
     return pickle;
   };
   CKMAP_ASSIGN_OR_RETURN(const StackedPickle system, whole("sys_info"));
-  if (system.pickle.kind(system.pickle.root()) != PickleKind::kDict) return Bad("sys_info is no dict");
+  if (system.pickle.kind(system.pickle.root()) != PickleKind::kDict) return Malformed("sys_info is no dict");
   TarReferences references(checkpoint);
   CKMAP_RETURN_IF_ERROR(references.ReadStorages(file, members.at("storages")));
   CKMAP_RETURN_IF_ERROR(references.ReadTensors(file, members.at("tensors")));

@@ -1,4 +1,5 @@
 #include "runtime/formats/torch/torch_tensor.h"
+#include "runtime/base/malformed.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -14,13 +15,11 @@ __extension__ using Wide = __int128;
 constexpr int64_t kMaxRepeatedBytes = int64_t{4} << 30;
 constexpr int64_t kMaxRepeats = 1024;
 
-Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
-
 // Elements of `dtype` that the referred run holds.
 Result<int64_t> RunElements(const TorchStorageRef& ref, DType dtype) {
   if (ref.dtype != DType::kAny) {
     if (ref.dtype != dtype) {
-      return Bad(fmt::format("a {} tensor over a {} storage", DTypeName(dtype), DTypeName(ref.dtype)));
+      return Malformed(fmt::format("a {} tensor over a {} storage", DTypeName(dtype), DTypeName(ref.dtype)));
     }
     return ref.numel;
   }
@@ -42,14 +41,17 @@ TorchTensor UnreadableTorchTensor(DType dtype, Shape shape, std::string why) {
 
 Result<TorchTensor> MakeTorchTensor(const TorchStorageRef& ref, DType dtype, const Shape& sizes,
                                     const std::vector<int64_t>& strides, int64_t offset, bool byteswap) {
-  if (sizes.size() > kMaxTorchRank) return Bad(fmt::format("{} dims; {} are the limit", sizes.size(), kMaxTorchRank));
-  if (strides.size() != sizes.size()) return Bad(fmt::format("{} strides for {} dims", strides.size(), sizes.size()));
+  if (sizes.size() > kMaxTorchRank)
+    return Malformed(fmt::format("{} dims; {} are the limit", sizes.size(), kMaxTorchRank));
+  if (strides.size() != sizes.size())
+    return Malformed(fmt::format("{} strides for {} dims", strides.size(), sizes.size()));
   const auto numel = NumElements(sizes);
-  if (!numel) return Bad(fmt::format("the shape [{}] is none", fmt::join(sizes, ", ")));
+  if (!numel) return Malformed(fmt::format("the shape [{}] is none", fmt::join(sizes, ", ")));
   if (*numel == 0 && !NumBytes(sizes, dtype))
-    return Bad(fmt::format("the shape [{}] is too large", fmt::join(sizes, ", ")));
+    return Malformed(fmt::format("the shape [{}] is too large", fmt::join(sizes, ", ")));
   if (offset < 0 || std::any_of(strides.begin(), strides.end(), [](int64_t stride) { return stride < 0; })) {
-    return Bad(fmt::format("offset {} with strides [{}]: none may be negative", offset, fmt::join(strides, ", ")));
+    return Malformed(
+        fmt::format("offset {} with strides [{}]: none may be negative", offset, fmt::join(strides, ", ")));
   }
   CKMAP_ASSIGN_OR_RETURN(const int64_t available, RunElements(ref, dtype));
   const int64_t element = DTypeSize(dtype);
@@ -73,17 +75,18 @@ Result<TorchTensor> MakeTorchTensor(const TorchStorageRef& ref, DType dtype, con
     return tensor;
   }
   if (last >= available) {
-    return Bad(fmt::format("shape [{}] with strides [{}] from element {} reaches past the {} elements of its storage",
-                           fmt::join(sizes, ", "), fmt::join(strides, ", "), offset, available));
+    return Malformed(
+        fmt::format("shape [{}] with strides [{}] from element {} reaches past the {} elements of its storage",
+                    fmt::join(sizes, ", "), fmt::join(strides, ", "), offset, available));
   }
   if (*numel > available && bytes > kMaxRepeatedBytes && bytes > Wide{available} * element * kMaxRepeats) {
-    return Bad(
+    return Malformed(
         fmt::format("shape [{}] repeats the {} elements of its storage more than {} times; save it "
                     ".contiguous() "
                     "if that is meant",
                     fmt::join(sizes, ", "), available, kMaxRepeats));
   }
-  if (!NumBytes(sizes, dtype)) return Bad(fmt::format("the shape [{}] is too large", fmt::join(sizes, ", ")));
+  if (!NumBytes(sizes, dtype)) return Malformed(fmt::format("the shape [{}] is too large", fmt::join(sizes, ", ")));
   const int64_t first = ref.first * (ref.dtype == DType::kAny ? 1 : element);
   tensor.layout.offset = first + offset * element;
   for (int64_t& stride : tensor.layout.strides) stride *= element;

@@ -8,6 +8,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "runtime/base/malformed.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/torch/torch_numpy.h"
 
@@ -15,8 +16,6 @@ namespace ckmap {
 namespace {
 
 constexpr size_t kMaxNameBytes = size_t{64} << 10;
-
-Error Bad(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
 
 std::string Shown(std::string_view name) {
   constexpr size_t kShown = 120;
@@ -312,7 +311,7 @@ Result<void> Flattener::Charge(size_t work) {
   constexpr size_t kFactor = 16;
   work_ += work + kEach;
   if (work_ <= kFree + kFactor * pickle_.end()) return {};
-  return Bad("the pickle repeats its values so often that they outgrow it, as only hostile files do");
+  return Malformed("the pickle repeats its values so often that they outgrow it, as only hostile files do");
 }
 
 Result<void> Flattener::Visit(PickleId id) {
@@ -356,9 +355,10 @@ Result<void> Flattener::AddReference(PickleId id) {
 
 Result<void> Flattener::Enter(PickleId id, Children children) {
   if (on_path_[id]) {
-    return Bad(fmt::format("\"{}\" holds itself; --skip-unknown-objects lists where", Shown(name_)));
+    return Malformed(fmt::format("\"{}\" holds itself; --skip-unknown-objects lists where", Shown(name_)));
   }
-  if (path_.size() >= kMaxPickleDepth) return Bad(fmt::format("values nested more than {} deep", kMaxPickleDepth));
+  if (path_.size() >= kMaxPickleDepth)
+    return Malformed(fmt::format("values nested more than {} deep", kMaxPickleDepth));
   if (children.keyed && !children.object) CKMAP_RETURN_IF_ERROR(CheckKeys(children.items));
   if (IsUnknownObject(pickle_, objects_, id)) {
     CKMAP_RETURN_IF_ERROR(CheckKeys(pickle_.object_dict(id)));
@@ -390,7 +390,8 @@ Result<void> Flattener::CheckKeys(std::span<const PickleId> items) const {
         break;
     }
     if (!fresh) {
-      return Bad(fmt::format("\"{}\": key \"{}\" is there twice", Shown(name_), Shown(KeyText(pickle_, key, i / 2))));
+      return Malformed(
+          fmt::format("\"{}\": key \"{}\" is there twice", Shown(name_), Shown(KeyText(pickle_, key, i / 2))));
     }
   }
   return {};
@@ -407,7 +408,7 @@ Result<void> Flattener::AddTensor(std::string name, const TorchTensor& tensor) {
   const bool fresh = !other_names_.contains(info.name);
   const std::string shown = Shown(info.name);
   if (!entries_.manifest.Add(std::move(info)) || !fresh) {
-    return Bad(fmt::format("two values are named \"{}\" once keys are joined with dots", shown));
+    return Malformed(fmt::format("two values are named \"{}\" once keys are joined with dots", shown));
   }
   entries_.layouts.push_back(tensor.layout);
   if (!path_.empty()) ++path_.back().tensors;
@@ -416,7 +417,7 @@ Result<void> Flattener::AddTensor(std::string name, const TorchTensor& tensor) {
 
 Result<void> Flattener::AddOther(std::string name, OtherEntry entry) {
   if (entries_.manifest.Find(name)) {
-    return Bad(fmt::format("two values are named \"{}\" once keys are joined with dots", Shown(name)));
+    return Malformed(fmt::format("two values are named \"{}\" once keys are joined with dots", Shown(name)));
   }
   other_names_.insert(name);
   entry.name = std::move(name);
@@ -439,15 +440,15 @@ std::string RootCandidates(std::vector<std::pair<std::string, int64_t>> dicts) {
 
 Result<void> CheckTorchName(std::string_view name) {
   if (name.size() > kMaxNameBytes) {
-    return Bad(
+    return Malformed(
         fmt::format("a tensor name of {} bytes (\"{}\"); the limit is {}", name.size(), Shown(name), kMaxNameBytes));
   }
   for (size_t i = 0; i < name.size();) {
     char32_t code = 0;
     const size_t length = DecodeUtf8(name, i, code);
-    if (length == 0) return Bad(fmt::format("tensor name \"{}\" is not UTF-8", Shown(name)));
+    if (length == 0) return Malformed(fmt::format("tensor name \"{}\" is not UTF-8", Shown(name)));
     if (code < 0x20 || (code >= 0x7f && code < 0xa0)) {
-      return Bad(
+      return Malformed(
           fmt::format("tensor name \"{}\" has a control character; rename it where the file came from", Shown(name)));
     }
     i += length;

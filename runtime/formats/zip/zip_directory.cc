@@ -46,7 +46,7 @@ constexpr RefusedFlag kRefusedFlags[] = {
     {1U << 13, "has a masked local header"},
 };
 
-Error Malformed(std::string message) { return {ErrorCode::kMalformed, "zip: " + std::move(message)}; }
+Error BadZip(std::string message) { return {ErrorCode::kMalformed, "zip: " + std::move(message)}; }
 
 Error MemberError(std::string_view name, std::string_view message) {
   return {ErrorCode::kMalformed, fmt::format("zip member \"{}\" {}", EscapeText(name), message)};
@@ -153,11 +153,11 @@ Error DirectoryReader::NoEnd() const {
   if (const auto tail = Bytes(length_ - window, window); tail.ok()) {
     const size_t at = tail->rfind(std::string_view("PK\5\6", 4));
     if (at != std::string::npos) {
-      return Malformed(fmt::format("{} bytes lie behind the end record (a comment, or a second file); none may",
-                                   window - static_cast<int64_t>(at) - kEndSize));
+      return BadZip(fmt::format("{} bytes lie behind the end record (a comment, or a second file); none may",
+                                window - static_cast<int64_t>(at) - kEndSize));
     }
   }
-  return Malformed("no end record in the last 64 KiB: the file is cut short, or is no ZIP archive");
+  return BadZip("no end record in the last 64 KiB: the file is cut short, or is no ZIP archive");
 }
 
 Result<Directory> DirectoryReader::ReadEnd() {
@@ -166,29 +166,29 @@ Result<Directory> DirectoryReader::ReadEnd() {
   CKMAP_ASSIGN_OR_RETURN(const std::string tail, Bytes(length_ - tail_size, tail_size));
   const char* end = tail.data() + tail.size() - kEndSize;
   if (LoadLittle<uint32_t>(end) != kEndSignature) return NoEnd();
-  if (LoadLittle<uint16_t>(end + 20) != 0) return Malformed("the end record announces a comment that is not there");
+  if (LoadLittle<uint16_t>(end + 20) != 0) return BadZip("the end record announces a comment that is not there");
   if (LoadLittle<uint16_t>(end + 4) != 0 || LoadLittle<uint16_t>(end + 6) != 0) {
-    return Malformed("the archive is one of several disks");
+    return BadZip("the archive is one of several disks");
   }
   Directory found;
   found.entries = LoadLittle<uint16_t>(end + 10);
   found.size = LoadLittle<uint32_t>(end + 12);
   found.offset = LoadLittle<uint32_t>(end + 16);
-  if (LoadLittle<uint16_t>(end + 8) != found.entries) return Malformed("the archive is one of several disks");
+  if (LoadLittle<uint16_t>(end + 8) != found.entries) return BadZip("the archive is one of several disks");
   int64_t directory_end = length_ - kEndSize;
   if (tail_size >= kEndSize + kLocator64Size && LoadLittle<uint32_t>(end - kLocator64Size) == kLocator64Signature) {
     CKMAP_RETURN_IF_ERROR(ReadEnd64(tail, found));
     directory_end -= kLocator64Size + kEnd64Size;
   }
   if (found.size > directory_end || found.offset != directory_end - found.size) {
-    return Malformed(
+    return BadZip(
         fmt::format("the end record puts a directory of {} bytes at byte {}; it must end where the "
                     "end records begin, at byte {} "
                     "(bytes were added, removed or put in front)",
                     found.size, found.offset, directory_end));
   }
   if (found.entries > found.size / kEntrySize) {
-    return Malformed(fmt::format("{} entries are promised in a directory of {} bytes", found.entries, found.size));
+    return BadZip(fmt::format("{} entries are promised in a directory of {} bytes", found.entries, found.size));
   }
   if (found.entries > kMaxZipEntries || found.size > kMaxZipDirectory) {
     return Error(ErrorCode::kLimit,
@@ -202,16 +202,16 @@ Result<Directory> DirectoryReader::ReadEnd() {
 // both must agree.
 Result<void> DirectoryReader::ReadEnd64(std::string_view tail, Directory& directory) {
   const int64_t at = length_ - kEndSize - kLocator64Size - kEnd64Size;
-  if (at < 0) return Malformed("the zip64 end record is missing");
+  if (at < 0) return BadZip("the zip64 end record is missing");
   const char* record = tail.data();
   const char* locator = record + kEnd64Size;
   if (LoadLittle<uint32_t>(locator + 4) != 0 || LoadLittle<uint32_t>(locator + 16) != 1) {
-    return Malformed("the archive is one of several disks");
+    return BadZip("the archive is one of several disks");
   }
   const auto place = LoadLittle<uint64_t>(locator + 8);
   if (place != static_cast<uint64_t>(at) || LoadLittle<uint32_t>(record) != kEnd64Signature ||
       LoadLittle<uint64_t>(record + 4) != static_cast<uint64_t>(kEnd64Size - 12)) {
-    return Malformed(
+    return BadZip(
         fmt::format("the zip64 locator points at byte {}; a zip64 end record of {} bytes must "
                     "stand right before it, at byte {}",
                     place, kEnd64Size, at));
@@ -221,20 +221,19 @@ Result<void> DirectoryReader::ReadEnd64(std::string_view tail, Directory& direct
   const auto offset = LoadLittle<uint64_t>(record + 48);
   if (LoadLittle<uint32_t>(record + 16) != 0 || LoadLittle<uint32_t>(record + 20) != 0 ||
       LoadLittle<uint64_t>(record + 24) != entries) {
-    return Malformed("the archive is one of several disks");
+    return BadZip("the archive is one of several disks");
   }
   const auto agrees = [](int64_t plain, uint64_t wide, int64_t in64) {
     return plain == in64 || static_cast<uint64_t>(plain) == wide;
   };
   if (!agrees(directory.entries, entries, 0xffff) || !agrees(directory.size, size, kIn64) ||
       !agrees(directory.offset, offset, kIn64)) {
-    return Malformed("the zip64 end record contradicts the plain end record");
+    return BadZip("the zip64 end record contradicts the plain end record");
   }
   const auto limit = static_cast<uint64_t>(length_);
   if (entries > limit || size > limit || offset > limit) {
-    return Malformed(
-        fmt::format("the zip64 end record promises {} entries in {} bytes at byte {}, the file has {} bytes", entries,
-                    size, offset, length_));
+    return BadZip(fmt::format("the zip64 end record promises {} entries in {} bytes at byte {}, the file has {} bytes",
+                              entries, size, offset, length_));
   }
   directory = {static_cast<int64_t>(offset), static_cast<int64_t>(size), static_cast<int64_t>(entries)};
   return {};
@@ -243,15 +242,15 @@ Result<void> DirectoryReader::ReadEnd64(std::string_view tail, Directory& direct
 Result<ZipMember> DirectoryReader::ParseEntry(std::string_view& rest) {
   const auto at = [&] { return begin_ + directory_.offset + directory_.size - static_cast<int64_t>(rest.size()); };
   if (rest.size() < static_cast<size_t>(kEntrySize) || LoadLittle<uint32_t>(rest.data()) != kEntrySignature) {
-    return Malformed(fmt::format("no directory entry at byte {}, entry {} of {} should be there", at(),
-                                 members_.size() + 1, directory_.entries));
+    return BadZip(fmt::format("no directory entry at byte {}, entry {} of {} should be there", at(),
+                              members_.size() + 1, directory_.entries));
   }
   const char* entry = rest.data();
   const size_t name_size = LoadLittle<uint16_t>(entry + 28);
   const size_t extra_size = LoadLittle<uint16_t>(entry + 30);
   const size_t comment_size = LoadLittle<uint16_t>(entry + 32);
   if (name_size + extra_size + comment_size > rest.size() - static_cast<size_t>(kEntrySize)) {
-    return Malformed(fmt::format("the directory entry at byte {} is longer than the directory", at()));
+    return BadZip(fmt::format("the directory entry at byte {} is longer than the directory", at()));
   }
   ZipMember member;
   member.name = rest.substr(static_cast<size_t>(kEntrySize), name_size);
@@ -377,7 +376,7 @@ Result<void> DirectoryReader::CheckDescriptor(const ZipMember& member, int64_t l
   const int64_t room = limit - end;
   if ((member.flags & kFlagDescriptor) == 0) {
     if (room == 0) return {};
-    return Malformed(
+    return BadZip(
         fmt::format("{} bytes behind member \"{}\", at byte {}, belong to no member; unpack and "
                     "pack the archive anew",
                     room, EscapeText(member.name), begin_ + end));
@@ -411,8 +410,7 @@ Result<std::vector<ZipMember>> DirectoryReader::Read() {
     members_.push_back(std::move(member));
   }
   if (!rest.empty()) {
-    return Malformed(
-        fmt::format("the directory has {} entries and then {} more bytes", directory_.entries, rest.size()));
+    return BadZip(fmt::format("the directory has {} entries and then {} more bytes", directory_.entries, rest.size()));
   }
   CKMAP_RETURN_IF_ERROR(CheckNames());
 
@@ -422,7 +420,7 @@ Result<std::vector<ZipMember>> DirectoryReader::Read() {
   std::sort(order.begin(), order.end(),
             [](const ZipMember* a, const ZipMember* b) { return a->header_offset < b->header_offset; });
   const int64_t first = order.empty() ? directory_.offset : order.front()->header_offset;
-  if (first != 0) return Malformed(fmt::format("{} bytes lie in front of the first member", first));
+  if (first != 0) return BadZip(fmt::format("{} bytes lie in front of the first member", first));
   for (size_t i = 0; i < order.size(); ++i) {
     const int64_t limit = i + 1 < order.size() ? order[i + 1]->header_offset : directory_.offset;
     CKMAP_RETURN_IF_ERROR(CheckLocal(*order[i], limit));

@@ -11,17 +11,17 @@
 namespace ckmap {
 namespace {
 
-constexpr int64_t kLocalSize = 30;
-constexpr uint64_t kIn64 = 0xffffffff;
+constexpr int64_t kLocalHeaderBytes = 30;
+constexpr uint64_t kInZip64 = 0xffffffff;
 constexpr int64_t kLocal64Size = 20;  // an extra field with both sizes
 
 }  // namespace
 
-bool ZipWriter::Is64(const Member& member) { return static_cast<uint64_t>(member.size) >= kIn64; }
+bool ZipWriter::Is64(const Member& member) { return static_cast<uint64_t>(member.size) >= kInZip64; }
 
 // Name and flags (bit 11: UTF-8) as in both headers.
 std::string ZipWriter::CommonHeader(const Member& member, size_t extra_size) {
-  const uint64_t size = Is64(member) ? kIn64 : static_cast<uint64_t>(member.size);
+  const uint64_t size = Is64(member) ? kInZip64 : static_cast<uint64_t>(member.size);
   return Little(Is64(member) ? 45 : 20, 2) + Little(0x800, 2) + Little(0, 2) + Little(0, 2) + Little(0x21, 2) +
          Little(member.crc, 4) + Little(size, 4) + Little(size, 4) + Little(member.name.size(), 2) +
          Little(extra_size, 2);
@@ -34,8 +34,8 @@ std::string ZipWriter::LocalHeader(const Member& member) {
     const auto size = static_cast<uint64_t>(member.size);
     extra = Little(1, 2) + Little(16, 2) + Little(size, 8) + Little(size, 8);
   }
-  const auto room =
-      static_cast<size_t>(member.data_offset - member.header_offset - kLocalSize) - member.name.size() - extra.size();
+  const auto room = static_cast<size_t>(member.data_offset - member.header_offset - kLocalHeaderBytes) -
+                    member.name.size() - extra.size();
   extra += "FB" + Little(room - 4, 2) + std::string(room - 4, 'Z');
   return Little(0x04034b50, 4) + CommonHeader(member, extra.size()) + member.name + extra;
 }
@@ -45,9 +45,9 @@ std::string ZipWriter::DirectoryEntry(const Member& member) {
   if (Is64(member))
     values = Little(static_cast<uint64_t>(member.size), 8) + Little(static_cast<uint64_t>(member.size), 8);
   uint64_t offset = static_cast<uint64_t>(member.header_offset);
-  if (offset >= kIn64) {
+  if (offset >= kInZip64) {
     values += Little(offset, 8);
-    offset = kIn64;
+    offset = kInZip64;
   }
   const std::string extra = values.empty() ? "" : Little(1, 2) + Little(values.size(), 2) + values;
   return Little(0x02014b50, 4) + Little(45, 2) + CommonHeader(member, extra.size()) + Little(0, 2) + Little(0, 2) +
@@ -60,8 +60,8 @@ std::string ZipWriter::EndRecords(uint64_t entries, uint64_t offset, uint64_t si
   return Little(0x06064b50, 4) + Little(44, 8) + Little(45, 2) + Little(45, 2) + Little(0, 8) + Little(entries, 8) +
          Little(entries, 8) + Little(size, 8) + Little(offset, 8) + Little(0x07064b50, 4) + Little(0, 4) +
          Little(offset + size, 8) + Little(1, 4) + Little(0x06054b50, 4) + Little(0, 4) +
-         Little(narrow(entries, 0xffff), 2) + Little(narrow(entries, 0xffff), 2) + Little(narrow(size, kIn64), 4) +
-         Little(narrow(offset, kIn64), 4) + Little(0, 2);
+         Little(narrow(entries, 0xffff), 2) + Little(narrow(entries, 0xffff), 2) + Little(narrow(size, kInZip64), 4) +
+         Little(narrow(offset, kInZip64), 4) + Little(0, 2);
 }
 
 size_t ZipWriter::Add(std::string name, std::string content, int64_t size) {
@@ -94,7 +94,7 @@ Result<void> ZipWriter::LayOut() {
     member.header_offset = at;
     const auto name_size = static_cast<int64_t>(member.name.size());
     constexpr int64_t kPaddingHeader = 4;
-    at += kLocalSize + name_size + (Is64(member) ? kLocal64Size : 0) + kPaddingHeader;
+    at += kLocalHeaderBytes + name_size + (Is64(member) ? kLocal64Size : 0) + kPaddingHeader;
     at = (at + kZipAlignment - 1) / kZipAlignment * kZipAlignment;
     member.data_offset = at;
     if (member.size > (int64_t{1} << 62) - at) {
