@@ -17,17 +17,108 @@ double Unpack(double element, int64_t index, const ScaleSpec& spec) {
                                                             : static_cast<int64_t>(value));
 }
 
+// Of the scales, one for each axis of the weight.
+std::vector<int64_t> ScaleStrides(const ScaleSpec& spec, const Shape& shape) {
+  std::vector<int64_t> strides(spec.block.size());
+  int64_t stride = 1;
+  for (size_t k = spec.block.size(); k-- > 0;) {
+    strides[k] = stride;
+    stride *= (shape[k] + spec.block[k] - 1) / spec.block[k];
+  }
+  return strides;
+}
+
+// Where the scales of a row of the weight begin.
+int64_t ScaleRow(int64_t row, const ScaleSpec& spec, const Shape& shape, const std::vector<int64_t>& strides) {
+  int64_t at = 0;
+  for (size_t k = spec.block.size() - 1; k-- > 0;) {
+    at += row % shape[k] / spec.block[k] * strides[k];
+    row /= shape[k];
+  }
+  return at;
+}
+
+// The bits of the significands of all values, or more than any float has.
+int Significand(DType dtype) {
+  switch (dtype) {
+    case DType::kF32:
+      return 24;
+    case DType::kF16:
+      return 11;
+    case DType::kBF16:
+    case DType::kI8:
+    case DType::kU8:
+      return 8;
+    case DType::kF8E4M3:
+    case DType::kF8E4M3Fnuz:
+      return 4;
+    case DType::kF8E5M2:
+    case DType::kF8E5M2Fnuz:
+      return 3;
+    default:
+      return 64;
+  }
+}
+
+// Dequantizes in f32 what needs no more: the product of a short significand and an f32 is exact in f64, so that the one
+// rounding to f32 that the formula asks for is the one of an f32 product.
+class FloatScaleEvaluator final : public NodeEvaluator {
+ public:
+  static bool Serves(const ScaleSpec& spec, const ComputedNode& node) {
+    return !spec.quantize && spec.pack == 1 && node.operands.size() == 2 && !node.shape.empty() &&
+           node.dtype != DType::kF64 && Significand(node.operands[0].dtype) <= 11 &&
+           Significand(node.operands[1].dtype) <= 24;
+  }
+
+  FloatScaleEvaluator(const ScaleSpec& spec, LoweredNodePtr lowered, Gatherer& gatherer)
+      : NodeEvaluator(std::move(lowered), gatherer), spec_(spec), strides_(ScaleStrides(spec, node().shape)) {}
+
+  Result<void> Evaluate(std::span<const Segment> wanted, int64_t& overflowed) override {
+    const int64_t columns = node().shape.back();
+    const int64_t element = DTypeSize(node().dtype);
+    for (const Segment& segment : wanted) {
+      for (int64_t done = 0; done < segment.count;) {
+        const int64_t begin = segment.begin + done;
+        const int64_t column = begin % columns;
+        const int64_t count = std::min({kBlock, columns - column, segment.count - done});
+        CKMAP_RETURN_IF_ERROR(CheckStop());
+        CKMAP_RETURN_IF_ERROR(Scale(begin, begin / columns, column, count));
+        CKMAP_RETURN_IF_ERROR(EncodeFloats(begin, std::span(block_).first(static_cast<size_t>(count)),
+                                           segment.out + done * element, overflowed));
+        done += count;
+      }
+    }
+    return {};
+  }
+
+ private:
+  static constexpr int64_t kBlock = 4096;
+
+  Result<void> Scale(int64_t begin, int64_t row, int64_t column, int64_t count) {
+    const int64_t block = spec_.block.back();
+    const int64_t first = column / block;
+    const int64_t blocks = (column + count - 1) / block - first + 1;
+    CKMAP_ASSIGN_OR_RETURN(const float* weights, operand(0).ReadFloats(begin, count));
+    CKMAP_ASSIGN_OR_RETURN(const float* scales,
+                           operand(1).ReadFloats(ScaleRow(row, spec_, node().shape, strides_) + first, blocks));
+    for (int64_t b = 0; b < blocks; ++b) {
+      const int64_t end = std::min(count, (first + b + 1) * block - column);
+      const float scale = scales[b];
+      for (int64_t i = std::max<int64_t>(0, (first + b) * block - column); i < end; ++i)
+        block_[static_cast<size_t>(i)] = weights[i] * scale;
+    }
+    return {};
+  }
+
+  const ScaleSpec& spec_;
+  std::vector<int64_t> strides_;
+  std::vector<float> block_ = std::vector<float>(kBlock);
+};
+
 class ScaleEvaluator final : public RangeEvaluator {
  public:
   ScaleEvaluator(const ScaleSpec& spec, LoweredNodePtr lowered, Gatherer& gatherer)
-      : RangeEvaluator(std::move(lowered), gatherer), spec_(spec) {
-    int64_t stride = 1;
-    strides_.resize(spec.block.size());
-    for (size_t k = spec.block.size(); k-- > 0;) {
-      strides_[k] = stride;
-      stride *= (node().shape[k] + spec.block[k] - 1) / spec.block[k];
-    }
-  }
+      : RangeEvaluator(std::move(lowered), gatherer), spec_(spec), strides_(ScaleStrides(spec, node().shape)) {}
 
  private:
   Result<void> Compute(int64_t begin, int64_t count, double* out) override {
@@ -38,7 +129,8 @@ class ScaleEvaluator final : public RangeEvaluator {
     for (int64_t done = 0; done < count;) {
       const int64_t column = (begin + done) % columns;
       const int64_t n = std::min(columns - column, count - done);
-      CKMAP_RETURN_IF_ERROR(Apply(ScaleRow((begin + done) / columns), column, n, spec_.block.back(), out + done));
+      CKMAP_RETURN_IF_ERROR(
+          Apply(ScaleRow((begin + done) / columns, spec_, shape, strides_), column, n, spec_.block.back(), out + done));
       done += n;
     }
     return {};
@@ -54,16 +146,6 @@ class ScaleEvaluator final : public RangeEvaluator {
     CKMAP_ASSIGN_OR_RETURN(const double* packed, operand(0).Read(first, (begin + count - 1) / spec_.pack - first + 1));
     for (int64_t i = 0; i < count; ++i) out[i] = Unpack(packed[(begin + i) / spec_.pack - first], begin + i, spec_);
     return {};
-  }
-
-  // Where the scales of a row of the weight begin.
-  int64_t ScaleRow(int64_t row) const {
-    int64_t at = 0;
-    for (size_t k = spec_.block.size() - 1; k-- > 0;) {
-      at += row % node().shape[k] / spec_.block[k] * strides_[k];
-      row /= node().shape[k];
-    }
-    return at;
   }
 
   // `n` elements of one row from `column` on.
@@ -113,12 +195,14 @@ class ScaleEvaluator final : public RangeEvaluator {
   }
 
   const ScaleSpec& spec_;
-  std::vector<int64_t> strides_;  // of the scales, one for each axis of the weight
+  std::vector<int64_t> strides_;
 };
 
 }  // namespace
 
 EvaluatorPtr MakeEvaluator(const ScaleSpec& spec, LoweredNodePtr node, Gatherer& gatherer) {
+  if (FloatScaleEvaluator::Serves(spec, *node->node))
+    return std::make_unique<FloatScaleEvaluator>(spec, std::move(node), gatherer);
   return std::make_unique<ScaleEvaluator>(spec, std::move(node), gatherer);
 }
 

@@ -20,32 +20,16 @@ constexpr size_t kKept = 4;                      // evaluators of one depth
 constexpr int64_t kResident = int64_t{1} << 15;  // operands of up to so many elements are read once
 constexpr int64_t kReadAhead = int64_t{1} << 13;
 
-// The elements as f64. Wide ones by themselves, since casts have no fast way from them to f64.
-void Widen(DType dtype, const std::byte* src, int64_t count, double* out) {
-  switch (dtype) {
-    case DType::kF64:
-      std::memcpy(out, src, static_cast<size_t>(count) * sizeof(double));
-      return;
-    case DType::kF32:
-      for (int64_t i = 0; i < count; ++i) {
-        float value;
-        std::memcpy(&value, src + i * 4, sizeof value);
-        out[i] = value;
-      }
-      return;
-    case DType::kBF16:
-      for (int64_t i = 0; i < count; ++i) {
-        uint16_t half;
-        std::memcpy(&half, src + i * 2, sizeof half);
-        out[i] = std::bit_cast<float>(static_cast<uint32_t>(half) << 16);
-      }
-      return;
-    default:
-      break;
+// The elements as those of T, which is `to`.
+template <typename T>
+void Widen(DType dtype, const std::byte* src, int64_t count, DType to, T* out) {
+  if (dtype == to) {
+    std::memcpy(out, src, static_cast<size_t>(count) * sizeof(T));
+    return;
   }
   CastCounts counts;
-  CastElements({dtype, DType::kF64, Overflow::kSaturate}, src, reinterpret_cast<std::byte*>(out),
-               static_cast<size_t>(count), counts);
+  CastElements({dtype, to, Overflow::kSaturate}, src, reinterpret_cast<std::byte*>(out), static_cast<size_t>(count),
+               counts);
 }
 
 // The elements of an integer dtype.
@@ -59,17 +43,6 @@ void WidenIntegers(DType dtype, const std::byte* src, int64_t count, Wide* out) 
     out[i] = static_cast<Wide>(bits);
     if (is_signed && (bits >> (width - 1) & 1) != 0) out[i] -= Wide{1} << width;
   }
-}
-
-// The float next to `value` whose last bit is 1, where no float is equal. Rounded to nearest once more, to a format
-// with at least two bits less, it gives what rounding `value` there at once gives.
-float RoundToOdd(double value) {
-  const auto nearest = static_cast<float>(value);
-  const double back = nearest;
-  if (back == value || value != value) return nearest;
-  auto bits = std::bit_cast<uint32_t>(nearest);
-  if ((bits & 1) == 0) bits = std::abs(back) > std::abs(value) ? bits - 1 : bits + 1;
-  return std::bit_cast<float>(bits);
 }
 
 }  // namespace
@@ -125,8 +98,16 @@ OperandReader::OperandReader(const LoweredTensor& lowered, const PiecedTensor& o
 Result<const double*> OperandReader::Read(int64_t begin, int64_t count) {
   return ReadAs(begin, count, values_,
                 [this](const std::byte* bytes, int64_t at, int64_t n, double* out) -> Result<void> {
-                  Widen(dtype_, bytes, n, out);
+                  Widen(dtype_, bytes, n, DType::kF64, out);
                   return CheckExact(bytes, at, n);
+                });
+}
+
+Result<const float*> OperandReader::ReadFloats(int64_t begin, int64_t count) {
+  return ReadAs(begin, count, floats_,
+                [this](const std::byte* bytes, int64_t /*at*/, int64_t n, float* out) -> Result<void> {
+                  Widen(dtype_, bytes, n, DType::kF32, out);
+                  return {};
                 });
 }
 
@@ -214,30 +195,31 @@ std::unique_ptr<NodeEvaluator> NodeEvaluator::Make(std::shared_ptr<const Lowered
   return std::visit([&](const auto& spec) { return MakeEvaluator(spec, lowered, gatherer); }, lowered->node->spec);
 }
 
-Result<void> NodeEvaluator::Encode(int64_t begin, std::span<double> values, std::byte* out, int64_t& overflowed) {
+template <typename T>
+Result<void> NodeEvaluator::EncodeAs(DType from, int64_t begin, std::span<T> values, std::byte* out,
+                                     int64_t& overflowed) {
   // Which of several NaNs comes out of a sum depends on the processor and the compiler. One for all does not.
-  for (double& value : values) {
-    if (value != value) value = std::numeric_limits<double>::quiet_NaN();
-  }
+  for (T& value : values) value = value != value ? std::numeric_limits<T>::quiet_NaN() : value;
   const auto* bytes = reinterpret_cast<const std::byte*>(values.data());
   const DType dtype = node().dtype;
-  if (dtype == DType::kF64) {
+  if (dtype == from) {
     std::memcpy(out, bytes, values.size_bytes());
     return {};
   }
   CastCounts counts;
-  if (dtype == DType::kBF16 || dtype == DType::kF16) {
-    floats_.resize(values.size());
-    for (size_t i = 0; i < values.size(); ++i) floats_[i] = RoundToOdd(values[i]);
-    CastElements({DType::kF32, dtype, node().overflow}, reinterpret_cast<const std::byte*>(floats_.data()), out,
-                 values.size(), counts);
-  } else {
-    CastElements({DType::kF64, dtype, node().overflow}, bytes, out, values.size(), counts);
-  }
+  CastElements({from, dtype, node().overflow}, bytes, out, values.size(), counts);
   overflowed += counts.overflowed;
   if (node().overflow != Overflow::kError || counts.overflowed == 0) return {};
   const double value = values[static_cast<size_t>(counts.first_overflow)];
   return DoesNotFit(begin + counts.first_overflow, fmt::format("{}", value));
+}
+
+Result<void> NodeEvaluator::Encode(int64_t begin, std::span<double> values, std::byte* out, int64_t& overflowed) {
+  return EncodeAs(DType::kF64, begin, values, out, overflowed);
+}
+
+Result<void> NodeEvaluator::EncodeFloats(int64_t begin, std::span<float> values, std::byte* out, int64_t& overflowed) {
+  return EncodeAs(DType::kF32, begin, values, out, overflowed);
 }
 
 Result<void> NodeEvaluator::EncodeIntegers(int64_t begin, std::span<const Wide> values, std::byte* out,

@@ -14,7 +14,7 @@ namespace ckmap {
 __extension__ using Wide = __int128;
 std::string FormatInteger(Wide value);
 
-// Elements of one operand, in row-major order: as f64, as integers, or as bytes. A node reads each of its operands in
+// Elements of one operand, in row-major order: as f64, as f32, as integers, or as bytes. A node reads each of its operands in
 // one way. Keeps what it read last.
 class OperandReader {
  public:
@@ -25,6 +25,8 @@ class OperandReader {
   Result<void> CheckStop() const { return gatherer_.CheckStop(); }
   // Valid until the next call. An Error for an integer that f64 does not hold exactly.
   Result<const double*> Read(int64_t begin, int64_t count);
+  // Of a dtype whose values f32 holds exactly. Valid until the next call.
+  Result<const float*> ReadFloats(int64_t begin, int64_t count);
   // Of an integer dtype. Valid until the next call.
   Result<const Wide*> ReadIntegers(int64_t begin, int64_t count);
   // Bytes [begin, begin + out.size()) of the whole operand; nothing is kept.
@@ -43,8 +45,9 @@ class OperandReader {
   DType dtype_;
   Gatherer& gatherer_;
   int64_t size_;
-  int64_t begin_ = 0, end_ = 0;  // what `values_` or `integers_` hold
+  int64_t begin_ = 0, end_ = 0;  // what `values_`, `floats_` or `integers_` hold
   std::vector<double> values_;
+  std::vector<float> floats_;
   std::vector<Wide> integers_;
 };
 
@@ -65,18 +68,20 @@ class NodeEvaluator {
   bool has_operand(size_t i) const { return i < operands_.size(); }
   // Rounds `values`, the elements from `begin` on, to the node's dtype. NaNs become one before that.
   Result<void> Encode(int64_t begin, std::span<double> values, std::byte* out, int64_t& overflowed);
+  Result<void> EncodeFloats(int64_t begin, std::span<float> values, std::byte* out, int64_t& overflowed);
   // The same for integers and an integer dtype; those that do not fit overflow.
   Result<void> EncodeIntegers(int64_t begin, std::span<const Wide> values, std::byte* out, int64_t& overflowed);
   Result<void> CheckStop() const { return gatherer_.CheckStop(); }
   Error Wrong(std::string message) const;
 
  private:
+  template <typename T>
+  Result<void> EncodeAs(DType from, int64_t begin, std::span<T> values, std::byte* out, int64_t& overflowed);
   Error DoesNotFit(int64_t element, const std::string& value) const;
 
   std::shared_ptr<const LoweredNode> lowered_;
   Gatherer& gatherer_;
   std::vector<OperandReader> operands_;
-  std::vector<float> floats_;  // of Encode
 };
 
 // A node that makes any range at a cost that goes with its length.

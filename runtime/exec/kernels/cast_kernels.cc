@@ -232,6 +232,35 @@ VectorCounts F32ToF8E5M2(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTR
   return SinglesToF8<2, 15, 0x7b, true>(src, dst, count);
 }
 
+// Exponent and mantissa move to where f32 has them, and the exponent grows by the difference of the biases. Subnormal values
+// are multiples of the least one. `kTop`: the least magnitude that is infinite or a NaN.
+template <int kMantissa, int kBias, uint32_t kTop>
+HWY_INLINE VectorCounts F8ToSingles(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
+  constexpr int kShift = 23 - kMantissa;
+  constexpr auto kLeast = std::bit_cast<float>(static_cast<uint32_t>(127 + 1 - kBias - kMantissa) << 23);
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t byte = Load<uint8_t>(src, i);
+    const uint32_t magnitude = byte & 0x7f;
+    const auto multiple = std::bit_cast<uint32_t>(static_cast<float>(static_cast<int32_t>(magnitude)) * kLeast);
+    const uint32_t normal = (magnitude << kShift) + (static_cast<uint32_t>(127 - kBias) << 23);
+    const uint32_t beyond = 0x7f800000U | (magnitude << kShift & 0x7fffffU);
+    // Masks: a compiler makes branches of choices, and no vector code then.
+    const uint32_t small = 0U - uint32_t{magnitude < 1U << kMantissa};
+    const uint32_t top = 0U - uint32_t{magnitude >= kTop};
+    const uint32_t finite = (multiple & small) | (normal & ~small);
+    Store(dst, i, (beyond & top) | (finite & ~top) | (byte & 0x80) << 24);
+  }
+  return {};
+}
+
+VectorCounts F8E4M3ToF32(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
+  return F8ToSingles<3, 7, 0x7f>(src, dst, count);
+}
+
+VectorCounts F8E5M2ToF32(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
+  return F8ToSingles<2, 15, 0x7c>(src, dst, count);
+}
+
 // To integers of 8 bits; NaN overflows.
 template <typename T, int kMin, int kMax>
 HWY_INLINE VectorCounts F64ToInteger(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
@@ -367,6 +396,8 @@ HWY_AFTER_NAMESPACE();
 namespace ckmap {
 namespace {
 
+HWY_EXPORT(F8E4M3ToF32);
+HWY_EXPORT(F8E5M2ToF32);
 HWY_EXPORT(F32ToF16);
 HWY_EXPORT(F32ToBF16);
 HWY_EXPORT(F32ToF8E4M3);
@@ -415,6 +446,7 @@ constexpr Kernel kKernels[] = {
     CKMAP_KERNEL(F16, BF16),    CKMAP_KERNEL(F16, F8E4M3), CKMAP_KERNEL(F16, F8E5M2), CKMAP_KERNEL(F16, F64),
     CKMAP_KERNEL(F16, I8),      CKMAP_KERNEL(F16, U8),     CKMAP_KERNEL(BF16, F16),   CKMAP_KERNEL(BF16, F8E4M3),
     CKMAP_KERNEL(BF16, F8E5M2), CKMAP_KERNEL(BF16, F64),   CKMAP_KERNEL(BF16, I8),    CKMAP_KERNEL(BF16, U8),
+    CKMAP_KERNEL(F8E4M3, F32),  CKMAP_KERNEL(F8E5M2, F32),
 };
 #undef CKMAP_KERNEL
 
