@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 from run import timed, write_safetensors, write_spec
 
@@ -107,15 +108,15 @@ CASES = {
 }
 
 PEERS = {
-    "torch.load + rename + torch.save": ("torch", "pth", 10, 15, """
+    "torch.load + rename + torch.save": ("torch", 10, 15, """
 state = torch.load(source, weights_only=True)
 torch.save({name.replace('layers', 'blocks'): tensor for name, tensor in state.items()}, output)
 """),
-    "torch.load + mindspore.save_checkpoint": ("torch-ckpt", "pth", 15, 20, """
+    "torch.load + mindspore.save_checkpoint": ("torch-ckpt", 15, 20, """
 state = torch.load(source, weights_only=True)
 mindspore.save_checkpoint([{'name': name.replace('layers', 'blocks'), 'data': mindspore.Tensor(tensor.numpy())} for name, tensor in state.items()], output + '.ckpt')
 """),
-    "mindspore load + save (safetensors to .ckpt)": ("rename-ckpt", "safetensors", 10, 20, """
+    "mindspore load + save (safetensors to .ckpt)": ("rename-ckpt", 10, 20, """
 state = mindspore.load_checkpoint(source, format='safetensors')
 mindspore.save_checkpoint([{'name': name.replace('layers', 'blocks'), 'data': value} for name, value in state.items()], output + '.ckpt')
 """),
@@ -164,15 +165,18 @@ class Bench:
             self.sources[key] = path
         return self.sources[key], tensors
 
-    def run(self, name, case):
-        source, tensors = self.source(case)
+    def command(self, case, source, tensors, out):
         spec, plan = self.path("spec.yaml"), self.compile("case", case.rules)
         write_spec(spec, case.target(tensors))
+        return [f"{self.args.bin}/ckmap", "apply", plan, source, "--target", spec, "-o", out, "--no-fsync", "-q", *case.options]
+
+    def run(self, name, case):
+        source, tensors = self.source(case)
         out, copied = self.path(f"out.{case.output}"), source
-        command = [f"{self.args.bin}/ckmap", "apply", plan, source, "--target", spec, "-o", out, "--no-fsync", "-q", *case.options]
+        command = self.command(case, source, tensors, out)
         if case.against == "output":
             copied = self.path(f"copied.{case.output}")
-            subprocess.run([*command[:-len(case.options) or None], *case.options, "--force"], check=True)
+            subprocess.run(command, check=True)
             os.replace(out, copied)
         row = self.rounds(case.what, copied, out, command)
         row.update(name=name, gate=case.gate, goal=case.goal, against=case.against)
@@ -196,13 +200,11 @@ class Bench:
         return {"what": what, "cp_s": copies, "s": ours, "rss_anon_mib": max(peaks), "bytes": size,
                 "ratio": statistics.median(ours) / statistics.median(copies)}
 
-    def peer(self, what, case_name, suffix, gate, goal, code):
+    def peer(self, what, case_name, gate, goal, code):
         case = CASES[case_name]
         source, tensors = self.source(case)
-        spec, plan = self.path("spec.yaml"), self.compile("case", case.rules)
-        write_spec(spec, case.target(tensors))
         out = self.path(f"out.{case.output}")
-        ours = [f"{self.args.bin}/ckmap", "apply", plan, source, "--target", spec, "-o", out, "--no-fsync", "-q", *case.options]
+        ours = self.command(case, source, tensors, out)
         script = self.path("peer.py")
         imports = "import sys\nsource, output = sys.argv[1:]\n" + ("import torch\n" if "torch" in code else "") + (
             "import mindspore\n" if "mindspore" in code else "")
@@ -243,7 +245,6 @@ def versions(python):
 def limits(folder):
     """What no conversion on this machine can beat: bytes per second of memory and of `cp`, files in the page cache."""
     block = bytearray(os.urandom(1 << 20)) * 256
-    import time
     rates = []
     other = bytearray(len(block))
     for _ in range(5):
@@ -313,8 +314,8 @@ def main():
             report["rows"].append(bench.run(name, CASES[name]))
             print_row(report["rows"][-1])
         if not args.only:
-            for what, (case, suffix, gate, goal, code) in PEERS.items():
-                row = bench.peer(what, case, suffix, gate, goal, code) if args.python else {
+            for what, (case, gate, goal, code) in PEERS.items():
+                row = bench.peer(what, case, gate, goal, code) if args.python else {
                     "what": what, "left_out": ["no --python"]}
                 report["rows"].append(row)
                 print_row(row)

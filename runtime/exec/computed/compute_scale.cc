@@ -38,6 +38,21 @@ int64_t ScaleRow(int64_t row, const ScaleSpec& spec, const Shape& shape, const s
   return at;
 }
 
+// Calls `apply(b, begin, end)` for each block that `n` elements of a row from `column` on touch: block b of these, and which
+// of the elements it holds. Ends at the first Error.
+template <typename Apply>
+Result<void> ForEachBlock(int64_t column, int64_t n, int64_t block, Apply apply) {
+  const int64_t first = column / block;
+  for (int64_t b = 0, begin = 0; begin < n; ++b) {
+    const int64_t end = std::min(n, (first + b + 1) * block - column);
+    CKMAP_RETURN_IF_ERROR(apply(b, begin, end));
+    begin = end;
+  }
+  return {};
+}
+
+int64_t CountBlocks(int64_t column, int64_t n, int64_t block) { return (column + n - 1) / block - column / block + 1; }
+
 // The bits of the significands of all values, or more than any float has.
 int Significand(DType dtype) {
   switch (dtype) {
@@ -96,18 +111,15 @@ class FloatScaleEvaluator final : public NodeEvaluator {
 
   Result<void> Scale(int64_t begin, int64_t row, int64_t column, int64_t count) {
     const int64_t block = spec_.block.back();
-    const int64_t first = column / block;
-    const int64_t blocks = (column + count - 1) / block - first + 1;
+    const int64_t scale_row = ScaleRow(row, spec_, node().shape, strides_);
     CKMAP_ASSIGN_OR_RETURN(const float* weights, operand(0).ReadFloats(begin, count));
     CKMAP_ASSIGN_OR_RETURN(const float* scales,
-                           operand(1).ReadFloats(ScaleRow(row, spec_, node().shape, strides_) + first, blocks));
-    for (int64_t b = 0; b < blocks; ++b) {
-      const int64_t end = std::min(count, (first + b + 1) * block - column);
-      const float scale = scales[b];
-      for (int64_t i = std::max<int64_t>(0, (first + b) * block - column); i < end; ++i)
-        block_[static_cast<size_t>(i)] = weights[i] * scale;
-    }
-    return {};
+                           operand(1).ReadFloats(scale_row + column / block, CountBlocks(column, count, block)));
+    float* const out = block_.data();
+    return ForEachBlock(column, count, block, [=](int64_t b, int64_t from, int64_t to) -> Result<void> {
+      for (int64_t i = from; i < to; ++i) out[i] = weights[i] * scales[b];
+      return {};
+    });
   }
 
   const ScaleSpec& spec_;
@@ -150,17 +162,16 @@ class ScaleEvaluator final : public RangeEvaluator {
 
   // `n` elements of one row from `column` on.
   Result<void> Apply(int64_t scale_row, int64_t column, int64_t n, int64_t block, double* out) {
-    const int64_t first = column / block;
-    const int64_t blocks = (column + n - 1) / block - first + 1;
-    CKMAP_ASSIGN_OR_RETURN(const double* scales, operand(1).Read(scale_row + first, blocks));
+    const int64_t first = scale_row + column / block;
+    const int64_t blocks = CountBlocks(column, n, block);
+    CKMAP_ASSIGN_OR_RETURN(const double* scales, operand(1).Read(first, blocks));
     const double* zeros = nullptr;
     if (has_operand(2)) {
-      CKMAP_ASSIGN_OR_RETURN(zeros, operand(2).Read(scale_row + first, blocks));
+      CKMAP_ASSIGN_OR_RETURN(zeros, operand(2).Read(first, blocks));
     }
-    for (int64_t b = 0; b < blocks; ++b) {
-      const int64_t end = std::min(n, (first + b + 1) * block - column);
+    return ForEachBlock(column, n, block, [&](int64_t b, int64_t from, int64_t to) -> Result<void> {
       const double zero = zeros == nullptr ? 0 : zeros[b];
-      for (int64_t i = std::max<int64_t>(0, (first + b) * block - column); i < end; ++i) {
+      for (int64_t i = from; i < to; ++i) {
         if (!spec_.quantize) {
           out[i] = Dequantized(out[i], scales[b], zero);
           continue;
@@ -171,8 +182,8 @@ class ScaleEvaluator final : public RangeEvaluator {
               scale_row, out[i], zero));
         }
       }
-    }
-    return {};
+      return {};
+    });
   }
 
   double Dequantized(double value, double scale, double zero) const {

@@ -1,8 +1,6 @@
 #include "runtime/exec/computed/evaluators.h"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -20,16 +18,20 @@ constexpr size_t kKept = 4;                      // evaluators of one depth
 constexpr int64_t kResident = int64_t{1} << 15;  // operands of up to so many elements are read once
 constexpr int64_t kReadAhead = int64_t{1} << 13;
 
-// The elements as those of T, which is `to`.
 template <typename T>
-void Widen(DType dtype, const std::byte* src, int64_t count, DType to, T* out) {
-  if (dtype == to) {
+constexpr DType kDTypeOf = DType::kF64;
+template <>
+constexpr DType kDTypeOf<float> = DType::kF32;
+
+template <typename T>
+void Widen(DType dtype, const std::byte* src, int64_t count, T* out) {
+  if (dtype == kDTypeOf<T>) {
     std::memcpy(out, src, static_cast<size_t>(count) * sizeof(T));
     return;
   }
   CastCounts counts;
-  CastElements({dtype, to, Overflow::kSaturate}, src, reinterpret_cast<std::byte*>(out), static_cast<size_t>(count),
-               counts);
+  CastElements({dtype, kDTypeOf<T>, Overflow::kSaturate}, src, reinterpret_cast<std::byte*>(out),
+               static_cast<size_t>(count), counts);
 }
 
 // The elements of an integer dtype.
@@ -98,7 +100,7 @@ OperandReader::OperandReader(const LoweredTensor& lowered, const PiecedTensor& o
 Result<const double*> OperandReader::Read(int64_t begin, int64_t count) {
   return ReadAs(begin, count, values_,
                 [this](const std::byte* bytes, int64_t at, int64_t n, double* out) -> Result<void> {
-                  Widen(dtype_, bytes, n, DType::kF64, out);
+                  Widen(dtype_, bytes, n, out);
                   return CheckExact(bytes, at, n);
                 });
 }
@@ -106,7 +108,7 @@ Result<const double*> OperandReader::Read(int64_t begin, int64_t count) {
 Result<const float*> OperandReader::ReadFloats(int64_t begin, int64_t count) {
   return ReadAs(begin, count, floats_,
                 [this](const std::byte* bytes, int64_t /*at*/, int64_t n, float* out) -> Result<void> {
-                  Widen(dtype_, bytes, n, DType::kF32, out);
+                  Widen(dtype_, bytes, n, out);
                   return {};
                 });
 }
@@ -196,18 +198,17 @@ std::unique_ptr<NodeEvaluator> NodeEvaluator::Make(std::shared_ptr<const Lowered
 }
 
 template <typename T>
-Result<void> NodeEvaluator::EncodeAs(DType from, int64_t begin, std::span<T> values, std::byte* out,
-                                     int64_t& overflowed) {
+Result<void> NodeEvaluator::EncodeAs(int64_t begin, std::span<T> values, std::byte* out, int64_t& overflowed) {
   // Which of several NaNs comes out of a sum depends on the processor and the compiler. One for all does not.
   for (T& value : values) value = value != value ? std::numeric_limits<T>::quiet_NaN() : value;
   const auto* bytes = reinterpret_cast<const std::byte*>(values.data());
   const DType dtype = node().dtype;
-  if (dtype == from) {
+  if (dtype == kDTypeOf<T>) {
     std::memcpy(out, bytes, values.size_bytes());
     return {};
   }
   CastCounts counts;
-  CastElements({from, dtype, node().overflow}, bytes, out, values.size(), counts);
+  CastElements({kDTypeOf<T>, dtype, node().overflow}, bytes, out, values.size(), counts);
   overflowed += counts.overflowed;
   if (node().overflow != Overflow::kError || counts.overflowed == 0) return {};
   const double value = values[static_cast<size_t>(counts.first_overflow)];
@@ -215,11 +216,11 @@ Result<void> NodeEvaluator::EncodeAs(DType from, int64_t begin, std::span<T> val
 }
 
 Result<void> NodeEvaluator::Encode(int64_t begin, std::span<double> values, std::byte* out, int64_t& overflowed) {
-  return EncodeAs(DType::kF64, begin, values, out, overflowed);
+  return EncodeAs(begin, values, out, overflowed);
 }
 
 Result<void> NodeEvaluator::EncodeFloats(int64_t begin, std::span<float> values, std::byte* out, int64_t& overflowed) {
-  return EncodeAs(DType::kF32, begin, values, out, overflowed);
+  return EncodeAs(begin, values, out, overflowed);
 }
 
 Result<void> NodeEvaluator::EncodeIntegers(int64_t begin, std::span<const Wide> values, std::byte* out,

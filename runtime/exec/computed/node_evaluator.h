@@ -14,8 +14,8 @@ namespace ckmap {
 __extension__ using Wide = __int128;
 std::string FormatInteger(Wide value);
 
-// Elements of one operand, in row-major order: as f64, as f32, as integers, or as bytes. A node reads each of its operands in
-// one way. Keeps what it read last.
+// Elements of one operand, in row-major order: as f64, as f32, as integers, or as bytes. A node reads each of its
+// operands in one way. Keeps what it read last.
 class OperandReader {
  public:
   // `name`: what messages call the operand.
@@ -76,7 +76,7 @@ class NodeEvaluator {
 
  private:
   template <typename T>
-  Result<void> EncodeAs(DType from, int64_t begin, std::span<T> values, std::byte* out, int64_t& overflowed);
+  Result<void> EncodeAs(int64_t begin, std::span<T> values, std::byte* out, int64_t& overflowed);
   Error DoesNotFit(int64_t element, const std::string& value) const;
 
   std::shared_ptr<const LoweredNode> lowered_;

@@ -232,8 +232,8 @@ VectorCounts F32ToF8E5M2(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTR
   return SinglesToF8<2, 15, 0x7b, true>(src, dst, count);
 }
 
-// Exponent and mantissa move to where f32 has them, and the exponent grows by the difference of the biases. Subnormal values
-// are multiples of the least one. `kTop`: the least magnitude that is infinite or a NaN.
+// Exponent and mantissa move to where f32 has them, and the exponent grows by the difference of the biases. Subnormal
+// values are multiples of the least one. `kTop`: the least magnitude that is infinite or a NaN.
 template <int kMantissa, int kBias, uint32_t kTop>
 HWY_INLINE VectorCounts F8ToSingles(const std::byte* HWY_RESTRICT src, std::byte* HWY_RESTRICT dst, size_t count) {
   constexpr int kShift = 23 - kMantissa;

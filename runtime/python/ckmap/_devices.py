@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
-import numpy as np
-
 from . import _dtypes
 from ._errors import Issue, MisfitError
 from ._migration import Migration
@@ -47,7 +45,7 @@ def place(migration: Migration, *, devices: Optional[Mapping[str, int]] = None, 
     issues: List[Issue] = []
     targets = migration.targets
     ties = {row[0]: row[4] for row in migration._handle.target.rows() if row[4]}  # one memory: it goes where the first of them goes
-    sizes = {t.name: int(np.prod(t.shape, dtype=np.int64)) * _dtypes.storage_dtype(t.dtype).itemsize for t in targets}
+    sizes = {t.name: _dtypes.nbytes(t.dtype, t.shape) for t in targets}
     named = [t for t in targets if t.device.lower() != "auto" and t.name not in ties]
     automatic = [t for t in targets if t.device.lower() == "auto" and t.name not in ties]
     for t in named:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+import math
+from typing import Any, Optional, Sequence
 
 import numpy as np
 
@@ -34,6 +35,11 @@ def storage_dtype(name: str) -> np.dtype:
     if name in _NUMPY:
         return np.dtype(_NUMPY[name])
     return np.dtype({1: "u1", 2: "<u2", 4: "<u4"}[_BYTES.get(name, 1)])
+
+
+def nbytes(name: str, shape: Sequence[int]) -> int:
+    """Bytes of a dense tensor."""
+    return math.prod(shape) * storage_dtype(name).itemsize
 
 
 def numpy_dtype(name: str) -> np.dtype:

@@ -145,7 +145,8 @@ def _map(migration: Migration, slots: List[Slot], placement: Optional[Placement]
     raw = {"tensors": [(slot.info.name, "", 0, 0) for slot in slots], "files": [], "issues": [], "warnings": [], "seconds": time.monotonic() - start, "json": ""}
     report = make_report(raw, "map", migration._handle)
     report.mapped = mapped
-    report.replaced = [slot.info.name for slot, _ in made if slot.info.name not in set(mapped)]
+    views = set(mapped)
+    report.replaced = [slot.info.name for slot, _ in made if slot.info.name not in views]
     return report
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from . import _runtime
 from ._checkpoint import Checkpoint, PathLike, Spec, as_array, open
 from ._errors import Issue, UsageError
-from ._plan import Rules, plan, text_value, to_spec
+from ._plan import Rules, plan, text_values, to_spec
 from ._show import Progress, table_html, watcher
 
 DEFAULT_MEMORY = 64 << 20
@@ -197,7 +197,7 @@ def migrate(source: Union[Checkpoint, Spec, PathLike], rules: Rules, target: Uni
     ckmap._errors.MisfitError: ...
     """
     compiled = plan(rules)
-    rest = ({name: text_value(value) for name, value in params.items()}, os.fspath(config), {name: tuple(rank) for name, rank in ranks.items()},
+    rest = (text_values(params), os.fspath(config), {name: tuple(rank) for name, rank in ranks.items()},
             os.fspath(device_map))
     if isinstance(source, Spec):
         return Migration(_runtime.Migration.prepare_manifest(compiled._handle, source._manifest, to_spec(target)._manifest, *rest))

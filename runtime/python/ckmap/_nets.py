@@ -32,13 +32,6 @@ def kind_of(net: Any) -> str:
     raise UsageError(2, f"a {type(net).__name__} is neither a mindspore.nn.Cell nor a torch.nn.Module", [])
 
 
-def _size(info: TensorInfo) -> int:
-    count = 1
-    for extent in info.shape:
-        count *= extent
-    return count * _dtypes.storage_dtype(info.dtype).itemsize
-
-
 # ---- MindSpore ----
 
 
@@ -63,7 +56,7 @@ def _mindspore_slot(parameter: Any, info: TensorInfo) -> Slot:
     # Asked for afresh just before writing: data_ptr() waits for what was queued, and memory of a lazy, an offloaded or a device
     # parameter cannot be written in place.
     address = 0
-    nbytes = _size(info)
+    nbytes = _dtypes.nbytes(info.dtype, info.shape)
     on_device = str(getattr(parameter, "device", "CPU")).upper().split(":")[0] not in ("CPU", "NONE", "")
     if not getattr(parameter, "has_init", False) and not on_device and parameter.is_contiguous():
         address = int(parameter.data_ptr())
@@ -157,7 +150,7 @@ def _torch_slot(tensor: Any, info: TensorInfo, owners: List[Tuple[Dict[str, Any]
             with torch.no_grad():
                 tensor.copy_(made)
 
-    return Slot(info, address, _size(info), fresh, wrap, adopt)
+    return Slot(info, address, _dtypes.nbytes(info.dtype, info.shape), fresh, wrap, adopt)
 
 
 def _torch_device(device: str) -> str:

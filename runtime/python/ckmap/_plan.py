@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
 
 from . import _runtime
 from ._checkpoint import Checkpoint, PathLike, Spec
@@ -54,6 +54,11 @@ def text_value(value: object) -> str:
     return str(value)
 
 
+def text_values(params: Mapping[str, object]) -> Dict[str, str]:
+    """Parameters as ``-D`` takes them."""
+    return {name: text_value(value) for name, value in params.items()}
+
+
 def _is_text(rules: str) -> bool:
     return rules.lstrip().startswith("ckmap 1;")
 
@@ -87,7 +92,7 @@ def compile(rules: PathLike, *, packs: Sequence[PathLike] = (), params: Mapping[
     """
     from . import _compiler
 
-    values = {name: text_value(value) for name, value in params.items()}
+    values = text_values(params)
     text = os.fspath(rules)
     if _is_text(text):
         plan, warnings = _compiler.compile_text(text, "rules.ckmap", _folders(packs), values, reverse)
@@ -138,7 +143,7 @@ def suggest(source: Union[Checkpoint, Spec, PathLike], target: Union[Checkpoint,
     """
     from . import _compiler
 
-    rest = (_folders(packs), try_packs, {name: text_value(value) for name, value in params.items()}, os.fspath(config))
+    rest = (_folders(packs), try_packs, text_values(params), os.fspath(config))
     if values:
         paths = [os.fspath(side.path) if isinstance(side, Checkpoint) else os.fspath(side) if isinstance(side, (str, os.PathLike)) else None
                  for side in (source, target)]
