@@ -146,7 +146,7 @@ class Reader {
   }
 
   void ReadMigrations(const YAML::Node& node) {
-    static const std::vector<std::string> keys = {"file", "verified", "summary"};
+    static const std::vector<std::string> keys = {"file", "verified", "summary", "source", "target"};
     if (!node.IsSequence()) {
       Problem(DiagnosticKind::kPackValue, SpanOf(node), "`migrations` is not a list",
               "write `- file: NAME.ckmap` for each");
@@ -163,8 +163,33 @@ class Reader {
       migration.name = std::filesystem::path(migration.file).stem().string();
       migration.span = SpanOf(item["file"]);
       if (item["verified"]) migration.verified = Words(item["verified"], "verified");
+      if (item["source"]) ReadSource(item["source"], migration.source);
+      if (item["target"]) ReadTarget(item["target"], migration.target);
       if (!migration.file.empty()) pack_.migrations.push_back(std::move(migration));
     }
+  }
+
+  void ReadSource(const YAML::Node& node, NetworkSide& side) {
+    static const std::vector<std::string> keys = {"library", "tensors"};
+    if (!CheckKeys(node, keys, "the `source` of a migration")) return;
+    if (node["library"]) side.library = Scalar(node["library"], "library");
+    if (node["tensors"]) side.tensors = Words(node["tensors"], "tensors");
+  }
+
+  void ReadTarget(const YAML::Node& node, NetworkSide& side) {
+    static const std::vector<std::string> keys = {"library", "describes", "layers"};
+    if (!CheckKeys(node, keys, "the `target` of a migration")) return;
+    if (node["library"]) side.library = Scalar(node["library"], "library");
+    const auto one_of = [&](const char* key, const std::vector<std::string>& values) {
+      if (!node[key]) return std::string();
+      const std::string value = Scalar(node[key], key);
+      if (value.empty() || std::find(values.begin(), values.end(), value) != values.end()) return value;
+      Problem(DiagnosticKind::kPackValue, SpanOf(node[key]), fmt::format("`{}` is not a value of `{}`", value, key),
+              fmt::format("write {}", ListOf(values, "or")));
+      return std::string();
+    };
+    side.describes = one_of("describes", {"true", "false"}) == "true";
+    side.layers = one_of("layers", {"nn", "named"});
   }
 
   void ReadParams(const YAML::Node& node) {

@@ -11,6 +11,8 @@
 //   migrations:                        # the migrations that it offers
 //     - file: torchvision2mindcv.ckmap
 //       verified: [resnet18, resnet50]
+//       source: {library: torchvision, tensors: [conv1.weight, "bn1.*", …]}     # so that `ckmap plan --detect` finds it
+//       target: {library: mindcv, describes: true, layers: nn}
 #pragma once
 
 #include <string>
@@ -21,10 +23,19 @@
 
 namespace ckmap {
 
+// Which networks a migration leads from or to.
+struct NetworkSide {
+  std::string library;               // "transformers"
+  std::vector<std::string> tensors;  // of a source: globs of all its names; `?` behind one: there may be none
+  bool describes = false;            // of a target: the rules alone tell its names and shapes
+  std::string layers;                // of a described target: "nn", the names of mindspore.nn; else those of the rules
+};
+
 struct PackMigration {
   std::string file;
   std::string name;  // the file's stem
   std::vector<std::string> verified;
+  NetworkSide source, target;
   Span span;
 };
 

@@ -16,10 +16,10 @@ struct FittingPack {
 };
 
 // The pack that binds, if there is one. `needing`: packs that may fit and lack a parameter, with its name.
-struct PackSearch {
+struct FittingPacks {
   std::vector<FittingPack> fitting;  // at most one
-  std::vector<std::string> needing;  // "qwen/hf2mcore_moe (experts)"
+  std::vector<std::string> needing;  // "qwen/hf2mcore_moe"
 };
-PackSearch FindFittingPack(const Manifest& source, const Manifest& target, const SuggestOptions& options);
+FittingPacks FindFittingPack(const Manifest& source, const Manifest& target, const SuggestOptions& options);
 
 }  // namespace ckmap::suggest

@@ -38,7 +38,7 @@ Result<Suggestion> Suggest(const Manifest& source, const Manifest& target, const
   CKMAP_ASSIGN_OR_RETURN(Suggestion draft, suggest::Draft(source, target, options, values.get()).Write());
   const bool finished = draft.open.empty() && draft.decisions == 0;
   if (finished || !options.packs) return draft;
-  const suggest::PackSearch search = suggest::FindFittingPack(source, target, options);
+  const suggest::FittingPacks search = suggest::FindFittingPack(source, target, options);
   for (const suggest::FittingPack& pack : search.fitting) {
     // Values that a pack does not make speak against it.
     const bool wrong = values != nullptr &&

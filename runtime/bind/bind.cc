@@ -31,6 +31,10 @@ int RulePriority(const BindContext& context, const plan::Rule& rule, bool in_lay
   return static_cast<int>(context.Level(loc)) * 4 + (in_layer ? 2 : 1) - (rule.overrides() ? 1 : 0);
 }
 
+bool BeforeInReport(const Issue& a, const Issue& b) {
+  return a.severity != b.severity ? a.severity < b.severity : a.code < b.code;
+}
+
 struct DropClaim {
   size_t source;
   int priority;  // -1: of `only`
@@ -51,18 +55,66 @@ class Binder {
 
   Result<BindResult> Run(const PlacementOptions& placement) {
     CKMAP_ASSIGN_OR_RETURN(const Renamer renamer, Renamer::Create(proto_, variables_, bound_.target));
-    const BindContext context{proto_,
-                              bound_.source,
-                              bound_.target,
-                              variables_,
-                              renamer,
-                              proto_.source_separator().empty() ? "." : proto_.source_separator(),
-                              proto_.target_separator().empty() ? "." : proto_.target_separator()};
+    const BindContext context = MakeContext(renamer);
+    UnmatchedStatements unmatched(context);
+    CKMAP_RETURN_IF_ERROR(ApplyStatements(context, unmatched));
+    CKMAP_ASSIGN_OR_RETURN(const std::vector<size_t> left_over, PassThrough(unmatched));
+    MatchSuffixes(left_over);
+    // Of a plan that runs backwards the other side's statements are looked at.
+    if (!proto_.reversed()) CKMAP_RETURN_IF_ERROR(unmatched.Report(issues_));
+    TargetCheck check(context, bound_, issues_);
+    CKMAP_RETURN_IF_ERROR(check.Run(instances_));
+    CheckTied(bound_);
+    if (!proto_.reversed()) CKMAP_RETURN_IF_ERROR(ApplyPlacement(context, placement, bound_, issues_));
+    FillReport();
+    return Finish();
+  }
+
+  // The target that the statements give, of a Binder whose target is empty.
+  Result<TargetDescription> Describe() {
+    CKMAP_ASSIGN_OR_RETURN(const Renamer renamer, Renamer::Create(proto_, variables_, bound_.target));
+    const BindContext context = MakeContext(renamer);
+    UnmatchedStatements unmatched(context);
+    CKMAP_RETURN_IF_ERROR(ApplyStatements(context, unmatched));
+    TargetDescription description;
+    Manifest& target = description.target.emplace();
+    target.framework = proto_.to_framework();
+    for (RuleInstance& instance : instances_) {
+      for (Issue& issue : instance.issues) issues_.push_back(std::move(issue));
+      for (const RuleInstance::Write& write : instance.writes) {
+        PiecedTensor value = TakeValue(context, instance, write);
+        target.Add({.name = write.name, .dtype = value.dtype, .shape = value.value.shape});
+      }
+    }
+    CKMAP_ASSIGN_OR_RETURN(const std::vector<size_t> left_over, PassThrough(unmatched));
+    for (const size_t source : left_over) {
+      CKMAP_ASSIGN_OR_RETURN(const Renamed renamed, renamer.Apply(bound_.source[source].name));
+      target.Add({.name = renamed.name, .dtype = bound_.source[source].dtype, .shape = bound_.source[source].shape});
+    }
+    CKMAP_RETURN_IF_ERROR(unmatched.Report(issues_));
+    std::stable_sort(issues_.begin(), issues_.end(), BeforeInReport);
+    if (!issues_.empty() && issues_.front().severity == IssueSeverity::kError) description.target.reset();
+    description.issues = std::move(issues_);
+    return description;
+  }
+
+ private:
+  BindContext MakeContext(const Renamer& renamer) const {
+    return {proto_,
+            bound_.source,
+            bound_.target,
+            variables_,
+            renamer,
+            proto_.source_separator().empty() ? "." : proto_.source_separator(),
+            proto_.target_separator().empty() ? "." : proto_.target_separator()};
+  }
+
+  // All that rules, layers and drops claim, and who wins. `context` outlives the run.
+  Result<void> ApplyStatements(const BindContext& context, UnmatchedStatements& unmatched) {
     context_ = &context;
     CheckAsserts();
     CKMAP_RETURN_IF_ERROR(CollectDrops());
     CKMAP_ASSIGN_OR_RETURN(instances_, BindRules(context, issues_));
-    UnmatchedStatements unmatched(context);
     for (const RuleInstance& instance : instances_) unmatched.Applied(instance.rule);
     CKMAP_ASSIGN_OR_RETURN(LayerBindings layers, BindLayers(context, issues_));
     for (RuleInstance& instance : layers.instances) instances_.push_back(std::move(instance));
@@ -75,19 +127,9 @@ class Binder {
                         {}});
     }
     Overrule();
-    CKMAP_RETURN_IF_ERROR(ApplyDrops());
-    CKMAP_RETURN_IF_ERROR(PassThrough(unmatched));
-    // Of a plan that runs backwards the other side's statements are looked at.
-    if (!proto_.reversed()) CKMAP_RETURN_IF_ERROR(unmatched.Report(issues_));
-    TargetCheck check(context, bound_, issues_);
-    CKMAP_RETURN_IF_ERROR(check.Run(instances_));
-    CheckTied(bound_);
-    if (!proto_.reversed()) CKMAP_RETURN_IF_ERROR(ApplyPlacement(context, placement, bound_, issues_));
-    FillReport();
-    return Finish();
+    return ApplyDrops();
   }
 
- private:
   void CheckAsserts() {
     const Captures none;
     const NamePrefix prefix;
@@ -231,8 +273,8 @@ class Binder {
     return {};
   }
 
-  // What no statement claims goes to its renamed name, as it is.
-  Result<void> PassThrough(UnmatchedStatements& unmatched) {
+  // What no statement claims goes to its renamed name, as it is. Gives those whose renamed name the target lacks.
+  Result<std::vector<size_t>> PassThrough(UnmatchedStatements& unmatched) {
     std::vector<bool> claimed(bound_.source.size(), false);
     for (const RuleInstance& instance : instances_) {
       for (const size_t source : instance.sources) claimed[source] = true;
@@ -254,8 +296,7 @@ class Binder {
       instance.passed = renames.empty() ? "same name" : context_->Where(renames.front()->loc());
       instances_.push_back(std::move(instance));
     }
-    MatchSuffixes(left_over);
-    return {};
+    return left_over;
   }
 
   RuleInstance WholeCopy(size_t source, size_t target) const {
@@ -314,9 +355,7 @@ class Binder {
   }
 
   Result<BindResult> Finish() {
-    std::stable_sort(issues_.begin(), issues_.end(), [](const Issue& a, const Issue& b) {
-      return a.severity != b.severity ? a.severity < b.severity : a.code < b.code;
-    });
+    std::stable_sort(issues_.begin(), issues_.end(), BeforeInReport);
     BindResult result;
     result.issues = issues_;
     const bool errors = !issues_.empty() && issues_.front().severity == IssueSeverity::kError;
@@ -357,6 +396,23 @@ Result<BindResult> Bind(const Plan& plan, Manifest source, Manifest target, cons
     return Reverse(std::move(forward));
   }
   return Binder(plan, std::move(source), std::move(target), std::move(variables)).Run(options.placement);
+}
+
+Result<TargetDescription> DescribeTarget(const Plan& plan, Manifest source, const BindOptions& options) {
+  if (plan.proto().reversed()) {
+    return Error(ErrorCode::kUsage, "the plan runs backwards: it does not describe the network that it leads to");
+  }
+  const auto& renames = plan.proto().renames();
+  if (std::any_of(renames.begin(), renames.end(), [](const plan::Rename& rename) { return rename.of_target(); })) {
+    return Error(ErrorCode::kUsage,
+                 "the plan renames the target's names (`rename target`), so that it needs to see them");
+  }
+  std::vector<Issue> issues;
+  CKMAP_ASSIGN_OR_RETURN(BoundVariables variables,
+                         BindVariables(plan.proto(), options.defines, options.config_json,
+                                       options.config_path.empty() ? "config" : options.config_path, issues));
+  if (!issues.empty()) return TargetDescription{std::nullopt, std::move(issues)};
+  return Binder(plan, std::move(source), {}, std::move(variables)).Describe();
 }
 
 }  // namespace ckmap

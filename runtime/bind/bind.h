@@ -29,4 +29,13 @@ struct BindResult {
 // An Error only for what is no question of fit (a config that is not JSON, a limit).
 Result<BindResult> Bind(const Plan& plan, Manifest source, Manifest target, const BindOptions& options);
 
+// The network that the plan's statements describe for this source, whatever network there is: what the rules write, and
+// all else under its renamed name, in the dtypes that it has then. Questions about the target (`target_has`) are answered
+// as of an empty one.
+struct TargetDescription {
+  std::optional<Manifest> target;  // set iff no issue is an error
+  std::vector<Issue> issues;
+};
+Result<TargetDescription> DescribeTarget(const Plan& plan, Manifest source, const BindOptions& options);
+
 }  // namespace ckmap

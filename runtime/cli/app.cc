@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
 #include "runtime/base/out_of_memory.h"
@@ -19,6 +20,7 @@
 #include "runtime/cli/commands.h"
 #include "runtime/cli/sandboxed.h"
 #include "runtime/cli/signals.h"
+#include "runtime/folder/migrate_folder.h"
 
 namespace ckmap {
 namespace {
@@ -103,10 +105,16 @@ void AddParams(CLI::App& command, std::string& config, Common& common) {
   command.add_option("--config", config, "the model's config.json, for parameters that come from it");
 }
 
-void AddMigration(CLI::App& command, MigrateArgs& args, Common& common) {
-  command.add_option("PLAN", args.plan, "a .ckplan file, or an installed pack: NAME or NAME/MIGRATION")->required();
-  command.add_option("SOURCE", args.source, "a checkpoint: a file, a folder of shards, or their index")->required();
-  command.add_option("--target", args.target, "names and shapes to reach: a checkpoint or a spec (.yaml)")->required();
+// `required`: a plan, a source and a target are.
+void AddMigration(CLI::App& command, MigrateArgs& args, Common& common, bool required) {
+  command.add_option("PLAN", args.plan, "a .ckplan file, or an installed pack: NAME or NAME/MIGRATION")
+      ->required(required);
+  command.add_option("SOURCE", args.source, "a checkpoint: a file, a folder of shards, or their index")
+      ->required(required);
+  command
+      .add_option("--target", args.target,
+                  "names and shapes to reach: a checkpoint, a spec (.yaml), or a pack: the network that it describes")
+      ->required(required);
   AddParams(command, args.config, common);
   command.add_option("--rank", common.ranks, "write the slice of one rank: --rank tp=1/8 is rank 1 of 8, from 0")
       ->type_name("GROUP=INDEX/COUNT")
@@ -185,6 +193,30 @@ Result<void> Complete(const Common& common, MigrateArgs& args) {
   return ReadDefines(common, args.defines);
 }
 
+Result<void> CompleteFolder(const Common& common, FolderArgs& args) {
+  constexpr int64_t kLeastMemory = int64_t{1} << 20;
+  CKMAP_ASSIGN_OR_RETURN(args.max_memory, ReadSize("--max-memory", common.max_memory, kLeastMemory));
+  args.fsync = !common.no_fsync;
+  return ReadDefines(common, args.defines);
+}
+
+// `plan` has a plan, a source and a target, or --detect in place of the first two.
+Result<void> CompletePlan(const std::string& detect, MigrateArgs& args) {
+  if (!detect.empty()) {
+    if (!args.plan.empty()) {
+      return Error(ErrorCode::kUsage,
+                   fmt::format("--detect takes the source and no plan: ckmap plan --detect {}", EscapeText(detect)));
+    }
+    args.detect = true;
+    args.source = detect;
+    return {};
+  }
+  if (args.plan.empty()) return Error(ErrorCode::kUsage, "PLAN is required, or --detect SOURCE");
+  if (args.source.empty()) return Error(ErrorCode::kUsage, "SOURCE is required");
+  if (args.target.empty()) return Error(ErrorCode::kUsage, "--target is required");
+  return {};
+}
+
 Console MakeConsole(const Common& common) {
   return {common.color == "always"  ? ColorMode::kAlways
           : common.color == "never" ? ColorMode::kNever
@@ -201,6 +233,7 @@ class Program {
     AddInspect();
     AddPlan();
     AddApply();
+    AddMigrate();
     AddLoadCheck();
     AddDiff();
     AddVerify();
@@ -246,6 +279,7 @@ class Program {
   void AddInspect();
   void AddPlan();
   void AddApply();
+  void AddMigrate();
   void AddLoadCheck();
   void AddDiff();
   void AddVerify();
@@ -256,7 +290,9 @@ class Program {
   std::vector<std::pair<CLI::App*, Command>> commands_;
   InspectArgs inspect_;
   MigrateArgs plan_;
+  std::string detect_;  // of `plan`
   MigrateArgs apply_;
+  FolderArgs folder_;
   LoadCheckArgs load_check_;
   DiffArgs diff_;
   VerifyArgs verify_;
@@ -280,9 +316,16 @@ void Program::AddPlan() {
                           [this](const Console& console) {
                             if (auto complete = Complete(common_, plan_); !complete)
                               return console.Fail(complete.error());
-                            return Shut(RunPlan, plan_, console);
+                            if (auto complete = CompletePlan(detect_, plan_); !complete)
+                              return console.Fail(complete.error());
+                            return Shut(plan_.detect ? RunDetect : RunPlan, plan_, console);
                           });
-  AddMigration(command, plan_, common_);
+  AddMigration(command, plan_, common_, false);
+  command
+      .add_option(
+          "--detect", detect_,
+          "say which installed packs bind SOURCE to the target, or to what they describe, and why others do not")
+      ->type_name("SOURCE");
 }
 
 void Program::AddApply() {
@@ -290,7 +333,7 @@ void Program::AddApply() {
     if (auto complete = Complete(common_, apply_); !complete) return console.Fail(complete.error());
     return Shut(RunApply, apply_, console);
   });
-  AddMigration(command, apply_, common_);
+  AddMigration(command, apply_, common_, true);
   command.add_option("-o,--output", apply_.output, "OUT: the file to write; with --max-shard-size also a folder")
       ->required();
   command.add_option("--to", apply_.to,
@@ -308,6 +351,35 @@ void Program::AddApply() {
   command.add_option("--output-key-env", apply_.output_key.variable, "the environment variable that holds it");
   command.add_flag("--old-scalars", apply_.old_scalars,
                    "write rank 0 into a .ckpt as MindSpore before 2.3 did, dims [0]");
+}
+
+void Program::AddMigrate() {
+  CLI::App& command = Add("migrate", "A model's folder in, a folder that another library loads out, verified.",
+                          [this](const Console& console) {
+                            if (auto complete = CompleteFolder(common_, folder_); !complete)
+                              return console.Fail(complete.error());
+                            folder_.sandbox = Sandbox();
+                            return RunFolder(folder_, console);
+                          });
+  std::vector<std::string> libraries;
+  for (const TargetLibrary& library : TargetLibraries()) libraries.push_back(library.name);
+  command.add_option("DIR", folder_.folder, "the model's folder: weights, config.json, tokenizer")->required();
+  command.add_option("--to", folder_.to, fmt::format("the library that is to load it: {}", fmt::join(libraries, ", ")))
+      ->required()
+      ->check(CLI::IsMember(libraries));
+  command.add_option("-o,--output", folder_.output, "the folder to make; it appears complete, or not at all")
+      ->required();
+  command.add_option("--pack", folder_.pack, "the pack, where more than one fits: PACK/MIGRATION");
+  command.add_option("--target", folder_.target,
+                     "the network: a checkpoint or a spec, where it is not what the pack describes");
+  command.add_option("-D", common_.defines, "gives a parameter its value, where config.json does not: -D heads=32")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false);
+  command.add_flag("--with-code", folder_.with_code, "carry Python files, too");
+  command.add_option("-j", folder_.threads, "threads; 0: one per core")->check(CLI::Range(0, 1024));
+  command.add_option("--max-memory", common_.max_memory, "memory for buffers, such as 64MiB")->capture_default_str();
+  command.add_flag("--no-fsync", common_.no_fsync, "do not wait until the output is on the disk");
+  AddCommon(command, common_);
 }
 
 void Program::AddLoadCheck() {

@@ -27,7 +27,8 @@ int RunInspect(const InspectArgs& args, const Console& console);
 
 // Of `plan` (no output) and `apply`.
 struct MigrateArgs {
-  std::string plan;  // a .ckplan file, or the name of a pack
+  bool detect = false;  // of `plan` alone: only say which packs bind
+  std::string plan;     // a .ckplan file, or the name of a pack
   std::string source;
   std::string target;
   TargetOptions target_options;
@@ -53,8 +54,32 @@ struct MigrateArgs {
   bool old_scalars = false;
   bool digest = false;  // in the receipt
 };
+// With args.detect; there is no plan then, and the target may be missing.
+int RunDetect(const MigrateArgs& args, const Console& console);
 int RunPlan(const MigrateArgs& args, const Console& console);
 int RunApply(const MigrateArgs& args, const Console& console);
+
+enum class SandboxMode {
+  kOff,
+  kOn,       // as far as the kernel has it
+  kRequire,  // an error where it has not
+};
+
+// Of `migrate`.
+struct FolderArgs {
+  std::string folder;
+  std::string output;
+  std::string to;      // a library
+  std::string pack;    // empty: the one that fits
+  std::string target;  // empty: what the pack describes
+  std::map<std::string, std::string> defines;
+  bool with_code = false;
+  int threads = 0;
+  int64_t max_memory = int64_t{64} << 20;
+  bool fsync = true;
+  SandboxMode sandbox = SandboxMode::kOn;
+};
+int RunFolder(const FolderArgs& args, const Console& console);
 
 struct LoadCheckArgs {
   std::string source;

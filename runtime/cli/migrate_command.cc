@@ -17,6 +17,7 @@
 #include "runtime/migrate/paths.h"
 #include "runtime/migrate/prepare.h"
 #include "runtime/migrate/save.h"
+#include "runtime/migrate/target.h"
 #include "runtime/report/issues.h"
 #include "runtime/report/migration_report.h"
 
@@ -88,7 +89,7 @@ Result<void> MigrateCommand::Prepare() {
       ReadParams(
           {.defines = args_.defines, .config = args_.config, .ranks = args_.ranks, .device_map = args_.device_map}));
   CKMAP_ASSIGN_OR_RETURN(MigrationSource source, OpenSource());
-  CKMAP_ASSIGN_OR_RETURN(Manifest target, ReadTarget(args_.target, args_.target_options));
+  CKMAP_ASSIGN_OR_RETURN(Manifest target, FindTarget(args_.target, args_.target_options, source.manifest(), bind));
   CKMAP_ASSIGN_OR_RETURN(migration_, PrepareMigration(plan, std::move(source), std::move(target), bind));
   report_ = migration_->report;
   report_.plan_path = args_.plan;

@@ -12,6 +12,7 @@
 
 #include "runtime/base/output_names.h"
 #include "runtime/base/text.h"
+#include "runtime/migrate/detect.h"
 #include "runtime/plan/plan_io.h"
 #include "runtime/sandbox/sandbox.h"
 
@@ -71,6 +72,7 @@ CommandPaths PathsOf(const MigrateArgs& args) {
   CommandPaths paths{{args.source, args.target},
                      HelpersOf(args.open, {args.plan, args.config, args.device_map, args.output_key.file}),
                      {}};
+  if (args.detect && args.config.empty()) paths.read.push_back(ConfigBeside(args.source));
   if (!args.output.empty()) {
     const bool folder = args.max_shard_size > 0 && !args.output.ends_with(".safetensors");
     paths.outputs.push_back({args.output, folder, args.force, FilesOf(args)});
@@ -87,6 +89,20 @@ CommandPaths PathsOf(const DiffArgs& args) { return {{args.a, args.b}, HelpersOf
 CommandPaths PathsOf(const VerifyArgs& args) {
   CommandPaths paths{
       {args.output, args.source, args.target}, HelpersOf(args.open, {args.report, args.plan, args.config}), {}};
+  for (std::string& folder : PackFolders()) paths.read.push_back(std::move(folder));
+  return paths;
+}
+
+CommandPaths PathsOfConversion(const FolderArgs& args, const std::string& staged) {
+  CommandPaths paths{{args.folder, args.target}, {}, {}};
+  constexpr size_t kMostFiles = 256;  // with the weights, and whatever goes along
+  paths.outputs.push_back({staged, true, false, kMostFiles});
+  for (std::string& folder : PackFolders()) paths.read.push_back(std::move(folder));
+  return paths;
+}
+
+CommandPaths PathsOfVerification(const FolderArgs& args, const std::string& staged) {
+  CommandPaths paths{{args.folder, staged}, {}, {}};
   for (std::string& folder : PackFolders()) paths.read.push_back(std::move(folder));
   return paths;
 }

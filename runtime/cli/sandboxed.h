@@ -10,12 +10,6 @@
 
 namespace ckmap {
 
-enum class SandboxMode {
-  kOff,
-  kOn,       // as far as the kernel has it
-  kRequire,  // an error where it has not
-};
-
 // The paths of a command line, empty ones included.
 struct CommandPaths {
   std::vector<std::string> checkpoints;  // files, folders, indexes
@@ -28,6 +22,9 @@ CommandPaths PathsOf(const MigrateArgs& args);
 CommandPaths PathsOf(const LoadCheckArgs& args);
 CommandPaths PathsOf(const DiffArgs& args);
 CommandPaths PathsOf(const VerifyArgs& args);
+// Of the two processes of `migrate`. `staged`: the folder that is filled.
+CommandPaths PathsOfConversion(const FolderArgs& args, const std::string& staged);
+CommandPaths PathsOfVerification(const FolderArgs& args, const std::string& staged);
 
 // From here on, and for good. Says on the console what the kernel has not; kIo if `mode` demands it.
 Result<void> EnterSandboxFor(const CommandPaths& paths, SandboxMode mode, const Console& console);
