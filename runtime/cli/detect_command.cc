@@ -67,8 +67,8 @@ int RunDetect(const MigrateArgs& args, const Console& console) {
   if (written != 0) return written;
   if (!detection->search.fitting.empty()) return 0;
   return console.Fail(
-      {ErrorCode::kMismatch, fmt::format("no installed pack {} {}", args.target.empty() ? "fits" : "binds",
-                                         EscapeText(args.source))});
+      {ErrorCode::kMismatch,
+       fmt::format("no installed pack {} {}", args.target.empty() ? "fits" : "binds", EscapeText(args.source))});
 }
 
 }  // namespace ckmap

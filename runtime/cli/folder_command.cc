@@ -218,8 +218,7 @@ int Convert(const FolderArgs& args, const std::string& staged, const Console& co
   if (signals->signal() != 0) return 128 + signals->signal();
   if (!result) return console.Fail(result.error());
   Tell(*result, console);
-  std::vector<std::string> texts = {result->pack, result->weights_in, result->weights_out,
-                                    ReportJson(result->report)};
+  std::vector<std::string> texts = {result->pack, result->weights_in, result->weights_out, ReportJson(result->report)};
   for (std::string& command : CommandsFor(request, *result, args.output)) texts.push_back(std::move(command));
   for (const std::string& change : result->config_changes)
     texts.push_back(fmt::format("# then, in config.json: {}", EscapeText(change)));
@@ -236,8 +235,8 @@ int Verify(const FolderArgs& args, const std::string& staged, const FolderResult
   if (!outcome) return console.Fail(outcome.error());
   console.SayAlways(RenderIssues(outcome->issues, {.style = console.err()}));
   if (!outcome->issues.empty()) return static_cast<int>(ErrorCode::kMismatch);
-  Send(pipe, {fmt::format("{}, {} of them made again from the source and compared",
-                          Plural(outcome->tensors, "tensor"), outcome->recomputed)});
+  Send(pipe, {fmt::format("{}, {} of them made again from the source and compared", Plural(outcome->tensors, "tensor"),
+                          outcome->recomputed)});
   return 0;
 }
 
@@ -254,8 +253,8 @@ int RunFolder(const FolderArgs& args, const Console& console) {
   };
   std::string sent;
   const std::string& folder = staged->path();
-  if (const int code =
-          RunApart(signals, [&](int pipe) { return Convert(args, folder, console, pipe); }, &sent);
+  if (const int code = RunApart(
+          signals, [&](int pipe) { return Convert(args, folder, console, pipe); }, &sent);
       code != 0 || caught_signal != 0)
     return ended(code);
   const std::vector<std::string> texts = Unpack(sent);

@@ -126,8 +126,8 @@ class Check {
     const TensorInfo* only = nullptr;
     for (const TensorInfo& tensor : source_.tensors()) {
       const std::string_view name = tensor.name;
-      const bool ends = name.ends_with(ending) &&
-                        (name.size() == ending.size() || name[name.size() - ending.size() - 1] == '.');
+      const bool ends =
+          name.ends_with(ending) && (name.size() == ending.size() || name[name.size() - ending.size() - 1] == '.');
       if (!ends || tensor.shape.size() != 2) continue;
       if (!IsPlain(tensor.dtype) || (only != nullptr && only->shape != tensor.shape)) return nullptr;
       if (only == nullptr) only = &tensor;

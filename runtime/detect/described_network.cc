@@ -19,12 +19,14 @@ std::pair<std::string, std::string> SplitName(const std::string& name) {
 }
 
 // What mindspore.nn calls the leaf of a module whose tensors have the names of torch.nn; "" for what it lacks. A weight
-// of one axis is that of a norm.
-std::string NnLeaf(const Manifest& network, const Module& module, const std::string& leaf) {
+// of one axis is that of a norm, and one alone in a module whose name ends so that of an embedding.
+std::string NnLeaf(const Manifest& network, const std::string& path, const Module& module, const std::string& leaf) {
   const bool statistics = module.contains("running_mean");
+  const bool embedding = module.size() == 1 && (path.ends_with("embedding") || path.ends_with("embeddings"));
+  if (leaf == "weight" && embedding) return "embedding_table";
   if (leaf == "running_mean") return "moving_mean";
   if (leaf == "running_var") return "moving_variance";
-  if (leaf == "num_batches_tracked" && statistics) return "";
+  if (leaf == "num_batches_tracked") return "";
   const auto weight = module.find("weight");
   const bool norm = statistics || (weight != module.end() && network[weight->second].shape.size() == 1);
   if (norm && leaf == "weight") return "gamma";
@@ -42,7 +44,7 @@ Manifest WithNnLayers(const Manifest& network) {
   named.framework = network.framework;
   for (const TensorInfo& tensor : network.tensors()) {
     const auto [path, leaf] = SplitName(tensor.name);
-    const std::string nn = NnLeaf(network, modules.at(path), leaf);
+    const std::string nn = NnLeaf(network, path, modules.at(path), leaf);
     if (nn.empty()) continue;
     TensorInfo renamed = tensor;
     renamed.name = path.empty() ? nn : path + "." + nn;

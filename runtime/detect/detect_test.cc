@@ -48,16 +48,17 @@ TEST_CASE("a contradiction names both numbers") {
       SmallLlama(2), R"({"num_hidden_layers": 2, "vocab_size": 90, "hidden_size": 32, "num_attention_heads": 4,
                          "head_dim": 8, "num_key_value_heads": 4, "intermediate_size": 25})");
   REQUIRE(sizes.size() == 5);
-  CHECK(sizes[0] ==
-        "config.json says vocab_size = 90, and axis 0 of `model.embed_tokens.weight` has the size 100");
-  CHECK(sizes[1] ==
-        "config.json says hidden_size = 32, and axis 1 of `model.embed_tokens.weight` has the size 16");
-  CHECK(sizes[2] == "config.json says num_attention_heads = 4, and `model.layers.0.self_attn.q_proj.weight` has 16 "
-                    "rows, which are not 4 heads of 8");
-  CHECK(sizes[3] == "config.json says num_key_value_heads = 4, and `model.layers.0.self_attn.k_proj.weight` has 8 "
-                    "rows, which are not 4 heads of 8");
-  CHECK(sizes[4] == "config.json says intermediate_size = 25, and axis 0 of `model.layers.0.mlp.gate_proj.weight` has "
-                    "the size 24");
+  CHECK(sizes[0] == "config.json says vocab_size = 90, and axis 0 of `model.embed_tokens.weight` has the size 100");
+  CHECK(sizes[1] == "config.json says hidden_size = 32, and axis 1 of `model.embed_tokens.weight` has the size 16");
+  CHECK(sizes[2] ==
+        "config.json says num_attention_heads = 4, and `model.layers.0.self_attn.q_proj.weight` has 16 "
+        "rows, which are not 4 heads of 8");
+  CHECK(sizes[3] ==
+        "config.json says num_key_value_heads = 4, and `model.layers.0.self_attn.k_proj.weight` has 8 "
+        "rows, which are not 4 heads of 8");
+  CHECK(sizes[4] ==
+        "config.json says intermediate_size = 25, and axis 0 of `model.layers.0.mlp.gate_proj.weight` has "
+        "the size 24");
 }
 
 TEST_CASE("experts are counted in every layer, and layers for multi-token prediction may follow the others") {

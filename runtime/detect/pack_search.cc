@@ -113,8 +113,9 @@ class Search {
       std::string reason = Try(candidate);
       if (!reason.empty()) search_.others.push_back({candidate.name, std::move(reason), std::exchange(lacks_, "")});
     }
-    std::stable_sort(ranked_.begin(), ranked_.end(),
-                     [](const Ranked& a, const Ranked& b) { return std::tie(a.rank, a.fit.name) < std::tie(b.rank, b.fit.name); });
+    std::stable_sort(ranked_.begin(), ranked_.end(), [](const Ranked& a, const Ranked& b) {
+      return std::tie(a.rank, a.fit.name) < std::tie(b.rank, b.fit.name);
+    });
     for (Ranked& ranked : ranked_) search_.fitting.push_back(std::move(ranked.fit));
     Compare();
     return std::move(search_);
@@ -133,12 +134,13 @@ class Search {
     const plan::Plan& proto = candidate.plan.proto();
     const std::string stranger = WhyNotRecognised(candidate.facts, source_);
     const bool recognised = stranger.empty() && !candidate.facts.source_tensors.empty();
-    if (!target_ && !candidate.facts.describes) return "it does not describe its target; give the network with --target";
+    if (!target_ && !candidate.facts.describes)
+      return "it does not describe its target; give the network with --target";
     if (!target_ && candidate.facts.source_tensors.empty())
       return "it does not list its source's names, so that only a target shows whether it fits; give --target";
     if (!stranger.empty() && (!target_ || OwnStatements(proto) == 0)) return stranger;
     if (!NamesOccur(proto)) return "the names that its rules speak of do not occur";
-    const BindOptions bind = OptionsFor(candidate.plan);
+    const BindOptions bind = OptionsOf(candidate.plan, options_.bind);
     const Manifest* target = target_ ? &*target_ : nullptr;
     DescribedNetwork network;
     if (target == nullptr) {
@@ -180,19 +182,6 @@ class Search {
       right.Add(rule.target());
     }
     return left.enough() && (!target_ || right.enough());
-  }
-
-  // A parameter that the pack does not have is another's.
-  BindOptions OptionsFor(const Plan& plan) const {
-    BindOptions bind = options_.bind;
-    const auto& variables = plan.proto().variables();
-    std::erase_if(bind.defines, [&](const auto& define) {
-      return std::none_of(variables.begin(), variables.end(), [&](const plan::Variable& variable) {
-        return variable.is_param() &&
-               (variable.name() == define.first || variable.name().ends_with("." + define.first));
-      });
-    });
-    return bind;
   }
 
   // The first error, and how many more there are.
@@ -252,6 +241,17 @@ class Search {
 };
 
 }  // namespace
+
+BindOptions OptionsOf(const Plan& plan, const BindOptions& options) {
+  BindOptions bind = options;
+  const auto& variables = plan.proto().variables();
+  std::erase_if(bind.defines, [&](const auto& define) {
+    return std::none_of(variables.begin(), variables.end(), [&](const plan::Variable& variable) {
+      return variable.is_param() && (variable.name() == define.first || variable.name().ends_with("." + define.first));
+    });
+  });
+  return bind;
+}
 
 std::vector<std::string> ContentsOf(const BoundPlan& plan) {
   std::vector<std::string> contents;

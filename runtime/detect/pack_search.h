@@ -56,6 +56,9 @@ struct SearchOptions {
 PackSearch SearchPacks(const std::vector<PackCandidate>& candidates, const Manifest& source,
                        const std::optional<Manifest>& target, const SearchOptions& options);
 
+// `options` without the defines that the plan has no parameter for: they are other packs'.
+BindOptions OptionsOf(const Plan& plan, const BindOptions& options);
+
 // The elements that each target is made of, one text a tensor in the order of the targets' names: two plans with equal
 // texts do the same.
 std::vector<std::string> ContentsOf(const BoundPlan& plan);

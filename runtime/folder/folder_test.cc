@@ -45,8 +45,7 @@ TEST_CASE("the files of an allow-list go along, and everything else is named") {
   CHECK(WhyLeft(*folder, "onnx") == "a folder");
   const auto with_code = SurveyFolder(dir.string(), true);
   REQUIRE(with_code.ok());
-  CHECK(with_code->carried ==
-        std::vector<std::string>{"LICENSE.py", "LICENSE.txt", "modeling_x.py", "tokenizer.json"});
+  CHECK(with_code->carried == std::vector<std::string>{"LICENSE.py", "LICENSE.txt", "modeling_x.py", "tokenizer.json"});
 }
 
 TEST_CASE("one whole file goes before an index, and an index before old formats") {

@@ -73,7 +73,8 @@ class FolderMigration {
     result_.pack = pack.name;
     CKMAP_ASSIGN_OR_RETURN(Manifest target, TargetOf(pack, source.manifest()));
     result_.params = bind_.defines;
-    CKMAP_ASSIGN_OR_RETURN(PreparedMigration migration, PrepareMigration(pack.plan, std::move(source), std::move(target), bind_));
+    CKMAP_ASSIGN_OR_RETURN(PreparedMigration migration,
+                           PrepareMigration(pack.plan, std::move(source), std::move(target), bind_));
     CKMAP_RETURN_IF_ERROR(Save(migration));
     CKMAP_RETURN_IF_ERROR(WriteConfig(migration));
     CKMAP_RETURN_IF_ERROR(Carry());
@@ -91,12 +92,28 @@ class FolderMigration {
   }
 
   Result<PackCandidate> ChoosePack(const Manifest& source) {
-    if (!request_.pack.empty()) return FindInstalledPack(request_.pack);
+    if (!request_.pack.empty()) return GivenPack(source);
     if (LibraryOf(request_).keeps_names) {
       CKMAP_RETURN_IF_ERROR(CheckNamesOfHub(source));
       return FindInstalledPack(kKeepNames);
     }
     return Detect(source);
+  }
+
+  // A pack whose source has other names would let all of them pass as they are.
+  Result<PackCandidate> GivenPack(const Manifest& source) const {
+    CKMAP_ASSIGN_OR_RETURN(PackCandidate pack, FindInstalledPack(request_.pack));
+    const bool keeps = pack.name == kKeepNames && LibraryOf(request_).keeps_names;
+    if (!keeps && pack.facts.target_library != request_.library) {
+      return Error(
+          ErrorCode::kUsage,
+          fmt::format("--pack {}: its pack.yaml says that it leads to {}, not to {}", pack.name,
+                      pack.facts.target_library.empty() ? "no library" : pack.facts.target_library, request_.library));
+    }
+    const std::string why = WhyNotRecognised(pack.facts, source);
+    if (why.empty()) return pack;
+    return Error(ErrorCode::kMismatch,
+                 fmt::format("--pack {} does not fit {}: {}", pack.name, EscapeText(folder_.weights), why));
   }
 
   // A library that reads the hub's names is not given others.
@@ -107,8 +124,8 @@ class FolderMigration {
                                "nothing shows that {} knows these tensors; name the pack: --pack {}",
                                EscapeText(request_.folder), request_.library, kKeepNames));
     }
-    static const std::set<std::string, std::less<>> kMindSpore = {"gamma",           "beta",           "moving_mean",
-                                                                  "moving_variance", "embedding_table", "embedding_weight"};
+    static const std::set<std::string, std::less<>> kMindSpore = {
+        "gamma", "beta", "moving_mean", "moving_variance", "embedding_table", "embedding_weight"};
     const auto foreign = std::find_if(source.tensors().begin(), source.tensors().end(), [](const TensorInfo& tensor) {
       const size_t dot = tensor.name.rfind('.');
       return kMindSpore.contains(tensor.name.substr(dot == std::string::npos ? 0 : dot + 1));
@@ -148,7 +165,8 @@ class FolderMigration {
                    fmt::format("{}: nothing in the folder tells which of two layouts the target has: {}", fit.name,
                                fmt::join(fit.decisions, "; ")));
     }
-    const auto at = std::find_if(packs.begin(), packs.end(), [&](const PackCandidate& pack) { return pack.name == fit.name; });
+    const auto at =
+        std::find_if(packs.begin(), packs.end(), [&](const PackCandidate& pack) { return pack.name == fit.name; });
     return std::move(*at);
   }
 
@@ -221,7 +239,8 @@ class FolderMigration {
     if (folder_.config.empty()) return {};
     const std::map<std::string, std::string> changes = ConfigChanges(migration);
     for (const auto& [key, value] : changes)
-      result_.config_changes.push_back(value.empty() ? fmt::format("{} is taken out", key) : fmt::format("{} = {}", key, value));
+      result_.config_changes.push_back(value.empty() ? fmt::format("{} is taken out", key)
+                                                     : fmt::format("{} = {}", key, value));
     CKMAP_ASSIGN_OR_RETURN(const std::string text, EditConfig(config_.text, changes));
     result_.carried.push_back("config.json");
     return Write("config.json", text);
@@ -267,12 +286,9 @@ std::string In(const std::string& folder, const std::string& name) { return (fs:
 }  // namespace
 
 const std::vector<TargetLibrary>& TargetLibraries() {
-  static const std::vector<TargetLibrary> libraries = {{"transformers", true, "safetensors"},
-                                                       {"diffusers", true, "safetensors"},
-                                                       {"timm", true, "safetensors"},
-                                                       {"mindone", true, "safetensors"},
-                                                       {"mindformers", false, "safetensors"},
-                                                       {"mindcv", false, "ckpt"}};
+  static const std::vector<TargetLibrary> libraries = {
+      {"transformers", true, "safetensors"}, {"diffusers", true, "safetensors"},    {"timm", true, "safetensors"},
+      {"mindone", true, "safetensors"},      {"mindformers", false, "safetensors"}, {"mindcv", false, "ckpt"}};
   return libraries;
 }
 

@@ -17,17 +17,17 @@ namespace ckmap {
 
 // A library that folders are made for.
 struct TargetLibrary {
-  std::string name;        // "mindcv"
-  bool keeps_names;        // its loader takes the names of the hub: nothing is renamed
-  std::string extension;   // of the weights that it loads: "safetensors", "ckpt"
+  std::string name;       // "mindcv"
+  bool keeps_names;       // its loader takes the names of the hub: nothing is renamed
+  std::string extension;  // of the weights that it loads: "safetensors", "ckpt"
 };
 const std::vector<TargetLibrary>& TargetLibraries();
 
 struct FolderRequest {
   std::string folder;
-  std::string library;                          // the name of one of TargetLibraries()
-  std::string pack = {};                        // PACK/MIGRATION; empty: the one that fits
-  std::string target = {};                      // as FindTarget takes it; empty: what the pack describes
+  std::string library;      // the name of one of TargetLibraries()
+  std::string pack = {};    // PACK/MIGRATION; empty: the one that fits
+  std::string target = {};  // as FindTarget takes it; empty: what the pack describes
   std::map<std::string, std::string> defines = {};
   bool with_code = false;
   bool fsync = true;
@@ -36,12 +36,12 @@ struct FolderRequest {
 
 struct FolderResult {
   std::string pack;
-  std::string weights_in;                                          // the path of the source's checkpoint
-  std::string weights_out;                                         // the name of the output's, in its folder
-  std::map<std::string, std::string> params;                       // of the pack, by -D
-  std::vector<std::string> carried;                                // names
-  std::vector<std::pair<std::string, std::string>> left_behind;    // names and reasons
-  std::vector<std::string> config_changes;                         // "torch_dtype = bfloat16", a line each
+  std::string weights_in;                                        // the path of the source's checkpoint
+  std::string weights_out;                                       // the name of the output's, in its folder
+  std::map<std::string, std::string> params;                     // of the pack, by -D
+  std::vector<std::string> carried;                              // names
+  std::vector<std::pair<std::string, std::string>> left_behind;  // names and reasons
+  std::vector<std::string> config_changes;                       // "torch_dtype = bfloat16", a line each
   std::vector<std::string> warnings;
   MigrationReport report;
 };

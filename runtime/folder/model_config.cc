@@ -77,7 +77,8 @@ Result<std::string> EditConfig(const std::string& text, const std::map<std::stri
     seen.emplace(key);
     const auto change = changes.find(std::string(key));
     if (change == changes.end()) {
-      while (!value.empty() && (value.back() == ' ' || value.back() == '\n' || value.back() == '\r')) value.remove_suffix(1);
+      while (!value.empty() && (value.back() == ' ' || value.back() == '\n' || value.back() == '\r'))
+        value.remove_suffix(1);
       add(std::string(key), value);
     } else if (!change->second.empty()) {
       add(change->first, change->second);

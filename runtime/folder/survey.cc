@@ -33,13 +33,30 @@ constexpr std::array<std::string_view, 8> kWeights = {"model.safetensors",
                                                       "diffusion_pytorch_model.bin.index.json"};
 
 // What goes along. Whole names, or with `*` their beginnings.
-constexpr std::array<std::string_view, 24> kCarried = {
-    "generation_config.json",  "preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json",
-    "image_processor_config.json", "feature_extractor_config.json", "tokenizer.json", "tokenizer_config.json",
-    "tokenizer.model",         "spiece.model",             "sentencepiece.bpe.model", "source.spm", "target.spm",
-    "special_tokens_map.json", "added_tokens.json",        "vocab.json",            "vocab.txt",
-    "merges.txt",              "chat_template.jinja",      "chat_template.json",    "README.md",
-    "LICENSE*",                "LICENCE*",                 "NOTICE*"};
+constexpr std::array<std::string_view, 24> kCarried = {"generation_config.json",
+                                                       "preprocessor_config.json",
+                                                       "processor_config.json",
+                                                       "video_preprocessor_config.json",
+                                                       "image_processor_config.json",
+                                                       "feature_extractor_config.json",
+                                                       "tokenizer.json",
+                                                       "tokenizer_config.json",
+                                                       "tokenizer.model",
+                                                       "spiece.model",
+                                                       "sentencepiece.bpe.model",
+                                                       "source.spm",
+                                                       "target.spm",
+                                                       "special_tokens_map.json",
+                                                       "added_tokens.json",
+                                                       "vocab.json",
+                                                       "vocab.txt",
+                                                       "merges.txt",
+                                                       "chat_template.jinja",
+                                                       "chat_template.json",
+                                                       "README.md",
+                                                       "LICENSE*",
+                                                       "LICENCE*",
+                                                       "NOTICE*"};
 
 bool IsCarried(std::string_view name) {
   return std::any_of(kCarried.begin(), kCarried.end(), [&](std::string_view known) {
@@ -85,9 +102,8 @@ class Survey {
     if (!fs::is_symlink(own)) return fs::is_regular_file(own) ? "" : "not a regular file";
     const fs::path real = fs::canonical(path, error);
     if (error || !fs::is_regular_file(real, error)) return "a link that leads to no file";
-    const fs::path blobs = root_.parent_path().filename() == "snapshots"
-                               ? root_.parent_path().parent_path() / "blobs"
-                               : fs::path();
+    const fs::path blobs =
+        root_.parent_path().filename() == "snapshots" ? root_.parent_path().parent_path() / "blobs" : fs::path();
     if (Lies(real, root_) || (!blobs.empty() && Lies(real, blobs))) return "";
     return "a link that leads out of the folder";
   }
@@ -129,9 +145,9 @@ class Survey {
       if (choices.empty())
         return Error(ErrorCode::kUsage, fmt::format("{}: there are no weights in it", EscapeText(folder_.path)));
       if (choices.size() > 1) {
-        return Error(ErrorCode::kUsage, fmt::format("{}: several checkpoints, and nothing says which is meant: {}",
-                                                    EscapeText(folder_.path),
-                                                    EscapeText(fmt::format("{}", fmt::join(choices, ", ")))));
+        return Error(ErrorCode::kUsage,
+                     fmt::format("{}: several checkpoints, and nothing says which is meant: {}",
+                                 EscapeText(folder_.path), EscapeText(fmt::format("{}", fmt::join(choices, ", ")))));
       }
       chosen = choices.front();
     }

@@ -32,8 +32,8 @@ Result<Detection> DetectPacks(const DetectRequest& request) {
     CKMAP_ASSIGN_OR_RETURN(const std::vector<std::string> contradictions,
                            ConfigContradictions(source, bind.config_json, params.config));
     if (!contradictions.empty()) {
-      return Error(ErrorCode::kMismatch, fmt::format("the config and the tensors are not of one model: {}",
-                                                     fmt::join(contradictions, "; ")));
+      return Error(ErrorCode::kMismatch,
+                   fmt::format("the config and the tensors are not of one model: {}", fmt::join(contradictions, "; ")));
     }
   }
   std::optional<Manifest> target;

@@ -16,11 +16,13 @@ Result<Manifest> FindTarget(const std::string& name, const TargetOptions& option
   Result<PackCandidate> pack = FindInstalledPack(name);
   // Most names that name nothing are misspelt paths.
   if (!pack) return ReadTarget(name, options);
-  CKMAP_ASSIGN_OR_RETURN(DescribedNetwork network, DescribeNetwork(pack->plan, pack->facts, source, bind));
+  CKMAP_ASSIGN_OR_RETURN(DescribedNetwork network,
+                         DescribeNetwork(pack->plan, pack->facts, source, OptionsOf(pack->plan, bind)));
   if (network.target) return Select(*std::move(network.target), options.selection, "--target-");
   const Issue& issue = network.issues.front();
-  return Error(ErrorCode::kMismatch, fmt::format("--target {}: the pack cannot describe the network for this source: {}",
-                                                 EscapeText(name), issue.message));
+  return Error(ErrorCode::kMismatch,
+               fmt::format("--target {}: the pack cannot describe the network for this source: {}", EscapeText(name),
+                           issue.message));
 }
 
 }  // namespace ckmap

@@ -81,7 +81,8 @@ CASES = {
     "electra": Case(text("ElectraConfig", "ElectraModel", embedding_size=8, **TEXT), {}, ["transformers"]),
     "albert": Case(text("AlbertConfig", "AlbertModel", embedding_size=8, **TEXT), {}, ["transformers"]),
     "deberta": Case(text("DebertaV2Config", "DebertaV2Model", **TEXT), {}, ["transformers"]),
-    "modernbert": Case(text("ModernBertConfig", "ModernBertModel", **TEXT), {}, ["transformers"]),
+    "modernbert": Case(text("ModernBertConfig", "ModernBertModel", pad_token_id=0, bos_token_id=1, eos_token_id=2,
+                            cls_token_id=1, sep_token_id=2, **TEXT), {}, ["transformers"]),
     "gpt2": Case(text("GPT2Config", "GPT2LMHeadModel", vocab_size=64, n_embd=16, n_layer=2, n_head=4, n_positions=32),
                  {}, HUB),
     "gpt2_bin": Case(text("GPT2Config", "GPT2LMHeadModel", vocab_size=64, n_embd=16, n_layer=2, n_head=4,
@@ -192,8 +193,9 @@ def write_tokenizer(folder):
 def load_hub(library, model, out, complaints):
     module = __import__(library)
     kind = getattr(module, type(model).__name__)
+    options = dict(low_cpu_mem_usage=False) if library == "diffusers" else {}  # True wants another library
     with no_warnings(complaints):
-        loaded, info = kind.from_pretrained(out, output_loading_info=True)
+        loaded, info = kind.from_pretrained(out, output_loading_info=True, **options)
     for key in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
         if info.get(key):
             complaints.append(f"{key}: {list(info[key])[:3]}")
@@ -284,7 +286,8 @@ def declare_missing_operations():
     """torchvision without its compiled operations can be imported where their names are declared."""
     try:
         library = torch.library.Library("torchvision", "DEF")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        for name in ("nms", "qnms"):
+            library.define(name + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         return library
     except RuntimeError:
         return None
