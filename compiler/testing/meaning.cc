@@ -22,12 +22,17 @@ std::string MeaningOf(const Result<BindResult>& bound) {
     for (const std::string& issue : issues) out += issue + "\n";
     return out;
   }
-  for (const BoundTensor& tensor : bound->plan->tensors)
-    out +=
-        fmt::format("{} {}\n", tensor.name, OriginOf(tensor, [](size_t source) { return fmt::format("{}", source); }));
+  const auto origin = [](const PiecedTensor& tensor) {
+    return OriginOf(tensor, [](size_t source) { return fmt::format("{}", source); });
+  };
+  for (const BoundTensor& tensor : bound->plan->tensors) out += fmt::format("{} {}\n", tensor.name, origin(tensor));
   for (const DroppedTensor& tensor : bound->plan->dropped)
     out += fmt::format("dropped {} {}\n", tensor.name, tensor.equals);
   for (const KeptTensor& tensor : bound->plan->kept) out += "kept " + tensor.name + "\n";
+  for (const ValueCheck& check : bound->plan->checks) {
+    out += fmt::format("compared {} {} {} {} {}\n", check.tensor, check.of_target, origin(check.found),
+                       origin(check.expected), check.tolerance);
+  }
   return out;
 }
 

@@ -258,9 +258,10 @@ class MutantFinder {
   void Rename(const ast::Rename& rename) {
     for (size_t i = 0; i < rename.pairs.size(); ++i) {
       const ast::RenamePair& pair = rename.pairs[i];
-      // A block keeps its braces; a single rename goes whole.
-      Remove(rename.pairs.size() == 1 ? whole_ : pair.span, "rename");
-      statement_ = pair.span;
+      // A block keeps its braces; a single rename goes whole. All changes of a rename belong to one statement: a plan
+      // records the first rename of a name alone, so that its removal is what shows whether it is in use.
+      statement_ = rename.pairs.size() == 1 ? whole_ : pair.span;
+      Remove(statement_, "rename");
       const auto plain = [](const ast::Pattern& pattern) {
         return pattern.parts.size() == 1 && std::holds_alternative<ast::LiteralPart>(pattern.parts[0].kind);
       };

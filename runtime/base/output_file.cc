@@ -83,6 +83,23 @@ Result<void> CheckIsFile(const struct stat& status, const std::string& path) {
 // Of completeness: an index of shards.
 bool IsRecord(const std::string& path) { return path.ends_with(".json"); }
 
+// In a sandbox, files are opened before it is entered, as many as the size of the source lets expect.
+Error CannotOpen(const std::string& folder, int error) {
+  if (error == EMFILE || error == ENFILE) {
+    return Error(
+        ErrorCode::kLimit,
+        "more output files than this process may have open: a larger --max-shard-size makes fewer, `ulimit -n` "
+        "allows more");
+  }
+  const size_t reserved = std::max(ReservedUnnamed(folder), ReservedUnnamed(FolderOf(folder)));
+  if (error != EACCES || reserved == 0) return IoError("cannot make a file in this folder", error);
+  return Error(
+      ErrorCode::kLimit,
+      fmt::format("more output files than the {} that the sandbox lets this run make: a larger --max-shard-size "
+                  "makes fewer, --sandbox off allows any number",
+                  reserved));
+}
+
 }  // namespace
 
 OutputSet::~OutputSet() {
@@ -159,7 +176,7 @@ Result<void> OutputSet::Open(File& file) {
       if (errno != EEXIST) break;
     }
   }
-  if (file.fd < 0) return IoError("cannot make a file in this folder", errno).Context(file.path);
+  if (file.fd < 0) return CannotOpen(folder, errno).Context(file.path);
   files_.push_back(std::move(file));
   return {};
 }

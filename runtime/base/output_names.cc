@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <ctime>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -137,6 +138,7 @@ struct Reserved {
 struct Reserve {
   std::mutex mutex;
   std::vector<Reserved> files;
+  std::map<std::pair<uint64_t, uint64_t>, size_t> counts;  // ever reserved, by device and folder
 };
 
 Reserve& GlobalReserve() {
@@ -158,6 +160,15 @@ int OpenNewUnnamed(const std::string& folder) {
 
 }  // namespace
 
+size_t ReservedUnnamed(const std::string& folder) {
+  struct stat status {};
+  if (::stat(folder.c_str(), &status) != 0) return 0;
+  Reserve& reserve = GlobalReserve();
+  const std::lock_guard lock(reserve.mutex);
+  const auto known = reserve.counts.find({status.st_dev, status.st_ino});
+  return known == reserve.counts.end() ? 0 : known->second;
+}
+
 bool ReserveUnnamed(const std::string& folder, size_t count) {
   struct stat status {};
   if (::stat(folder.c_str(), &status) != 0) return false;
@@ -168,6 +179,7 @@ bool ReserveUnnamed(const std::string& folder, size_t count) {
     const int fd = OpenNewUnnamed(folder);
     if (fd < 0) return false;
     reserve.files.push_back({status.st_dev, status.st_ino, fd});
+    ++reserve.counts[{status.st_dev, status.st_ino}];
   }
   return true;
 }

@@ -55,6 +55,8 @@ int OpenUnnamed(const std::string& folder);
 // Opens `count` of them for later, for a process that will not be allowed to open any. False where there is no such
 // thing.
 bool ReserveUnnamed(const std::string& folder, size_t count);
+// How many were ever reserved there; 0: this process may open them when it needs them.
+size_t ReservedUnnamed(const std::string& folder);
 // A file of this new name, locked; -1 and errno.
 int OpenNamed(const std::string& name);
 // Whether the errno of OpenUnnamed says that this file system cannot.

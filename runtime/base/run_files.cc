@@ -14,6 +14,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/run_list.h"
 #include "runtime/base/text.h"
 
 namespace ckmap {
@@ -46,13 +47,14 @@ struct FileClaim {
 };
 
 struct Lists {
+  bool process = true;                  // of all threads; else of those that are in a scope
   std::map<std::string, Input> inputs;  // by the path as it was opened
   std::vector<Folder> folders;
 };
 
 struct Registry {
   std::mutex mutex;
-  std::map<const RunFiles*, Lists> runs;
+  std::map<const void*, Lists> runs;  // by their RunFiles or RunList
   std::vector<FileClaim> claims;
   uint64_t last_id = 0;
 };
@@ -60,6 +62,12 @@ struct Registry {
 Registry& Global() {
   static Registry* registry = new Registry;  // claims may outlive statics
   return *registry;
+}
+
+thread_local std::vector<const void*> scopes;  // the lists of this thread's scopes
+
+bool Concerns(const void* run, const Lists& lists) {
+  return lists.process || std::find(scopes.begin(), scopes.end(), run) != scopes.end();
 }
 
 // Where the folder is not there yet, the nearest one above it that is.
@@ -153,12 +161,29 @@ RunFiles::~RunFiles() {
   registry.runs.erase(this);
 }
 
+RunList::RunList() {
+  Registry& registry = Global();
+  const std::lock_guard lock(registry.mutex);
+  registry.runs[this].process = false;
+}
+
+RunList::~RunList() {
+  Registry& registry = Global();
+  const std::lock_guard lock(registry.mutex);
+  registry.runs.erase(this);
+}
+
+RunList::Scope::Scope(const RunList& list) { scopes.push_back(&list); }
+
+RunList::Scope::~Scope() { scopes.pop_back(); }
+
 Result<void> EnterInput(const std::string& path, const FileStamp& stamp) {
   Registry& registry = Global();
   const std::lock_guard lock(registry.mutex);
   if (registry.runs.empty()) return {};
   const std::optional<Place> place = PlaceOf(path);
   for (auto& [run, lists] : registry.runs) {
+    if (!Concerns(run, lists)) continue;
     const auto [known, fresh] = lists.inputs.try_emplace(path, Input{stamp, place});
     if (fresh) continue;
     if (const std::string change = ChangeSince(known->second.stamp, stamp); !change.empty()) {
@@ -173,7 +198,9 @@ void EnterInputFolder(const std::string& folder) {
   if (::stat(folder.c_str(), &status) != 0) return;
   Registry& registry = Global();
   const std::lock_guard lock(registry.mutex);
-  for (auto& [run, lists] : registry.runs) lists.folders.push_back({folder, status.st_dev, status.st_ino});
+  for (auto& [run, lists] : registry.runs) {
+    if (Concerns(run, lists)) lists.folders.push_back({folder, status.st_dev, status.st_ino});
+  }
 }
 
 Result<void> CheckIsNotInput(const std::string& path) {
@@ -186,6 +213,7 @@ Result<void> CheckInputsUnchanged() {
   Registry& registry = Global();
   const std::lock_guard lock(registry.mutex);
   for (const auto& [run, lists] : registry.runs) {
+    if (!Concerns(run, lists)) continue;
     for (const auto& [path, input] : lists.inputs) {
       struct stat status {};
       if (::stat(path.c_str(), &status) != 0) continue;

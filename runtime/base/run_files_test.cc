@@ -10,6 +10,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/output_file.h"
+#include "runtime/base/run_list.h"
 #include "tests/support/temp_folder.h"
 
 namespace ckmap {
@@ -158,6 +159,27 @@ TEST_CASE("a file that is changed in place is checked, and read again as it is t
     ChangeUnnoticed(folder / "a");
     CHECK_FALSE(WriteWholeFile(folder / "a", "y", options).ok());
   }
+}
+
+TEST_CASE("a list of a library holds what its scopes open, and lives as long as it does") {
+  const TempFolder folder;
+  Put(folder / "a", "x");
+  Put(folder / "b", "y");
+  {
+    const RunList list;
+    {
+      const RunList::Scope scope(list);
+      REQUIRE(ReadTextFile(folder / "a").ok());
+    }
+    REQUIRE(ReadTextFile(folder / "b").ok());
+    CHECK(Refused(folder / "a"));
+    CHECK_FALSE(Refused(folder / "b"));
+    Put(folder / "a", "changed");
+    CHECK(CheckInputsUnchanged().ok());  // of no concern to whoever is not in its scope
+    const RunList::Scope scope(list);
+    CHECK_FALSE(CheckInputsUnchanged().ok());
+  }
+  CHECK_FALSE(Refused(folder / "a"));
 }
 
 }  // namespace

@@ -64,7 +64,7 @@ class Binder {
     if (!proto_.reversed()) CKMAP_RETURN_IF_ERROR(unmatched.Report(issues_));
     TargetCheck check(context, bound_, issues_);
     CKMAP_RETURN_IF_ERROR(check.Run(instances_));
-    CheckTied(bound_);
+    CheckTied(bound_, issues_);
     if (!proto_.reversed()) CKMAP_RETURN_IF_ERROR(ApplyPlacement(context, placement, bound_, issues_));
     FillReport();
     return Finish();

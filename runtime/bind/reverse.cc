@@ -332,7 +332,7 @@ BindResult Reverse(BindResult forward) {
                    [](const Issue& issue) { return issue.severity == IssueSeverity::kError; })) {
     back.source = there.target;
     back.target = there.source;
-    CheckTied(back);
+    CheckTied(back, result.issues);
     back.notes = result.issues;
     result.plan = std::move(back);
   }

@@ -2,7 +2,7 @@
 
 #include "runtime/base/text.h"
 #include "runtime/cli/commands.h"
-#include "runtime/formats/open.h"
+#include "runtime/formats/target_file.h"
 #include "runtime/report/issues.h"
 #include "runtime/report/load_check.h"
 
@@ -14,9 +14,12 @@ int RunLoadCheck(const LoadCheckArgs& args, const Console& console) {
   const auto source = OpenCheckedSource(args.source, *options);
   if (!source) return console.Fail(source.error());
   console.Warn((*source)->warnings());
-  const auto target = ReadTarget(args.target, args.target_options);
+  const auto target = ReadTargetFile(args.target, args.target_options);
   if (!target) return console.Fail(target.error());
-  const std::vector<LoadVerdict> verdicts = CheckLoad((*source)->manifest(), *target);
+  std::vector<LoadVerdict> verdicts = CheckLoad((*source)->manifest(), target->manifest);
+  if (!target->spec) {
+    CheckNesting((*source)->manifest(), NestingOf(**source).get(), target->manifest, target->nesting.get(), verdicts);
+  }
 
   if (args.format == DataFormat::kText) {
     for (const LoadVerdict& verdict : verdicts) {

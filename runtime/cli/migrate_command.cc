@@ -1,6 +1,8 @@
 // `ckmap plan` and `ckmap apply`: the second is the first, followed by the run.
+#include <filesystem>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -13,7 +15,7 @@
 #include "runtime/cli/commands.h"
 #include "runtime/cli/signals.h"
 #include "runtime/formats/mindspore/ms_cipher.h"
-#include "runtime/formats/open.h"
+#include "runtime/formats/target_file.h"
 #include "runtime/migrate/paths.h"
 #include "runtime/migrate/prepare.h"
 #include "runtime/migrate/save.h"
@@ -40,6 +42,7 @@ class MigrateCommand {
  private:
   Result<void> CheckArguments();
   Result<MigrationSource> OpenSource();
+  Result<void> CheckRoot(const TargetFile& target) const;
   Result<OutputFormat> Format() const { return FindOutputFormat(args_.output, args_.to, "--to"); }
   Result<void> FindOutputKey(const SecretKey& source_key);
   ExecOptions Execution() const;
@@ -59,11 +62,13 @@ bool EndsIn(const std::string& path, std::string_view ending) {
 }
 
 Result<void> MigrateCommand::CheckArguments() {
+  std::error_code ignored;
   for (const std::string& report : args_.reports) {
     if (!EndsIn(report, ".json") && !EndsIn(report, ".html")) {
       return Error(ErrorCode::kUsage, fmt::format("--report {}: the name must end in .json or .html", report));
     }
-    if (!args_.force && PathExists(report)) {
+    if (!args_.force &&
+        std::filesystem::symlink_status(report, ignored).type() != std::filesystem::file_type::not_found) {
       return Error(ErrorCode::kUsage, fmt::format("--report {}: exists already; --force replaces it", report));
     }
     CKMAP_ASSIGN_OR_RETURN(OutputClaim claim, OutputClaim::Make(report));
@@ -72,6 +77,17 @@ Result<void> MigrateCommand::CheckArguments() {
   if (args_.output.empty()) return {};
   if (auto format = Format(); !format) return std::move(format).error();
   return {};
+}
+
+// A spec has no dicts; the one that --target-root names is made for the output.
+Result<void> MigrateCommand::CheckRoot(const TargetFile& target) const {
+  const std::string& root = args_.target_options.root;
+  if (!target.spec || root.empty() || args_.output.empty()) return {};
+  CKMAP_ASSIGN_OR_RETURN(const OutputFormat format, Format());
+  if (format == OutputFormat::kTorch) return {};
+  return Error(ErrorCode::kUsage, fmt::format("--target-root {}: {} is a spec, and only a torch file has dicts for its "
+                                              "tensors; `{}` is of another format",
+                                              EscapeText(root), args_.target, EscapeText(args_.output)));
 }
 
 Result<void> MigrateCommand::Prepare() {
@@ -89,7 +105,14 @@ Result<void> MigrateCommand::Prepare() {
       ReadParams(
           {.defines = args_.defines, .config = args_.config, .ranks = args_.ranks, .device_map = args_.device_map}));
   CKMAP_ASSIGN_OR_RETURN(MigrationSource source, OpenSource());
-  CKMAP_ASSIGN_OR_RETURN(Manifest target, FindTarget(args_.target, args_.target_options, source.manifest(), bind));
+  TargetFile target;
+  if (PathExists(args_.target)) {
+    CKMAP_ASSIGN_OR_RETURN(target, ReadTargetFile(args_.target, args_.target_options));
+    CKMAP_RETURN_IF_ERROR(CheckRoot(target));
+  } else {
+    CKMAP_ASSIGN_OR_RETURN(target.manifest,
+                           FindTarget(args_.target, args_.target_options, source.manifest(), bind));
+  }
   CKMAP_ASSIGN_OR_RETURN(migration_, PrepareMigration(plan, std::move(source), std::move(target), bind));
   report_ = migration_->report;
   report_.plan_path = args_.plan;

@@ -54,6 +54,10 @@ size_t FilesOf(const MigrateArgs& args) {
   const uint64_t shards = kGrowth + kGrowth * (BytesOf(args.source) / static_cast<uint64_t>(args.max_shard_size));
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return static_cast<size_t>(std::min(shards, kMost));
+  // Most systems allow far more than they give: all shards are open at once.
+  const rlim_t wanted = std::min<rlim_t>(2 * std::min(shards, kMost), limit.rlim_max);
+  if (const rlimit raised{wanted, limit.rlim_max}; limit.rlim_cur < wanted && ::setrlimit(RLIMIT_NOFILE, &raised) == 0)
+    limit.rlim_cur = wanted;
   return static_cast<size_t>(std::min({shards, kMost, uint64_t{limit.rlim_cur} / 2}));
 }
 

@@ -239,39 +239,4 @@ Result<Manifest> ReadManifest(const std::string& path, const OpenOptions& option
   return opened.spec ? *std::move(opened.spec) : ManifestWithTies(*opened.checkpoint);
 }
 
-namespace {
-
-// Readers recommend the option of a source. A target's has another name.
-Error WithOptionsOf(const std::string& begin, const Error& error) {
-  constexpr std::string_view kOption = "--skip-unknown-objects";
-  std::string message = error.message();
-  if (const size_t at = message.rfind(kOption); at != std::string::npos) message.replace(at, 2, begin);
-  return Error(error.code(), message);
-}
-
-Result<Manifest> ReadPart(const std::string& path, const TargetOptions& options, const std::string& begin) {
-  OpenOptions open;
-  open.root = options.root;
-  open.skip_unknown_objects = options.skip_unknown_objects;
-  auto opened = OpenCheckpointOrSpec(path, open);
-  if (!opened) return WithOptionsOf(begin, std::move(opened).error());
-  if (opened->spec && !options.root.empty()) {
-    return Error(ErrorCode::kUsage, fmt::format("{}: a spec has no dicts that {}root could name", path, begin));
-  }
-  auto selected =
-      Select(opened->spec ? *std::move(opened->spec) : ManifestWithTies(*opened->checkpoint), options.selection, begin);
-  if (!selected) return std::move(selected).error().Context(path);
-  return selected;
-}
-
-}  // namespace
-
-Result<Manifest> ReadSource(const std::string& path, const TargetOptions& options) {
-  return ReadPart(path, options, "--");
-}
-
-Result<Manifest> ReadTarget(const std::string& path, const TargetOptions& options) {
-  return ReadPart(path, options, "--target-");
-}
-
 }  // namespace ckmap

@@ -6,40 +6,10 @@
 #include <fmt/format.h>
 
 #include "runtime/base/text.h"
+#include "runtime/formats/selected_checkpoint.h"
 
 namespace ckmap {
 namespace {
-
-class SelectedCheckpoint final : public Checkpoint {
- public:
-  SelectedCheckpoint(std::unique_ptr<Checkpoint> whole, const std::vector<size_t>& tensors,
-                     std::vector<OtherEntry> others, std::string warning)
-      : whole_(std::move(whole)) {
-    manifest_.framework = whole_->manifest().framework;
-    for (const size_t i : tensors) {
-      manifest_.Add(whole_->manifest()[i]);
-      layouts_.push_back(whole_->layout(i));
-    }
-    metadata_ = whole_->metadata();
-    others_ = std::move(others);
-    warnings_ = whole_->warnings();
-    warnings_.push_back(std::move(warning));
-  }
-
-  std::string_view format() const override { return whole_->format(); }
-  int64_t storage_bytes(uint32_t storage) const override { return whole_->storage_bytes(storage); }
-  std::vector<FileExtent> storage_extents(uint32_t storage) const override { return whole_->storage_extents(storage); }
-  Result<void> ReadStorage(uint32_t storage, int64_t offset, std::span<std::byte> out) const override {
-    return whole_->ReadStorage(storage, offset, out);
-  }
-  Result<void> VerifyStorage(uint32_t storage) const override { return whole_->VerifyStorage(storage); }
-  std::shared_ptr<const ChecksumGroup> checksums(uint32_t storage) const override { return whole_->checksums(storage); }
-  bool has_crc() const override { return whole_->has_crc(); }
-  Result<void> CheckUnchanged() const override { return whole_->CheckUnchanged(); }
-
- private:
-  std::unique_ptr<Checkpoint> whole_;
-};
 
 // One choice and whether any name was concerned.
 struct Choice {
@@ -112,6 +82,25 @@ Result<void> CheckTexts(const std::vector<Choice>& choices, const std::string& b
 }
 
 }  // namespace
+
+SelectedCheckpoint::SelectedCheckpoint(std::unique_ptr<Checkpoint> whole, const std::vector<size_t>& tensors,
+                                       std::vector<OtherEntry> others, std::string warning)
+    : whole_(std::move(whole)) {
+  manifest_.framework = whole_->manifest().framework;
+  for (const size_t i : tensors) {
+    manifest_.Add(whole_->manifest()[i]);
+    layouts_.push_back(whole_->layout(i));
+  }
+  metadata_ = whole_->metadata();
+  others_ = std::move(others);
+  warnings_ = whole_->warnings();
+  warnings_.push_back(std::move(warning));
+}
+
+bool Keeps(const Selection& selection, std::string_view name) {
+  std::vector<Choice> choices = ChoicesOf(selection);
+  return Keeps(choices, name);
+}
 
 bool GlobMatches(std::string_view glob, std::string_view name) {
   // reached[i]: whether the glob so far matches the first i bytes of the name.

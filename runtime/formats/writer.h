@@ -21,6 +21,8 @@
 
 namespace ckmap {
 
+struct Nesting;  // runtime/tensor/nesting.h
+
 // create.h knows how each is written.
 enum class OutputFormat { kSafetensors, kMindSporeCkpt, kTorch, kNpz, kGguf };
 
@@ -36,7 +38,9 @@ struct OutputTensor {
 struct WriteOptions {
   // safetensors' `__metadata__`, GGUF's key-value pairs; of torch's zip only kReceiptKey, as a record of its own.
   std::map<std::string, std::string> metadata = {};
-  std::map<std::string, std::string> texts = {};    // entries of type str in a .ckpt (MindSpore's append_dict)
+  std::map<std::string, std::string> texts = {};  // entries of type str in a .ckpt (MindSpore's append_dict)
+  // Of torch: the dicts that the tensors are written in, by their names, and the values beside them. Null: one dict.
+  std::shared_ptr<const Nesting> nesting = nullptr;
   int64_t max_shard_size = 0;                       // bytes; 0: one file
   bool crc = false;                                 // MindSpore's crc_num
   bool old_scalars = false;                         // in a .ckpt: rank 0 as dims [0], as before MindSpore 2.3

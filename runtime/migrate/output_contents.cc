@@ -10,6 +10,7 @@
 #include "runtime/base/text.h"
 #include "runtime/exec/executor.h"
 #include "runtime/formats/writer_checks.h"
+#include "runtime/tensor/nesting.h"
 
 namespace ckmap {
 namespace {
@@ -58,8 +59,16 @@ void CarryTexts(const BoundPlan& bound, const Checkpoint& source, OutputFormat f
     const bool room = (metadata || format == OutputFormat::kMindSporeCkpt) && text != nullptr && !names.contains(name);
     if (!room || !texts.emplace(name, *text).second) lost.push_back(name);
   };
+  // The target's file has a value of that name, which is written: the writer says so.
+  std::set<std::string_view> given;
+  if (format == OutputFormat::kTorch && options.nesting != nullptr) {
+    for (const Nesting::Node& node : options.nesting->nodes) {
+      if (node.kind == Nesting::Kind::kValue) given.insert(node.name);
+    }
+  }
   const bool from_mindspore = source.format() == "ms-ckpt";
   for (const OtherEntry& other : source.others()) {
+    if (given.contains(other.name)) continue;
     carry(other.name, from_mindspore && other.kind == "str" ? std::get_if<std::string>(&other.value) : nullptr);
   }
   for (const auto& [key, value] : source.metadata()) {

@@ -33,7 +33,10 @@ Result<Plan> LoadPlanOrPack(const std::string& path_or_pack) {
 
 Result<BindOptions> ReadParams(const ParamFiles& files) {
   BindOptions bind{.defines = files.defines, .config_json = "", .config_path = files.config, .placement = {}};
-  if (!files.config.empty()) {
+  if (!files.config_json.empty()) {
+    bind.config_json = files.config_json;
+    bind.config_path = "config.json";
+  } else if (!files.config.empty()) {
     CKMAP_ASSIGN_OR_RETURN(bind.config_json, ReadTextFile(files.config, int64_t{64} << 20));
   }
   bind.placement.ranks = files.ranks;
@@ -44,15 +47,19 @@ Result<BindOptions> ReadParams(const ParamFiles& files) {
   return bind;
 }
 
-Result<PreparedMigration> PrepareMigration(const Plan& plan, MigrationSource source, Manifest target,
+Result<PreparedMigration> PrepareMigration(const Plan& plan, MigrationSource source, TargetFile target,
                                            const BindOptions& options) {
-  PreparedMigration migration{
-      .report = MigrationReport::Of(plan), .source = std::move(source), .to_framework = plan.proto().to_framework()};
+  PreparedMigration migration{.report = MigrationReport::Of(plan),
+                              .source = std::move(source),
+                              .to_framework = plan.proto().to_framework(),
+                              .nesting = std::move(target.nesting)};
   MigrationReport& report = migration.report;
   report.source_path = migration.source.path;
+  if (migration.nesting != nullptr) report.target_root = migration.nesting->root_name;
   report.source_format = migration.source.spec ? "spec" : migration.source.checkpoint->format();
   if (migration.source.checkpoint != nullptr) report.warnings = migration.source.checkpoint->warnings();
-  CKMAP_ASSIGN_OR_RETURN(BindResult bound, Bind(plan, migration.source.manifest(), std::move(target), options));
+  CKMAP_ASSIGN_OR_RETURN(BindResult bound,
+                         Bind(plan, migration.source.manifest(), std::move(target.manifest), options));
   report.issues = std::move(bound.issues);
   if (bound.plan) report.bound = std::make_shared<const BoundPlan>(*std::move(bound.plan));
   return migration;

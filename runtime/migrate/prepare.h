@@ -7,6 +7,7 @@
 
 #include "runtime/base/result.h"
 #include "runtime/bind/bind.h"
+#include "runtime/formats/target_file.h"
 #include "runtime/migrate/open_source.h"
 #include "runtime/plan/plan_io.h"
 #include "runtime/report/migration_report.h"
@@ -19,7 +20,8 @@ Result<Plan> LoadPlanOrPack(const std::string& path_or_pack);
 // What the rules ask for besides the tensors, as files and typed values.
 struct ParamFiles {
   std::map<std::string, std::string> defines;
-  std::string config;  // path of a config.json; empty: none
+  std::string config;       // path of a config.json; empty: none
+  std::string config_json;  // its text instead
   std::map<std::string, Rank> ranks;
   std::string device_map;  // path; empty: none
 };
@@ -29,13 +31,14 @@ Result<BindOptions> ReadParams(const ParamFiles& files);
 struct PreparedMigration {
   MigrationReport report;  // of a dry run, without its cost; report.bound is null where it does not fit
   MigrationSource source;
-  std::string to_framework;  // as the plan says
+  std::string to_framework;                          // as the plan says
+  std::shared_ptr<const Nesting> nesting = nullptr;  // of the target's file
 
   bool fits() const { return report.ok(); }
 };
 
 // `target_path` and `plan_path`: for reports. An Error only for what is not a question of fit.
-Result<PreparedMigration> PrepareMigration(const Plan& plan, MigrationSource source, Manifest target,
+Result<PreparedMigration> PrepareMigration(const Plan& plan, MigrationSource source, TargetFile target,
                                            const BindOptions& options);
 
 }  // namespace ckmap

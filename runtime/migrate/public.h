@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "runtime/base/result.h"
+#include "runtime/base/run_list.h"
 #include "runtime/bind/issue.h"
 #include "runtime/exec/executor.h"
 #include "runtime/formats/checkpoint.h"
@@ -36,6 +37,7 @@ struct Manifest::State {
 };
 
 struct Checkpoint::State {
+  RunList files;  // that it reads: no output may touch them while it is open
   std::filesystem::path path;
   std::shared_ptr<const ckmap::Checkpoint> checkpoint;
   bool crc_check = false;

@@ -9,8 +9,9 @@ namespace ckmap::v1 {
 
 Result<Checkpoint> Checkpoint::Open(const std::filesystem::path& path, const OpenOptions& options) {
   CKMAP_PUBLIC_OR_RETURN(const SourceOptions source, ToSourceOptions(options));
-  CKMAP_PUBLIC_OR_RETURN(std::unique_ptr<ckmap::Checkpoint> opened, ckmap::OpenSource(path.string(), source));
   auto state = std::make_shared<State>();
+  const RunList::Scope scope(state->files);
+  CKMAP_PUBLIC_OR_RETURN(std::unique_ptr<ckmap::Checkpoint> opened, ckmap::OpenSource(path.string(), source));
   state->path = path;
   state->checkpoint = std::move(opened);
   state->crc_check = options.crc_check;

@@ -14,6 +14,9 @@ Result<Verdict> Verify(const std::filesystem::path& output, const VerifyOptions&
   request.report = options.report.string();
   request.report_json = options.report_json;
   request.source = options.source.string();
+  request.plan = options.plan;
+  request.target = options.target.string();
+  CKMAP_PUBLIC_OR_RETURN(request.params, ToParamFiles(options.params));
   request.progress = watch.progress();
   request.stop = watch.stop();
   CKMAP_PUBLIC_OR_RETURN(request.open, ToSourceOptions(options.open));
@@ -24,7 +27,10 @@ Result<Verdict> Verify(const std::filesystem::path& output, const VerifyOptions&
                  .issues = ToPublic(outcome->issues),
                  .tensors = outcome->tensors,
                  .by_digest = outcome->by_digest,
-                 .by_source = outcome->by_source};
+                 .by_source = outcome->by_source,
+                 .recomputed = outcome->recomputed,
+                 .proved = outcome->issues.empty() ? outcome->proved : std::vector<std::string>(),
+                 .unproved = outcome->unproved};
 }
 
 Result<std::vector<TensorDifference>> Diff(const Checkpoint& a, const Checkpoint& b, const DiffOptions& options) {

@@ -7,10 +7,9 @@
 
 #include "runtime/base/text.h"
 #include "runtime/exec/tensor_reader.h"
-#include "runtime/formats/open.h"
+#include "runtime/formats/target_file.h"
 #include "runtime/migrate/load.h"
 #include "runtime/migrate/output_contents.h"
-#include "runtime/migrate/paths.h"
 #include "runtime/migrate/public_options.h"
 #include "runtime/migrate/save.h"
 #include "runtime/report/issues.h"
@@ -21,7 +20,8 @@ struct Migration::State {
   std::shared_ptr<const PreparedMigration> prepared;  // it fits
   std::shared_ptr<MappedFiles> maps;
   bool views = true;
-  std::vector<std::string> inputs;  // paths that no output may touch
+  std::optional<Checkpoint> source;  // keeps its list of files
+  RunList files;                     // that were read besides: the target, a config, a device map
   BoundPlan bound;
   std::vector<Issue> notes;
   Manifest target;
@@ -82,15 +82,15 @@ Error Misfit(const MigrationReport& report) {
 
 Result<std::shared_ptr<const PreparedMigration>> PrepareFitting(const Plan& plan, MigrationSource source,
                                                                 const Target& target, const Params& params) {
-  ckmap::Manifest manifest;
+  TargetFile file;
   if (target.manifest()) {
-    manifest = Access::StateOf(*target.manifest()).manifest;
+    file.manifest = Access::StateOf(*target.manifest()).manifest;
   } else {
-    CKMAP_PUBLIC_OR_RETURN(manifest, ReadManifest(target.path().string()));
+    CKMAP_PUBLIC_OR_RETURN(file, ReadTargetFile(target.path().string(), {}));
   }
   CKMAP_PUBLIC_OR_RETURN(const BindOptions options, ToBindOptions(params));
   CKMAP_PUBLIC_OR_RETURN(PreparedMigration prepared,
-                         PrepareMigration(Access::StateOf(plan).plan, std::move(source), std::move(manifest), options));
+                         PrepareMigration(Access::StateOf(plan).plan, std::move(source), std::move(file), options));
   prepared.report.target_path = target.path().string();
   if (!prepared.fits()) return Misfit(prepared.report);
   return std::make_shared<const PreparedMigration>(std::move(prepared));
@@ -120,7 +120,8 @@ Result<Migration> Migration::Prepare(const Plan& plan, const Checkpoint& source,
   auto state = std::make_shared<State>();
   state->maps = from.maps;
   state->views = from.views;
-  state->inputs = {from.path.string(), target.path().string()};
+  state->source = source;
+  const RunList::Scope scope(state->files);
   CKMAP_TRY(state->prepared, PrepareFitting(plan,
                                             {.path = from.path.string(),
                                              .checkpoint = from.checkpoint,
@@ -138,6 +139,7 @@ Result<Migration> Migration::Prepare(const Plan& plan, const Checkpoint& source,
 Result<Migration> Migration::Prepare(const Plan& plan, const Manifest& source, const Target& target,
                                      const Params& params) {
   auto state = std::make_shared<State>();
+  const RunList::Scope scope(state->files);
   CKMAP_TRY(state->prepared,
             PrepareFitting(
                 plan, {.path = "", .checkpoint = nullptr, .spec = Access::StateOf(source).manifest, .crc_check = false},
@@ -184,12 +186,7 @@ Result<Report> Migration::Save(const std::filesystem::path& path, const SaveOpti
   CKMAP_TRY_VOID(state_->CheckRunnable());
   Watch watch(options.run.stop, options.run.progress);
   CKMAP_PUBLIC_OR_RETURN(SaveRequest request, ToSaveRequest(path.string(), options, watch));
-  std::vector<std::string> inputs;
-  for (const std::string& input : state_->inputs) {
-    if (!input.empty()) inputs.push_back(input);
-  }
-  if (auto apart = CheckOutputApart(path.string(), inputs); !apart)
-    return ckmap::v1::ToPublic(std::move(apart).error());
+  const RunList::Scope of_source(Access::StateOf(*state_->source).files), of_others(state_->files);
   MigrationReport report = state_->prepared->report;
   report.cost = EstimateCost(state_->plan(), request.run);
   const auto saved = SaveMigration(*state_->prepared, path.string(), std::move(request), report);

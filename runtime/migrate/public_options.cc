@@ -35,9 +35,10 @@ ckmap::Result<SourceOptions> ToSourceOptions(const OpenOptions& options) {
   return source;
 }
 
-ckmap::Result<BindOptions> ToBindOptions(const Params& params) {
+ckmap::Result<ParamFiles> ToParamFiles(const Params& params) {
   ParamFiles files{.defines = params.values,
                    .config = params.config.string(),
+                   .config_json = params.config_json,
                    .ranks = {},
                    .device_map = params.device_map.string()};
   for (const auto& [group, rank] : params.ranks) {
@@ -50,12 +51,12 @@ ckmap::Result<BindOptions> ToBindOptions(const Params& params) {
   if (!params.config_json.empty() && !params.config.empty()) {
     return ckmap::Error(ckmap::ErrorCode::kUsage, "config and config_json: give one of them");
   }
-  CKMAP_ASSIGN_OR_RETURN(BindOptions bind, ReadParams(files));
-  if (!params.config_json.empty()) {
-    bind.config_json = params.config_json;
-    bind.config_path = "config.json";
-  }
-  return bind;
+  return files;
+}
+
+ckmap::Result<BindOptions> ToBindOptions(const Params& params) {
+  CKMAP_ASSIGN_OR_RETURN(const ParamFiles files, ToParamFiles(params));
+  return ReadParams(files);
 }
 
 ckmap::Result<SaveRequest> ToSaveRequest(const std::string& path, const SaveOptions& options, Watch& watch) {

@@ -7,6 +7,7 @@
 namespace ckmap::v1 {
 
 ckmap::Result<SourceOptions> ToSourceOptions(const OpenOptions& options);
+ckmap::Result<ParamFiles> ToParamFiles(const Params& params);
 ckmap::Result<BindOptions> ToBindOptions(const Params& params);
 // `path`: of the output.
 ckmap::Result<SaveRequest> ToSaveRequest(const std::string& path, const SaveOptions& options, Watch& watch);

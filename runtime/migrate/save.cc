@@ -60,6 +60,7 @@ Result<void> SaveMigration(const PreparedMigration& migration, const std::string
   }
   std::vector<OutputTensor> tensors = TiedOutputTensors(bound);
   request.write.metadata = Metadata(migration, request.format, request.digests);
+  request.write.nesting = migration.nesting;
   CarryTexts(bound, source, request.format, request.write, report.warnings);
   CKMAP_ASSIGN_OR_RETURN(const auto writer, CreateCheckpoint(path, request.format, std::move(tensors), request.write));
   report.warnings.insert(report.warnings.end(), writer->warnings().begin(), writer->warnings().end());

@@ -92,7 +92,8 @@ Result<PreparedMigration> DryRun(const VerifyRequest& request, const Receipt& re
                                  const Manifest& output, std::vector<std::string>& assumed) {
   CKMAP_ASSIGN_OR_RETURN(const Plan plan, LoadPlanOrPack(request.plan));
   CKMAP_ASSIGN_OR_RETURN(BindOptions options, ReadParams(request.params));
-  if (request.params.config.empty()) assumed = TakeParams(plan, receipt, options.defines);
+  if (request.params.config.empty() && request.params.config_json.empty())
+    assumed = TakeParams(plan, receipt, options.defines);
   CKMAP_RETURN_IF_ERROR(TakeRanks(receipt, options.placement.ranks));
   if (!receipt.ranks.empty() && request.target.empty()) {
     return Error(ErrorCode::kUsage,
@@ -103,14 +104,20 @@ Result<PreparedMigration> DryRun(const VerifyRequest& request, const Receipt& re
   if (!request.target.empty()) {
     CKMAP_ASSIGN_OR_RETURN(target, ReadManifest(request.target));
   }
-  return PrepareMigration(plan, std::move(source), std::move(target), options);
+  return PrepareMigration(plan, std::move(source), {.manifest = std::move(target)}, options);
 }
 
 }  // namespace
 
 Result<VerifyOutcome> VerifyOutput(const VerifyRequest& request) {
-  CKMAP_ASSIGN_OR_RETURN(const auto output, OpenCheckedSource(request.output, request.open));
+  SourceOptions open = request.open;
+  open.open.root.clear();
+  CKMAP_ASSIGN_OR_RETURN(auto output, OpenCheckedSource(request.output, open));
   CKMAP_ASSIGN_OR_RETURN(const Receipt receipt, FindReceipt(request, *output));
+  if (!receipt.root.empty()) {
+    open.open.root = receipt.root;
+    CKMAP_ASSIGN_OR_RETURN(output, OpenCheckedSource(request.output, open));
+  }
   if (!request.plan.empty() && request.source.empty()) {
     return Error(
         ErrorCode::kUsage,

@@ -158,7 +158,7 @@ constexpr OpSpec kStructuralOps[] = {
     {.name = "slice",
      .args = kSliceArgs,
      .undone = Inverse::kNever,
-     .inverse = "what was cut off is lost",
+     .inverse = "what was cut off is lost; `reorder` puts equal blocks of an axis in another order",
      .shapes = "[n, a] | slice(axis=0, begin=2, end=5) -> [3, a]",
      .doc = "Keeps the elements begin, begin + step, … before end of an axis. Negative bounds count from the end.",
      .errors = kSliceErrors},

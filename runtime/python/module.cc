@@ -513,11 +513,13 @@ NB_MODULE(_runtime, m) {
   m.def(
       "verify",
       [](const std::string& output, const std::string& report, const std::string& report_json,
-         const std::string& source, nb::object progress) {
+         const std::string& source, const std::string& plan, const std::string& target, nb::object progress) {
         ckmap::VerifyOptions options;
         options.report = report;
         options.report_json = report_json;
         options.source = source;
+        options.plan = plan;
+        options.target = target;
         const ckmap::Verdict verdict =
             Take(RunWatched<ckmap::Verdict>(progress, [&](ckmap::Progress told, std::stop_token stop) {
               options.progress = std::move(told);
@@ -527,7 +529,7 @@ NB_MODULE(_runtime, m) {
         return nb::make_tuple(verdict.ok, IssueList(verdict.issues), verdict.tensors, verdict.by_digest,
                               verdict.by_source);
       },
-      "output"_a, "report"_a, "report_json"_a, "source"_a, "progress"_a.none());
+      "output"_a, "report"_a, "report_json"_a, "source"_a, "plan"_a, "target"_a, "progress"_a.none());
 
   m.def(
       "diff",

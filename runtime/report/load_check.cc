@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 
 #include <fmt/format.h>
@@ -262,6 +263,31 @@ LoadVerdict CheckStrict(const Manifest& checkpoint, const Manifest& network) {
 std::vector<LoadVerdict> CheckLoad(const Manifest& checkpoint, const Manifest& network) {
   return {MindSpore(checkpoint, network, false).Run(), MindSpore(checkpoint, network, true).Run(),
           CheckStrict(checkpoint, network)};
+}
+
+void CheckNesting(const Manifest& checkpoint, const Nesting* checkpoint_nesting, const Manifest& network,
+                  const Nesting* network_nesting, std::vector<LoadVerdict>& verdicts) {
+  if (checkpoint.framework != "torch" || network.framework != "torch") return;
+  if (checkpoint_nesting == nullptr && network_nesting == nullptr) return;
+  const auto paths = [](const Nesting* nesting) {
+    return nesting == nullptr ? std::unordered_map<std::string_view, std::string>() : KeyPaths(*nesting);
+  };
+  const auto have = paths(checkpoint_nesting), want = paths(network_nesting);
+  const auto path = [](const auto& known, const std::string& name) {
+    const auto found = known.find(name);
+    return found == known.end() ? fmt::format("[{}]", SpellKey(name)) : found->second;
+  };
+  LoadVerdict& strict = verdicts.back();
+  for (const TensorInfo& tensor : network.tensors()) {
+    if (!checkpoint.Find(tensor.name)) continue;
+    const std::string found = path(have, tensor.name), wanted = path(want, tensor.name);
+    if (found == wanted) continue;
+    strict.fits = false;
+    strict.issues.push_back(
+        MakeIssue("CK1508", IssueSeverity::kError, tensor.name,
+                  fmt::format("`{}` is at {} in the checkpoint, the network has it at {}", tensor.name, found, wanted),
+                  {}, "`ckmap apply` writes the dicts of its --target, and the one of --target-root"));
+  }
 }
 
 std::string LoadCheckJson(const std::string& source, const std::string& target,

@@ -9,6 +9,7 @@
 #include "runtime/bind/issue.h"
 #include "runtime/report/style.h"
 #include "runtime/tensor/manifest.h"
+#include "runtime/tensor/nesting.h"
 
 namespace ckmap {
 
@@ -23,6 +24,11 @@ struct LoadVerdict {
 
 // The three, in the order above. In a spec a dtype `any` and a size -1 fit everything.
 std::vector<LoadVerdict> CheckLoad(const Manifest& checkpoint, const Manifest& network);
+
+// Of two torch files whose names fit: adds to the strict verdict where they lie in other dicts, as torch finds no key
+// then. Null: one dict of tensors.
+void CheckNesting(const Manifest& checkpoint, const Nesting* checkpoint_nesting, const Manifest& network,
+                  const Nesting* network_nesting, std::vector<LoadVerdict>& verdicts);
 
 std::string LoadCheckJson(const std::string& source, const std::string& target,
                           const std::vector<LoadVerdict>& verdicts);

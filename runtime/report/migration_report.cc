@@ -298,6 +298,7 @@ std::string ReceiptJson(const MigrationReport& report, bool digests) {
   JsonWriter json;
   json.BeginObject().Key("plan");
   WritePlan(json, report);
+  if (!report.target_root.empty()) json.Key("root").String(report.target_root);
   json.Key("targets").BeginArray();
   for (size_t i = 0; i < bound.tensors.size(); ++i) {
     const std::string_view sha256 = !digests         ? std::string_view()

@@ -29,6 +29,7 @@ struct MigrationReport {
   std::string source_path;
   std::string source_format;
   std::string target_path;
+  std::string target_root;                 // the dict of a torch file that is the target
   std::vector<std::string> warnings;       // of the source's format
   std::shared_ptr<const BoundPlan> bound;  // null: it did not fit
   std::optional<ExecResult> outcome;       // set by apply

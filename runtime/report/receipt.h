@@ -30,6 +30,7 @@ struct Receipt {
   std::string plan_digest, migration;
   std::vector<std::pair<std::string, std::string>> packs;  // name, version
   std::map<std::string, std::string> params, ranks;
+  std::string root;                    // the dict of a torch file that the tensors lie in
   std::vector<ReceiptTensor> tensors;  // each name once
   bool has_digests = false;            // then every tensor has one
 };

@@ -636,6 +636,39 @@ TEST_CASE("a misfit is one Error with all issues, and rules that do not compile 
   CHECK(planned.Load().error().code() == ckmap::ErrorCode::kUsage);
 }
 
+TEST_CASE("no file that a migration reads is an output, under whatever name, with or without force") {
+  const TempFolder folder;
+  const std::string index = folder / "m/model.safetensors.index.json";
+  fs::create_directories(folder / "m");
+  WriteSafetensors(folder / "m/a.safetensors", {{"a.w", {2}}});
+  WriteSafetensors(folder / "m/b.safetensors", {{"b.w", {2}}});
+  std::ofstream(index) << R"({"weight_map": {"a.w": "a.safetensors", "b.w": "b.safetensors"}})";
+  std::ofstream(folder / "t.yaml") << "tensors:\n  - {name: a.w, dtype: f32, shape: [2]}\n"
+                                      "  - {name: b.w, dtype: f32, shape: [2]}\n";
+  std::ofstream(folder / "config.json") << "{}";
+  fs::create_hard_link(folder / "m/a.safetensors", folder / "hard.safetensors");
+  fs::create_symlink("m/b.safetensors", folder / "link.safetensors");
+  const auto before = Files(folder / "m");
+  const auto source = Must(ckmap::Checkpoint::Open(index));
+  const auto migration = Must(ckmap::Migration::Prepare(Rules(""), source, ckmap::Target(folder / "t.yaml"),
+                                                        {.config = folder / "config.json"}));
+  for (const char* name : {"m/a.safetensors", "m/b.safetensors", "m/../m/b.safetensors", "hard.safetensors",
+                           "link.safetensors", "t.yaml", "config.json", "m/model.safetensors.index.json"}) {
+    for (const bool force : {false, true}) {
+      CAPTURE(name);
+      const auto saved = migration.Save(folder / name, {.format = "safetensors", .force = force, .fsync = false});
+      REQUIRE_FALSE(saved.ok());
+      CHECK(saved.error().code() == ckmap::ErrorCode::kUsage);
+    }
+  }
+  CHECK(Files(folder / "m") == before);
+  CHECK(migration.Save(folder / "out.safetensors", {.fsync = false}).ok());
+  SUBCASE("an output is no input of another migration for good") {
+    Must(ckmap::Checkpoint::Open(folder / "out.safetensors"));
+    CHECK(migration.Save(folder / "out.safetensors", {.force = true, .fsync = false}).ok());
+  }
+}
+
 TEST_CASE("Verify checks the receipt, the report and the source") {
   const TempFolder folder;
   const Large large(folder, "", 3);
@@ -654,6 +687,30 @@ TEST_CASE("Verify checks the receipt, the report and the source") {
   CHECK_FALSE(verdict.ok);
   REQUIRE(verdict.issues.size() == 1);
   CHECK(verdict.issues[0].tensor == "n2.w");
+  CHECK(ckmap::Verify(plain, {.report_json = report.json, .plan = "x.ckplan"}).error().code() ==
+        ckmap::ErrorCode::kUsage);
+}
+
+TEST_CASE("Verify runs the plan again, and says what was proved") {
+  const TempFolder folder;
+  WriteSafetensors(folder / "s.safetensors", {{"w", {2, 3}}});
+  std::ofstream(folder / "t.yaml") << "tensors:\n  - {name: w, dtype: f32, shape: [3, 2]}\n";
+  const ckmap::Plan plan = Rules("\"w\" [A, B] | transpose() <-> \"w\" [B, A];\n");
+  const std::string file = PlanFile(folder, plan);
+  const auto source = Must(ckmap::Checkpoint::Open(folder / "s.safetensors"));
+  const auto migration = Must(ckmap::Migration::Prepare(plan, source, ckmap::Target(folder / "t.yaml")));
+  Must(migration.Save(folder / "out.safetensors", {.fsync = false}));
+  ckmap::VerifyOptions options;
+  options.source = folder / "s.safetensors";
+  options.plan = file;
+  const auto verdict = Must(ckmap::Verify(folder / "out.safetensors", options));
+  CHECK(verdict.ok);
+  CHECK(verdict.recomputed == 1);
+  CHECK_FALSE(verdict.proved.empty());
+  WriteSafetensors(folder / "s.safetensors", {{"w", {2, 3}}}, 2);
+  const auto other = Must(ckmap::Verify(folder / "out.safetensors", options));
+  CHECK_FALSE(other.ok);
+  CHECK(other.proved.empty());
 }
 
 }  // namespace

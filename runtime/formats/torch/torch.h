@@ -23,6 +23,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/result.h"
 #include "runtime/formats/checkpoint.h"
+#include "runtime/tensor/nesting.h"
 
 namespace ckmap {
 
@@ -46,5 +47,8 @@ Result<std::unique_ptr<Checkpoint>> OpenTorchTar(InputFile file, const OpenOptio
 // Dicts of numpy arrays, as detectron2 (.pkl) and Paddle (.pdparams) write them. kLimit beyond kMaxPickleBytes.
 Result<std::unique_ptr<Checkpoint>> OpenPickle(InputFile file, const OpenOptions& options);
 Result<std::unique_ptr<Checkpoint>> OpenTorchDistributed(const std::string& folder, const OpenOptions& options);
+
+// How the values of such a checkpoint lie in one another; null for one dict of tensors, and for other checkpoints.
+std::shared_ptr<const Nesting> TorchNesting(const Checkpoint& checkpoint);
 
 }  // namespace ckmap

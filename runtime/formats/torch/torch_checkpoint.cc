@@ -4,8 +4,10 @@
 
 #include <map>
 #include <utility>
+#include <vector>
 
 #include "runtime/base/text.h"
+#include "runtime/formats/torch/torch.h"
 
 namespace ckmap {
 
@@ -25,6 +27,11 @@ std::string NamesWithCounts(const std::map<std::string, int64_t>& counts) {
 
 }  // namespace
 
+std::shared_ptr<const Nesting> TorchNesting(const Checkpoint& checkpoint) {
+  const auto* const torch = dynamic_cast<const TorchCheckpoint*>(&checkpoint);
+  return torch == nullptr ? nullptr : torch->nesting();
+}
+
 Result<void> TorchCheckpoint::AddPickle(const Pickle& pickle, const TorchObjects& objects, const OpenOptions& options) {
   PickleId root = pickle.root();
   if (options.root.empty()) {
@@ -41,6 +48,13 @@ Result<void> TorchCheckpoint::AddPickle(const Pickle& pickle, const TorchObjects
     CKMAP_ASSIGN_OR_RETURN(root, FindTorchRoot(pickle, objects, options.root));
   }
   CKMAP_ASSIGN_OR_RETURN(TorchEntries entries, FlattenTorch(pickle, root, objects));
+  nesting_ = std::move(entries.nesting);
+  if (!options.root.empty()) {
+    auto whole = FlattenTorch(pickle, pickle.root(), objects, {root, options.root});
+    std::vector<std::string> names;
+    for (const TensorInfo& tensor : entries.manifest.tensors()) names.push_back(tensor.name);
+    nesting_ = whole && whole->nesting != nullptr ? std::move(whole->nesting) : NestingOf(names, options.root);
+  }
   entries.manifest.framework = manifest_.framework;
   manifest_ = std::move(entries.manifest);
   layouts_ = std::move(entries.layouts);

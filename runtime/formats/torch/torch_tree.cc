@@ -10,6 +10,7 @@
 
 #include "runtime/base/malformed.h"
 #include "runtime/base/text.h"
+#include "runtime/formats/torch/torch_nesting.h"
 #include "runtime/formats/torch/torch_numpy.h"
 
 namespace ckmap {
@@ -237,8 +238,8 @@ Children ChildrenOf(const Pickle& pickle, const TorchObjects& objects, PickleId 
 
 class Flattener {
  public:
-  Flattener(const Pickle& pickle, const TorchObjects& objects)
-      : pickle_(pickle), objects_(objects), on_path_(pickle.size(), false) {}
+  Flattener(const Pickle& pickle, const TorchObjects& objects, const TorchRoot& inner)
+      : pickle_(pickle), objects_(objects), inner_(inner), nesting_(inner.name), on_path_(pickle.size(), false) {}
 
   Result<TorchEntries> Run(PickleId root);
 
@@ -251,6 +252,7 @@ class Flattener {
     int64_t tensors = 0;
     bool named = false;  // whether the container's name has a part: the root's has none
     bool transparent = false;
+    NestingPlace place = {};  // of its parts
   };
 
   Result<void> Visit(PickleId id);
@@ -260,10 +262,18 @@ class Flattener {
   Result<void> CheckKeys(std::span<const PickleId> items) const;
   Result<void> AddTensor(std::string name, const TorchTensor& tensor);
   Result<void> AddOther(std::string name, OtherEntry entry);
+  void AddToNesting(PickleId id, const OtherEntry& entry);
   Result<void> Charge(size_t work);
+
+  // In the nesting: the container that what is visited lies in, its key there, and where its own parts go.
+  const NestingPlace* Outer() const { return path_.empty() ? nullptr : &path_.back().place; }
+  PlainValue Key();
+  NestingPlace PlaceOf(PickleId id);
 
   const Pickle& pickle_;
   const TorchObjects& objects_;
+  const TorchRoot inner_;
+  NestingRecorder nesting_;
   TorchEntries entries_;
   std::vector<Level> path_;
   std::vector<bool> on_path_;
@@ -301,7 +311,67 @@ Result<TorchEntries> Flattener::Run(PickleId root) {
     CKMAP_RETURN_IF_ERROR(Charge(name_.size()));
     CKMAP_RETURN_IF_ERROR(Visit(level.children.value(i)));
   }
+  entries_.nesting = std::move(nesting_).Finish();
   return std::move(entries_);
+}
+
+PlainValue Flattener::Key() {
+  if (path_.empty()) return {};
+  const Level& level = path_.back();
+  if (level.place.joined != NestingPlace::kOwnKeys) return name_.substr(std::min(level.place.joined, name_.size()));
+  if (!level.children.keyed) return {};
+  const size_t i = level.next - 1;
+  const PickleId key = level.children.items[2 * i];
+  switch (pickle_.kind(key)) {
+    case PickleKind::kText:
+      return std::string(pickle_.text(key));
+    case PickleKind::kInt:
+      return pickle_.integer(key);
+    case PickleKind::kBool:
+      return pickle_.boolean(key);
+    case PickleKind::kFloat:
+      return pickle_.real(key);
+    case PickleKind::kNone:
+      return {};
+    default:
+      nesting_.Converted(name_);
+      return KeyText(pickle_, key, i);
+  }
+}
+
+// A dict, a list and a tuple are what they are; what is in any other object becomes entries of one dict.
+NestingPlace Flattener::PlaceOf(PickleId id) {
+  const NestingPlace* const outer = Outer();
+  const bool is_root = id == inner_.id && name_ == inner_.name;
+  if (outer == nullptr || outer->joined == NestingPlace::kOwnKeys) {
+    switch (pickle_.kind(id)) {
+      case PickleKind::kDict:
+        return nesting_.Open(Nesting::Kind::kDict, outer, Key(), name_, is_root);
+      case PickleKind::kList:
+        return nesting_.Open(Nesting::Kind::kList, outer, Key(), name_, is_root);
+      case PickleKind::kTuple:
+        return nesting_.Open(Nesting::Kind::kTuple, outer, Key(), name_, is_root);
+      default:
+        break;
+    }
+  }
+  // A tensor with parts is an entry itself: its parts are entries beside it.
+  const bool tensor = objects_.tensor(id) != nullptr;
+  if (outer != nullptr && (tensor || outer->joined != NestingPlace::kOwnKeys)) {
+    NestingPlace place = *outer;
+    if (place.joined == NestingPlace::kOwnKeys) place.joined = path_.back().name_size + (path_.back().named ? 1 : 0);
+    return place;
+  }
+  if (outer != nullptr && !outer->inside && !is_root) {
+    nesting_.LeaveOut(outer, name_);
+    NestingPlace place = *outer;
+    place.joined = 0;
+    return place;
+  }
+  if (outer != nullptr) nesting_.Converted(name_);
+  NestingPlace place = nesting_.Open(Nesting::Kind::kDict, outer, Key(), name_, is_root);
+  place.joined = name_.empty() ? 0 : name_.size() + 1;
+  return place;
 }
 
 // The memo lets few bytes stand for many values; honest files stay far below this.
@@ -316,13 +386,17 @@ Result<void> Flattener::Charge(size_t work) {
 
 Result<void> Flattener::Visit(PickleId id) {
   if (const TorchTensor* tensor = objects_.tensor(id)) {
+    nesting_.AddTensor(Outer(), Key(), name_);
     CKMAP_RETURN_IF_ERROR(AddTensor(name_, *tensor));
     Children parts = objects_.wrapped(id) == kNoPickle ? Children{} : ChildrenOf(pickle_, objects_, id);
     return parts.size() > 0 ? Enter(id, std::move(parts)) : Result<void>();
   }
   if (const TorchParts* parts = objects_.parts(id)) {
     const std::string prefix = name_.empty() && path_.empty() ? "" : name_ + ".";
-    for (const auto& [part, tensor] : parts->tensors) CKMAP_RETURN_IF_ERROR(AddTensor(prefix + part, tensor));
+    for (const auto& [part, tensor] : parts->tensors) {
+      nesting_.AddPart(Outer(), Key(), part, prefix + part);
+      CKMAP_RETURN_IF_ERROR(AddTensor(prefix + part, tensor));
+    }
     for (OtherEntry entry : parts->others) {
       std::string name = prefix + entry.name;
       CKMAP_RETURN_IF_ERROR(AddOther(std::move(name), std::move(entry)));
@@ -333,7 +407,29 @@ Result<void> Flattener::Visit(PickleId id) {
   if (children.size() > 0) return IsKnownAlready(id) ? AddReference(id) : Enter(id, std::move(children));
   OtherEntry entry = DescribeTorchLeaf(pickle_, id);
   if (const auto* text = std::get_if<std::string>(&entry.value)) CKMAP_RETURN_IF_ERROR(Charge(text->size()));
+  AddToNesting(id, entry);
   return AddOther(name_, std::move(entry));
+}
+
+void Flattener::AddToNesting(PickleId id, const OtherEntry& entry) {
+  const PickleKind kind = pickle_.kind(id);
+  switch (kind) {
+    case PickleKind::kNone:
+    case PickleKind::kBool:
+    case PickleKind::kInt:
+    case PickleKind::kFloat:
+      return nesting_.AddValue(Outer(), Key(), name_, entry.value);
+    case PickleKind::kText:  // very long ones have no value
+      if (!std::holds_alternative<std::string>(entry.value)) return nesting_.LeaveOut(Outer(), name_);
+      return nesting_.AddValue(Outer(), Key(), name_, entry.value);
+    case PickleKind::kDict:
+    case PickleKind::kList:
+    case PickleKind::kTuple:  // an empty one
+      if (Outer() != nullptr && Outer()->joined == NestingPlace::kOwnKeys) (void)PlaceOf(id);
+      return;
+    default:
+      return nesting_.LeaveOut(Outer(), name_);
+  }
 }
 
 // Whether the object's parts are listed elsewhere: it is being listed, or it was. What a program points to, it may
@@ -346,6 +442,7 @@ bool Flattener::IsKnownAlready(PickleId id) const {
 }
 
 Result<void> Flattener::AddReference(PickleId id) {
+  nesting_.LeaveOut(Outer(), name_);
   std::string name = names_.contains(id) ? names_.at(id) : std::string();
   for (const Level& level : path_) {
     if (level.id == id) name = name_.substr(0, level.name_size);
@@ -365,7 +462,8 @@ Result<void> Flattener::Enter(PickleId id, Children children) {
     names_.emplace(id, name_);
   }
   on_path_[id] = true;
-  path_.push_back({id, std::move(children), 0, name_.size(), 0, child_named_, child_transparent_});
+  const NestingPlace place = PlaceOf(id);
+  path_.push_back({id, std::move(children), 0, name_.size(), 0, child_named_, child_transparent_, place});
   return {};
 }
 
@@ -456,8 +554,9 @@ Result<void> CheckTorchName(std::string_view name) {
   return {};
 }
 
-Result<TorchEntries> FlattenTorch(const Pickle& pickle, PickleId root, const TorchObjects& objects) {
-  return Flattener(pickle, objects).Run(root);
+Result<TorchEntries> FlattenTorch(const Pickle& pickle, PickleId root, const TorchObjects& objects,
+                                  const TorchRoot& inner) {
+  return Flattener(pickle, objects, inner).Run(root);
 }
 
 Result<PickleId> FindTorchRoot(const Pickle& pickle, const TorchObjects& objects, std::string_view path) {

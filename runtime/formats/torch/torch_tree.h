@@ -1,6 +1,7 @@
 // The values of a torch pickle as one flat list of names. Internal to torch.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "runtime/formats/checkpoint.h"
 #include "runtime/formats/pickle/pickle.h"
 #include "runtime/formats/torch/torch_objects.h"
+#include "runtime/tensor/nesting.h"
 
 namespace ckmap {
 
@@ -18,6 +20,13 @@ struct TorchEntries {
   std::vector<TensorLayout> layouts;  // one per tensor
   std::vector<OtherEntry> others;
   std::vector<std::pair<std::string, int64_t>> dicts;  // that hold tensors themselves, and how many
+  std::shared_ptr<const Nesting> nesting;              // null for one dict of tensors
+};
+
+// A container of the pickle, and its name.
+struct TorchRoot {
+  PickleId id = kNoPickle;
+  std::string_view name;
 };
 
 // Depth first, in file order: keys of dicts (texts, integers, True, None; others as Python shows them, or by kind and
@@ -31,7 +40,10 @@ struct TorchEntries {
 // kMalformed: two tensors (or a tensor and another value) of one name, one key twice in a dict, a
 // container that holds itself (unless unknown objects are skipped), names with control characters or beyond 64 KiB,
 // nesting beyond kMaxPickleDepth, values that the memo repeats out of proportion to the pickle.
-Result<TorchEntries> FlattenTorch(const Pickle& pickle, PickleId root, const TorchObjects& objects);
+//
+// With `inner`, a container inside of `root`, this is the root of the nesting; null if it lies in an object.
+Result<TorchEntries> FlattenTorch(const Pickle& pickle, PickleId root, const TorchObjects& objects,
+                                  const TorchRoot& inner = {});
 
 // The value at a path as FlattenTorch would name it ("state_dict", "a.b"); "" is the root. An error
 // (kUsage) lists the dicts that hold tensors.

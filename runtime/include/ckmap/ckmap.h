@@ -500,6 +500,11 @@ struct VerifyOptions {
   std::filesystem::path report = {};  // the JSON report of the run that wrote the output; "": the receipt in the output
   std::string report_json = {};       // its text instead: Report::json
   std::filesystem::path source = {};  // also compare what was copied as it is with the source; "": do not
+  // Also run this plan on the source again, and compare what it makes; a .ckplan file or an installed pack. Needs
+  // `source`, where a spec will do, which proves the rules and nothing of the bytes. "": do not
+  std::string plan = {};
+  std::filesystem::path target = {};  // that the plan was run for; "": the output itself
+  Params params = {};                 // of the plan; without a config, those that are missing come from the receipt
   OpenOptions open = {};              // of output and source
   Progress progress = {};             // counts tensors
   std::stop_token stop = {};
@@ -508,9 +513,12 @@ struct VerifyOptions {
 struct Verdict {
   bool ok = false;
   std::vector<Issue> issues;
-  int64_t tensors = 0;    // that the receipt or the report lists
-  int64_t by_digest = 0;  // of them: compared by SHA-256
-  int64_t by_source = 0;  // of them: compared with the source
+  int64_t tensors = 0;                // that the receipt or the report lists
+  int64_t by_digest = 0;              // of them: compared by SHA-256
+  int64_t by_source = 0;              // of them: compared with the source
+  int64_t recomputed = 0;             // of them: made again from the source by the plan, and compared
+  std::vector<std::string> proved;    // what was proved, a line each; empty if there are issues
+  std::vector<std::string> unproved;  // what was not
 };
 
 // Whether an output holds what its receipt, or the report of its run, says. kUsage: it has neither.
