@@ -20,7 +20,7 @@ namespace {
 constexpr double kSeconds = 40;
 constexpr int64_t kMegabytes = 3000;
 #else
-constexpr double kSeconds = 4;  // of the processor; 2 on a machine that does nothing else
+constexpr double kSeconds = 2;  // of the processor
 constexpr int64_t kMegabytes = 300;
 #endif
 

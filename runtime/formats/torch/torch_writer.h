@@ -1,7 +1,7 @@
 // Writes the zip format of torch.save (torch 1.6 and later) such that
-// torch.load(path, weights_only=True, mmap=True) takes it: one dict of contiguous tensors, each
-// with a storage of its own, stored, aligned to 64 bytes, with right CRC-32s. The directory comes
-// last, so a torn file never opens.
+// torch.load(path, weights_only=True, mmap=True) takes it: a dict of contiguous tensors (or dicts of dicts, as the
+// options' nesting says), each with a storage of its own, stored, aligned to 64 bytes, with right CRC-32s. The directory
+// comes last, so a torn file never opens.
 #pragma once
 
 #include <memory>

@@ -32,9 +32,15 @@ class Verdict(NamedTuple):
 def verify(
     path: PathLike, *, report: PathLike = "", source: PathLike = "", plan: PathLike = "", target: PathLike = "", progress: Progress = None
 ) -> Verdict:
-    """Checks a written checkpoint against the receipt that it carries, or against ``report``.
+    """Checks a written checkpoint against the receipt that it carries, or against ``report``, the JSON of its run.
 
-    ``plan``, a .ckplan file or an installed pack, is run on ``source`` again, and what it makes is compared.
+    ``source`` compares what was copied as it is with the source too. ``plan``, a .ckplan file or an installed pack, is run
+    on ``source`` again, and what it makes is compared; ``target``: the one that it was run for. UsageError: there is neither receipt nor report.
+
+    >>> migration = migrate(example_file, "ckmap 1; migration t from pytorch to mindspore; rename fc -> dense;", example_target)
+    >>> report = migration.save(example_folder / "verified.safetensors", digest=True)
+    >>> verify(example_folder / "verified.safetensors").by_digest
+    1
     """
     paths = [os.fspath(p) for p in (source, plan, target)]
     return Verdict(*_runtime.verify(os.fspath(path), os.fspath(report), "", *paths, watcher(progress)))
