@@ -284,7 +284,7 @@ void CheckNesting(const Manifest& checkpoint, const Nesting* checkpoint_nesting,
     if (found == wanted) continue;
     strict.fits = false;
     strict.issues.push_back(
-        MakeIssue("CK1508", IssueSeverity::kError, tensor.name,
+        MakeIssue("CK1510", IssueSeverity::kError, tensor.name,
                   fmt::format("`{}` is at {} in the checkpoint, the network has it at {}", tensor.name, found, wanted),
                   {}, "`ckmap apply` writes the dicts of its --target, and the one of --target-root"));
   }
