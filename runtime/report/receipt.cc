@@ -164,7 +164,7 @@ Result<Receipt> ParseReceipt(const std::string& json) {
   if (root["targets"].get(targets)) return Malformed("no report of ckmap: it has no `targets`");
   Receipt receipt;
   CKMAP_RETURN_IF_ERROR(ReadPlan(root, receipt));
-  if (!ReadTextIfThere(root, "root", receipt.root)) return ("its `root` is not a text");
+  if (!ReadTextIfThere(root, "root", receipt.root)) return Malformed("its `root` is not a text");
   std::unordered_map<std::string, size_t> seen;
   const ReceiptTensor* without = nullptr;
   size_t digests = 0;
