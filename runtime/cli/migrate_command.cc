@@ -110,8 +110,7 @@ Result<void> MigrateCommand::Prepare() {
     CKMAP_ASSIGN_OR_RETURN(target, ReadTargetFile(args_.target, args_.target_options));
     CKMAP_RETURN_IF_ERROR(CheckRoot(target));
   } else {
-    CKMAP_ASSIGN_OR_RETURN(target.manifest,
-                           FindTarget(args_.target, args_.target_options, source.manifest(), bind));
+    CKMAP_ASSIGN_OR_RETURN(target.manifest, FindTarget(args_.target, args_.target_options, source.manifest(), bind));
   }
   CKMAP_ASSIGN_OR_RETURN(migration_, PrepareMigration(plan, std::move(source), std::move(target), bind));
   report_ = migration_->report;

@@ -26,7 +26,8 @@ std::shared_ptr<const Nesting> Select(const std::shared_ptr<const Nesting>& nest
     Nesting::Node& node = selected->nodes[i];
     const auto keeps = [&kept](uint32_t part) { return kept[part]; };
     if (i != nesting->root && node.inside) {
-      kept[i] = node.parts.empty() ? Keeps(selection, node.name) : std::any_of(node.parts.begin(), node.parts.end(), keeps);
+      kept[i] =
+          node.parts.empty() ? Keeps(selection, node.name) : std::any_of(node.parts.begin(), node.parts.end(), keeps);
     }
     if (node.kind == Kind::kDict) {
       std::erase_if(node.parts, [&keeps](uint32_t part) { return !keeps(part); });

@@ -26,9 +26,9 @@ struct Nesting {
     bool inside = false;               // it lies in the root: a tensor is that of the manifest, by its name
     std::vector<uint32_t> parts = {};  // of a dict, list or tuple: its nodes, in order, each of a greater index
   };
-  std::vector<Node> nodes;  // [0] is the outermost, a container
-  uint32_t root = 0;        // the container whose tensors the manifest lists
-  std::string root_name;    // "state_dict", "a.b"; "" for nodes[0]
+  std::vector<Node> nodes;             // [0] is the outermost, a container
+  uint32_t root = 0;                   // the container whose tensors the manifest lists
+  std::string root_name;               // "state_dict", "a.b"; "" for nodes[0]
   std::vector<std::string> converted;  // names of objects and keys that stand here as dicts and texts
 };
 

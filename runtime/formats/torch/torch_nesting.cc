@@ -63,8 +63,7 @@ void NestingRecorder::AddPart(const NestingPlace* outer, const PlainValue& key, 
 void NestingRecorder::AddValue(const NestingPlace* outer, PlainValue key, const std::string& name, PlainValue value) {
   if (outer == nullptr || outer->joined != NestingPlace::kOwnKeys) return;
   flat_ = false;
-  Add(*outer,
-      {.kind = Nesting::Kind::kValue, .key = std::move(key), .value = std::move(value), .name = name});
+  Add(*outer, {.kind = Nesting::Kind::kValue, .key = std::move(key), .value = std::move(value), .name = name});
 }
 
 void NestingRecorder::LeaveOut(const NestingPlace* outer, const std::string& name) {
