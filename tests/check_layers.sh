@@ -18,10 +18,10 @@ find runtime compiler -name '*.h' -o -name '*.cc' | grep -v '_test\.cc$' | LC_AL
     rooms("runtime/formats", "face zip storage pickle,wire safetensors,sharded,torch,mindspore,gguf,onnx,numpy,hdf5,spec")
     rank["runtime/formats"] = ++steps
     rank["runtime/bind"] = steps
-    rooms("runtime", "exec report detect migrate folder cli")
+    rooms("runtime", "causes exec report detect migrate folder cli")
     rooms("compiler", "source diag explain syntax format program sema reverse lower")
     rank["compiler"] = ++steps                # compiler/compiler.h: from text to a plan
-    rooms("compiler", "testing suggest,doc lsp cli")
+    rooms("compiler", "testing suggest,doc fix lsp cli")
     rank["runtime/python"] = rank["runtime/cli"]      # over the public headers alone
     rank["compiler/python"] = rank["compiler/cli"]
     # The public headers, for other projects.

@@ -168,6 +168,16 @@ int Run(CLI::App& app, int argc, char** argv) {
       ->needs(explain_source);
   AddFileOptions(*explain, explained.files);
   AddCommon(*explain, args);
+  CLI::App* fix =
+      app.add_subcommand("fix", "Say why rules do not fit a source and a target, and which edits mend them");
+  FixArgs fixed;
+  std::string fixed_file;
+  fix->add_option("FILE", fixed_file, "Rules (.ckmap)")->required();
+  fix->add_option("--source", fixed.source, "The checkpoint, or a spec")->required()->type_name("PATH");
+  fix->add_option("--target", fixed.target, "The network: a checkpoint or a spec")->required()->type_name("PATH");
+  fix->add_flag("--apply", fixed.apply, "Change FILE: make the edits that are proved");
+  AddFileOptions(*fix, fixed.files);
+  AddCommon(*fix, args);
   TestArgs tests;
   CLI::App* test = app.add_subcommand("test", "Run the tests of rules");
   test->add_option("FILE", args.files, "Rules, or names of packs")->required();
@@ -195,11 +205,16 @@ int Run(CLI::App& app, int argc, char** argv) {
   }
   CompilerPaths paths{.rules = args.files,
                       .checkpoints = {suggested.source, suggested.target, explained.source, explained.target,
-                                      tests.source, tests.target},
+                                      fixed.source, fixed.target, tests.source, tests.target},
                       .read = {args.config, tests.manifests}};
   if (!tests.against.empty()) paths.rules.push_back(tests.against);
   if (!explained.what.empty()) paths.rules.push_back(explained.what[0]);
   if (!file.empty()) paths.rules.push_back(file);
+  if (fix->parsed()) {
+    paths.rules.push_back(fixed_file);
+    if (fixed.apply) paths.outputs.push_back({RealPath(fixed_file), false, true, 1});
+    args.files = {fixed_file};
+  }
   if (format->parsed() && !only_check && !to_stdout) {
     for (const std::string& path : args.files) paths.outputs.push_back({RealPath(path), false, true, 1});
   } else if (!file.empty() || !args.output.empty()) {
@@ -217,6 +232,7 @@ int Run(CLI::App& app, int argc, char** argv) {
   if (test->parsed() || pack_test->parsed()) return TestCommand(args, tests);
   if (doc->parsed()) return DocCommand(args, operations);
   if (suggest->parsed()) return SuggestCommand(args, suggested);
+  if (fix->parsed()) return FixCommand(args, fixed);
   if (explain->parsed()) return ExplainCommand(args, explained);
   if (list->parsed()) return PackListCommand(args);
   if (show->parsed()) return PackShowCommand(args, pack);

@@ -62,6 +62,13 @@ struct SuggestArgs {
   FileOptions files;
 };
 int SuggestCommand(const CompilerArgs& args, const SuggestArgs& suggest);
+// What mends rules that do not fit.
+struct FixArgs {
+  std::string source, target;
+  bool apply = false;  // change the file: edits that are proved, nothing else
+  FileOptions files;
+};
+int FixCommand(const CompilerArgs& args, const FixArgs& fix);
 // `what`: a code, or a plan (or rules, or a pack) and the name of a tensor.
 struct ExplainArgs {
   std::vector<std::string> what;

@@ -6,6 +6,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/file_stamp.h"
+#include "runtime/causes/find_causes.h"
 #include "runtime/formats/open.h"
 
 namespace ckmap::lsp {
@@ -35,6 +36,10 @@ void BindManifests(Analysis& analysis, const std::string& config) {
   if (!result) return;
   analysis.issues = std::move(result->issues);
   analysis.bound = std::move(result->plan);
+  if (analysis.bound) return;
+  constexpr double kSeconds = 0.5;  // an editor waits
+  analysis.causes = FindCauses(*analysis.compiled.plan, *analysis.source.manifest, *analysis.target.manifest, options,
+                               analysis.issues, {.source_has_roots = true, .seconds = kSeconds});
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "compiler/program/loader.h"
 #include "compiler/syntax/tokens.h"
 #include "runtime/bind/bind.h"
+#include "runtime/causes/cause.h"
 #include "runtime/tensor/manifest.h"
 
 namespace ckmap::lsp {
@@ -61,6 +62,7 @@ struct Analysis {
   Directives directives;
   NamedManifest source, target;
   std::vector<Issue> issues;       // of a bind to both manifests
+  Causes causes;                   // of the errors among them
   std::optional<BoundPlan> bound;  // if they fit
 
   // Whether there is a file at all: one that cannot be read has only diagnostics.

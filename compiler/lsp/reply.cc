@@ -126,6 +126,12 @@ class DiagnosticWriter {
     const Span span = analysis_.directives.target   ? analysis_.directives.target->span
                       : analysis_.directives.source ? analysis_.directives.source->span
                                                     : Span{{}, 0, 0};
+    for (const Cause& cause : analysis_.causes.causes) {
+      Begin(span, kError, "",
+            FullMessage(fmt::format("{} ({} of {} errors)", cause.message, cause.explains, analysis_.causes.errors),
+                        cause.notes, ""));
+      json_.EndObject();
+    }
     size_t written = 0;
     for (const Issue& issue : analysis_.issues) {
       if (++written > kMaxIssues) break;

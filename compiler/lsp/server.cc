@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "compiler/fix/fix.h"
 #include "compiler/format/format.h"
 #include "compiler/lsp/features.h"
 #include "compiler/lsp/position.h"
@@ -248,6 +249,18 @@ void Server::WriteCodeActions(JsonWriter& json, const std::string& uri, const An
       for (const Edit& edit : fix.edits) WriteTextEdit(json, lines, edit.span, edit.replacement);
       json.EndArray().EndObject().EndObject().EndObject();
     }
+  }
+  for (const Cause& cause : analysis.causes.causes) {
+    for (const CauseEdit& edit : cause.edits) {
+      const auto fix = FixOf(edit, analysis.file());
+      if (!fix) continue;
+      json.BeginObject().Key("title").String(TitleOf(cause, edit)).Key("kind").String("quickfix");
+      json.Key("isPreferred").Bool(edit.proved);
+      json.Key("edit").BeginObject().Key("changes").BeginObject().Key(uri).BeginArray();
+      WriteTextEdit(json, lines, {{}, fix->begin, fix->end}, fix->replacement);
+      json.EndArray().EndObject().EndObject().EndObject();
+    }
+    if (!cause.edits.empty()) break;  // the edits of the others stand on it
   }
   json.EndArray();
 }

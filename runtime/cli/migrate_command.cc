@@ -20,6 +20,7 @@
 #include "runtime/migrate/prepare.h"
 #include "runtime/migrate/save.h"
 #include "runtime/migrate/target.h"
+#include "runtime/report/causes.h"
 #include "runtime/report/issues.h"
 #include "runtime/report/migration_report.h"
 
@@ -196,16 +197,15 @@ Result<void> MigrateCommand::WriteReports() {
 
 void MigrateCommand::ReportOutcome() const {
   console_.Warn(report_.warnings);
-  const std::string issues = RenderIssues(report_.issues, {.style = console_.err(), .all = args_.all});
   if (!report_.ok()) {
-    console_.SayAlways(issues);
+    console_.SayAlways(RenderMisfits(report_.causes, report_.issues, console_.err(), args_.all));
     if (report_.source_format.empty()) return;
     console_.SayAlways(fmt::format("{}: `{}` does not fit: {}{}\n", console_.err().Red("error"),
                                    EscapeText(args_.source), CountIssues(report_.issues),
                                    args_.output.empty() ? "" : "; nothing was written"));
     return;
   }
-  console_.Say(issues);
+  console_.Say(RenderIssues(report_.issues, {.style = console_.err(), .all = args_.all}));
   for (const WrittenFile& file : report_.files) {
     console_.Say(fmt::format("wrote {} ({}, {})\n", console_.err().Bold(EscapeText(file.path)), FormatBytes(file.bytes),
                              FormatDuration(report_.seconds)));

@@ -8,6 +8,7 @@
 
 #include "plan.pb.h"
 #include "runtime/base/file.h"
+#include "runtime/causes/find_causes.h"
 #include "runtime/plan/device_map.h"
 
 namespace ckmap {
@@ -58,9 +59,13 @@ Result<PreparedMigration> PrepareMigration(const Plan& plan, MigrationSource sou
   if (migration.nesting != nullptr) report.target_root = migration.nesting->root_name;
   report.source_format = migration.source.spec ? "spec" : migration.source.checkpoint->format();
   if (migration.source.checkpoint != nullptr) report.warnings = migration.source.checkpoint->warnings();
-  CKMAP_ASSIGN_OR_RETURN(BindResult bound,
-                         Bind(plan, migration.source.manifest(), std::move(target.manifest), options));
+  CKMAP_ASSIGN_OR_RETURN(BindResult bound, Bind(plan, migration.source.manifest(), target.manifest, options));
   report.issues = std::move(bound.issues);
+  if (!bound.plan) {
+    const std::string& format = report.source_format;
+    report.causes = FindCauses(plan, migration.source.manifest(), target.manifest, options, report.issues,
+                               {.source_has_roots = format.starts_with("torch")});
+  }
   if (bound.plan) report.bound = std::make_shared<const BoundPlan>(*std::move(bound.plan));
   return migration;
 }

@@ -11,10 +11,6 @@
 namespace ckmap {
 namespace {
 
-constexpr size_t kShownInFull = 3;     // of one code
-constexpr size_t kShownInOneLine = 5;  // more of it
-constexpr size_t kShownNotes = 8;      // of one issue
-
 std::string_view SeverityName(IssueSeverity severity) {
   switch (severity) {
     case IssueSeverity::kError:
@@ -86,8 +82,8 @@ std::string RenderIssues(const std::vector<Issue>& issues, const IssueTextOption
     const Kind kind = kind_of(row);
     const size_t rank = shown[kind]++;
     const bool is_last = shown[kind] == total[kind];
-    const bool full = options.all || rank < kShownInFull;
-    const bool hidden = !full && rank >= kShownInFull + kShownInOneLine && !(is_last && hidden_members[kind] == 0);
+    const bool full = options.all || rank < options.full;
+    const bool hidden = !full && rank >= options.full + options.one_line && !(is_last && hidden_members[kind] == 0);
     const std::string head = SeverityText(kind.first, kind.second, style);
     if (hidden) {
       hidden_members[kind] += row.members.size();
@@ -99,7 +95,7 @@ std::string RenderIssues(const std::vector<Issue>& issues, const IssueTextOption
       out += fmt::format("{}: {}{}\n", head, style.Bold(row.names[1]), times);
     }
     if (full) {
-      for (size_t i = 3; i < row.names.size() && (options.all || i < 3 + kShownNotes); ++i) {
+      for (size_t i = 3; i < row.names.size() && (options.all || i < 3 + options.notes); ++i) {
         out += fmt::format("   {} {}\n", style.Cyan("= note:"), row.names[i]);
       }
       if (!row.names[2].empty()) out += fmt::format("   {} {}\n", style.Cyan("= help:"), row.names[2]);

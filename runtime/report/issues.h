@@ -17,7 +17,10 @@ namespace ckmap {
 
 struct IssueTextOptions {
   Style style;
-  bool all = false;  // neither fold nor cut
+  bool all = false;     // neither fold nor cut
+  size_t full = 3;      // of one code, with their notes
+  size_t one_line = 5;  // more of it
+  size_t notes = 8;     // of one issue
 };
 
 // Issues that differ only in numbers (one in each of 32 layers) are one, told with its count; of

@@ -8,6 +8,7 @@
 #include "plan.pb.h"
 #include "runtime/base/json_writer.h"
 #include "runtime/base/text.h"
+#include "runtime/report/causes.h"
 #include "runtime/report/fold.h"
 #include "runtime/report/issues.h"
 
@@ -288,6 +289,8 @@ std::string ReportJson(const MigrationReport& report) {
   WriteTexts(json, report.warnings);
   json.Key("issues");
   WriteIssues(json, report.issues);
+  json.Key("causes");
+  WriteCauses(json, report.causes);
   json.EndObject();
   return std::move(json).Finish();
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "runtime/bind/computed_node.h"
+#include "runtime/causes/cause.h"
 #include "runtime/exec/executor.h"
 #include "runtime/formats/writer.h"
 #include "runtime/plan/plan_io.h"
@@ -36,6 +37,7 @@ struct MigrationReport {
   std::vector<WrittenFile> files;          // set by apply
   Cost cost;
   std::vector<Issue> issues;
+  Causes causes;  // of the errors among the issues
   double seconds = 0;
 
   bool ok() const;  // bound, and no issue is an error

@@ -183,6 +183,12 @@ class Evaluator {
                        std::move(message),
                        {fmt::format("the rule is {}: {}", context_.Where(rule_.loc()), rule_.text())},
                        std::move(help)});
+    auto facts = std::make_shared<IssueFacts>();
+    facts->sources = sources_;
+    facts->file = rule_.loc().file();
+    facts->line = rule_.loc().line();
+    facts->column = rule_.loc().column();
+    issues_.back().facts = std::move(facts);
   }
 
   // What an application that failed would have written, as far as it is known.

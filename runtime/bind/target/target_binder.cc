@@ -23,6 +23,19 @@ Overflow ParseOverflow(const std::string& text) {
   return text == "saturate" ? Overflow::kSaturate : text == "inf" ? Overflow::kInf : Overflow::kError;
 }
 
+std::shared_ptr<const IssueFacts> FactsOf(const RuleInstance& instance, const Shape& given, const Shape& wanted) {
+  auto facts = std::make_shared<IssueFacts>();
+  facts->given = given;
+  facts->wanted = wanted;
+  facts->sources = instance.sources;
+  if (instance.rule != nullptr) {
+    facts->file = instance.rule->loc().file();
+    facts->line = instance.rule->loc().line();
+    facts->column = instance.rule->loc().column();
+  }
+  return facts;
+}
+
 }  // namespace
 
 Result<TargetStatements> TargetStatements::Read(const BindContext& context) {
@@ -201,6 +214,7 @@ bool TargetBinder::FitShape(const TensorInfo& target, const Claim& claim, BoundT
       fmt::format("`{}`: the target's shape is {}, the rule gives {}", target.name, FormatShape(target.shape),
                   FormatShape(shape)),
       std::move(notes), std::move(help));
+  part_.issues.back().facts = FactsOf(instance, shape, target.shape);
   return false;
 }
 
@@ -227,6 +241,10 @@ bool TargetBinder::FitDType(const TensorInfo& target, const Claim& claim, BoundT
   Add("CK1204", target.name, fmt::format("`{}`: the target's dtype is {}, the rule gives {}", target.name, to, from),
       {RuleNote(context_, *claim.instance)},
       fmt::format("allow the conversion: target {{ cast {} -> {}; }}", from, to));
+  auto facts = std::make_shared<IssueFacts>(*FactsOf(*claim.instance, tensor.value.shape, target.shape));
+  facts->given_dtype = tensor.dtype;
+  facts->wanted_dtype = target.dtype;
+  part_.issues.back().facts = std::move(facts);
   return false;
 }
 

@@ -149,6 +149,9 @@ void TargetCheck::ReportUnknownTargets(std::vector<RuleInstance>& instances) {
       }
       Add("CK1206", write.name, fmt::format("the target has no `{}`, which a rule would write", write.name),
           std::move(notes), "correct the right side of the rule, or give it a `when target_has(…)`");
+      auto facts = std::make_shared<IssueFacts>();
+      facts->sources = instance.sources;
+      issues_.back().facts = std::move(facts);
     }
   }
   for (const RuleInstance& instance : instances) {  // in the order of the rules, whatever that of the map
