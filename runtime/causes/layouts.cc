@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/text.h"
 #include "runtime/causes/hypotheses.h"
 #include "runtime/causes/statements.h"
 
@@ -146,15 +147,33 @@ class LayoutSearch {
     return squares;
   }
 
+  // The names as patterns: numbers that stand in both, in one order, are captures, the others stay as they are.
+  static std::pair<std::string, std::string> Patterns(const Copy& copy) {
+    Segments source = SplitName(copy.source), target = SplitName(copy.target);
+    const auto is_number = [](const std::string& text) {
+      return !text.empty() && text.size() < 9 && (text == "0" || text.front() != '0') &&
+             std::all_of(text.begin(), text.end(), IsDigit);
+    };
+    char letter = 'i';
+    size_t from = 0;
+    for (std::string& segment : target) {
+      if (!is_number(segment) || letter > 'n') continue;
+      const auto at = std::find(source.begin() + static_cast<ptrdiff_t>(from), source.end(), segment);
+      if (at == source.end()) return {copy.source, copy.target};
+      from = static_cast<size_t>(at - source.begin()) + 1;
+      *at = fmt::format("{{{}:int}}", letter);
+      segment = fmt::format("{{{}}}", letter++);
+    }
+    return {JoinName(source, 0, source.size()), JoinName(target, 0, target.size())};
+  }
+
   // One rule for each pattern of names.
   static std::vector<RuleText> RulesFor(const std::vector<Copy>& copies, const std::vector<OpText>& ops) {
     std::vector<RuleText> rules;
     std::set<std::string> seen;
     for (const Copy& copy : copies) {
-      const auto source = FoldName(copy.source), target = FoldName(copy.target);
-      if (!source || !target) continue;
-      const bool folds = source->numbers == target->numbers;
-      const std::string left = folds ? source->pattern : copy.source, right = folds ? target->reference : copy.target;
+      if (!Quoted(copy.source) || !Quoted(copy.target)) continue;
+      const auto [left, right] = Patterns(copy);
       if (seen.insert(left).second) rules.push_back({.sources = {left}, .ops = ops, .targets = {right}, .exactly = {}});
     }
     return rules;
