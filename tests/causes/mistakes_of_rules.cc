@@ -116,7 +116,7 @@ std::vector<Mistake> MistakesOfRules() {
        "convnext_tiny_tv",
        true,
        {"rename", "layout"},
-       Edit("layer layer_scale when target_has(gamma_) {\n  layer_scale [C, 1, 1] | reshape(C) <-> gamma_ [C];\n}",
+       Edit("layer layer_scale {\n  layer_scale [C, 1, 1] | reshape(C) <-> gamma_ [C];\n}",
             "")},
       {"the reshape of a scale forgotten",
        convnext,
