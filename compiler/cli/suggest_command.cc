@@ -14,7 +14,7 @@ namespace ckmap {
 namespace {
 
 // Manifests, and with --values the checkpoints that they are of.
-struct Inputs {
+struct SuggestInputs {
   std::unique_ptr<Checkpoint> source_file, target_file;
   Manifest source, target;
 };
@@ -26,8 +26,8 @@ Result<std::unique_ptr<Checkpoint>> OpenElements(const std::string& path, const 
   return OpenCheckpoint(path, open);
 }
 
-Result<Inputs> ReadInputs(const SuggestArgs& suggest) {
-  Inputs inputs;
+Result<SuggestInputs> ReadInputs(const SuggestArgs& suggest) {
+  SuggestInputs inputs;
   CKMAP_ASSIGN_OR_RETURN(inputs.source, ReadSource(suggest.source, suggest.files.source));
   CKMAP_ASSIGN_OR_RETURN(inputs.target, ReadTarget(suggest.target, suggest.files.target));
   if (!suggest.values) return inputs;
@@ -44,7 +44,7 @@ Result<Inputs> ReadInputs(const SuggestArgs& suggest) {
 }  // namespace
 
 int SuggestCommand(const CompilerArgs& args, const SuggestArgs& suggest) {
-  const Result<Inputs> inputs = ReadInputs(suggest);
+  const Result<SuggestInputs> inputs = ReadInputs(suggest);
   if (!inputs) return PrintError(inputs.error());
   const auto name = [](const std::string& path) { return std::filesystem::path(path).filename().string(); };
   SuggestOptions options;
