@@ -11,5 +11,7 @@ fi
 # The commands of single files; generated headers must be there.
 cmake -S . -B build/tidy -G Ninja -DCMAKE_BUILD_TYPE=Release -DCKMAP_BUILD_TESTS=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON >/dev/null
 cmake --build build/tidy --target ckmap_plan_proto ckmap_grammar >/dev/null
-[ $# -gt 0 ] || mapfile -t changed < <(git diff --name-only --diff-filter=d main -- '*.cc')
-printf '%s\0' "$@" "${changed[@]:-}" | xargs -0 -r -P "$(nproc)" -n 1 "$tidy" -p build/tidy --quiet
+files=("$@")
+[ $# -gt 0 ] || mapfile -t files < <(git diff --name-only --diff-filter=d main -- '*.cc')
+[ ${#files[@]} -gt 0 ] || exit 0
+printf '%s\0' "${files[@]}" | xargs -0 -P "$(nproc)" -n 1 "$tidy" -p build/tidy --quiet

@@ -60,7 +60,7 @@ void AddCommon(CLI::App& command, Common& common) {
 void AddSource(CLI::App& command, SourceArgs& args) {
   command.add_option("--root", args.root, "the dict inside a torch checkpoint that holds the tensors (a.b for b in a)");
   command.add_flag("--skip-unknown-objects", args.skip_unknown_objects,
-                   "read a torch file around objects of unknown classes; they are told, never run");
+                   "read a torch file around objects of unknown classes; they are reported, never run");
   command.add_option("--key-file", args.key.file,
                      "a file with the key of an encrypted checkpoint (raw, or after hex:)");
   command.add_option("--key-env", args.key.variable, "the environment variable that holds it");
@@ -200,21 +200,21 @@ Result<void> CompleteFolder(const Common& common, FolderArgs& args) {
   return ReadDefines(common, args.defines);
 }
 
-// `plan` has a plan, a source and a target, or --detect in place of the first two.
-Result<void> CompletePlan(const std::string& detect, MigrateArgs& args) {
+// `plan` has a plan, a source and a target, or --detect in place of the first two. Throws what CLI11 throws for its own.
+void CompletePlan(const std::string& detect, MigrateArgs& args) {
   if (!detect.empty()) {
     if (!args.plan.empty()) {
-      return Error(ErrorCode::kUsage,
-                   fmt::format("--detect takes the source and no plan: ckmap plan --detect {}", EscapeText(detect)));
+      throw CLI::ExcludesError(
+          fmt::format("--detect takes the source and no plan: ckmap plan --detect {}", EscapeText(detect)),
+          CLI::ExitCodes::ExcludesError);
     }
     args.detect = true;
     args.source = detect;
-    return {};
+    return;
   }
-  if (args.plan.empty()) return Error(ErrorCode::kUsage, "PLAN is required, or --detect SOURCE");
-  if (args.source.empty()) return Error(ErrorCode::kUsage, "SOURCE is required");
-  if (args.target.empty()) return Error(ErrorCode::kUsage, "--target is required");
-  return {};
+  if (args.plan.empty()) throw CLI::RequiredError("PLAN, or --detect SOURCE,");
+  if (args.source.empty()) throw CLI::RequiredError("SOURCE");
+  if (args.target.empty()) throw CLI::RequiredError("--target");
 }
 
 Console MakeConsole(const Common& common) {
@@ -316,8 +316,6 @@ void Program::AddPlan() {
                           [this](const Console& console) {
                             if (auto complete = Complete(common_, plan_); !complete)
                               return console.Fail(complete.error());
-                            if (auto complete = CompletePlan(detect_, plan_); !complete)
-                              return console.Fail(complete.error());
                             return Shut(plan_.detect ? RunDetect : RunPlan, plan_, console);
                           });
   AddMigration(command, plan_, common_, false);
@@ -326,6 +324,7 @@ void Program::AddPlan() {
           "--detect", detect_,
           "say which installed packs bind SOURCE to the target, or to what they describe, and why others do not")
       ->type_name("SOURCE");
+  command.parse_complete_callback([this] { CompletePlan(detect_, plan_); });
 }
 
 void Program::AddApply() {

@@ -74,7 +74,8 @@ TEST_CASE("the JSON report of a dry run") {
   {"name": "mask", "rule": "optional in the target"}
  ],
  "warnings": [],
- "issues": []
+ "issues": [],
+ "causes": []
 }
 )json");
 }

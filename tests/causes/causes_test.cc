@@ -98,7 +98,8 @@ Outcome Try(const Mistake& mistake) {
     REQUIRE_MESSAGE(right_plan, mistake.name);
     const auto right_bound = Bind(*right_plan, network.source.manifest(), network.target.manifest(), network.bind);
     REQUIRE(right_bound);
-    REQUIRE_MESSAGE(right_bound->plan, mistake.name);
+    for (const Issue& issue : right_bound->issues) CAPTURE(issue.message);
+    REQUIRE_MESSAGE(right_bound->plan, (right_bound->issues.empty() ? mistake.name : right_bound->issues[0].message));
     right = ConversionOf(*right_bound->plan, network);
     changed.clear();
   }

@@ -151,12 +151,12 @@ std::vector<Mistake> MistakesOfNetworks() {
        {"parameter"},
        Define("kv_heads", "1"),
        true},
-      {"the width of another config",
+      {"heads of another config, in a fused matrix",
        fused,
        "llama_fused_mindformers",
        false,
        {"parameter"},
-       Define("heads", "8"),
+       Define("heads", "4"),
        true},
       {"the width of a head of another config",
        qwen,
@@ -268,7 +268,9 @@ std::vector<Mistake> MistakesOfNetworks() {
          }
        },
        true,
-       "\"{m:path}.weight\", \"{m}.weight_scale\" | dequantize(to=f32) -> \"{m}.weight\";\n"},
+       "\"{m:path}.{l:q_proj|k_proj|v_proj|out_proj|fc1|fc2}.weight\", \"{m}.{l}.weight_scale\" | dequantize(to=f32) "
+       "-> "
+       "\"{m}.{l}.weight\";\n"},
       {"weights of GPTQ",
        mindone,
        "opt_mindone",

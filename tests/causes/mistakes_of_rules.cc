@@ -121,7 +121,7 @@ std::vector<Mistake> MistakesOfRules() {
        convnext,
        "convnext_tiny_tv",
        true,
-       {"operation"},
+       {"operation", "layout"},
        Edit("layer_scale [C, 1, 1] | reshape(C) <-> gamma_ [C];", "layer_scale <-> gamma_;")},
       {"the drop of a pooler forgotten",
        "bert/hf2mindone",
