@@ -9,6 +9,7 @@
 #include "compiler/suggest/draft.h"
 #include "compiler/suggest/packs.h"
 #include "runtime/base/text.h"
+#include "runtime/tensor/open_sizes.h"
 
 namespace ckmap {
 namespace {
@@ -31,6 +32,7 @@ Suggestion UsePack(const suggest::FittingPack& pack, const Manifest& target, con
 }  // namespace
 
 Result<Suggestion> Suggest(const Manifest& source, const Manifest& target, const SuggestOptions& options) {
+  CKMAP_RETURN_IF_ERROR(CheckSizesAreKnown(source, "source"));
   std::unique_ptr<suggest::Values> values;
   if (options.source != nullptr && options.target != nullptr) {
     CKMAP_ASSIGN_OR_RETURN(values, suggest::Values::Read(*options.source, *options.target));

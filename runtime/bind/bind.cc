@@ -20,6 +20,7 @@
 #include "runtime/bind/target/placement.h"
 #include "runtime/bind/target/target_check.h"
 #include "runtime/bind/target/tied.h"
+#include "runtime/tensor/open_sizes.h"
 
 namespace ckmap {
 namespace {
@@ -384,7 +385,10 @@ Result<BindResult> Bind(const Plan& plan, Manifest source, Manifest target, cons
                                        options.config_path.empty() ? "config" : options.config_path, issues));
   // Without its parameters nothing further would be told truly.
   if (!issues.empty()) return BindResult{std::nullopt, std::move(issues)};
-  if (plan.proto().reversed()) {
+  const bool reversed = plan.proto().reversed();
+  CKMAP_RETURN_IF_ERROR(
+      CheckSizesAreKnown(reversed ? target : source, reversed ? "the plan runs backwards: target" : "source"));
+  if (reversed) {
     if (!options.placement.ranks.empty() || !options.placement.devices.entries.empty()) {
       return Error(ErrorCode::kUsage,
                    "the plan runs backwards: its `place` and `shard` are of the other side, and neither ranks nor a "
