@@ -95,7 +95,7 @@ std::string RealPath(const std::string& path) {
 
 int Run(CLI::App& app, int argc, char** argv) {
   CompilerArgs args;
-  std::string pack, file;
+  std::string pack, file, new_pack;
   app.set_version_flag("--version", "ckmapc " CKMAP_VERSION);
   app.require_subcommand(0, 1);
   app.add_option("FILE", file, "Rules (.ckmap), or the name of a pack");
@@ -190,6 +190,8 @@ int Run(CLI::App& app, int argc, char** argv) {
   CLI::App* show = packs->add_subcommand("show", "Show one pack: its migrations and parameters");
   show->add_option("NAME", pack, "Name of the pack")->required();
   show->add_option("-I", args.includes, "Look in this folder too")->type_name("DIR")->allow_extra_args(false);
+  CLI::App* pack_new = packs->add_subcommand("new", "Make a pack: a pack.yaml, rules, and a first test");
+  pack_new->add_option("FOLDER", new_pack, "The folder to make; its name is the pack's")->required();
   CLI::App* pack_test = packs->add_subcommand("test", "Run the tests of packs");
   pack_test->add_option("NAME", args.files, "Names of packs, or of their migrations");
   pack_test->add_flag("--all", tests.all, "All packs on the pack path");
@@ -221,6 +223,7 @@ int Run(CLI::App& app, int argc, char** argv) {
     paths.outputs.push_back({args.output.empty() ? DefaultOutput(file) : args.output, doc->parsed(), true,
                              doc->parsed() ? args.files.size() + 1 : 1});
   }
+  if (pack_new->parsed()) paths.outputs.push_back({new_pack, true, false, 3});
   paths.reads_all = language_server->parsed();
   paths.memory_files = test->parsed() || pack_test->parsed();
   if (Result<void> entered = EnterCompilerSandbox(paths, PackPath(args.includes), args.sandbox); !entered)
@@ -235,6 +238,7 @@ int Run(CLI::App& app, int argc, char** argv) {
   if (fix->parsed()) return FixCommand(args, fixed);
   if (explain->parsed()) return ExplainCommand(args, explained);
   if (list->parsed()) return PackListCommand(args);
+  if (pack_new->parsed()) return PackNewCommand(new_pack);
   if (show->parsed()) return PackShowCommand(args, pack);
   if (file.empty()) {
     fmt::print(stderr, "ckmapc: error: no FILE is given\n\n{}", app.help());

@@ -79,6 +79,8 @@ int ExplainCommand(const CompilerArgs& args, const ExplainArgs& explain);
 // args.files: rules, or names of packs.
 int TestCommand(const CompilerArgs& args, const TestArgs& tests);
 int PackListCommand(const CompilerArgs& args);
+// A folder with a pack.yaml, rules and a first test.
+int PackNewCommand(const std::string& path);
 int PackShowCommand(const CompilerArgs& args, const std::string& name);
 
 // ---- shared by them --------------------------------------------------------------------------------

@@ -33,6 +33,26 @@ Result<std::string> FileBody(const std::string& path, const Pack& pack, const Lo
   return out;
 }
 
+// What was measured; one row a network.
+std::string CardsTable(const std::vector<VerificationCard>& cards) {
+  std::vector<std::vector<std::string>> rows;
+  for (const VerificationCard& card : cards) {
+    std::string defines;
+    for (const auto& [name, value] : card.defines)
+      defines += fmt::format("{}-D {}={}", defines.empty() ? "" : " ", name, value);
+    rows.push_back({doc::Cell(card.network), doc::Cell(card.source), doc::Cell(card.target),
+                    defines.empty() ? "" : doc::Code(defines), std::to_string(card.tensors),
+                    fmt::format("{} of {}", card.equal, card.elements),
+                    card.max_difference ? fmt::format("{:g}", *card.max_difference) : "",
+                    card.cosine ? fmt::format("{:g}", *card.cosine) : "", card.date});
+  }
+  if (rows.empty()) return {};
+  return doc::Table({"network", "source", "target", "given", "tensors", "elements equal bit for bit",
+                     "largest difference", "cosine", "date"},
+                    rows) +
+         "\n";
+}
+
 Result<std::string> PackBody(const FoundPack& found, const std::string& wanted, const LoadOptions& options) {
   const Pack& pack = found.pack;
   std::string out = fmt::format("# {} {}\n\n", pack.name, pack.version);
@@ -52,6 +72,7 @@ Result<std::string> PackBody(const FoundPack& found, const std::string& wanted, 
     if (!wanted.empty() && migration.name != wanted) continue;
     CKMAP_RETURN_IF_ERROR(add(fmt::format("{}/{}", pack.name, migration.name), migration.file));
     if (!migration.verified.empty()) out += fmt::format("Verified on: {}.\n\n", Joined(migration.verified));
+    out += CardsTable(migration.cards);
   }
   return out;
 }

@@ -162,10 +162,31 @@ class Reader {
       migration.file = Scalar(item["file"], "file");
       migration.name = std::filesystem::path(migration.file).stem().string();
       migration.span = SpanOf(item["file"]);
-      if (item["verified"]) migration.verified = Words(item["verified"], "verified");
+      if (item["verified"]) ReadVerified(item["verified"], migration);
       if (item["source"]) ReadSource(item["source"], migration.source);
       if (item["target"]) ReadTarget(item["target"], migration.target);
       if (!migration.file.empty()) pack_.migrations.push_back(std::move(migration));
+    }
+  }
+
+  void ReadVerified(const YAML::Node& node, PackMigration& migration) {
+    if (!node.IsSequence()) {
+      Problem(DiagnosticKind::kPackValue, SpanOf(node), "`verified` is not a list",
+              "write `verified: [a, b]`, or cards as `ckmap verify … --card NETWORK` writes them");
+      return;
+    }
+    for (const YAML::Node& item : node) {
+      if (!item.IsMap()) {
+        migration.verified.push_back(Scalar(item, "verified"));
+        continue;
+      }
+      const auto problem = [this](const YAML::Node& at, std::string message, std::string help) {
+        Problem(DiagnosticKind::kPackValue, SpanOf(at), std::move(message), std::move(help));
+      };
+      std::optional<VerificationCard> card = ReadVerificationCard(item, problem);
+      if (!card) continue;
+      migration.verified.push_back(card->network);
+      migration.cards.push_back(*std::move(card));
     }
   }
 

@@ -10,7 +10,7 @@
 //   library: std.ckmap                 # a pack of layers and renames for others to use, or
 //   migrations:                        # the migrations that it offers
 //     - file: torchvision2mindcv.ckmap
-//       verified: [resnet18, resnet50]
+//       verified: [resnet18, resnet50]          # names of networks, or cards (verification_card.h)
 //       source: {library: torchvision, tensors: [conv1.weight, "bn1.*", …]}     # so that `ckmap plan --detect` finds it
 //       target: {library: mindcv, describes: true, layers: nn}
 #pragma once
@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "compiler/diag/diagnostic.h"
+#include "compiler/program/verification_card.h"
 #include "compiler/source/source_map.h"
 
 namespace ckmap {
@@ -33,8 +34,9 @@ struct NetworkSide {
 
 struct PackMigration {
   std::string file;
-  std::string name;  // the file's stem
-  std::vector<std::string> verified;
+  std::string name;                     // the file's stem
+  std::vector<std::string> verified;    // names of networks, those of the cards too
+  std::vector<VerificationCard> cards;  // of those that were measured
   NetworkSide source, target;
   Span span;
 };

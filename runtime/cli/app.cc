@@ -420,6 +420,14 @@ void Program::AddVerify() {
   command.add_option("--plan", verify_.plan,
                      "the plan that it was made by: all that the receipt says is recomputed from it and the source");
   command.add_option("--target", verify_.target, "what it was made for, if that is more than OUT");
+  command
+      .add_option("--card", verify_.card,
+                  "print a verification card of this network, for `verified` in pack.yaml; needs --plan and --source")
+      ->type_name("NETWORK");
+  command.add_option("--card-source", verify_.card_source, "library, version and class of the source's network");
+  command.add_option("--card-target", verify_.card_target, "library, version and class of the target's network");
+  command.add_option("--against", verify_.against, "the output of another converter, which the card compares with OUT")
+      ->type_name("REFERENCE");
   AddParams(command, verify_.config, common_);
   AddSource(command, verify_.open);
   AddCommon(command, common_);

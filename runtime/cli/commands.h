@@ -108,7 +108,10 @@ struct VerifyArgs {
   std::string source;  // empty: it is not compared
   std::string plan;    // a .ckplan file, or the name of a pack; empty: what is said of it is not recomputed
   std::string target;  // that it was written for; empty: the output itself
-  std::string config;  // path of a config.json
+  std::string card;    // the name of a network: print a verification card for pack.yaml
+  std::string card_source, card_target;  // library, version and class of the networks
+  std::string against;                   // the same by another converter, for the card
+  std::string config;                    // path of a config.json
   std::map<std::string, std::string> defines;
   SourceArgs open;
   DataFormat format = DataFormat::kText;

@@ -91,8 +91,9 @@ CommandPaths PathsOf(const LoadCheckArgs& args) { return {{args.source, args.tar
 CommandPaths PathsOf(const DiffArgs& args) { return {{args.a, args.b}, HelpersOf(args.open), {}}; }
 
 CommandPaths PathsOf(const VerifyArgs& args) {
-  CommandPaths paths{
-      {args.output, args.source, args.target}, HelpersOf(args.open, {args.report, args.plan, args.config}), {}};
+  CommandPaths paths{{args.output, args.source, args.target, args.against},
+                     HelpersOf(args.open, {args.report, args.plan, args.config}),
+                     {}};
   for (std::string& folder : PackFolders()) paths.read.push_back(std::move(folder));
   return paths;
 }

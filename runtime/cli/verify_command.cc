@@ -1,4 +1,5 @@
 // `ckmap verify`.
+#include <ctime>
 #include <string>
 #include <vector>
 
@@ -7,6 +8,7 @@
 #include "runtime/base/json_writer.h"
 #include "runtime/base/text.h"
 #include "runtime/cli/commands.h"
+#include "runtime/migrate/card.h"
 #include "runtime/migrate/verify.h"
 #include "runtime/report/issues.h"
 
@@ -41,6 +43,36 @@ void WriteLines(JsonWriter& json, const std::vector<std::string>& lines) {
   json.EndArray();
 }
 
+std::string Today() {
+  const std::time_t now = std::time(nullptr);
+  std::tm day{};
+  ::gmtime_r(&now, &day);
+  return fmt::format("{:04}-{:02}-{:02}", day.tm_year + 1900, day.tm_mon + 1, day.tm_mday);
+}
+
+// After a verification that found nothing.
+int PrintCard(const VerifyArgs& args, const VerifyOutcome& outcome, const Console& console) {
+  if (outcome.recomputed != outcome.tensors) {
+    return console.Fail(
+        {ErrorCode::kUsage, fmt::format("--card: {} of {} were made again from the source: give --plan and --source",
+                                        outcome.recomputed, Plural(outcome.tensors, "tensor"))});
+  }
+  std::string command = fmt::format("ckmap verify {} --plan {} --source {}", args.output, args.plan, args.source);
+  if (!args.config.empty()) command += " --config " + args.config;
+  for (const auto& [name, value] : args.defines) command += fmt::format(" -D {}={}", name, value);
+  if (!args.against.empty()) command += " --against " + args.against;
+  const Result<std::string> card = MakeVerificationCard({.network = args.card,
+                                                         .source_network = args.card_source,
+                                                         .target_network = args.card_target,
+                                                         .output = args.output,
+                                                         .reference = args.against,
+                                                         .config = args.config,
+                                                         .defines = args.defines,
+                                                         .date = Today(),
+                                                         .command = command});
+  return card ? console.Write(*card) : console.Fail(card.error());
+}
+
 }  // namespace
 
 int RunVerify(const VerifyArgs& args, const Console& console) {
@@ -48,6 +80,7 @@ int RunVerify(const VerifyArgs& args, const Console& console) {
   if (!outcome) return console.Fail(outcome.error());
   console.SayAlways(RenderIssues(outcome->issues, {.style = console.err()}));
   const bool ok = outcome->issues.empty();
+  if (ok && !args.card.empty()) return PrintCard(args, *outcome, console);
   int written = 0;
   if (args.format == DataFormat::kJson) {
     JsonWriter json;

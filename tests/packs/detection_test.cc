@@ -53,7 +53,8 @@ const Packs& AllPacks() {
         REQUIRE(compiled.plan.has_value());
         const std::string name = fmt::format("{}/{}", pack.path().filename().string(), stem);
         all.candidates.push_back({name, *compiled.plan, ReadPackFacts(yaml, stem)});
-        for (const YAML::Node& family : migration["verified"]) all.right[family.as<std::string>()].insert(name);
+        for (const YAML::Node& family : migration["verified"])
+          all.right[(family.IsMap() ? family["network"] : family).as<std::string>()].insert(name);
       }
     }
     std::sort(all.candidates.begin(), all.candidates.end(),

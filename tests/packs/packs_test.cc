@@ -41,7 +41,7 @@ std::vector<Case> AllCases() {
     for (const YAML::Node& migration : YAML::LoadFile(pack.path() / "pack.yaml")["migrations"]) {
       const std::string stem = fs::path(migration["file"].as<std::string>()).stem();
       for (const YAML::Node& family : migration["verified"]) {
-        const std::string name = family.as<std::string>();
+        const std::string name = (family.IsMap() ? family["network"] : family).as<std::string>();
         if (!fs::exists(fmt::format("{}/{}.target.json", kFamilies, name))) continue;
         cases.push_back({fmt::format("{}/{}", pack.path().filename().string(), stem), name + ".source.json",
                          name + ".target.json", name + ".config.json"});

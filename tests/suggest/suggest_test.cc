@@ -40,7 +40,7 @@ std::map<std::string, std::string> Migrations() {
     if (!fs::exists(pack.path() / "pack.yaml")) continue;
     for (const YAML::Node& migration : YAML::LoadFile(pack.path() / "pack.yaml")["migrations"]) {
       for (const YAML::Node& family : migration["verified"]) {
-        migrations[family.as<std::string>()] =
+        migrations[(family.IsMap() ? family["network"] : family).as<std::string>()] =
             fmt::format("{}/{}", pack.path().filename().string(), migration["file"].as<std::string>());
       }
     }
