@@ -353,10 +353,11 @@ Result<Report> Migration::LoadInto(std::span<const Destination> destinations, co
                             .help = "",
                             .file = ""});
     }
-    return Error(error.code(),
-                 fmt::format("{} ({} of {} destinations were not completed)", error.message(), incomplete.size(),
-                             complete.size()),
-                 std::move(incomplete));
+    const std::string written = complete.empty()     ? "nothing was written"
+                                : incomplete.empty() ? "every destination was written, and none of them is to be used"
+                                                     : fmt::format("{} of {} destinations were not completed",
+                                                                   incomplete.size(), complete.size());
+    return Error(error.code(), fmt::format("{} ({})", error.message(), written), std::move(incomplete));
   }
   done.outcome = *std::move(outcome);
   NoteOverflows(done);

@@ -110,8 +110,10 @@ ckmap::Result<T> RunWatched(const nb::object& callback, const Work& work) {
   }
   worker.join();
   if (raised) {
-    // What the stop has left undone is the cause of the exception that is raised.
-    if (result && !*result) PyException_SetCause(raised->value().ptr(), MakeException(result->error()).release().ptr());
+    // Its cause says what the stop has left undone.
+    const ckmap::Error ended(ckmap::ErrorCode::kStopped, "the run ended before it could be stopped: it is complete");
+    const ckmap::Error& cause = result && !*result ? result->error() : ended;
+    if (!failed) PyException_SetCause(raised->value().ptr(), MakeException(cause).release().ptr());
     throw std::move(*raised);
   }
   if (failed) std::rethrow_exception(failed);

@@ -109,9 +109,9 @@ def _adopt(made: List[Tuple[Slot, Any]], placement: Optional[Placement]) -> None
         try:
             slot.adopt(holder, "" if device == "CPU" else device)
         except BaseException as failure:
-            names = [s.info.name for s, _ in made]
-            raise StoppedError(6, f"`{slot.info.name}` did not take its new memory: {failure!r}. Of {len(names)} parameters these have their new values: "
-                                  f"{', '.join(names[:done]) or 'none'}", []) from failure
+            names = [f"`{s.info.name}`" for s, _ in made]
+            raise StoppedError(6, f"`{slot.info.name}` did not take its new memory: {failure!r}. As they were: {', '.join(names[done:])}. "
+                                  f"Every other parameter has its new value", []) from failure
 
 
 def _map(migration: Migration, slots: List[Slot], placement: Optional[Placement], max_memory: int, threads: int) -> Report:
