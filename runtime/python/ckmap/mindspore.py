@@ -3,14 +3,15 @@
 Deliberate differences from MindSpore 2.10; all else gives the same values, lists and kinds of exceptions:
 
 - Files of every format are read, whatever their names end in; ``format`` is checked for its value alone, the content decides.
-- The dict has the order of the file. MindSpore sorts the names of a safetensors file.
+- The dict has the order of the file, and texts come last. MindSpore sorts the names of a safetensors file.
+- Each Parameter has its name. MindSpore's have none when they come from a safetensors file.
 - ``specify_prefix`` and ``filter_prefix`` hold for every format, and together with ``choice_func``. MindSpore ignores them for
   safetensors, and ``choice_func`` where one of them is given.
 - With ``net``, ``load_checkpoint`` is strict: a parameter without a value, or a name that the network does not have, raises MisfitError
   before anything is written, and the result holds the network's own Parameters. MindSpore leaves them out and only logs.
 - ``strict_load=False`` neither fills parameters by the ends of their names nor converts dtypes: MisfitError, or the name is in the list.
 - ``load_param_into_net`` checks all parameters before it changes the first one. MindSpore stops midway.
-- A shape of (1,) is not taken for a scalar, nor the other way round.
+- A shape is taken as it is. MindSpore takes (3, 1) for (3,), and (1,) for a scalar.
 - Damaged files, wrong keys and wrong checksums raise MalformedError (a ValueError). MindSpore raises ValueError or RuntimeError.
 - ``remove_redundancy=True`` raises UsageError: ``ckmap.open`` joins a folder of ranks by its strategy.
 - ``ckpt_file_name`` is a path; io.BytesIO is not taken.
@@ -56,8 +57,8 @@ def load_checkpoint(ckpt_file_name: PathLike, net: Any = None, strict_load: bool
                     remove_redundancy: bool = False, format: str = "ckpt", *, rules: Optional[Rules] = None) -> Dict[str, Any]:
     """A dict from names to Parameters (texts for entries of type str). With ``net``, its parameters get the values too.
 
-    ValueError: nothing is left after the selection, the file is broken, or an argument makes no sense. TypeError: an argument of a
-    wrong type. See the module's description for what differs from MindSpore.
+    ValueError: nothing is left after the selection, the file is broken, or an argument makes no sense. TypeError: a prefix that is
+    not a string. See the module's description for what differs from MindSpore.
 
     >>> sorted(load_checkpoint(example_checkpoint))
     ['bias', 'weight']
@@ -67,7 +68,7 @@ def load_checkpoint(ckpt_file_name: PathLike, net: Any = None, strict_load: bool
     for name, value, kinds in (("dec_key", dec_key, (bytes, type(None))), ("dec_mode", dec_mode, str), ("crc_check", crc_check, bool),
                                ("remove_redundancy", remove_redundancy, bool)):
         if not isinstance(value, kinds):
-            raise TypeError(f"{name} has type {type(value).__name__}")
+            raise UsageError(2, f"{name} has type {type(value).__name__}", [])  # a ValueError, as MindSpore's
     if format not in ("ckpt", "safetensors"):
         raise UsageError(2, f"format is {format!r}; it may be 'ckpt' or 'safetensors'", [])
     if dec_key is not None and dec_mode not in _MODES:
