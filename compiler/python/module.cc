@@ -120,17 +120,17 @@ NB_MODULE(_compiler, m) {
       },
       "source"_a, "source_framework"_a, "target"_a, "target_framework"_a, "source_name"_a, "target_name"_a, "packs"_a,
       "try_packs"_a, "params"_a, "config"_a);
-  // By the elements of two checkpoints too, which are opened again here.
+  // By the elements of two checkpoints too, which are handles of ckmap._runtime: both modules are built together, and
+  // nanobind shares the types of its modules. They are `object` here because stubs are made without that module.
   m.def(
       "suggest_by_values",
-      [](const std::string& source, const std::string& target, const std::string& source_name,
-         const std::string& target_name, const std::vector<std::string>& packs, bool try_packs,
-         const std::map<std::string, std::string>& params, const std::string& config) {
+      [](nb::object source, nb::object target, const std::string& source_name, const std::string& target_name,
+         const std::vector<std::string>& packs, bool try_packs, const std::map<std::string, std::string>& params,
+         const std::string& config) {
         const auto options = Options(source_name, target_name, packs, try_packs, params, config);
-        return Finish([&]() -> ckmap::v1::Result<ckmap::v1::Draft> {
+        const auto from = nb::cast<ckmap::v1::Checkpoint>(source), to = nb::cast<ckmap::v1::Checkpoint>(target);
+        return Finish([&] {
           const nb::gil_scoped_release released;
-          CKMAP_TRY(const auto from, ckmap::v1::Checkpoint::Open(source));
-          CKMAP_TRY(const auto to, ckmap::v1::Checkpoint::Open(target));
           return ckmap::v1::Suggest(from, to, options);
         }());
       },

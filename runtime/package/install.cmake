@@ -20,5 +20,5 @@ if(CKMAP_PYTHON)  # what the wheel carries beside the modules
   install(TARGETS ckmap ckmapc RUNTIME DESTINATION ckmap/bin COMPONENT python)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/rules/ DESTINATION ckmap/packs COMPONENT python FILES_MATCHING PATTERN "*.ckmap" PATTERN "pack.yaml")
   install(DIRECTORY ${PROJECT_BINARY_DIR}/share/ckmap/packs/ DESTINATION ckmap/packs COMPONENT python FILES_MATCHING PATTERN "*.ckplan")
-  set_target_properties(ckmap ckmapc PROPERTIES INSTALL_RPATH "$ORIGIN/..")
+  set_target_properties(ckmap ckmapc PROPERTIES INSTALL_RPATH "$ORIGIN/..;$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
 endif()

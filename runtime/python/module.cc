@@ -243,25 +243,30 @@ nb::object DlpackOf(nb::handle self, bool copy) {
   return nb::cast(nb::ndarray<nb::array_api>(data, shape.size(), shape.data(), owner, nullptr, type));
 }
 
-// A stream that says when it has ended, and that can be closed.
+// A stream that says when it has ended, and that can be closed. Another thread may close it while a tensor is awaited, as
+// an asynchronous iteration that is cancelled does.
 class Stream {
  public:
   explicit Stream(ckmap::TensorStream stream) : stream_(std::move(stream)) {}
   std::optional<ckmap::Tensor> Next() {
-    if (!stream_) return std::nullopt;
-    auto next = [&] {
+    auto next = [&]() -> ckmap::Result<std::optional<ckmap::Tensor>> {
       const nb::gil_scoped_release released;
-      return stream_->Next();
+      const std::lock_guard lock(*mutex_);
+      if (!stream_) return std::optional<ckmap::Tensor>();
+      auto tensor = stream_->Next();
+      if (!tensor || !*tensor) stream_.reset();
+      return tensor;
     }();
-    if (!next || !*next) Close();
     return Take(std::move(next));
   }
   void Close() {
     const nb::gil_scoped_release released;
+    const std::lock_guard lock(*mutex_);
     stream_.reset();
   }
 
  private:
+  std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();
   std::optional<ckmap::TensorStream> stream_;
 };
 

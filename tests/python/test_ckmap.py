@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from memory import growth
 
 import ckmap
 
@@ -75,6 +76,28 @@ def test_streams_may_be_left(source, target):
     for name, array in ckmap.migrate(source, RULES, target):
         assert name == "dense.weight"
         break
+
+
+def test_an_asynchronous_iteration_may_be_cancelled(tmp_path):
+    """While a tensor is awaited: the thread that makes it ends before the stream does."""
+    path = save_npz(tmp_path / "big.npz", **{f"w{i}": np.ones((500, 500), np.float32) for i in range(4)})
+    rules = "ckmap 1;\nmigration t from a to b;\n" + "".join(f"w{i}, w{i} | matmul() -> w{i};\n" for i in range(4))
+    target = ckmap.Spec.of([ckmap.TensorInfo(f"w{i}", "f32", (500, 500)) for i in range(4)])
+
+    async def cancel(after):
+        migration = ckmap.migrate(path, rules, target)
+
+        async def collect():
+            return [name async for name, _ in migration]
+
+        task = asyncio.ensure_future(collect())
+        await asyncio.sleep(after)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    for attempt in range(20):
+        asyncio.run(cancel(0.0005 * attempt))
 
 
 def test_a_misfit_lists_everything(source):
@@ -169,16 +192,55 @@ def test_threads_and_fork(source, target):
 
 
 def test_memory_stays_flat(source, target):
-    import resource
-
     def run(times):
         for _ in range(times):
             dict(ckmap.migrate(source, RULES, target).tensors())
 
-    run(50)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    run(300)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # KiB
+    assert growth(run, 50, 300) < 8 << 20
+
+
+def test_suggest_reads_checkpoints_as_they_were_opened(tmp_path):
+    random = np.random.default_rng(0)
+    a, b = (random.normal(size=(4, 4)).astype(np.float32) for _ in range(2))
+    save_npz(tmp_path / "s.npz", one__x=a, one__y=b, other=np.zeros(3, np.float32))
+    save_npz(tmp_path / "t.npz", two__p=b, two__q=a)
+    source, target = ckmap.open(tmp_path / "s.npz", only=["one.*"]), ckmap.open(tmp_path / "t.npz")
+    assert ckmap.suggest(source, target).decisions > 0  # names and shapes leave open which is which
+    by_paths = ckmap.suggest(tmp_path / "s.npz", tmp_path / "t.npz", values=True)
+    assert "other" in by_paths.text
+    for name in ("s.npz", "t.npz"):  # they are not opened again
+        (tmp_path / name).unlink()
+    draft = ckmap.suggest(source, target, values=True)
+    assert draft.decisions == 0 and "other" not in draft.text and "s.npz" in draft.text
+    made = dict(ckmap.migrate(source, draft.text, ckmap.Spec.of(list(target.spec.values()))).tensors())
+    np.testing.assert_array_equal(made["two.p"], b)
+    np.testing.assert_array_equal(made["two.q"], a)
+    for wrong in (source.spec, 3):
+        with pytest.raises(ckmap.UsageError):
+            ckmap.suggest(source, wrong, values=True)
+
+
+def test_types(tmp_path):
+    """mypy --strict accepts the package, and a script that uses it as the page does."""
+    pytest.importorskip("mypy")
+    script = tmp_path / "use.py"
+    script.write_text("""
+import ckmap
+from typing import Dict
+import numpy as np
+
+checkpoint: ckmap.Checkpoint = ckmap.open("digits.pth")
+migration = ckmap.migrate(checkpoint, "torch2ms.ckmap", "target.yaml", params={"heads": 32})
+report: ckmap.Report = migration.save("digits.ckpt", digest=True)
+arrays: Dict[str, np.ndarray] = dict(migration.tensors())
+issues = [issue.code for issue in report.issues]
+decisions: int = ckmap.suggest(checkpoint, "target.yaml").decisions
+where: Dict[str, str] = ckmap.place(migration).where
+""")
+    package = Path(ckmap.__file__).parent
+    command = [sys.executable, "-m", "mypy", "--strict", "--ignore-missing-imports", "--cache-dir", str(tmp_path / "cache"), str(package), str(script)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_every_function_has_an_example_that_runs(tmp_path):

@@ -5,6 +5,8 @@ import pytest
 
 ms = pytest.importorskip("mindspore")
 
+from memory import growth  # noqa: E402
+
 import ckmap  # noqa: E402
 import ckmap.mindspore  # noqa: E402
 
@@ -142,3 +144,15 @@ def test_placement_on_another_device_is_refused(tmp_path):
         np.testing.assert_array_equal(array, before[name])
     report = ckmap.load_into(net, tmp_path / "s.npz", RULES + 'place "dense.**" on "CPU";')
     assert report.devices == {"CPU": 4 * (12 + 3 * 5)}
+
+
+@pytest.mark.parametrize("mode", ["in_place", "replace", "map"])
+def test_a_thousand_loads_keep_no_memory(mode, tmp_path):
+    net = ms.nn.Dense(64, 64)
+    ms.save_checkpoint(net, str(tmp_path / "n.safetensors"), format="safetensors")
+
+    def run(times):
+        for _ in range(times):
+            ckmap.load_into(net, tmp_path / "n.safetensors", mode=mode)
+
+    assert growth(run, 100, 1000) < 4 << 20  # 16 MiB would be added if one load kept the network

@@ -5,6 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from memory import growth  # noqa: E402
+
 import ckmap  # noqa: E402
 
 
@@ -199,3 +201,16 @@ def test_parameters_go_to_the_device_that_a_map_names(tmp_path):
     report = ckmap.load_into(net, tmp_path / "s.pt", device_map=tmp_path / "map.json")
     assert net.fc.weight.is_meta and not net.emb.weight.is_meta and report.devices["meta"] == 60
     assert torch.equal(net.emb.weight, first.emb.weight)
+
+
+@pytest.mark.parametrize("mode", ["in_place", "replace", "map"])
+def test_a_thousand_loads_keep_no_memory(mode, tmp_path):
+    net = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.BatchNorm1d(64))
+    safetensors = pytest.importorskip("safetensors.torch")
+    safetensors.save_file({name: tensor.clone() for name, tensor in net.state_dict().items()}, tmp_path / "s.safetensors")
+
+    def run(times):
+        for _ in range(times):
+            ckmap.load_into(net, tmp_path / "s.safetensors", mode=mode)
+
+    assert growth(run, 100, 1000) < 4 << 20  # the network alone has 17 KiB: 17 MiB would be added if one load kept it

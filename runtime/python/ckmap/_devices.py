@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from . import _dtypes
 from ._errors import Issue, MisfitError
-from ._migration import Migration
+from ._migration import Migration, Target
 from ._show import table_html
 
 UNLIMITED = 1 << 62
@@ -39,34 +39,48 @@ def place(migration: Migration, *, devices: Optional[Mapping[str, int]] = None, 
     {'Ascend:0': 24}
     """
     room = {_canonical(name): size for name, size in (present() if devices is None else devices).items()}
-    where: Dict[str, str] = {}
-    sums: Dict[str, int] = {}
-    chosen: Dict[str, str] = {}  # module → device, of `auto`
-    issues: List[Issue] = []
     targets = migration.targets
     ties = {row[0]: row[4] for row in migration._handle.target.rows() if row[4]}  # one memory: it goes where the first of them goes
-    sizes = {t.name: _dtypes.nbytes(t.dtype, t.shape) for t in targets}
-    named = [t for t in targets if t.device.lower() != "auto" and t.name not in ties]
-    automatic = [t for t in targets if t.device.lower() == "auto" and t.name not in ties]
-    for t in named:
-        device = _renamed(_canonical(t.device or "CPU"), rename)
+    where, sums = _assign([t for t in targets if t.name not in ties], room, rename)
+    issues = _follow_ties([t for t in targets if t.name in ties], ties, where, rename) + _misfits(where, sums, room)
+    if issues:
+        raise MisfitError(1, "the devices do not fit; nothing was loaded:\n" + "\n".join(issue.message for issue in issues), issues)
+    return Placement(where, sums)
+
+
+def _assign(targets: Sequence[Target], room: Mapping[str, int], rename: Mapping[str, str]) -> Tuple[Dict[str, str], Dict[str, int]]:
+    """The device of each tensor, and the bytes on each device. Tensors that name their device come first: "auto" divides what they leave."""
+    where: Dict[str, str] = {}
+    sums: Dict[str, int] = {}
+    chosen: Dict[str, str] = {}  # module → device, of "auto"
+    for t in sorted(targets, key=_is_automatic):
+        if _is_automatic(t):
+            module = t.name.rpartition(".")[0]
+            if module not in chosen and room:
+                chosen[module] = max(room, key=lambda device: (room[device] - sums.get(device, 0), device != "CPU"))
+            device = chosen.get(module, "CPU")
+        else:
+            device = _renamed(_canonical(t.device or "CPU"), rename)
         where[t.name] = device
-        sums[device] = sums.get(device, 0) + sizes[t.name]
-    for t in automatic:
-        module = t.name.rpartition(".")[0]
-        if module not in chosen and room:
-            chosen[module] = max(room, key=lambda device: (room[device] - sums.get(device, 0), device != "CPU"))
-        device = chosen.get(module, "CPU")
-        where[t.name] = device
-        sums[device] = sums.get(device, 0) + sizes[t.name]
-    for t in targets:
-        if t.name not in ties:
-            continue
+        sums[device] = sums.get(device, 0) + _dtypes.nbytes(t.dtype, t.shape)
+    return where, sums
+
+
+def _follow_ties(tied: Sequence[Target], ties: Mapping[str, str], where: Dict[str, str], rename: Mapping[str, str]) -> List[Issue]:
+    """Puts tied tensors into ``where``, beside the tensor that they share memory with; an issue for each that names another device."""
+    issues: List[Issue] = []
+    for t in tied:
         where[t.name] = where.get(ties[t.name], "CPU")
-        device = _renamed(_canonical(t.device), rename) if t.device and t.device.lower() != "auto" else where[t.name]
+        device = _renamed(_canonical(t.device), rename) if t.device and not _is_automatic(t) else where[t.name]
         if device != where[t.name]:
             issues.append(Issue("", "error", t.name, f"`{t.name}` is placed on `{device}`, and `{ties[t.name]}`, which it is tied to, on `{where[t.name]}`",
                                 ["tied parameters are one memory"], "place both on one device"))
+    return issues
+
+
+def _misfits(where: Mapping[str, str], sums: Mapping[str, int], room: Mapping[str, int]) -> List[Issue]:
+    """An issue for each device that is not there or too small."""
+    issues: List[Issue] = []
     there = ", ".join(sorted(room)) or "none"
     for device, size in sorted(sums.items()):
         if device not in room:
@@ -75,9 +89,11 @@ def place(migration: Migration, *, devices: Optional[Mapping[str, int]] = None, 
         elif size > room[device]:
             issues.append(Issue("", "error", "", f"device `{device}` is too small: {size} bytes go to it, {room[device]} bytes are free", [],
                                 "place modules on another device"))
-    if issues:
-        raise MisfitError(1, "the devices do not fit; nothing was loaded:\n" + "\n".join(issue.message for issue in issues), issues)
-    return Placement(where, sums)
+    return issues
+
+
+def _is_automatic(target: Target) -> bool:
+    return target.device.lower() == "auto"
 
 
 def _canonical(name: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
 
 from . import _runtime
-from ._checkpoint import Checkpoint, PathLike, Spec
+from ._checkpoint import Checkpoint, PathLike, Spec, open
 from ._errors import Issue, UsageError
 
 PACKS = Path(__file__).resolve().parent / "packs"
@@ -133,8 +133,9 @@ def suggest(source: Union[Checkpoint, Spec, PathLike], target: Union[Checkpoint,
             try_packs: bool = True, params: Mapping[str, object] = {}, config: PathLike = "") -> Draft:
     """Drafts rules from names and shapes, as ``ckmapc suggest`` does; ``target`` may be a live network.
 
-    ``values``: both are checkpoints; every tensor is read, and equal values settle what names and shapes leave open. ``try_packs``: a
-    pack that takes the one to the other is the draft. ``params``, ``config``: for the parameters of packs.
+    ``values``: both are checkpoints; every tensor is read, and equal values settle what names and shapes leave open. A Checkpoint
+    that is open already is read as it was opened, with its ``root``, ``key`` and selection. ``try_packs``: a pack that takes the one
+    to the other is the draft. ``params``, ``config``: for the parameters of packs.
 
     >>> source = Spec.of([TensorInfo("fc.weight", "f32", (10, 4))], "pytorch")
     >>> target = Spec.of([TensorInfo("dense.weight", "f32", (10, 4))], "mindspore")
@@ -145,12 +146,8 @@ def suggest(source: Union[Checkpoint, Spec, PathLike], target: Union[Checkpoint,
 
     rest = (_folders(packs), try_packs, text_values(params), os.fspath(config))
     if values:
-        paths = [os.fspath(side.path) if isinstance(side, Checkpoint) else os.fspath(side) if isinstance(side, (str, os.PathLike)) else None
-                 for side in (source, target)]
-        if None in paths:
-            raise UsageError(2, "`values` compares elements: source and target are checkpoints", [])
-        names = [os.path.basename(str(path)) for path in paths]
-        return Draft(*_compiler.suggest_by_values(*paths, *names, *rest))
+        opened = [_opened(side) for side in (source, target)]
+        return Draft(*_compiler.suggest_by_values(*(side._handle for side in opened), *(side.path.name for side in opened), *rest))
     specs, names = [], []
     for side, name in ((source, "source"), (target, "target")):
         if isinstance(side, (str, os.PathLike)):
@@ -158,6 +155,14 @@ def suggest(source: Union[Checkpoint, Spec, PathLike], target: Union[Checkpoint,
         specs.append(to_spec(side))
         names.append(name)
     return Draft(*_compiler.suggest(specs[0]._rows(), specs[0].framework, specs[1]._rows(), specs[1].framework, *names, *rest))
+
+
+def _opened(side: Any) -> Checkpoint:
+    if isinstance(side, Checkpoint):
+        return side
+    if isinstance(side, (str, os.PathLike)):
+        return open(side)
+    raise UsageError(2, "`values` compares elements: source and target are checkpoints", [])
 
 
 def to_spec(side: Union[Checkpoint, Spec, PathLike, Any]) -> Spec:
