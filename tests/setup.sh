@@ -35,5 +35,5 @@ ckmap_build() {
   shift 2
   cmake -S "$root" -B "$root/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCKMAP_BUILD_TESTS="$tests" \
     -DCKMAP_UNITY=ON >&2 || return 1
-  cmake --build "$root/build" --target "$@" >&2
+  CCACHE_BASEDIR=$root cmake --build "$root/build" --target "$@" >&2  # tests/python/run.sh compiles the same elsewhere
 }

@@ -8,7 +8,6 @@ Every fifth image is kept for the test.
 """
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch import nn
 
 
@@ -51,6 +50,8 @@ class Net(nn.Module):
 
 
 def digits():
+    from sklearn.datasets import load_digits
+
     data = load_digits()
     x = (data.images[:, None] / 8 - 1).astype(np.float32)
     y = data.target.astype(np.int64)
