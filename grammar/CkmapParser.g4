@@ -9,16 +9,21 @@ file: list+=statement* EOF;
 
 statement
   : edition | migration | use | param | let | names | rename | layer | moduleIs | within
-  | drop | only | init | target | assertion | place | shard | decide | test | mapping
+  | drop | only | init | target | assertion | place | shard | decide | test | namedSources | mapping
   ;
 
 edition: CKMAP value=INT SEMI;
 migration: MIGRATION name=word FROM source=word TO destination=word SEMI;
 
-use: USE (path=packPath | quoted=STRING) (GE minimum=version)? (WITH with=arguments)? SEMI;
+use: USE (path=packPath | quoted=STRING) (GE minimum=version)? (WITH option=word prefix=STRING)? (WITH with=arguments)?
+     SEMI;
 packPath: packPart (SLASH packPart)*;
 packPart: (word | keyword | DOTTED | INT) (MINUS (word | keyword | DOTTED | INT))*;
 version: INT | NUMBER | VERSION;
+
+// Checkpoints beside the source, whose tensors have names `adapter:…`.
+namedSources: SOURCE list+=namedSource (COMMA list+=namedSource)* SEMI;
+namedSource: name=word optional=QUESTION?;
 
 param: PARAM name=word COLON type=word (FROM CONFIG key=STRING)? (ASSIGN value=expr)? SEMI;
 let: LET name=word ASSIGN value=expr SEMI;
@@ -57,7 +62,8 @@ testItem: side=testSide | kind=ERROR code=word name=pattern? SEMI;
 testSide: kind=(SOURCE | TARGET) open=LBRACE list+=testTensor* close=RBRACE;
 testTensor: name=pattern dtype=word? dims=shape? (ASSIGN value=expr (WITHIN tolerance=expr)?)? SEMI;
 
-mapping: overrides=OVERRIDE? source=pipeline arrow destination=pipeline list+=mappingClause* SEMI;
+// `-> source "name"`: what comes out is no tensor of the target, but one that other statements find in the source.
+mapping: overrides=OVERRIDE? source=pipeline arrow derives=SOURCE? destination=pipeline list+=mappingClause* SEMI;
 arrow: ARROW | BIARROW;
 mappingClause
   : kind=WHEN condition=expr

@@ -121,9 +121,10 @@ int CompileCommand(const CompilerArgs& args) {
   if (Result<void> written = WriteAtomically(output, SerializePlan(result->plan->proto())); !written)
     return PrintError(written.error());
   const plan::Plan& plan = result->plan->proto();
-  fmt::print(stderr, "{}: {} rule{}, {} layer{}, {} rename{}\n", output, plan.rules_size(),
-             plan.rules_size() == 1 ? "" : "s", plan.layers_size(), plan.layers_size() == 1 ? "" : "s",
-             plan.renames_size(), plan.renames_size() == 1 ? "" : "s");
+  const int rules = plan.rules_size() + plan.derived_size();
+  fmt::print(stderr, "{}: {} rule{}, {} layer{}, {} rename{}\n", output, rules, rules == 1 ? "" : "s",
+             plan.layers_size(), plan.layers_size() == 1 ? "" : "s", plan.renames_size(),
+             plan.renames_size() == 1 ? "" : "s");
   return 0;
 }
 

@@ -75,7 +75,8 @@ class FileWriter {
                                    const std::string& to) const {
     std::string when = Expr(rule.when);
     for (const ast::RangeClause& range : rule.ranges) when = Joined(when, Code(Source(range.span)));
-    return {Code(Names(from, rule.source)), Code(Ops(rule.source)), Code(Names(to, rule.target)), when,
+    const std::string made = rule.derives ? "source " + Names(from, rule.target) : Names(to, rule.target);
+    return {Code(Names(from, rule.source)), Code(Ops(rule.source)), Code(made), when,
             Joined(Cell(doc), Cell(rule.exactly.value_or("")))};
   }
   std::vector<std::string> DropRow(const ast::Drop& drop, const std::string& prefix) const {

@@ -41,6 +41,14 @@ class Lowering {
       out.set_layer(module.layer);
       if (module.when) Expr(module.unit, *module.when, *out.mutable_when());
     }
+    for (const TypedNamedSource& source : rules_.named_sources) {
+      plan::NamedSource& out = *plan.add_named_sources();
+      Loc(source.unit, source.span, *out.mutable_loc());
+      out.set_name(source.name);
+      out.set_optional(source.optional);
+      out.set_doc(source.doc);
+    }
+    for (const TypedRule& rule : rules_.derived) Rule(rule, *plan.add_derived());
     for (const TypedRule& rule : rules_.rules) Rule(rule, *plan.add_rules());
     for (const TypedDrop& drop : rules_.drops) Drop(drop, *plan.add_drops());
     for (const TypedInit& init : rules_.inits) Init(init, *plan.add_inits());

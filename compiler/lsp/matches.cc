@@ -37,6 +37,9 @@ PlanStatement StatementAt(const Analysis& analysis, Span span) {
     return loc.file() == 0 && loc.line() == place.line && loc.column() == place.column;
   };
   const plan::Plan& plan = analysis.compiled.plan->proto();
+  for (const plan::Rule& rule : plan.derived()) {
+    if (here(rule.loc())) CollectPatterns(rule.source(), found.source);
+  }
   for (const plan::Rule& rule : plan.rules()) {
     if (!here(rule.loc())) continue;
     CollectPatterns(rule.source(), found.source);

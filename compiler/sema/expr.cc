@@ -32,6 +32,7 @@ std::string FunctionNames() {
 ValueType ResultOf(const FunctionSpec& spec, const std::vector<TypedExpr>& args) {
   if (spec.name == "source_has" || spec.name == "target_has") return ValueType::kBool;
   if (spec.name == "sqrt" || spec.name == "lookup") return ValueType::kFloat;
+  if (spec.name == "source_json") return ValueType::kUnknown;  // an integer or a number
   if (spec.takes_name) return ValueType::kInt;
   ValueType type = ValueType::kInt;
   for (const TypedExpr& arg : args) type = Wider(type, arg.type);
@@ -258,8 +259,11 @@ TypedExpr ExprTyper::TypeCall(const ast::CallExpr& call, Span span) {
     } else if (spec->name == "lookup") {
       args.push_back(args.size() == 1 ? Expect(*argument.value, ValueType::kString, "what is looked into")
                                       : Expect(*argument.value, ValueType::kFloat, "the value for other names"));
+    } else if (spec->name == "source_json" && args.size() == 1) {
+      args.push_back(Expect(*argument.value, ValueType::kString, "the key"));
     } else if (spec->takes_name) {
-      args.push_back(Expect(*argument.value, ValueType::kInt, "the axis"));
+      args.push_back(Expect(*argument.value, ValueType::kInt,
+                            spec->name == "source_json" || spec->name == "source_value" ? "the index" : "the axis"));
     } else {
       args.push_back(Type(*argument.value));
       valid = WantNumber(args.back(), spec->name) && valid;
@@ -273,7 +277,15 @@ TypedExpr ExprTyper::TypeCall(const ast::CallExpr& call, Span span) {
 TypedExpr ExprTyper::TypeTensorName(const ast::Expr& expr, std::string_view wanted_by) {
   TypedPattern pattern;
   pattern.span = expr.span;
-  if (const auto* ref = std::get_if<ast::NameRef>(&expr.kind); ref != nullptr && rule_ != nullptr && rule_->in_layer) {
+  const bool in_layer = rule_ != nullptr && rule_->in_layer;
+  if (const ast::Within* prefix = variables_.PrefixOf(unit_);
+      prefix != nullptr && !in_layer && wanted_by.starts_with("source_")) {
+    TypedPart part;
+    part.text = prefix->from.text + ".";
+    part.span = expr.span;
+    pattern.parts.push_back(std::move(part));
+  }
+  if (const auto* ref = std::get_if<ast::NameRef>(&expr.kind); ref != nullptr && in_layer) {
     TypedPart part;
     part.text = pattern.text = ref->name;
     part.span = expr.span;

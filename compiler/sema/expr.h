@@ -26,6 +26,8 @@ class ExprTyper {
   // The name of one tensor, with captures of the rule: in a layer a leaf name, bare or quoted; elsewhere a quoted full
   // name. `wanted_by` names in messages what wants it.
   TypedExpr TypeTensorName(const ast::Expr& expr, std::string_view wanted_by);
+  // A parameter or value by its name here; nullptr if there is none. It does not count as used.
+  const VariableTable::Entry* FindVariable(std::string_view name) { return variables_.Lookup(unit_, name); }
 
  private:
   TypedExpr TypeName(const ast::NameRef& ref, Span span);

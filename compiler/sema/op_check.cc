@@ -171,10 +171,18 @@ class OpChecker {
       for (const ast::ExprPtr& item : items->items) {
         if (item) list.args.push_back(Integer(*item, arg.name));
       }
+    } else if (IsJsonParameter(expr)) {  // the list is its value
+      list.args.push_back(typer_.Type(expr));
     } else {
       list.args.push_back(Integer(expr, arg.name));
     }
     return list;
+  }
+
+  bool IsJsonParameter(const ast::Expr& expr) {
+    const auto* ref = std::get_if<ast::NameRef>(&expr.kind);
+    const VariableTable::Entry* entry = ref == nullptr ? nullptr : typer_.FindVariable(ref->name);
+    return entry != nullptr && entry->variable.json;
   }
 
   static std::vector<std::string> DTypes() {
@@ -186,6 +194,16 @@ class OpChecker {
   TypedExpr Word(const ArgSpec& arg, const ast::Expr& expr, const std::vector<std::string>& words) {
     const auto* ref = std::get_if<ast::NameRef>(&expr.kind);
     const auto* text = std::get_if<ast::StringLiteral>(&expr.kind);
+    // A parameter that is a text: its value is known when the plan is bound.
+    if (const VariableTable::Entry* entry = ref == nullptr ? nullptr : typer_.FindVariable(ref->name);
+        entry != nullptr && entry->variable.type == ValueType::kString && !entry->variable.json) {
+      TypedExpr value = typer_.Type(expr);
+      const auto constant = EvaluateConstant(value, variables_);
+      const auto* text_value = constant ? std::get_if<std::string>(&*constant) : nullptr;
+      if (text_value == nullptr) return value;
+      if (std::find(words.begin(), words.end(), *text_value) != words.end())
+        return TypedExpr::Text(*text_value, expr.span);
+    }
     const std::string word = ref != nullptr ? ref->name : text != nullptr ? text->value : "";
     if (std::find(words.begin(), words.end(), word) != words.end()) return TypedExpr::Text(word, expr.span);
     std::string help = DidYouMean(word, words);

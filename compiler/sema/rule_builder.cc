@@ -75,13 +75,13 @@ void RuleBuilder::Ranges(const ast::Rule& rule, const Place& place, RuleScope& s
   }
 }
 
-void RuleBuilder::CollectPipeline(const ast::Pipeline& pipeline, const Place& place, Side side, RuleScope& scope,
+void RuleBuilder::CollectPipeline(const ast::Pipeline& pipeline, const Place& place, RuleSide side, RuleScope& scope,
                                   PatternBuilder& patterns) {
   for (const ast::Term& term : pipeline.terms) {
     if (const auto* inner = std::get_if<std::unique_ptr<ast::Pipeline>>(&term.kind)) {
       if (*inner) CollectPipeline(**inner, place, side, scope, patterns);
     } else {
-      patterns.Collect(Prefixes(place, side), *std::get_if<ast::Pattern>(&term.kind), side == Side::kSource);
+      patterns.Collect(Prefixes(place, side.side), *std::get_if<ast::Pattern>(&term.kind), side.binds);
     }
     if (!term.shape) continue;
     for (const ast::DimExpr& dim : term.shape->dims) {
@@ -132,8 +132,8 @@ TypedShape RuleBuilder::BuildShape(const ast::ShapeExpr& shape, size_t unit, Rul
   return typed;
 }
 
-TypedPipeline RuleBuilder::BuildPipeline(const ast::Pipeline& pipeline, const Place& place, Side side, RuleScope& scope,
-                                         PatternBuilder& patterns, bool& valid) {
+TypedPipeline RuleBuilder::BuildPipeline(const ast::Pipeline& pipeline, const Place& place, RuleSide side,
+                                         RuleScope& scope, PatternBuilder& patterns, bool& valid) {
   TypedPipeline typed;
   typed.span = pipeline.span;
   for (const ast::Term& term : pipeline.terms) {
@@ -148,7 +148,7 @@ TypedPipeline RuleBuilder::BuildPipeline(const ast::Pipeline& pipeline, const Pl
     } else {
       const auto& pattern = *std::get_if<ast::Pattern>(&term.kind);
       std::optional<TypedPattern> name =
-          patterns.Build(Prefixes(place, side), pattern, Separator(side), side == Side::kSource);
+          patterns.Build(Prefixes(place, side.side), pattern, Separator(side.side), side.binds);
       if (name && name->parts.empty() && name->regex.empty()) {
         sink_.Report(DiagnosticKind::kBadPattern, pattern.span, "an empty name").Emit();
         name.reset();
@@ -253,16 +253,18 @@ TypedRule RuleBuilder::BuildRule(const ast::Rule& rule, Span span, const Place& 
   typed.span = span;
   typed.reversible = rule.reversible;
   typed.overrides = rule.overrides;
+  typed.derives = rule.derives;
   if (rule.exactly) typed.exactly = *rule.exactly;
   RuleScope scope;
   scope.in_layer = place.in_layer;
   Ranges(rule, place, scope, typed);
   const size_t before = sink_.error_count();
   PatternBuilder patterns(variables_, place.unit, scope, sink_);
-  CollectPipeline(rule.source, place, Side::kSource, scope, patterns);
-  CollectPipeline(rule.target, place, Side::kTarget, scope, patterns);
-  typed.source = BuildPipeline(rule.source, place, Side::kSource, scope, patterns, typed.valid);
-  typed.target = BuildPipeline(rule.target, place, Side::kTarget, scope, patterns, typed.valid);
+  const RuleSide left{Side::kSource, true}, right{rule.derives ? Side::kSource : Side::kTarget, false};
+  CollectPipeline(rule.source, place, left, scope, patterns);
+  CollectPipeline(rule.target, place, right, scope, patterns);
+  typed.source = BuildPipeline(rule.source, place, left, scope, patterns, typed.valid);
+  typed.target = BuildPipeline(rule.target, place, right, scope, patterns, typed.valid);
   typed.when = BuildWhen(rule.when, place, scope);
   for (const ast::RangeClause& clause : rule.ranges) {
     const RuleScope::Bound* bound = scope.Find(clause.capture.text);

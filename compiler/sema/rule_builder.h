@@ -40,9 +40,14 @@ class RuleBuilder {
                                          const Place& place, Side side, RuleScope& scope, Typed& typed);
   std::optional<TypedEquals> BuildEquals(const ast::Drop& drop, const Place& place, RuleScope& scope);
   void Ranges(const ast::Rule& rule, const Place& place, RuleScope& scope, TypedRule& typed);
-  void CollectPipeline(const ast::Pipeline& pipeline, const Place& place, Side side, RuleScope& scope,
+  // One side of a rule. The left side binds the captures; `side` says whose names they are.
+  struct RuleSide {
+    Side side = Side::kSource;
+    bool binds = true;
+  };
+  void CollectPipeline(const ast::Pipeline& pipeline, const Place& place, RuleSide side, RuleScope& scope,
                        PatternBuilder& patterns);
-  TypedPipeline BuildPipeline(const ast::Pipeline& pipeline, const Place& place, Side side, RuleScope& scope,
+  TypedPipeline BuildPipeline(const ast::Pipeline& pipeline, const Place& place, RuleSide side, RuleScope& scope,
                               PatternBuilder& patterns, bool& valid);
   TypedShape BuildShape(const ast::ShapeExpr& shape, size_t unit, RuleScope& scope, bool& valid);
   bool CheckSizes(const TypedRule& rule);

@@ -141,6 +141,7 @@ struct TypedRule {
   TypedPipeline source, target;
   bool reversible = false;
   bool overrides = false;
+  bool derives = false;  // the right side names tensors of the source
   std::optional<TypedExpr> when;
   std::vector<TypedRange> ranges;
   std::string exactly;
@@ -245,6 +246,14 @@ struct TypedAssert {
   std::string message;
 };
 
+// A checkpoint beside the source.
+struct TypedNamedSource {
+  uint32_t unit = 0;
+  Span span;
+  std::string name, doc;
+  bool optional = false;
+};
+
 struct TypedVariable {
   uint32_t unit = 0;
   std::string name, qualified, doc;
@@ -275,6 +284,7 @@ struct RuleSet {
   std::vector<TypedRename> renames;
   std::vector<TypedLayer> layers;
   std::vector<TypedModuleIs> modules;
+  std::vector<TypedRule> derived;  // `-> source`: of one level after that of the files used, applied before all others
   std::vector<TypedRule> rules;
   std::vector<TypedDrop> drops;
   std::vector<TypedInit> inits;
@@ -282,7 +292,8 @@ struct RuleSet {
   std::vector<TypedPlace> places;
   std::vector<TypedShard> shards;
   std::vector<TypedAssert> asserts;
-  std::vector<TestCase> tests;  // of the file that was compiled
+  std::vector<TypedNamedSource> named_sources;  // each name once
+  std::vector<TestCase> tests;                  // of the file that was compiled
 };
 
 }  // namespace ckmap

@@ -68,6 +68,41 @@ VariableTable::VariableTable(const Program& program, DiagnosticSink& sink) : pro
   for (size_t unit = 0; unit < program.units.size(); ++unit) {
     for (const UseEdge& edge : program.units[unit].uses) ApplyUse(unit, edge, sink);
   }
+  FindPrefixes(sink);
+}
+
+// A file that a prefixed one uses has its prefix, too. Levels: whoever uses a file comes before it.
+void VariableTable::FindPrefixes(DiagnosticSink& sink) {
+  const size_t count = program_.units.size();
+  prefixes_.resize(count);
+  std::vector<size_t> order(count);
+  for (size_t i = 0; i < count; ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return program_.units[a].level < program_.units[b].level; });
+  std::vector<std::optional<std::string>> texts(count);
+  for (const size_t unit : order) {
+    for (const UseEdge& edge : program_.units[unit].uses) {
+      const std::string own = edge.use->prefix ? edge.use->prefix->text : "";
+      const std::string outer = texts[unit].value_or("");
+      const std::string text = outer.empty() || own.empty() ? outer + own : outer + "." + own;
+      if (texts[edge.unit] && *texts[edge.unit] != text) {
+        sink.Report(DiagnosticKind::kUsedTwice, edge.use->target.span,
+                    fmt::format("`{}` is used twice with different prefixes", edge.use->target.text))
+            .Help("a program holds one copy of a file, which has one prefix")
+            .Emit();
+      }
+      texts[edge.unit] = text;
+      if (text.empty()) continue;
+      ast::Within within;
+      const Span span = edge.use->prefix ? edge.use->prefix->span : edge.use->target.span;
+      within.from.text = text;
+      within.from.span = span;
+      within.from.parts.push_back({ast::LiteralPart{text}, span});
+      within.to.span = span;
+      within.reversible = true;
+      prefixes_[edge.unit] = std::make_shared<const ast::Within>(std::move(within));
+    }
+  }
 }
 
 void VariableTable::Declare(size_t unit, const ast::Statement& statement, DiagnosticSink& sink) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -40,15 +41,21 @@ class VariableTable {
   const std::vector<Entry>& entries() const { return entries_; }
   const Entry* FindQualified(std::string_view qualified) const;
 
+  // `use … with prefix`: what stands in front of the source's names in a file, as a block around all of it; nullptr:
+  // nothing.
+  const ast::Within* PrefixOf(size_t unit) const { return prefixes_[unit].get(); }
+
  private:
   void Declare(size_t unit, const ast::Statement& statement, DiagnosticSink& sink);
   void ApplyUse(size_t unit, const UseEdge& edge, DiagnosticSink& sink);
   void Put(Entry entry, DiagnosticSink& sink);
+  void FindPrefixes(DiagnosticSink& sink);
 
   const Program& program_;
   std::vector<Entry> entries_;
-  std::map<std::string, size_t, std::less<>> by_name_;  // qualified name
-  std::map<size_t, const UseEdge*> first_use_;          // of each used file
+  std::map<std::string, size_t, std::less<>> by_name_;        // qualified name
+  std::map<size_t, const UseEdge*> first_use_;                // of each used file
+  std::vector<std::shared_ptr<const ast::Within>> prefixes_;  // of each file
 };
 
 // What the patterns and shapes of one rule bind.

@@ -64,11 +64,16 @@ class Analyzer {
     for (size_t unit = 0; unit < program_.units.size(); ++unit) {
       Place place;
       place.unit = unit;
+      if (const ast::Within* prefix = variables_.PrefixOf(unit)) {
+        place.within.push_back(prefix);
+        AddPrefixRename(*prefix, unit);
+      }
       for (const ast::Statement& statement : program_.units[unit].tree.statements) Visit(statement, place);
     }
     ResolveLayers();
     ApplyStrict();
     CheckDuplicates(rules_, sink_);
+    for (const TypedRule& rule : rules_.derived) CheckRule(rule);
     for (const TypedRule& rule : rules_.rules) CheckRule(rule);
     for (const TypedLayer& layer : rules_.layers) {
       for (const TypedRule& rule : layer.rules) CheckRule(rule);
@@ -239,8 +244,9 @@ class Analyzer {
 
   void Visit(const ast::Statement& statement, const Place& place) {
     if (const auto* rule = std::get_if<ast::Rule>(&statement.kind)) {
-      rules_.rules.push_back(builder_.BuildRule(*rule, statement.span, place));
-      rules_.rules.back().doc = statement.doc;
+      std::vector<TypedRule>& rules = rule->derives ? rules_.derived : rules_.rules;
+      rules.push_back(builder_.BuildRule(*rule, statement.span, place));
+      rules.back().doc = statement.doc;
     } else if (const auto* drop = std::get_if<ast::Drop>(&statement.kind)) {
       TypedDrop typed = builder_.BuildDrop(*drop, statement.span, place);
       if (typed.valid) rules_.drops.push_back(std::move(typed));
@@ -274,7 +280,47 @@ class Analyzer {
       if (auto typed = builder_.BuildPlace(*device, statement.span, place)) rules_.places.push_back(*std::move(typed));
     } else if (const auto* shard = std::get_if<ast::Shard>(&statement.kind)) {
       if (auto typed = builder_.BuildShard(*shard, statement.span, place)) rules_.shards.push_back(*std::move(typed));
+    } else if (const auto* sources = std::get_if<ast::NamedSources>(&statement.kind)) {
+      AddNamedSources(*sources, statement, place);
     }
+  }
+
+  void AddNamedSources(const ast::NamedSources& sources, const ast::Statement& statement, const Place& place) {
+    for (const ast::NamedSource& source : sources.list) {
+      auto known = std::find_if(rules_.named_sources.begin(), rules_.named_sources.end(),
+                                [&](const TypedNamedSource& other) { return other.name == source.name.text; });
+      if (known == rules_.named_sources.end()) {
+        rules_.named_sources.push_back(
+            {static_cast<uint32_t>(place.unit), source.name.span, source.name.text, statement.doc, source.optional});
+        continue;
+      }
+      known->optional = known->optional && source.optional;  // what one file needs is needed
+      if (known->unit != place.unit) continue;
+      sink_
+          .Report(DiagnosticKind::kDuplicateName, source.name.span,
+                  fmt::format("`{}` is defined twice", source.name.text))
+          .Here("defined again here")
+          .With(known->span, "first defined here")
+          .Emit();
+    }
+  }
+
+  // What no rule of the file names keeps its name without the prefix.
+  void AddPrefixRename(const ast::Within& prefix, size_t unit) {
+    TypedRename rename;
+    rename.unit = static_cast<uint32_t>(unit);
+    rename.span = prefix.from.span;
+    rename.from.optional = true;
+    rename.from.text = prefix.from.text;
+    rename.from.span = rename.to.span = prefix.from.span;
+    TypedPart part;
+    part.text = prefix.from.text;
+    part.span = prefix.from.span;
+    rename.from.parts.push_back(std::move(part));
+    const bool known = std::any_of(rules_.renames.begin(), rules_.renames.end(), [&](const TypedRename& other) {
+      return !other.of_target && other.from.text == rename.from.text;
+    });
+    if (!known) rules_.renames.push_back(std::move(rename));
   }
 
   void AddAssert(const ast::Assert& assertion, Span span, const Place& place) {
@@ -304,6 +350,7 @@ class Analyzer {
 
   void AddLayer(const ast::Layer& layer, const ast::Statement& statement, Place place) {
     place.in_layer = true;
+    place.within.clear();  // names in a layer are those of its module, whatever stands in front of it
     TypedLayer typed;
     typed.unit = static_cast<uint32_t>(place.unit);
     typed.span = statement.span;
@@ -473,6 +520,15 @@ class Analyzer {
     if (!rule.valid) return;
     CheckShapes(rule, variables_, sink_);
     if (!rule.reversible && !options_.reverse) return;
+    if (rule.derives) {
+      sink_
+          .Report(DiagnosticKind::kNotReversible, rule.span,
+                  rule.reversible ? "a rule written `<->` cannot be undone" : "this migration cannot be reversed")
+          .Here("it makes tensors that stand in the source, and nothing tells how they were stored")
+          .Help(rule.reversible ? "write `-> source`" : "")
+          .Emit();
+      return;
+    }
     const std::optional<Obstacle> obstacle = FindObstacle(rule, variables_);
     if (obstacle) {
       sink_

@@ -158,6 +158,8 @@ struct Rule {
   std::vector<RangeClause> ranges;
   std::optional<std::string> exactly;  // exactly "reason"
   bool overrides = false;              // override SRC -> DST
+  bool derives = false;                // SRC -> source DST: the right side names tensors of the source
+  Span derives_span;                   // of that word
 };
 
 // ---- statements --------------------------------------------------------------------------------
@@ -169,6 +171,7 @@ struct Use {
   Identifier target;  // "std", "llama/hf2mindformers" or the text of a quoted relative path
   bool is_path = false;
   std::optional<Identifier> version;  // >= 1.2
+  std::optional<Identifier> prefix;   // with prefix "bert"; without its quotes
   std::vector<CallArgument> with;
 };
 struct Param {
@@ -262,6 +265,14 @@ struct Shard {
   Identifier over;
   ExprPtr when;
 };
+// Checkpoints beside the source: `source adapter, head?;`
+struct NamedSource {
+  Identifier name;
+  bool optional = false;
+};
+struct NamedSources {
+  std::vector<NamedSource> list;
+};
 struct TestTensor {
   Pattern name;
   std::optional<Identifier> dtype;
@@ -288,7 +299,7 @@ struct TestBlock {
 
 struct Statement {
   std::variant<Invalid, Migration, Use, Param, Let, Names, Rename, Layer, ModuleIs, Within, Rule, Drop, Init, Target,
-               Assert, Place, Shard, Decide, TestBlock>
+               Assert, Place, Shard, Decide, NamedSources, TestBlock>
       kind;
   Span span;
   std::string doc;  // the /// lines above, without the slashes

@@ -254,6 +254,8 @@ class Builder {
     rule.target = Pipeline(context->destination);
     CheckTarget(context->destination);
     rule.overrides = context->overrides != nullptr;
+    rule.derives = context->derives != nullptr;
+    if (rule.derives) rule.derives_span = At(context->derives);
     for (auto* clause : context->list) {
       if (clause->kind->getType() == L::WHEN) {
         if (rule.when != nullptr) Repeated(clause, "when");
@@ -304,6 +306,10 @@ class Builder {
       }
     }
     if (context->minimum != nullptr) use.version = Name(context->minimum);
+    if (context->prefix != nullptr) {
+      RequireWord(context->option, "prefix");
+      use.prefix = UnquotedName(context->prefix);
+    }
     use.with = Arguments(context->with);
     return use;
   }
@@ -485,13 +491,18 @@ class Builder {
     if (auto* x = c->place()) return ast::Place{Pattern(x->name), UnquotedName(x->device), Optional(x->condition)};
     if (auto* x = c->shard()) return Shard(x);
     if (auto* x = c->decide()) return Decide(x);
+    if (auto* x = c->namedSources()) {
+      ast::NamedSources sources;
+      for (auto* source : x->list) sources.list.push_back({Name(source->name), source->optional != nullptr});
+      return sources;
+    }
     if (auto* x = c->test()) return Test(x);
     return ast::Invalid{};
   }
 
   static bool Fits(P::StatementContext* c, Block block) {
     const bool rule = c->mapping() != nullptr || c->drop() != nullptr;
-    if (block == Block::kLayer) return rule;
+    if (block == Block::kLayer) return rule && (c->mapping() == nullptr || c->mapping()->derives == nullptr);
     const bool scoped = rule || c->only() != nullptr || c->init() != nullptr || c->moduleIs() != nullptr ||
                         c->within() != nullptr || c->assertion() != nullptr || c->place() != nullptr ||
                         c->shard() != nullptr;
@@ -499,8 +510,9 @@ class Builder {
   }
 
   void Misplaced(P::StatementContext* context, Block block) {
-    const Span first = At(context->start);
-    const std::string word = Text(first);
+    const bool derives = context->mapping() != nullptr && context->mapping()->derives != nullptr;
+    const Span first = derives ? At(context->mapping()->derives) : At(context->start);
+    const std::string word = derives ? "-> source" : Text(first);
     if (context->edition() != nullptr) {
       sink_.Report(DiagnosticKind::kMisplacedStatement, At(context), "the edition stands in the middle of a file")
           .Help("`ckmap 1;` is the first statement of a file, and stands there once")

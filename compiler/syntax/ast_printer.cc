@@ -148,6 +148,7 @@ std::string Print(const ast::Rule& rule) {
   }
   out += When(rule.when);
   if (rule.exactly) out += " (exactly " + Quote(*rule.exactly) + ")";
+  if (rule.derives) out += " (derives)";
   return out + ")";
 }
 
@@ -267,6 +268,11 @@ class StatementPrinter {
     constexpr const char* kKinds[] = {"", " for", " missing", " unused"};
     std::string out = fmt::format("(decide {}{}", Quote(s.question.text), kKinds[static_cast<size_t>(s.kind)]);
     for (const ast::Pattern& pattern : s.patterns) out += " " + Print(pattern);
+    return out + ")";
+  }
+  std::string operator()(const ast::NamedSources& s) const {
+    std::string out = "(source";
+    for (const ast::NamedSource& source : s.list) out += " " + source.name.text + (source.optional ? "?" : "");
     return out + ")";
   }
   std::string operator()(const ast::TestBlock& s) const {

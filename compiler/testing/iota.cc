@@ -66,7 +66,8 @@ std::string OneWay(const plan::Plan& plan) {
     }
     return "";
   };
-  std::string found = find(plan.rules());
+  std::string found = find(plan.derived());
+  if (found.empty()) found = find(plan.rules());
   for (const plan::Layer& layer : plan.layers()) {
     if (found.empty()) found = find(layer.rules());
   }

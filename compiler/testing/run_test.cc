@@ -8,6 +8,7 @@
 
 #include "compiler/testing/compare.h"
 #include "compiler/testing/memory_files.h"
+#include "plan.pb.h"
 #include "runtime/base/text.h"
 #include "runtime/bind/computed_node.h"
 #include "runtime/exec/executor.h"
@@ -231,6 +232,13 @@ TestData DataOf(const TestCase& test) {
 Result<BindResult> BindTest(const Plan& plan, const TestCase& test, const TestData& data, const BindOptions& options) {
   BindOptions own = options;
   for (const auto& [name, value] : test.params) own.defines[name] = value;
+  for (const plan::NamedSource& source : plan.proto().named_sources()) own.source.spaces.push_back(source.name());
+  for (size_t i = 0; i < data.source.size(); ++i) {
+    const std::vector<std::byte>& bytes = data.values[i];
+    if (!IsInteger(data.source[i].dtype) || bytes.size() > static_cast<size_t>(kMaxSmallTensor)) continue;
+    own.source.contents.emplace(data.source[i].name,
+                                std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  }
   return Bind(plan, data.source, data.target, own);
 }
 

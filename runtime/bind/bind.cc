@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <set>
 #include <unordered_map>
 
@@ -13,6 +14,7 @@
 #include "plan.pb.h"
 #include "runtime/bind/explain/candidates.h"
 #include "runtime/bind/reverse.h"
+#include "runtime/bind/rules/derived_sources.h"
 #include "runtime/bind/rules/layer_binder.h"
 #include "runtime/bind/rules/rule_binder.h"
 #include "runtime/bind/rules/unmatched.h"
@@ -54,9 +56,13 @@ class Binder {
     bound_.plan_digest = plan.digest();
   }
 
-  Result<BindResult> Run(const PlacementOptions& placement) {
+  Result<BindResult> Run(const PlacementOptions& placement, const SourceFacts& facts) {
+    CheckNamedSources(facts);
+    if (!issues_.empty()) return Finish();
     CKMAP_ASSIGN_OR_RETURN(const Renamer renamer, Renamer::Create(proto_, variables_, bound_.target));
-    const BindContext context = MakeContext(renamer);
+    CKMAP_RETURN_IF_ERROR(See(facts, renamer));
+    if (!issues_.empty()) return Finish();  // what the other rules would find is not known
+    const BindContext context(proto_, *visible_, bound_.target, variables_, renamer);
     UnmatchedStatements unmatched(context);
     CKMAP_RETURN_IF_ERROR(ApplyStatements(context, unmatched));
     CKMAP_ASSIGN_OR_RETURN(const std::vector<size_t> left_over, PassThrough(unmatched));
@@ -66,15 +72,19 @@ class Binder {
     TargetCheck check(context, bound_, issues_);
     CKMAP_RETURN_IF_ERROR(check.Run(instances_));
     CheckTied(bound_, issues_);
+    NameFilesOfDropped();
     if (!proto_.reversed()) CKMAP_RETURN_IF_ERROR(ApplyPlacement(context, placement, bound_, issues_));
     FillReport();
     return Finish();
   }
 
   // The target that the statements give, of a Binder whose target is empty.
-  Result<TargetDescription> Describe() {
+  Result<TargetDescription> Describe(const SourceFacts& facts) {
+    CheckNamedSources(facts);
     CKMAP_ASSIGN_OR_RETURN(const Renamer renamer, Renamer::Create(proto_, variables_, bound_.target));
-    const BindContext context = MakeContext(renamer);
+    CKMAP_RETURN_IF_ERROR(See(facts, renamer));
+    if (!issues_.empty()) return TargetDescription{.target = std::nullopt, .issues = std::move(issues_)};
+    const BindContext context(proto_, *visible_, bound_.target, variables_, renamer);
     UnmatchedStatements unmatched(context);
     CKMAP_RETURN_IF_ERROR(ApplyStatements(context, unmatched));
     TargetDescription description;
@@ -89,8 +99,8 @@ class Binder {
     }
     CKMAP_ASSIGN_OR_RETURN(const std::vector<size_t> left_over, PassThrough(unmatched));
     for (const size_t source : left_over) {
-      CKMAP_ASSIGN_OR_RETURN(const Renamed renamed, renamer.Apply(bound_.source[source].name));
-      target.Add({.name = renamed.name, .dtype = bound_.source[source].dtype, .shape = bound_.source[source].shape});
+      CKMAP_ASSIGN_OR_RETURN(const Renamed renamed, renamer.Apply(context.source[source].name));
+      target.Add({.name = renamed.name, .dtype = context.source[source].dtype, .shape = context.source[source].shape});
     }
     CKMAP_RETURN_IF_ERROR(unmatched.Report(issues_));
     std::stable_sort(issues_.begin(), issues_.end(), BeforeInReport);
@@ -100,14 +110,10 @@ class Binder {
   }
 
  private:
-  BindContext MakeContext(const Renamer& renamer) const {
-    return {proto_,
-            bound_.source,
-            bound_.target,
-            variables_,
-            renamer,
-            proto_.source_separator().empty() ? "." : proto_.source_separator(),
-            proto_.target_separator().empty() ? "." : proto_.target_separator()};
+  // Makes the derived sources.
+  Result<void> See(const SourceFacts& facts, const Renamer& renamer) {
+    visible_ = std::make_unique<VisibleSource>(bound_.source, facts);
+    return DeriveSources(proto_, bound_.target, variables_, renamer, *visible_, issues_);
   }
 
   // All that rules, layers and drops claim, and who wins. `context` outlives the run.
@@ -115,7 +121,7 @@ class Binder {
     context_ = &context;
     CheckAsserts();
     CKMAP_RETURN_IF_ERROR(CollectDrops());
-    CKMAP_ASSIGN_OR_RETURN(instances_, BindRules(context, issues_));
+    CKMAP_ASSIGN_OR_RETURN(instances_, BindRules(context, RulesOf(proto_), issues_));
     for (const RuleInstance& instance : instances_) unmatched.Applied(instance.rule);
     CKMAP_ASSIGN_OR_RETURN(LayerBindings layers, BindLayers(context, issues_));
     for (RuleInstance& instance : layers.instances) instances_.push_back(std::move(instance));
@@ -129,6 +135,27 @@ class Binder {
     }
     Overrule();
     return ApplyDrops();
+  }
+
+  // What the rules name and what the run gives are the same.
+  void CheckNamedSources(const SourceFacts& facts) {
+    const auto add = [&](std::string message, std::vector<std::string> notes, std::string help) {
+      issues_.push_back({"CK1228", IssueSeverity::kError, "", std::move(message), std::move(notes), std::move(help)});
+    };
+    std::set<std::string> known;
+    for (const plan::NamedSource& source : proto_.named_sources()) {
+      known.insert(source.name());
+      if (source.optional() || std::count(facts.spaces.begin(), facts.spaces.end(), source.name()) > 0) continue;
+      add(fmt::format("the rules read the source `{}`, which is not given", source.name()),
+          {fmt::format("it is declared at {}:{}", proto_.files(static_cast<int>(source.loc().file())).name(),
+                       source.loc().line())},
+          fmt::format("--source {}=FILE", source.name()));
+    }
+    for (const std::string& space : facts.spaces) {
+      if (known.contains(space)) continue;
+      add(fmt::format("the rules do not name the source `{}`, which is given", space), {},
+          fmt::format("declare it: source {};", space));
+    }
   }
 
   void CheckAsserts() {
@@ -154,7 +181,9 @@ class Binder {
     for (const plan::Drop& drop : proto_.drops()) {
       for (const std::vector<size_t>& choices : AllChoices(drop.pattern())) {
         CKMAP_ASSIGN_OR_RETURN(CompiledName pattern, CompiledName::Compile(Choose(drop.pattern(), choices),
-                                                                           {context_->source_separator, variables_}));
+                                                                           {.separator = context_->source_separator,
+                                                                            .scope = variables_,
+                                                                            .spaces = &context_->visible.spaces()}));
         if (drop.only()) {
           only.push_back(std::move(pattern));
           only_where = context_->Where(drop.loc());
@@ -164,10 +193,10 @@ class Binder {
       }
     }
     if (only.empty()) return {};
-    for (size_t i = 0; i < bound_.source.size(); ++i) {
+    for (size_t i = 0; i < context_->source.size(); ++i) {
       const bool kept = std::any_of(only.begin(), only.end(), [&](const CompiledName& pattern) {
         Captures captures;
-        return pattern.Match(bound_.source[i].name, variables_, captures);
+        return pattern.Match(context_->source[i].name, variables_, captures);
       });
       if (!kept) drops_.push_back({i, -1, only_where});
     }
@@ -191,12 +220,12 @@ class Binder {
       return {};
     };
     if (pattern.literal()) {
-      const auto found = bound_.source.Find(*pattern.literal());
+      const auto found = context_->source.Find(*pattern.literal());
       return found ? add(*found, {}) : Result<void>();
     }
-    for (size_t i = 0; i < bound_.source.size(); ++i) {
+    for (size_t i = 0; i < context_->source.size(); ++i) {
       Captures captures;
-      if (pattern.Match(bound_.source[i].name, variables_, captures)) CKMAP_RETURN_IF_ERROR(add(i, captures));
+      if (pattern.Match(context_->source[i].name, variables_, captures)) CKMAP_RETURN_IF_ERROR(add(i, captures));
     }
     return {};
   }
@@ -208,7 +237,7 @@ class Binder {
       std::stable_sort(instances_.begin(), instances_.end(), before);
     }
     constexpr int kFree = std::numeric_limits<int>::max();
-    std::vector<int> sources(bound_.source.size(), kFree), targets(bound_.target.size(), kFree);
+    std::vector<int> sources(context_->source.size(), kFree), targets(bound_.target.size(), kFree);
     for (const DropClaim& drop : drops_) sources[drop.source] = std::min(sources[drop.source], drop.priority);
     size_t kept = 0;
     for (RuleInstance& instance : instances_) {
@@ -245,7 +274,7 @@ class Binder {
     constexpr size_t kReported = static_cast<size_t>(-1);
     for (const DropClaim& drop : drops_) {
       const auto user = used.find(drop.source);
-      const std::string& name = bound_.source[drop.source].name;
+      const std::string& name = context_->source[drop.source].name;
       if (user != used.end()) {
         if (Priority(*user->second) < drop.priority || drop.priority < 0) continue;  // overruled
         if (!done.emplace(drop.source, kReported).second) continue;
@@ -276,15 +305,16 @@ class Binder {
 
   // What no statement claims goes to its renamed name, as it is. Gives those whose renamed name the target lacks.
   Result<std::vector<size_t>> PassThrough(UnmatchedStatements& unmatched) {
-    std::vector<bool> claimed(bound_.source.size(), false);
+    std::vector<bool> claimed(context_->source.size(), false);
     for (const RuleInstance& instance : instances_) {
       for (const size_t source : instance.sources) claimed[source] = true;
     }
     for (const DropClaim& drop : drops_) claimed[drop.source] = true;
     std::vector<size_t> left_over;
-    for (size_t i = 0; i < bound_.source.size(); ++i) {
+    for (size_t i = 0; i < context_->source.size(); ++i) {
       if (claimed[i]) continue;
-      const TensorInfo& info = bound_.source[i];
+      const TensorInfo& info = context_->source[i];
+      if (context_->visible.InSpace(info.name)) continue;  // only rules name tensors of further sources
       std::vector<const plan::Rename*> renames;
       CKMAP_ASSIGN_OR_RETURN(const Renamed renamed, context_->renamer.Apply(info.name, &renames));
       for (const plan::Rename* rename : renames) unmatched.Applied(rename);
@@ -294,10 +324,19 @@ class Binder {
         continue;
       }
       RuleInstance instance = WholeCopy(i, *target);
-      instance.passed = renames.empty() ? "same name" : context_->Where(renames.front()->loc());
+      Pass(instance, renames.empty() ? "same name" : context_->Where(renames.front()->loc()));
       instances_.push_back(std::move(instance));
     }
     return left_over;
+  }
+
+  // `why` the tensor goes where it goes. What a derived source is made by is part of the reason.
+  void Pass(RuleInstance& instance, std::string why) const {
+    instance.passed = std::move(why);
+    const DerivedSource* derived = context_->visible.derived(instance.sources.front());
+    if (derived == nullptr) return;
+    instance.passed = fmt::format("{}, {}", context_->Where(derived->rule->loc()), instance.passed);
+    instance.ops = derived->ops;
   }
 
   RuleInstance WholeCopy(size_t source, size_t target) const {
@@ -320,7 +359,7 @@ class Binder {
     std::map<size_t, std::vector<size_t>> by_target;
     std::map<size_t, size_t> fits;  // how many targets a source fits
     for (const size_t source : left_over) {
-      std::string_view name = bound_.source[source].name;
+      std::string_view name = context_->source[source].name;
       while (true) {
         const size_t at = name.find(context_->source_separator);
         if (at == std::string_view::npos) break;
@@ -334,7 +373,7 @@ class Binder {
     for (const auto& [target, candidates] : by_target) {
       if (candidates.size() != 1 || fits[candidates.front()] != 1) continue;
       RuleInstance instance = WholeCopy(candidates.front(), target);
-      instance.passed = context_->Where(policy->loc());
+      Pass(instance, context_->Where(policy->loc()));
       instances_.push_back(std::move(instance));
     }
   }
@@ -370,6 +409,7 @@ class Binder {
   const plan::Plan& proto_;
   const BoundVariables variables_;
   BoundPlan bound_;
+  std::unique_ptr<VisibleSource> visible_;
   const BindContext* context_ = nullptr;
   std::vector<Issue> issues_;
   std::vector<RuleInstance> instances_;
@@ -396,10 +436,11 @@ Result<BindResult> Bind(const Plan& plan, Manifest source, Manifest target, cons
     }
     CKMAP_ASSIGN_OR_RETURN(
         BindResult forward,
-        Binder(plan, std::move(target), std::move(source), std::move(variables)).Run(options.placement));
+        Binder(plan, std::move(target), std::move(source), std::move(variables)).Run(options.placement, {}));
     return Reverse(std::move(forward));
   }
-  return Binder(plan, std::move(source), std::move(target), std::move(variables)).Run(options.placement);
+  return Binder(plan, std::move(source), std::move(target), std::move(variables))
+      .Run(options.placement, options.source);
 }
 
 Result<TargetDescription> DescribeTarget(const Plan& plan, Manifest source, const BindOptions& options) {
@@ -416,7 +457,7 @@ Result<TargetDescription> DescribeTarget(const Plan& plan, Manifest source, cons
                          BindVariables(plan.proto(), options.defines, options.config_json,
                                        options.config_path.empty() ? "config" : options.config_path, issues));
   if (!issues.empty()) return TargetDescription{std::nullopt, std::move(issues)};
-  return Binder(plan, std::move(source), {}, std::move(variables)).Describe();
+  return Binder(plan, std::move(source), {}, std::move(variables)).Describe(options.source);
 }
 
 }  // namespace ckmap

@@ -9,6 +9,7 @@
 #include "runtime/base/result.h"
 #include "runtime/bind/bound_plan.h"
 #include "runtime/bind/issue.h"
+#include "runtime/bind/source_facts.h"
 #include "runtime/plan/plan_io.h"
 #include "runtime/tensor/manifest.h"
 
@@ -19,6 +20,7 @@ struct BindOptions {
   std::string config_json;                     // text of config.json; empty: none given
   std::string config_path;                     // for messages
   PlacementOptions placement;
+  SourceFacts source = {};
 };
 
 struct BindResult {

@@ -14,7 +14,9 @@
 //   Pointwise, Map         the same range of each operand
 //   Average                all elements that become the range
 //   Normal, Sequence       nothing
-//   Bitcast                the elements whose bytes the range holds
+//   Bitcast, Unpack        the elements whose bytes the range holds
+//   Decode                 the same range
+//   Take                   the slices of the table that the range's indices choose; a table of up to 1 MiB is kept
 //
 // Numbers are read as f64, and an integer that f64 would round is an error. All sums run in f64 and in ascending order
 // of the index that is summed over, so the result does not depend on how the work is cut. It is rounded once to the
@@ -31,6 +33,7 @@
 #include <vector>
 
 #include "runtime/bind/bound_plan.h"
+#include "runtime/ops/code_tables.h"
 
 namespace ckmap {
 
@@ -87,7 +90,7 @@ struct InterpolateSpec {
 
 // Operands of one rank; an axis of size 1 is repeated.
 struct PointwiseSpec {
-  enum class Kind { kSum, kSubtract, kMultiply, kMean } kind = Kind::kSum;
+  enum class Kind { kSum, kSubtract, kMultiply, kMean, kDivide } kind = Kind::kSum;
 };
 
 struct MapSpec {
@@ -109,6 +112,28 @@ struct NormalSpec {
 // The bytes of operand 0, in row-major order, as elements of another dtype.
 struct BitcastSpec {};
 
+// Fields of `bits` bits in the bytes of operand 0, whose last axis is made of little-endian words: each row by itself,
+// u8 or, signed, i8.
+struct UnpackSpec {
+  int64_t bits = 8;
+  int64_t word_bits = 8;
+  int64_t fields = 0;  // in each word, from its lowest bit on; 0: the row is one stream of bits, whose fields may cross
+                       // words
+  bool high_first = false;  // the fields of a word in descending order
+  bool is_signed = false;   // two's complement
+  int64_t row_bytes = 0, row_codes = 0;
+};
+
+// The values of codes, one in each byte of operand 0, in f32.
+struct DecodeSpec {
+  CodeFormat format = CodeFormat::kE2M1;
+};
+
+// Operand 0, [outer, axis_size, inner], at the indices along its axis that operand 1 holds: [outer, indices, inner].
+struct TakeSpec {
+  int64_t axis_size = 0, inner = 1, indices = 0;
+};
+
 // What its index alone says of an element.
 struct SequenceSpec {
   enum class Kind {
@@ -124,7 +149,7 @@ struct SequenceSpec {
 struct ComputedNode {
   std::string text;  // "lora_merge(alpha=16, r=8)", for messages
   std::variant<ScaleSpec, ProductSpec, LoraMergeSpec, RowScaleSpec, BatchNormSpec, InterpolateSpec, PointwiseSpec,
-               MapSpec, AverageSpec, NormalSpec, BitcastSpec, SequenceSpec>
+               MapSpec, AverageSpec, NormalSpec, BitcastSpec, SequenceSpec, UnpackSpec, DecodeSpec, TakeSpec>
       spec;
   std::vector<PiecedTensor> operands;
   std::vector<std::string> names;  // of the operands, for messages

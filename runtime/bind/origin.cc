@@ -52,6 +52,19 @@ struct SpecText {
     const auto& [count, inner] = spec;
     return fmt::format("average {} {}", count, inner);
   }
+  std::string operator()(const UnpackSpec& spec) const {
+    const auto& [bits, word_bits, fields, high_first, is_signed, row_bytes, row_codes] = spec;
+    return fmt::format("unpack {} {} {} {} {} {} {}", bits, word_bits, fields, high_first, is_signed, row_bytes,
+                       row_codes);
+  }
+  std::string operator()(const DecodeSpec& spec) const {
+    const auto& [format] = spec;
+    return fmt::format("decode {}", static_cast<int>(format));
+  }
+  std::string operator()(const TakeSpec& spec) const {
+    const auto& [axis_size, inner, indices] = spec;
+    return fmt::format("take {} {} {}", axis_size, inner, indices);
+  }
   std::string operator()(const BitcastSpec& /*spec*/) const { return "bitcast"; }
   std::string operator()(const NormalSpec& spec) const {
     const auto& [mean, deviation, seed, stream] = spec;

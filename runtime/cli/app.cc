@@ -109,8 +109,15 @@ void AddParams(CLI::App& command, std::string& config, Common& common) {
 void AddMigration(CLI::App& command, MigrateArgs& args, Common& common, bool required) {
   command.add_option("PLAN", args.plan, "a .ckplan file, or an installed pack: NAME or NAME/MIGRATION")
       ->required(required);
-  command.add_option("SOURCE", args.source, "a checkpoint: a file, a folder of shards, or their index")
-      ->required(required);
+  command.add_option("SOURCE", args.source, "a checkpoint: a file, a folder of shards, or their index");
+  command
+      .add_option("--source", args.named_source_texts,
+                  "a further checkpoint, whose tensors rules name \"NAME:tensor\" (repeatable)")
+      ->type_name("NAME=FILE")
+      ->allow_extra_args(false);
+  command.callback([&args, required] {
+    if (required && args.source.empty() && args.named_source_texts.empty()) throw CLI::RequiredError("SOURCE");
+  });
   command
       .add_option("--target", args.target,
                   "names and shapes to reach: a checkpoint, a spec (.yaml), or a pack: the network that it describes")
@@ -189,8 +196,26 @@ Result<void> Complete(const Common& common, MigrateArgs& args) {
     CKMAP_ASSIGN_OR_RETURN(args.max_shard_size, ReadSize("--max-shard-size", common.max_shard_size, 1));
   }
   args.fsync = !common.no_fsync;
+  for (const std::string& text : args.named_source_texts) {
+    CKMAP_ASSIGN_OR_RETURN(NamedPath named, ParseNamedPath(text));
+    args.named_sources.push_back(std::move(named));
+  }
   for (const std::string& rank : common.ranks) CKMAP_RETURN_IF_ERROR(ReadRank(rank, args.ranks));
   return ReadDefines(common, args.defines);
+}
+
+// "--source base.safetensors --source head=head.pth".
+Result<void> ReadSources(VerifyArgs& args) {
+  for (const std::string& text : args.sources) {
+    if (auto named = ParseNamedPath(text)) {
+      args.named_sources.push_back(*std::move(named));
+    } else if (args.source.empty()) {
+      args.source = text;
+    } else {
+      return Error(ErrorCode::kUsage, fmt::format("--source {}: given twice; a further source has a name", text));
+    }
+  }
+  return {};
 }
 
 Result<void> CompleteFolder(const Common& common, FolderArgs& args) {
@@ -213,7 +238,7 @@ void CompletePlan(const std::string& detect, MigrateArgs& args) {
     return;
   }
   if (args.plan.empty()) throw CLI::RequiredError("PLAN, or --detect SOURCE,");
-  if (args.source.empty()) throw CLI::RequiredError("SOURCE");
+  if (args.source.empty() && args.named_source_texts.empty()) throw CLI::RequiredError("SOURCE");
   if (args.target.empty()) throw CLI::RequiredError("--target");
 }
 
@@ -411,12 +436,18 @@ void Program::AddVerify() {
                           [this](const Console& console) {
                             if (auto complete = ReadDefines(common_, verify_.defines); !complete)
                               return console.Fail(complete.error());
+                            if (auto complete = ReadSources(verify_); !complete) return console.Fail(complete.error());
                             return Shut(RunVerify, verify_, console);
                           });
   command.add_option("OUT", verify_.output, "the checkpoint that was written")->required();
   command.add_option("--report", verify_.report, "the JSON report that `apply --report FILE.json` wrote");
-  command.add_option("--source", verify_.source,
-                     "the checkpoint that it was made from: what was copied is compared with it");
+  command
+      .add_option(
+          "--source", verify_.sources,
+          "the checkpoint that it was made from, and NAME=FILE for each further one: what was copied is compared "
+          "with them")
+      ->type_name("[NAME=]FILE")
+      ->allow_extra_args(false);
   command.add_option("--plan", verify_.plan,
                      "the plan that it was made by: all that the receipt says is recomputed from it and the source");
   command.add_option("--target", verify_.target, "what it was made for, if that is more than OUT");

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "runtime/bind/bound_plan.h"
 #include "runtime/cli/console.h"
@@ -28,8 +29,10 @@ int RunInspect(const InspectArgs& args, const Console& console);
 // Of `plan` (no output) and `apply`.
 struct MigrateArgs {
   bool detect = false;  // of `plan` alone: only say which packs bind
-  std::string plan;     // a .ckplan file, or the name of a pack
-  std::string source;
+  std::string plan;                             // a .ckplan file, or the name of a pack
+  std::string source;                           // empty: only named ones
+  std::vector<std::string> named_source_texts;  // --source NAME=FILE
+  std::vector<NamedPath> named_sources;         // read from those
   std::string target;
   TargetOptions target_options;
   SourceArgs open;
@@ -104,8 +107,10 @@ int RunDiff(const DiffArgs& args, const Console& console);
 
 struct VerifyArgs {
   std::string output;
-  std::string report;  // the JSON report of the `apply` that wrote it; empty: the receipt in the output
-  std::string source;  // empty: it is not compared
+  std::string report;                // the JSON report of the `apply` that wrote it; empty: the receipt in the output
+  std::vector<std::string> sources;  // --source FILE, --source NAME=FILE
+  std::string source;                // read from those; empty: it is not compared
+  std::vector<NamedPath> named_sources;
   std::string plan;    // a .ckplan file, or the name of a pack; empty: what is said of it is not recomputed
   std::string target;  // that it was written for; empty: the output itself
   std::string card;    // the name of a network: print a verification card for pack.yaml

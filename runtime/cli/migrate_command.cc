@@ -93,13 +93,13 @@ Result<void> MigrateCommand::CheckRoot(const TargetFile& target) const {
 
 Result<void> MigrateCommand::Prepare() {
   report_.plan_path = args_.plan;
-  report_.source_path = args_.source;
+  report_.source_path = DescribeSources(args_.source, args_.named_sources);
   report_.target_path = args_.target;
   CKMAP_RETURN_IF_ERROR(CheckArguments());
   CKMAP_ASSIGN_OR_RETURN(const Plan plan, LoadPlanOrPack(args_.plan));
   report_ = MigrationReport::Of(plan);
   report_.plan_path = args_.plan;
-  report_.source_path = args_.source;
+  report_.source_path = DescribeSources(args_.source, args_.named_sources);
   report_.target_path = args_.target;
   CKMAP_ASSIGN_OR_RETURN(
       const BindOptions bind,
@@ -129,7 +129,7 @@ Result<void> MigrateCommand::Prepare() {
 Result<MigrationSource> MigrateCommand::OpenSource() {
   CKMAP_ASSIGN_OR_RETURN(const SourceOptions options, MakeSourceOptions(args_.open));
   CKMAP_RETURN_IF_ERROR(FindOutputKey(options.open.key));
-  CKMAP_ASSIGN_OR_RETURN(MigrationSource source, OpenMigrationSource(args_.source, options));
+  CKMAP_ASSIGN_OR_RETURN(MigrationSource source, OpenMigrationSources(args_.source, args_.named_sources, options));
   report_.source_format = source.spec ? "spec" : source.checkpoint->format();
   if (!source.spec) {
     report_.warnings = source.checkpoint->warnings();
@@ -138,7 +138,7 @@ Result<MigrationSource> MigrateCommand::OpenSource() {
   } else if (!args_.output.empty()) {
     return Error(
         ErrorCode::kUsage,
-        fmt::format("{} is a spec, names and shapes without values: only `ckmap plan` can use it", args_.source));
+        fmt::format("{} is a spec, names and shapes without values: only `ckmap plan` can use it", source.path));
   }
   return source;
 }
@@ -201,7 +201,7 @@ void MigrateCommand::ReportOutcome() const {
     console_.SayAlways(RenderMisfits(report_.causes, report_.issues, console_.err(), args_.all));
     if (report_.source_format.empty()) return;
     console_.SayAlways(fmt::format("{}: `{}` does not fit: {}{}\n", console_.err().Red("error"),
-                                   EscapeText(args_.source), CountIssues(report_.issues),
+                                   EscapeText(report_.source_path), CountIssues(report_.issues),
                                    args_.output.empty() ? "" : "; nothing was written"));
     return;
   }

@@ -51,7 +51,9 @@ size_t FilesOf(const MigrateArgs& args) {
   constexpr uint64_t kGrowth = 16;
   constexpr uint64_t kMost = 4096;
   if (args.max_shard_size <= 0) return args.encrypt.empty() ? 1 : 2;
-  const uint64_t shards = kGrowth + kGrowth * (BytesOf(args.source) / static_cast<uint64_t>(args.max_shard_size));
+  uint64_t bytes = args.source.empty() ? 0 : BytesOf(args.source);
+  for (const NamedPath& named : args.named_sources) bytes += BytesOf(named.path);
+  const uint64_t shards = kGrowth + kGrowth * (bytes / static_cast<uint64_t>(args.max_shard_size));
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return static_cast<size_t>(std::min(shards, kMost));
   // Most systems allow far more than they give: all shards are open at once.
@@ -77,6 +79,7 @@ CommandPaths PathsOf(const MigrateArgs& args) {
                      HelpersOf(args.open, {args.plan, args.config, args.device_map, args.output_key.file}),
                      {}};
   if (args.detect && args.config.empty()) paths.read.push_back(ConfigBeside(args.source));
+  for (const NamedPath& named : args.named_sources) paths.checkpoints.push_back(named.path);
   if (!args.output.empty()) {
     const bool folder = args.max_shard_size > 0 && !args.output.ends_with(".safetensors");
     paths.outputs.push_back({args.output, folder, args.force, FilesOf(args)});
@@ -94,6 +97,7 @@ CommandPaths PathsOf(const VerifyArgs& args) {
   CommandPaths paths{{args.output, args.source, args.target, args.against},
                      HelpersOf(args.open, {args.report, args.plan, args.config}),
                      {}};
+  for (const NamedPath& named : args.named_sources) paths.checkpoints.push_back(named.path);
   for (std::string& folder : PackFolders()) paths.read.push_back(std::move(folder));
   return paths;
 }

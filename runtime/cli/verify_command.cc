@@ -20,6 +20,7 @@ Result<VerifyOutcome> Verify(const VerifyArgs& args, const Console& console) {
   request.output = args.output;
   request.report = args.report;
   request.source = args.source;
+  request.named_sources = args.named_sources;
   request.plan = args.plan;
   request.target = args.target;
   request.params.defines = args.defines;

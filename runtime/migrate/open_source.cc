@@ -1,11 +1,15 @@
 #include "runtime/migrate/open_source.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "runtime/base/text.h"
 #include "runtime/formats/open.h"
+#include "runtime/formats/storage/named_checkpoints.h"
+#include "runtime/plan/plan_names.h"
 
 namespace ckmap {
 namespace {
@@ -71,6 +75,65 @@ Result<MigrationSource> OpenMigrationSource(const std::string& path, const Sourc
     CKMAP_ASSIGN_OR_RETURN(source.checkpoint, Chosen(path, std::move(opened.checkpoint), options));
   }
   return source;
+}
+
+Result<NamedPath> ParseNamedPath(const std::string& text) {
+  const size_t equals = text.find('=');
+  NamedPath named;
+  if (equals != std::string::npos) named = {text.substr(0, equals), text.substr(equals + 1)};
+  if (IsSourceName(named.name) && !named.path.empty()) return named;
+  return Error(ErrorCode::kUsage,
+               fmt::format("--source {}: write --source NAME=FILE; NAME has letters, digits and underscores", text));
+}
+
+std::string DescribeSources(const std::string& path, const std::vector<NamedPath>& named) {
+  std::string text = path;
+  for (const NamedPath& one : named) text += fmt::format("{}{}={}", text.empty() ? "" : ", ", one.name, one.path);
+  return text;
+}
+
+Result<MigrationSource> OpenMigrationSources(const std::string& path, const std::vector<NamedPath>& named,
+                                             const SourceOptions& options) {
+  if (named.empty()) return OpenMigrationSource(path, options);
+  struct Part {
+    std::string name;
+    MigrationSource source;
+  };
+  std::vector<Part> parts;
+  if (!path.empty()) {
+    CKMAP_ASSIGN_OR_RETURN(MigrationSource first, OpenMigrationSource(path, options));
+    parts.push_back({"", std::move(first)});
+  }
+  MigrationSource all{.path = DescribeSources(path, named), .checkpoint = nullptr, .spec = std::nullopt};
+  all.crc_check = options.crc_check && !path.empty();
+  for (const NamedPath& one : named) {
+    if (std::count(all.spaces.begin(), all.spaces.end(), one.name) > 0)
+      return Error(ErrorCode::kUsage, fmt::format("--source {}: given twice", one.name));
+    all.spaces.push_back(one.name);
+    CKMAP_ASSIGN_OR_RETURN(MigrationSource source, OpenMigrationSource(one.path, {}));
+    parts.push_back({one.name, std::move(source)});
+  }
+  const bool values =
+      std::all_of(parts.begin(), parts.end(), [](const Part& part) { return part.source.checkpoint != nullptr; });
+  if (values) {
+    std::vector<NamedCheckpoint> checkpoints;
+    for (Part& part : parts) checkpoints.push_back({part.name, std::move(part.source.checkpoint)});
+    CKMAP_ASSIGN_OR_RETURN(all.checkpoint, JoinByName(std::move(checkpoints)));
+    return all;
+  }
+  // One of them is a spec: names and shapes are all that there is of the whole.
+  all.spec.emplace();
+  all.spec->framework = parts.front().source.manifest().framework;
+  for (const Part& part : parts) {
+    for (TensorInfo info : part.source.manifest().tensors()) {
+      if (!part.name.empty()) info.name = NameInSpace(part.name, info.name);
+      info.storage = -1;
+      const std::string name = info.name;
+      if (!all.spec->Add(std::move(info)))
+        return Error(ErrorCode::kMalformed, fmt::format("two sources have a tensor {}", QuoteName(name)));
+    }
+  }
+  return all;
 }
 
 }  // namespace ckmap

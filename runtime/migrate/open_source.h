@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "runtime/base/result.h"
 #include "runtime/formats/checkpoint.h"
@@ -31,6 +32,7 @@ Result<void> VerifyChecksums(const Checkpoint& checkpoint);
 // What a migration starts from: a checkpoint, or names and shapes alone.
 struct MigrationSource {
   std::string path;                              // as it is named in messages and reports
+  std::vector<std::string> spaces = {};          // names of the sources beside the first one
   std::shared_ptr<const Checkpoint> checkpoint;  // null for a spec
   std::optional<Manifest> spec;                  // set for a spec
   bool crc_check = false;                        // all checksums must be right, those of bytes that are not used too
@@ -38,5 +40,18 @@ struct MigrationSource {
   const Manifest& manifest() const { return checkpoint != nullptr ? checkpoint->manifest() : *spec; }
 };
 Result<MigrationSource> OpenMigrationSource(const std::string& path, const SourceOptions& options);
+
+// A source beside the first one.
+struct NamedPath {
+  std::string name, path;
+};
+// "NAME=PATH". kUsage for what is none.
+Result<NamedPath> ParseNamedPath(const std::string& text);
+// How messages and reports name all sources: "base.safetensors, head=head.pth".
+std::string DescribeSources(const std::string& path, const std::vector<NamedPath>& named);
+// The source at `path`, "" for none, and others, whose tensors are named "NAME:tensor". The options are those of the
+// first one; the others are opened as they are.
+Result<MigrationSource> OpenMigrationSources(const std::string& path, const std::vector<NamedPath>& named,
+                                             const SourceOptions& options);
 
 }  // namespace ckmap

@@ -1,6 +1,7 @@
 #include "runtime/migrate/prepare.h"
 
 #include <filesystem>
+#include <span>
 #include <system_error>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include "plan.pb.h"
 #include "runtime/base/file.h"
 #include "runtime/causes/find_causes.h"
+#include "runtime/exec/tensor_reader.h"
 #include "runtime/plan/device_map.h"
 
 namespace ckmap {
@@ -19,6 +21,27 @@ bool EndsIn(const std::string& path, std::string_view ending) {
 }
 
 }  // namespace
+
+bool AsksForContents(const Plan& plan) {
+  // Names of functions stand in the bytes as they are written; a rule's text may hold them, too, and costs a little.
+  const std::string bytes = SerializePlan(plan.proto());
+  return bytes.find("source_value") != std::string::npos || bytes.find("source_json") != std::string::npos;
+}
+
+Result<std::map<std::string, std::string, std::less<>>> SmallContents(const Checkpoint& checkpoint) {
+  std::map<std::string, std::string, std::less<>> contents;
+  for (size_t i = 0; i < checkpoint.manifest().size(); ++i) {
+    const TensorInfo& info = checkpoint.manifest()[i];
+    if (!IsInteger(info.dtype) || !info.unreadable.empty()) continue;
+    const auto bytes = NumBytes(info.shape, info.dtype);
+    if (!bytes || *bytes == 0 || *bytes > kMaxSmallTensor) continue;
+    CKMAP_ASSIGN_OR_RETURN(const auto reader, TensorReader::Make(checkpoint, i));
+    std::string text(static_cast<size_t>(*bytes), '\0');
+    CKMAP_RETURN_IF_ERROR(reader->Read(0, std::as_writable_bytes(std::span(text))));
+    contents.emplace(info.name, std::move(text));
+  }
+  return contents;
+}
 
 Result<Plan> LoadPlanOrPack(const std::string& path_or_pack) {
   std::error_code error;
@@ -59,11 +82,16 @@ Result<PreparedMigration> PrepareMigration(const Plan& plan, MigrationSource sou
   if (migration.nesting != nullptr) report.target_root = migration.nesting->root_name;
   report.source_format = migration.source.spec ? "spec" : migration.source.checkpoint->format();
   if (migration.source.checkpoint != nullptr) report.warnings = migration.source.checkpoint->warnings();
-  CKMAP_ASSIGN_OR_RETURN(BindResult bound, Bind(plan, migration.source.manifest(), target.manifest, options));
+  BindOptions bind = options;
+  bind.source.spaces = migration.source.spaces;
+  if (migration.source.checkpoint != nullptr && AsksForContents(plan)) {
+    CKMAP_ASSIGN_OR_RETURN(bind.source.contents, SmallContents(*migration.source.checkpoint));
+  }
+  CKMAP_ASSIGN_OR_RETURN(BindResult bound, Bind(plan, migration.source.manifest(), target.manifest, bind));
   report.issues = std::move(bound.issues);
   if (!bound.plan) {
     const std::string& format = report.source_format;
-    report.causes = FindCauses(plan, migration.source.manifest(), target.manifest, options, report.issues,
+    report.causes = FindCauses(plan, migration.source.manifest(), target.manifest, bind, report.issues,
                                {.source_has_roots = format.starts_with("torch")});
   }
   if (bound.plan) report.bound = std::make_shared<const BoundPlan>(*std::move(bound.plan));

@@ -27,6 +27,11 @@ struct ParamFiles {
 };
 Result<BindOptions> ReadParams(const ParamFiles& files);
 
+// Whether the rules of a plan ask for values of small tensors of the source.
+bool AsksForContents(const Plan& plan);
+// The bytes of all small tensors of integers, by name (bind/source_facts.h).
+Result<std::map<std::string, std::string, std::less<>>> SmallContents(const Checkpoint& checkpoint);
+
 // A migration before it runs. Immutable once made: it may be run many times, by many threads.
 struct PreparedMigration {
   MigrationReport report;  // of a dry run, without its cost; report.bound is null where it does not fit

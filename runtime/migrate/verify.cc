@@ -118,18 +118,19 @@ Result<VerifyOutcome> VerifyOutput(const VerifyRequest& request) {
     open.open.root = receipt.root;
     CKMAP_ASSIGN_OR_RETURN(output, OpenCheckedSource(request.output, open));
   }
-  if (!request.plan.empty() && request.source.empty()) {
+  const bool has_source = !request.source.empty() || !request.named_sources.empty();
+  if (!request.plan.empty() && !has_source) {
     return Error(
         ErrorCode::kUsage,
         "--plan: what the plan makes depends on the source: give --source (a spec of its names and shapes will do, and "
         "proves nothing of the bytes)");
   }
   MigrationSource source;
-  if (!request.source.empty()) {
-    CKMAP_ASSIGN_OR_RETURN(source, OpenMigrationSource(request.source, request.open));
+  if (has_source) {
+    CKMAP_ASSIGN_OR_RETURN(source, OpenMigrationSources(request.source, request.named_sources, request.open));
     if (source.spec && request.plan.empty()) {
       return Error(ErrorCode::kUsage,
-                   fmt::format("{} is a spec, which has no bytes to compare: give --plan, too", request.source));
+                   fmt::format("{} is a spec, which has no bytes to compare: give --plan, too", source.path));
     }
   }
   const std::shared_ptr<const Checkpoint> checkpoint = source.checkpoint;

@@ -18,6 +18,7 @@ struct VerifyRequest {
   std::string report;       // the JSON report of the run that wrote it; empty: the receipt in the output
   std::string report_json;  // its text instead
   std::string source;       // empty: it is not compared
+  std::vector<NamedPath> named_sources = {};  // beside it
   SourceOptions open = {};  // of both; the root is the source's, that of the output stands in its receipt
   std::string
       // a .ckplan file or the name of a pack: what the receipt says is recomputed. Needs the source; empty: it is not

@@ -16,6 +16,10 @@ constexpr FunctionSpec kFunctions[] = {
     {"target_rank", 1, 1, true, "number of axes of a target tensor, -1 if there is none"},
     {"source_size", 2, 2, true, "size of one axis of a source tensor, -1 if there is no such tensor or axis"},
     {"target_size", 2, 2, true, "size of one axis of a target tensor, -1 if there is no such tensor or axis"},
+    {"source_value", 1, 2, true,
+     "an integer of a small source tensor: that of the index, counted in row-major order, or its only one"},
+    {"source_json", 2, 3, true,
+     "the number that the JSON text in a small source tensor of bytes has for a key; of a list that of the index"},
     {"lookup", 3, 3, true,
      "the number that a `json` parameter has for a name: that of its first key which, as a regular expression, matches "
      "the whole name or its last "

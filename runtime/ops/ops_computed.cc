@@ -40,6 +40,13 @@ constexpr ArgSpec kNormalizeArgs[] = {{"axes", ArgType::kIntList, true, false, "
                                       {"eps", ArgType::kNumber, true, false, "", ""},
                                       {"mode", ArgType::kWord, false, false, "l2", "l2|standardize"},
                                       CKMAP_RESULT_ARGS};
+constexpr ArgSpec kUnpackArgs[] = {{"bits", ArgType::kInt, true, false, "", ""},
+                                   {"axis", ArgType::kInt, false, false, "-1", ""},
+                                   {"order", ArgType::kWord, false, false, "low", "low|high"},
+                                   {"fields", ArgType::kInt, false, false, "", ""},
+                                   {"signed", ArgType::kBool, false, false, "false", ""}};
+constexpr ArgSpec kDecodeArgs[] = {{"format", ArgType::kWord, true, false, "", "e2m1|e2m3|e3m2|e8m0|e4m3|e5m2"}};
+constexpr ArgSpec kTakeArgs[] = {{"axis", ArgType::kInt, false, false, "0", ""}};
 constexpr ArgSpec kReduceMeanArgs[] = {{"axis", ArgType::kInt, true, false, "", ""}, CKMAP_RESULT_ARGS};
 #undef CKMAP_RESULT_ARGS
 
@@ -52,6 +59,18 @@ constexpr OpError kMapErrors[] = {
     {"CK0402", "an axis that is out of range"},
     {"CK1209", "shapes or dtypes that are not taken"},
     {"overflow", "with overflow=error, a result that its dtype cannot hold stops the conversion and is named"}};
+
+constexpr OpError kUnpackErrors[] = {
+    {"CK0402", "the tensor has no such axis"},
+    {"CK0412", "`bits` is not 1 to 8"},
+    {"CK1209", "the tensor holds no fields: of other dtypes say bitcast first; or a word has not so many of them"}};
+constexpr OpError kDecodeErrors[] = {
+    {"CK1209", "the elements have more than a byte"},
+    {"range", "a code that the format does not have stops the conversion and is named"}};
+constexpr OpError kTakeErrors[] = {{"CK0402", "the table has no such axis"},
+                                   {"CK0414", "too few or too many tensors"},
+                                   {"CK1209", "the indices are not integers"},
+                                   {"range", "an index that the axis does not have stops the conversion and is named"}};
 
 constexpr std::string_view kFirst = "`to`, else that of the first tensor";
 
@@ -194,6 +213,52 @@ constexpr OpSpec kComputedOps[] = {
      .shapes = "[o, i], [o, 1] | multiply() -> [o, i]",
      .doc = "The product of the tensors of a list, element by element. An axis of size 1 is repeated.",
      .errors = kErrors},
+    {.name = "divide",
+     .kind = OpKind::kComputed,
+     .arity = OpArity::kReduce,
+     .args = kResultArgs,
+     .takes = DTypes::kNumbers,
+     .gives = kFirst,
+     .undone = Inverse::kNever,
+     .inverse = "a quotient does not tell its terms",
+     .shapes = "[o, i], [o, 1] | divide() -> [o, i]",
+     .doc = "The first of two tensors divided by the second, in f64, rounded once. An axis of size 1 is repeated. A "
+            "division by zero stops the conversion.",
+     .errors = kErrors},
+    {.name = "unpack",
+     .kind = OpKind::kComputed,
+     .args = kUnpackArgs,
+     .gives = "u8, or i8 if they are signed",
+     .undone = Inverse::kNever,
+     .inverse = "the bits that are left over at the end of a row are lost",
+     .shapes = "[o, i] of u8 | unpack(bits=4) -> [o, 2*i]",
+     .doc =
+         "The fields of `bits` bits that an axis of integers, i4 or f4 is packed with. The axis is one little-endian "
+         "stream of bits, lowest first; bits that are left over at its end fall away. fields=n: each element holds n "
+         "fields from its lowest bit on, and none crosses elements. order=high: the fields of an element in "
+         "descending order. signed: two's complement.",
+     .errors = kUnpackErrors},
+    {.name = "decode",
+     .kind = OpKind::kComputed,
+     .args = kDecodeArgs,
+     .gives = "f32",
+     .undone = Inverse::kNever,
+     .inverse = "not every number has a code",
+     .shapes = "[o, i] of u8 | decode(e2m1) -> [o, i]",
+     .doc = "The values of codes, one in each byte: e2m1 (FP4), e2m3 and e3m2 (FP6), e8m0 (powers of two; 255 is NaN), "
+            "e4m3 and e5m2 (FP8). Every value is exact; -0 and NaN stay what they are.",
+     .errors = kDecodeErrors},
+    {.name = "take",
+     .kind = OpKind::kComputed,
+     .arity = OpArity::kReduce,
+     .args = kTakeArgs,
+     .gives = "that of the table",
+     .undone = Inverse::kNever,
+     .inverse = "what no index names is lost",
+     .shapes = "[16], [o, i] | take() -> [o, i]",
+     .doc = "Of a table and indices: the slices of the table along `axis` that the indices name, the indices' axes in "
+            "the place of that axis. Codebooks, the groups of g_idx, rows that another tensor lists.",
+     .errors = kTakeErrors},
     {.name = "mean",
      .kind = OpKind::kComputed,
      .arity = OpArity::kReduce,

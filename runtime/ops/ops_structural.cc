@@ -17,6 +17,11 @@ constexpr ArgSpec kSliceArgs[] = {{"axis", ArgType::kInt, true, false, "", ""},
                                   {"begin", ArgType::kInt, false, false, "0", ""},
                                   {"end", ArgType::kInt, false, false, "the axis' size", ""},
                                   {"step", ArgType::kInt, false, false, "1", ""}};
+constexpr ArgSpec kPickArgs[] = {{"axis", ArgType::kInt, true, false, "", ""},
+                                 {"indices", ArgType::kIntList, true, false, "", ""}};
+constexpr OpError kPickErrors[] = {{"CK0402", "the tensor has no such axis"},
+                                   {"CK0412", "the axis has no such index"},
+                                   {"CK1209", "the same, seen when the plan is bound"}};
 constexpr ArgSpec kPadArgs[] = {{"axis", ArgType::kInt, true, false, "", ""},
                                 {"before", ArgType::kInt, false, false, "0", ""},
                                 {"after", ArgType::kInt, false, false, "0", ""},
@@ -169,6 +174,15 @@ constexpr OpSpec kStructuralOps[] = {
      .shapes = "[n, a] | select(axis=0, index=2) -> [a]",
      .doc = "Keeps one index of an axis, and removes the axis. A negative index counts from the end.",
      .errors = kSelectErrors},
+    {.name = "pick",
+     .args = kPickArgs,
+     .undone = Inverse::kNever,
+     .inverse = "the other elements are lost",
+     .shapes = "[n, a] | pick(axis=0, indices=[0, 2, 5]) -> [3, a]",
+     .doc =
+         "Keeps the indices of an axis that a list names, in the order of the list; one may be named twice. The list "
+         "may be a `json` parameter: pruned channels, the classes that stay, a trimmed vocabulary.",
+     .errors = kPickErrors},
     {.name = "pad",
      .args = kPadArgs,
      .undone = Inverse::kAlways,

@@ -179,6 +179,50 @@ Shaped<Size> SubtractShape(const ShapeInput<Size>& in) {
   return PointwiseShape(in, 2, 2, "two tensors");
 }
 template <typename Size>
+Shaped<Size> UnpackShape(const ShapeInput<Size>& in) {
+  using Work = ShapeWork<Size>;
+  Work work(in);
+  Dims<Size> dims = in.tensors[0];
+  const auto bits = in.call.Int("bits");
+  if (bits && (*bits < 1 || *bits > 8)) {
+    work.Fail({412, fmt::format("`bits` of `unpack` is {}", *bits), "", "fields have 1 to 8 bits", "bits"});
+    return work.Tensor(std::nullopt);
+  }
+  const auto axis = dims ? work.Axis("axis", dims->size(), -1) : std::nullopt;
+  if (!axis) return work.Tensor(std::nullopt);
+  Dim<Size>& size = (*dims)[*axis];
+  const Argument<Size>* order = in.call.Find("order");
+  const auto fields = in.call.Int("fields", 0);
+  const bool whole = in.dtype && bits && fields && (IsInteger(*in.dtype) || DTypeBits(*in.dtype) == 8);
+  if (fields && *fields > 0) {
+    size = Work::Multiply(size, Work::Number(*fields));
+  } else if (whole && order != nullptr && order->text == "high") {
+    size = Work::Multiply(size, Work::Number(DTypeBits(*in.dtype) / *bits));
+  } else if (whole && DTypeBits(*in.dtype) % *bits == 0) {
+    size = Work::Multiply(size, Work::Number(DTypeBits(*in.dtype) / *bits));
+  } else if (const auto words = Work::Constant(size); whole && words) {
+    size = Work::Number(*words * DTypeBits(*in.dtype) / *bits);
+  } else {
+    size = std::nullopt;
+  }
+  return work.Tensor(std::move(dims));
+}
+
+template <typename Size>
+Shaped<Size> TakeShape(const ShapeInput<Size>& in) {
+  ShapeWork<Size> work(in);
+  if (!CheckOperands(work, 2, 2, "the table and the indices")) return work.Tensor(std::nullopt);
+  const Dims<Size>&table = Operand(in, 0), &indices = Operand(in, 1);
+  const auto axis = table ? work.Axis("axis", table->size(), 0) : std::nullopt;
+  if (!axis || !indices) return work.Tensor(std::nullopt);
+  const auto at = table->begin() + static_cast<std::ptrdiff_t>(*axis);
+  std::vector<Dim<Size>> made(table->begin(), at);
+  made.insert(made.end(), indices->begin(), indices->end());
+  made.insert(made.end(), at + 1, table->end());
+  return work.Tensor(std::move(made));
+}
+
+template <typename Size>
 Shaped<Size> MeanShape(const ShapeInput<Size>& in) {
   return PointwiseShape(in, 1, kManyOperands, "tensors");
 }

@@ -220,6 +220,32 @@ Shaped<Size> SelectShape(const ShapeInput<Size>& in) {
 }
 
 template <typename Size>
+Shaped<Size> PickShape(const ShapeInput<Size>& in) {
+  using Work = ShapeWork<Size>;
+  Work work(in);
+  Dims<Size> dims = in.tensors[0];
+  const auto axis = dims ? work.Axis("axis", dims->size()) : std::nullopt;
+  if (!axis) return work.Tensor(std::nullopt);
+  Dim<Size>& size = (*dims)[*axis];
+  const Argument<Size>* indices = in.call.Find("indices");
+  if (indices == nullptr || indices->items.empty() ||
+      (indices->items.size() == 1 && !indices->items[0].Int())) {  // a parameter may hold the list
+    size = std::nullopt;
+    return work.Tensor(std::move(dims));
+  }
+  const auto least = Work::Constant(size);
+  for (size_t i = 0; i < indices->items.size(); ++i) {
+    const auto index = indices->items[i].Int();
+    if (!index || (*index >= 0 && (!least || *index < *least))) continue;
+    work.Fail({412, fmt::format("index {} of an axis of size {}", *index, size ? SizeKind<Size>::Text(*size) : "_"), "",
+               "", "indices", i});
+    break;
+  }
+  size = Work::Number(static_cast<int64_t>(indices->items.size()));
+  return work.Tensor(std::move(dims));
+}
+
+template <typename Size>
 Shaped<Size> PadShape(const ShapeInput<Size>& in) {
   using Work = ShapeWork<Size>;
   Work work(in);

@@ -75,6 +75,13 @@ Result<void> PlanNames::Expr(const plan::Expr& expr, const PlanScope& scope, int
   return BadPlan("an expression without a value");
 }
 
+bool IsSourceName(std::string_view name) {
+  if (name.empty() || name.size() > 256 || (name[0] >= '0' && name[0] <= '9')) return false;
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  });
+}
+
 Result<void> PlanNames::Call(const plan::Call& call, const PlanScope& scope, int depth) {
   int least = 0;
   int most = 0;

@@ -31,6 +31,9 @@ using PlanNameSet = std::set<std::string, std::less<>>;
 inline Error BadPlan(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
 inline Error PlanTooLarge(std::string message) { return {ErrorCode::kLimit, std::move(message)}; }
 
+// Letters, digits and underscores; the name of a source that the run gives.
+bool IsSourceName(std::string_view name);
+
 // Runs `check(item)` over a repeated field; an error says which item it is in.
 template <typename Items, typename Check>
 Result<void> ForEachItem(const Items& items, std::string_view what, Check check) {

@@ -347,6 +347,16 @@ Result<void> Validator::Run() {
   CKMAP_RETURN_IF_ERROR(ForEachItem(plan_.renames(), "renames", [&](const auto& item) { return Rename(item); }));
   CKMAP_RETURN_IF_ERROR(ForEachItem(plan_.layers(), "layers", [&](const auto& item) { return Layer(item); }));
   CKMAP_RETURN_IF_ERROR(ForEachItem(plan_.modules(), "modules", [&](const auto& item) { return ModuleIs(item); }));
+  PlanNameSet sources;
+  CKMAP_RETURN_IF_ERROR(
+      ForEachItem(plan_.named_sources(), "named_sources", [&](const plan::NamedSource& source) -> Result<void> {
+        CKMAP_RETURN_IF_ERROR(names_.Loc(source.loc()));
+        if (!IsSourceName(source.name())) return BadPlan(fmt::format("{} names no source", QuoteName(source.name())));
+        if (!sources.insert(source.name()).second) return BadPlan("a source is named twice");
+        return {};
+      }));
+  if (plan_.reversed() && !plan_.derived().empty()) return BadPlan("derived sources in a plan that runs backwards");
+  CKMAP_RETURN_IF_ERROR(ForEachItem(plan_.derived(), "derived", [&](const auto& item) { return Rule(item); }));
   CKMAP_RETURN_IF_ERROR(ForEachItem(plan_.rules(), "rules", [&](const auto& item) { return Rule(item); }));
   CKMAP_RETURN_IF_ERROR(ForEachItem(plan_.drops(), "drops", [&](const auto& item) { return Drop(item); }));
   CKMAP_RETURN_IF_ERROR(ForEachItem(plan_.inits(), "inits", [&](const auto& item) { return Init(item); }));

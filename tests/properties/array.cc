@@ -128,6 +128,10 @@ Array ApplyMap(const Step& step, const Array& in) {
     return Make(With(in.shape, axis, size), [&](const Index& i) { return in[With(i, axis, n[0] + n[2] * i[a])]; });
   }
   if (op == "select") return Make(Erased(in.shape, axis), [&](const Index& i) { return in[Inserted(i, axis, n[0])]; });
+  if (op == "pick") {
+    return Make(With(in.shape, axis, static_cast<int64_t>(n.size())),
+                [&](const Index& i) { return in[With(i, axis, n[static_cast<size_t>(i[a])])]; });
+  }
   if (op == "repeat") {
     return Make(With(in.shape, axis, in.shape[a] * n[0]), [&](const Index& i) {
       return in[With(i, axis, step.word == "each" ? i[a] / n[0] : i[a] % in.shape[a])];

@@ -97,6 +97,9 @@ bool DrawMap(const Array& array, Step& step) {
     step.numbers = {begin, Draw(begin + 1, size), Draw(1, 3)};
   }
   if (op == "select") step.numbers = {Draw(0, size - 1)};
+  if (op == "pick") {
+    for (int64_t count = Draw(1, 5); count > 0; --count) step.numbers.push_back(Draw(0, size - 1));
+  }
   if (op == "repeat") {
     step.numbers = {Draw(1, 3)};
     step.word = Draw(0, 1) == 0 ? "each" : "whole";
@@ -216,7 +219,7 @@ State Start() {
 std::optional<Step> DrawStep(const State& state, bool reversible) {
   static const std::vector<std::string> kKeeps = {"transpose", "permute", "reshape",   "squeeze", "unsqueeze",
                                                   "flatten",   "flip",    "rearrange", "pad",     "reorder"};
-  static const std::vector<std::string> kLoses = {"slice", "select", "repeat"};
+  static const std::vector<std::string> kLoses = {"slice", "select", "repeat", "pick"};
   static const std::vector<std::string> kExpands = {"split", "unstack", "deinterleave"};
   static const std::vector<std::string> kReduces = {"concat", "stack", "interleave"};
   Step step;
@@ -260,6 +263,7 @@ plan::Op ToPlan(const Step& step) {
   out.Put("axis", step.axis);
   if (op == "slice") out.Put("begin", n[0]).Put("end", n[1]).Put("step", n[2]);
   if (op == "select") out.Put("index", n[0]);
+  if (op == "pick") out.Put("indices", n);
   if (op == "reorder") out.Put("blocks", n);
   if (op == "repeat") out.Put("times", n[0]).Put("order", step.word);
   if (op == "pad") out.Put("before", n[0]).Put("after", n[1]).Put("value", 7).Put("mode", step.word);

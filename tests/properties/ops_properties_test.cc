@@ -71,7 +71,7 @@ TEST_CASE("pieces are what the operations mean, element by element") {
       RC_ASSERT(CheckTiling(run.tensors[i].value).ok());
     }
   }));
-  ReportSteps(19);
+  ReportSteps(20);
 }
 
 TEST_CASE("backwards, pieces bring every element back") {

@@ -151,6 +151,8 @@ struct Meaning {
           out[i] -= value;
         else if (spec.kind == Kind::kMultiply)
           out[i] *= value;
+        else if (spec.kind == Kind::kDivide)
+          out[i] /= value;
         else
           out[i] += value;
       }
@@ -171,6 +173,48 @@ struct Meaning {
       const auto inner = static_cast<size_t>(spec.inner), along = static_cast<size_t>(spec.count);
       for (size_t k = 0; k < along; ++k) out[i] += in[0][(i / inner * along + k) * inner + i % inner];
       out[i] /= static_cast<double>(spec.count);
+    }
+    return out;
+  }
+
+  // Bit by bit.
+  Numbers operator()(const UnpackSpec& spec) const {
+    Numbers out(count);
+    const int64_t words = spec.row_bytes * 8 / spec.word_bits;
+    for (size_t i = 0; i < count; ++i) {
+      const int64_t row = static_cast<int64_t>(i) / spec.row_codes, code = static_cast<int64_t>(i) % spec.row_codes;
+      int64_t first = code * spec.bits;
+      if (spec.fields != 0) {
+        const int64_t field = code % spec.fields;
+        first = code / spec.fields * spec.word_bits + (spec.high_first ? spec.fields - 1 - field : field) * spec.bits;
+      }
+      int64_t value = 0;
+      for (int64_t k = 0; k < spec.bits; ++k) {
+        const double word = in[0][static_cast<size_t>(row * words + (first + k) / spec.word_bits)];
+        const auto bits = static_cast<uint64_t>(static_cast<int64_t>(word));
+        value |= static_cast<int64_t>(bits >> ((first + k) % spec.word_bits) & 1) << k;
+      }
+      if (spec.is_signed && (value >> (spec.bits - 1) & 1) != 0) value -= int64_t{1} << spec.bits;
+      out[i] = static_cast<double>(value);
+    }
+    return out;
+  }
+
+  Numbers operator()(const DecodeSpec& spec) const {
+    Numbers out(count);
+    for (size_t i = 0; i < count; ++i)
+      out[i] =
+          static_cast<double>(TableOf(spec.format).values[static_cast<size_t>(static_cast<int64_t>(in[0][i])) & 255]);
+    return out;
+  }
+
+  Numbers operator()(const TakeSpec& spec) const {
+    Numbers out(count);
+    const auto inner = static_cast<size_t>(spec.inner), indices = static_cast<size_t>(spec.indices);
+    for (size_t i = 0; i < count; ++i) {
+      const size_t slice = i / inner, outer = slice / indices;
+      const auto index = static_cast<size_t>(in[1][slice % indices]);
+      out[i] = in[0][(outer * static_cast<size_t>(spec.axis_size) + index) * inner + i % inner];
     }
     return out;
   }

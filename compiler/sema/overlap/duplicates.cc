@@ -152,6 +152,7 @@ bool SameRule(const TypedRule& a, const TypedRule& b) {
 }
 
 void CheckDuplicates(const RuleSet& rules, DiagnosticSink& sink) {
+  Checker(sink).Rules(rules.derived, {});
   Checker(sink).Rules(rules.rules, rules.drops);
   std::map<std::pair<uint32_t, std::string>, const TypedLayer*> layers;
   for (const TypedLayer& layer : rules.layers) {

@@ -264,6 +264,7 @@ class OneToOneChecker {
 
 void CheckOneToOne(const RuleSet& rules, const VariableTable& variables, DiagnosticSink& sink) {
   OneToOneChecker checker(rules, variables, sink);
+  for (const TypedRule& rule : rules.derived) checker.Check(rule);
   for (const TypedRule& rule : rules.rules) checker.Check(rule);
   for (const TypedLayer& layer : rules.layers) {
     for (const TypedRule& rule : layer.rules) checker.Check(rule);

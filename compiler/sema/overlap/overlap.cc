@@ -39,6 +39,11 @@ class OverlapChecker {
       Collect(rule, rule.target, targets);
     }
     CompareAll(targets);
+    std::vector<Language> derived;  // names of the source, apart from those of the target
+    for (const TypedRule& rule : rules_.derived) {
+      if (rule.valid) Collect(rule, rule.target, derived);
+    }
+    CompareAll(derived);
     for (const TypedLayer& layer : rules_.layers) {
       std::vector<Language> leaves;
       for (const TypedRule& rule : layer.rules) {
@@ -307,8 +312,10 @@ class OverlapChecker {
           .Note("its parts contradict each other, the asserts of the program, or what the rule needs")
           .Emit();
     };
-    for (const TypedRule& rule : rules_.rules) {
-      if (rule.valid) check(rule.when, &rule);
+    for (const std::vector<TypedRule>* rules : {&rules_.derived, &rules_.rules}) {
+      for (const TypedRule& rule : *rules) {
+        if (rule.valid) check(rule.when, &rule);
+      }
     }
     for (const TypedDrop& drop : rules_.drops) check(drop.when, nullptr);
     for (const TypedInit& init : rules_.inits) check(init.when, nullptr);

@@ -136,6 +136,7 @@ class Prover {
   void Run() {
     if (asserts_.size() > kMaxAsserts)
       return Undecided(rules_.asserts[kMaxAsserts].span, fmt::format("there are more than {} asserts", kMaxAsserts));
+    for (const TypedRule& rule : rules_.derived) ProveRule(rule);
     for (const TypedRule& rule : rules_.rules) ProveRule(rule);
     for (const TypedLayer& layer : rules_.layers) {
       for (const TypedRule& rule : layer.rules) ProveRule(rule);

@@ -10,6 +10,7 @@
 #include "runtime/bind/computed_node.h"
 #include "runtime/bind/explain/candidates.h"
 #include "runtime/bind/explain/pattern_distance.h"
+#include "runtime/bind/rules/derived_sources.h"
 #include "runtime/bind/rules/layer_binder.h"
 #include "runtime/bind/rules/rule_binder.h"
 
@@ -63,14 +64,18 @@ class StoryTeller {
     // A reversed plan is bound forwards: its rules are those of the other direction.
     const bool reversed = plan_.proto().reversed();
     if (with_manifests_) {
-      CKMAP_ASSIGN_OR_RETURN(instances_, BindRules(context_, found_));
+      CKMAP_ASSIGN_OR_RETURN(instances_, BindRules(context_, RulesOf(context_.plan), found_));
       CKMAP_ASSIGN_OR_RETURN(LayerBindings layers, BindLayers(context_, found_));
       for (RuleInstance& instance : layers.instances) instances_.push_back(std::move(instance));
     }
     const auto in_source = context_.source.Find(name_), in_target = context_.target.Find(name_);
     std::vector<NameStory> stories;
     const bool none = !in_source && !in_target;
-    if (in_source || none) stories.push_back(Source(in_source));
+    if (const std::string holder = context_.visible.WhatHolds(name_); !holder.empty() && !in_source) {
+      stories.push_back(PartOf(holder));
+    } else if (in_source || none) {
+      stories.push_back(Source(in_source));
+    }
     if (in_target || none) stories.push_back(Target(in_target));
     for (NameStory& story : stories) {
       if (reversed) story.target = !story.target;
@@ -86,14 +91,19 @@ class StoryTeller {
   NameStory Source(std::optional<size_t> index) {
     NameStory story;
     story.tensor = index ? DescribeTensor(context_.source[*index]) : QuoteName(name_);
+    const std::vector<size_t> files = index ? context_.visible.FilesOf(*index) : std::vector<size_t>();
+    const bool derived = index && context_.visible.derived(*index) != nullptr;
     if (index && bound_ && bound_->plan && !plan_.proto().reversed()) {
       for (const BoundTensor& tensor : bound_->plan->tensors) {
         bool reads = false;
-        ForEachSource(tensor, [&](size_t source) { reads = reads || source == *index; });
-        if (reads) story.entries.push_back(Made(fmt::format("goes to {}", QuoteName(tensor.name)), tensor, *index));
+        ForEachSource(tensor, [&](size_t source) { reads = reads || std::count(files.begin(), files.end(), source); });
+        if (reads) {
+          const std::string what = fmt::format("goes to {}", QuoteName(tensor.name));
+          story.entries.push_back(Made(what, tensor, derived ? std::nullopt : std::optional(files.front())));
+        }
       }
       for (const DroppedTensor& tensor : bound_->plan->dropped) {
-        if (tensor.source == *index) story.entries.push_back(Bare("dropped by", tensor.rule));
+        if (tensor.source == files.front()) story.entries.push_back(Bare("dropped by", tensor.rule));
       }
     } else if (index && bound_) {
       Unbound(story, [&](const RuleInstance& instance) {
@@ -103,6 +113,23 @@ class StoryTeller {
     if (!with_manifests_) Patterns(false, story);
     if (story.entries.empty()) Renamed(story);
     Near(false, story);
+    return story;
+  }
+
+  // A tensor of the files that went into a derived source.
+  NameStory PartOf(const std::string& holder) const {
+    NameStory story;
+    const auto file = context_.visible.files().Find(name_);
+    story.tensor = file ? DescribeTensor(context_.visible.files()[*file]) : QuoteName(name_);
+    StoryEntry entry = Bare(fmt::format("is part of the derived source {}", QuoteName(holder)), "");
+    const auto visible = context_.source.Find(holder);
+    const DerivedSource* derived = visible ? context_.visible.derived(*visible) : nullptr;
+    if (derived != nullptr) {
+      entry.place = Place(derived->rule->loc());
+      entry.text = derived->rule->text();
+      entry.ops = derived->ops;
+    }
+    story.entries.push_back(std::move(entry));
     return story;
   }
 
@@ -138,7 +165,7 @@ class StoryTeller {
     entry.ops = tensor.ops;
     std::set<size_t> sources;
     ForEachSource(tensor, [&](size_t source) {
-      if (sources.insert(source).second) entry.sources.push_back(DescribeTensor(context_.source[source]));
+      if (sources.insert(source).second) entry.sources.push_back(DescribeTensor(context_.visible.files()[source]));
     });
     for (const RuleInstance& instance : instances_) {
       if (instance.rule == nullptr || Place(instance.rule->loc()) != tensor.rule) continue;
@@ -156,7 +183,7 @@ class StoryTeller {
       }
       const BoundInput& input = tensor.inputs[static_cast<size_t>(piece.input)];
       if (only && !input.node && input.source != *only) continue;
-      const std::string from = input.node ? input.node->text : QuoteName(context_.source[input.source].name);
+      const std::string from = input.node ? input.node->text : QuoteName(context_.visible.files()[input.source].name);
       std::string text = fmt::format("{}: {}", from, DescribePiece(piece));
       for (const CastOp& cast : input.casts) text += fmt::format(", cast to {}", DTypeName(cast.to));
       if (entry.pieces.size() < kMaxPieces) entry.pieces.push_back(std::move(text));
@@ -357,13 +384,9 @@ Result<std::vector<NameStory>> TellStories(const Plan& plan, const std::string& 
     CKMAP_ASSIGN_OR_RETURN(bound, Bind(plan, *options.source, *options.target, options.bind));
   }
   CKMAP_ASSIGN_OR_RETURN(const Renamer renamer, Renamer::Create(proto, variables, target));
-  const BindContext context{proto,
-                            source,
-                            target,
-                            variables,
-                            renamer,
-                            proto.source_separator().empty() ? "." : proto.source_separator(),
-                            proto.target_separator().empty() ? "." : proto.target_separator()};
+  VisibleSource visible(source, options.bind.source);
+  if (options.source) CKMAP_RETURN_IF_ERROR(DeriveSources(proto, target, variables, renamer, visible, issues));
+  const BindContext context(proto, visible, target, variables, renamer);
   return StoryTeller(plan, name, options, context, std::move(bound)).Run();
 }
 

@@ -26,7 +26,7 @@ bool EqualResults(const BindContext& context, const RuleInstance& instance) {
 // Whether the first two of what it is joined from have one shape.
 bool EqualInputs(const BindContext& context, const BoundTensor& bound) {
   return bound.inputs.size() > 1 && bound.inputs[0].node == nullptr && bound.inputs[1].node == nullptr &&
-         context.source[bound.inputs[0].source].shape == context.source[bound.inputs[1].source].shape;
+         context.visible.files()[bound.inputs[0].source].shape == context.visible.files()[bound.inputs[1].source].shape;
 }
 
 const char* Text(RuleVariants::Variant variant) {

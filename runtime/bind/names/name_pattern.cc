@@ -13,9 +13,9 @@ namespace ckmap {
 namespace {
 
 // The regular expression of one capture, without its group.
-std::string CaptureRegex(const plan::Capture& capture, std::string_view separator) {
+std::string CaptureRegex(const plan::Capture& capture, std::string_view separator, bool before_colon) {
   const std::string quoted = RE2::QuoteMeta(re2::StringPiece(separator.data(), separator.size()));
-  const std::string segment = fmt::format("[^{}]+", quoted);
+  const std::string segment = fmt::format("[^{}{}]+", quoted, before_colon ? ":" : "");
   switch (capture.kind()) {
     case plan::Capture::INT:
       return "[0-9]+";
@@ -42,6 +42,22 @@ const plan::Capture& DeclaredCapture(const plan::Part& part, const std::string& 
   if (part.has_capture()) return part.capture();
   const auto declared = context.declared.find(name);
   return declared != context.declared.end() ? *declared->second : kSegment;
+}
+
+// Whether the pattern says a name space: a colon stands in front of its first separator.
+bool SaysSpace(const plan::Pattern& pattern, std::string_view separator) {
+  if (!pattern.regex().empty()) {
+    const std::string& regex = pattern.regex();
+    const size_t end = regex.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+    return end != std::string::npos && end > 0 && regex[end] == ':';
+  }
+  for (const plan::Part& part : pattern.parts()) {
+    const std::string_view text = part.literal();
+    const size_t colon = text.find(':'), cut = text.find(separator);
+    if (colon != std::string_view::npos) return colon < cut;
+    if (cut != std::string_view::npos) return false;
+  }
+  return false;
 }
 
 RE2::Options QuietOptions() {
@@ -106,6 +122,10 @@ std::vector<std::vector<size_t>> AllChoices(const plan::Pattern& pattern) {
 Result<CompiledName> CompiledName::Compile(const plan::Pattern& pattern, const Context& context) {
   CompiledName result;
   result.pattern_ = std::make_shared<plan::Pattern>(pattern);
+  const bool spaces = context.spaces != nullptr && !context.spaces->empty();
+  const bool says_space = spaces && SaysSpace(pattern, context.separator);
+  if (spaces && !says_space) result.barred_ = *context.spaces;
+  bool before_colon = says_space;
   if (!pattern.regex().empty()) {
     result.regex_ = pattern.regex();
     CKMAP_RETURN_IF_ERROR(result.CompileRegex());
@@ -136,6 +156,7 @@ Result<CompiledName> CompiledName::Compile(const plan::Pattern& pattern, const C
       is_fixed = true;
     }
     if (is_fixed) {
+      before_colon = before_colon && fixed.find(':') == std::string::npos;
       text += fixed;
       result.regex_ += RE2::QuoteMeta(fixed);
       continue;
@@ -150,7 +171,7 @@ Result<CompiledName> CompiledName::Compile(const plan::Pattern& pattern, const C
     }
     const plan::Capture& capture = DeclaredCapture(part, name, context);
     only_digits = only_digits && capture.kind() == plan::Capture::INT;
-    CKMAP_ASSIGN_OR_RETURN(const size_t inner, result.AddGroup(capture, name, groups + 1, context));
+    CKMAP_ASSIGN_OR_RETURN(const size_t inner, result.AddGroup(capture, name, groups + 1, context, before_colon));
     groups += 1 + inner;
   }
   if (literal) {
@@ -183,8 +204,8 @@ void CompiledName::FindDigits(std::vector<std::string> literals) {
 
 // Adds the group of one capture; gives the number of groups that a regular expression of the user has inside.
 Result<size_t> CompiledName::AddGroup(const plan::Capture& capture, const std::string& name, size_t group,
-                                      const Context& context) {
-  const std::string inner = CaptureRegex(capture, context.separator);
+                                      const Context& context, bool before_colon) {
+  const std::string inner = CaptureRegex(capture, context.separator, before_colon);
   int inside = 0;
   if (capture.kind() == plan::Capture::REGEX) {
     const RE2 probe(inner, QuietOptions());
@@ -225,8 +246,13 @@ bool CompiledName::MatchGroups(std::string_view name, std::vector<std::string_vi
   return name == around_digits_.back();
 }
 
+bool CompiledName::Barred(std::string_view name) const {
+  return std::any_of(barred_.begin(), barred_.end(), [&](const std::string& space) { return name.starts_with(space); });
+}
+
 bool CompiledName::MatchTexts(std::string_view name, std::vector<std::string_view>& texts) const {
   texts.clear();
+  if (!barred_.empty() && Barred(name)) return false;
   if (literal_) return name == *literal_;
   if (around_digits_.empty() || !checks_.empty() || !MatchGroups(name, texts)) return false;
   texts.erase(texts.begin());  // each group is a capture, in order
@@ -234,6 +260,7 @@ bool CompiledName::MatchTexts(std::string_view name, std::vector<std::string_vie
 }
 
 bool CompiledName::Match(std::string_view name, const Scope& scope, Captures& captures) const {
+  if (!barred_.empty() && Barred(name)) return false;
   if (literal_) return name == *literal_;
   std::vector<std::string_view> groups;
   groups.reserve(checks_.size() + groups_.size() + 1);

@@ -60,6 +60,9 @@ class CompiledName {
     Captures known = {};                                        // captures that have their value already: literal text
     std::map<std::string, const plan::Capture*> declared = {};  // what references to captures of other names mean
     std::string_view prefix = {};                               // stands in front, literally
+    // "NAME:" of the sources beside the first one: their tensors are matched only by patterns that say a name space,
+    // and no capture reaches over its colon.
+    const std::vector<std::string>* spaces = nullptr;
   };
   static Result<CompiledName> Compile(const plan::Pattern& pattern, const Context& context);
 
@@ -87,7 +90,9 @@ class CompiledName {
   Result<void> CompileRegex();
   void FindDigits(std::vector<std::string> literals);
   bool MatchGroups(std::string_view name, std::vector<std::string_view>& groups) const;
-  Result<size_t> AddGroup(const plan::Capture& capture, const std::string& name, size_t group, const Context& context);
+  bool Barred(std::string_view name) const;
+  Result<size_t> AddGroup(const plan::Capture& capture, const std::string& name, size_t group, const Context& context,
+                          bool before_colon);
 
   std::optional<std::string> literal_;
   std::string regex_;
@@ -96,6 +101,7 @@ class CompiledName {
   std::vector<std::string> groups_;  // captures by first appearance
   std::vector<size_t> group_index_;  // regex group of each
   std::vector<Check> checks_;
+  std::vector<std::string> barred_;               // names that begin so do not match
   std::shared_ptr<const plan::Pattern> pattern_;  // keeps the expressions of checks_ alive
 };
 

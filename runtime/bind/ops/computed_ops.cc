@@ -111,7 +111,11 @@ ComputeFunction FindComputed(std::string_view name) {
   if (name == "lora_merge") return BindLoraMerge;
   if (name == "fold_weight_norm") return BindWeightNorm;
   if (name == "fold_batch_norm") return BindBatchNorm;
-  if (name == "sum" || name == "subtract" || name == "multiply" || name == "mean") return BindPointwise;
+  if (name == "sum" || name == "subtract" || name == "multiply" || name == "mean" || name == "divide")
+    return BindPointwise;
+  if (name == "unpack") return BindUnpack;
+  if (name == "decode") return BindDecode;
+  if (name == "take") return BindTake;
   if (name == "exp" || name == "log") return BindMap;
   if (name == "reduce_mean") return BindReduceMean;
   if (name == "normalize") return BindNormalize;

@@ -59,7 +59,10 @@ Result<Node> BindLoraMerge(Operands operands, const OpCall& call, std::string& t
 Result<Node> BindWeightNorm(Operands operands, const OpCall& call, std::string& text);
 Result<Node> BindBatchNorm(Operands operands, const OpCall& call, std::string& text);
 Result<Node> BindPointwise(Operands operands, const OpCall& call,
-                           std::string& text);  // value_ops.cc
+                           std::string& text);                                      // value_ops.cc
+Result<Node> BindUnpack(Operands operands, const OpCall& call, std::string& text);  // code_ops.cc
+Result<Node> BindDecode(Operands operands, const OpCall& call, std::string& text);
+Result<Node> BindTake(Operands operands, const OpCall& call, std::string& text);
 Result<Node> BindMap(Operands operands, const OpCall& call, std::string& text);
 Result<Node> BindReduceMean(Operands operands, const OpCall& call, std::string& text);
 Result<Node> BindNormalize(Operands operands, const OpCall& call, std::string& text);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "runtime/bind/values/json_lookup.h"
+
 namespace ckmap {
 
 Error Wrong(std::string message) { return {ErrorCode::kMismatch, std::move(message)}; }
@@ -37,6 +39,15 @@ Result<std::vector<int64_t>> OpCall::IntList(std::string_view name) const {
   std::vector<int64_t> values;
   const plan::Expr* expr = Find(name);
   if (expr == nullptr) return values;
+  // A list as a whole: the value of a `json` parameter.
+  const plan::Expr* whole = expr->list().items_size() == 1 ? &expr->list().items(0) : expr;
+  if (whole->kind_case() == plan::Expr::kVariable) {
+    CKMAP_ASSIGN_OR_RETURN(const Value value, Evaluate(*whole, scope_));
+    if (const auto* text = std::get_if<std::string>(&value)) {
+      if (auto list = JsonIntegers(*text)) return *std::move(list);
+      return Wrong(fmt::format("{}: {} is not a JSON list of integers", name, whole->variable()));
+    }
+  }
   if (expr->kind_case() != plan::Expr::kList) {
     CKMAP_ASSIGN_OR_RETURN(const int64_t value, EvaluateInt(*expr, scope_));
     return std::vector<int64_t>{value};
@@ -56,7 +67,29 @@ Result<bool> OpCall::Bool(std::string_view name, bool otherwise) const {
 
 std::string OpCall::Text(std::string_view name, std::string_view otherwise) const {
   const plan::Expr* expr = Find(name);
-  return expr == nullptr ? std::string(otherwise) : expr->text();
+  if (expr == nullptr) return std::string(otherwise);
+  if (expr->kind_case() == plan::Expr::kText) return expr->text();
+  const auto value = Evaluate(*expr, scope_);  // a parameter; CheckWords has looked at it
+  const auto* text = value ? std::get_if<std::string>(&*value) : nullptr;
+  return text == nullptr ? std::string(otherwise) : *text;
+}
+
+Result<void> OpCall::CheckWords(const OpSpec& spec) const {
+  for (const ArgSpec& arg : spec.args) {
+    const plan::Expr* expr = Find(arg.name);
+    const bool word = arg.type == ArgType::kWord, dtype = arg.type == ArgType::kDType;
+    if (expr == nullptr || (!word && !dtype) || expr->kind_case() == plan::Expr::kText) continue;
+    CKMAP_ASSIGN_OR_RETURN(const Value value, Evaluate(*expr, scope_));
+    const auto* text = std::get_if<std::string>(&value);
+    const auto known = text != nullptr && dtype ? ParseDType(*text) : std::nullopt;
+    if (dtype && known && *known != DType::kAny) continue;
+    if (word && text != nullptr && !text->empty() &&
+        fmt::format("|{}|", arg.choices).find(fmt::format("|{}|", *text)) != std::string::npos)
+      continue;
+    return Wrong(fmt::format("`{}` of {} is {}, which is not {}", arg.name, spec.name, FormatValue(value),
+                             dtype ? "a dtype" : fmt::format("one of {}", arg.choices)));
+  }
+  return {};
 }
 
 Result<size_t> Axis(int64_t axis, size_t rank, const TensorValue& tensor) {

@@ -27,6 +27,8 @@ class OpCall {
   Result<std::vector<int64_t>> IntList(std::string_view name) const;
   Result<bool> Bool(std::string_view name, bool otherwise) const;
   std::string Text(std::string_view name, std::string_view otherwise) const;
+  // Words and dtypes that are parameters are among those that the operation takes.
+  Result<void> CheckWords(const OpSpec& spec) const;
 
  private:
   const plan::Op& op_;

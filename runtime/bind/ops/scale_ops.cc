@@ -115,9 +115,10 @@ Result<Node> BindDequantize(Operands operands, const OpCall& call, std::string& 
   if (bits == 4) {
     spec.pack = dtype == DType::kI32 || dtype == DType::kU32 ? 8 : 2;
     spec.pack_signed = dtype == DType::kI4 || dtype == DType::kI8;
-  } else if (!IsInteger(dtype) && !(IsFloat(dtype) && DTypeBits(dtype) == 8 && dtype != DType::kF4)) {
-    return Wrong(fmt::format("{} is {}: only integers and floats of 8 bits are dequantized", operands[0].name,
-                             DTypeName(dtype)));
+  } else if (!Holds(DTypes::kNumbers, dtype)) {
+    return Wrong(
+        fmt::format("{} is {}: {} are dequantized; the codes of a packed tensor are what unpack and decode give",
+                    operands[0].name, DTypeName(dtype), Describe(DTypes::kNumbers)));
   }
   return Scale(std::move(operands), call, std::move(spec), text);
 }

@@ -158,6 +158,33 @@ Result<TensorValue> OpSelect(TensorValue tensor, const OpCall& args, std::string
   return ReshapeTo(std::move(tensor), std::move(shape));
 }
 
+Result<TensorValue> OpPick(TensorValue tensor, const OpCall& args, std::string& text) {
+  constexpr size_t kShown = 8;
+  CKMAP_ASSIGN_OR_RETURN(const int64_t axis_arg, args.Int("axis", 0));
+  CKMAP_ASSIGN_OR_RETURN(const size_t axis, Axis(axis_arg, tensor.value.shape.size(), tensor));
+  CKMAP_ASSIGN_OR_RETURN(const std::vector<int64_t> indices, args.IntList("indices"));
+  text = fmt::format(
+      "pick(axis={}, indices=[{}{}])", axis,
+      fmt::join(indices.begin(), indices.begin() + static_cast<ptrdiff_t>(std::min(indices.size(), kShown)), ", "),
+      indices.size() > kShown ? fmt::format(", … {} in all", indices.size()) : "");
+  if (indices.empty()) return Wrong(fmt::format("{} keeps nothing of {}", text, tensor.name));
+  const int64_t size = tensor.value.shape[axis];
+  std::vector<PieceValue> parts;
+  for (size_t i = 0; i < indices.size();) {
+    const int64_t begin = indices[i];
+    if (begin < 0 || begin >= size) {
+      return Wrong(fmt::format("index {} does not lie inside axis {} of {}, whose shape is {}", begin, axis,
+                               tensor.name, FormatShape(tensor.value.shape)));
+    }
+    int64_t end = begin + 1;  // a run of indices is one slice
+    for (++i; i < indices.size() && indices[i] == end && end < size; ++i) ++end;
+    CKMAP_ASSIGN_OR_RETURN(PieceValue part, Slice(tensor.value, axis, begin, end));
+    parts.push_back(std::move(part));
+  }
+  Result<PieceValue> value = Concat(parts, axis);
+  return WithPieces(std::move(tensor), std::move(value));
+}
+
 Result<TensorValue> OpFlip(TensorValue tensor, const OpCall& args, std::string& text) {
   CKMAP_ASSIGN_OR_RETURN(const int64_t axis_arg, args.Int("axis", 0));
   CKMAP_ASSIGN_OR_RETURN(const size_t axis, Axis(axis_arg, tensor.value.shape.size(), tensor));
@@ -291,6 +318,7 @@ MapFunction FindStructuralMap(std::string_view name) {
   if (name == "unsqueeze") return OpUnsqueeze;
   if (name == "slice") return OpSlice;
   if (name == "select") return OpSelect;
+  if (name == "pick") return OpPick;
   if (name == "flip") return OpFlip;
   if (name == "reorder") return OpReorder;
   if (name == "repeat") return OpRepeat;

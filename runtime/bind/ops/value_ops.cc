@@ -13,9 +13,9 @@ namespace ckmap {
 Result<Node> BindPointwise(Operands operands, const OpCall& call, std::string& text) {
   using Kind = PointwiseSpec::Kind;
   text = fmt::format("{}()", call.name());
-  const bool subtracts = call.name() == "subtract";
-  CKMAP_RETURN_IF_ERROR(CheckCount(operands, call.name() == "mean" ? 1 : 2, subtracts ? 2 : operands.size(),
-                                   subtracts ? "two tensors" : "two tensors or more"));
+  const bool subtracts = call.name() == "subtract", divides = call.name() == "divide", two = subtracts || divides;
+  CKMAP_RETURN_IF_ERROR(CheckCount(operands, call.name() == "mean" ? 1 : 2, two ? 2 : operands.size(),
+                                   two ? "two tensors" : "two tensors or more"));
   Shape shape = operands[0].value.shape;
   for (const TensorValue& operand : operands) {
     if (!Holds(DTypes::kNumbers, operand.dtype))
@@ -36,8 +36,10 @@ Result<Node> BindPointwise(Operands operands, const OpCall& call, std::string& t
   NodeBuilder node(call, text);
   CKMAP_ASSIGN_OR_RETURN(const DType dtype, node.ResultType(operands[0].dtype));
   if (call.name() == "mean" && IsInteger(dtype)) return Wrong("the mean of integers is no integer: say to=");
+  if (divides && IsInteger(dtype)) return Wrong("a quotient is not an integer: say to= with a float");
   for (TensorValue& operand : operands) node.Add(std::move(operand));
   const Kind kind = subtracts               ? Kind::kSubtract
+                    : divides               ? Kind::kDivide
                     : call.name() == "sum"  ? Kind::kSum
                     : call.name() == "mean" ? Kind::kMean
                                             : Kind::kMultiply;

@@ -262,6 +262,12 @@ class Evaluator {
     const std::string full = prefix_.source + *name;
     const auto found = context_.source.Find(full);
     if (!found) {
+      const std::string derived = context_.visible.WhatHolds(full);
+      if (!derived.empty()) {
+        Report("CK1207", full, fmt::format("`{}` is part of `{}`, and the rule needs it by itself", full, derived),
+               fmt::format("use `{}`, or leave the tensor out of the rule that makes it", derived));
+        return {};
+      }
       Report("CK1207", full, fmt::format("`{}` is not in the source, and the rule needs it", full),
              "check the name; if the tensor may be absent, the rule needs a `when source_has(…)`");
       return {};
@@ -271,7 +277,18 @@ class Evaluator {
 
   Node SourceTensor(size_t index) {
     if (std::find(sources_.begin(), sources_.end(), index) == sources_.end()) sources_.push_back(index);
-    return Node::Leaf(WholeSource(context_.source, index));
+    NoteDerived(index);
+    TensorValue tensor;
+    static_cast<PiecedTensor&>(tensor) = context_.visible.Whole(index);
+    tensor.name = context_.source[index].name;
+    return Node::Leaf(std::move(tensor));
+  }
+
+  // What a derived source was made by stands in front of what the rule does, once for each rule that derives.
+  void NoteDerived(size_t index) {
+    const DerivedSource* derived = context_.visible.derived(index);
+    if (derived == nullptr || !derivations_.insert(derived->rule).second) return;
+    ops_.insert(ops_.end(), derived->ops.begin(), derived->ops.end());
   }
 
   // All values of a gathering capture, in numeric order; they must be 0, 1, … without a hole. With a `where`, those of
@@ -421,7 +438,7 @@ class Evaluator {
     if (!name) return NameIssue(name.error().message());
     std::string full = prefix_.target.empty() ? *std::move(name) : prefix_.target + *name;
     if (term.has_shape()) BindShape(term.shape(), tensor.value.shape, full);
-    const auto found = context_.target.Find(full);
+    const auto found = context_.deriving ? std::nullopt : context_.target.Find(full);
     // Most rules move whole tensors: what such a value is need not be kept for each of them.
     const plan::Pipeline& source = rule_.source();
     const bool whole =
@@ -442,12 +459,14 @@ class Evaluator {
   std::vector<Issue>& issues_;
   std::vector<size_t> sources_;
   std::vector<std::string> ops_;
+  std::set<const plan::Rule*> derivations_;
   std::vector<DeferredSize> deferred_;
 };
 
 // Whether a right side whose names are all optional has none of them in the target.
 bool OptionalTargetAbsent(const BindContext& context, const plan::Rule& rule, const NamePrefix& prefix,
                           const Scope& scope, const Captures& captures) {
+  if (context.deriving) return false;
   for (const plan::Term& term : rule.target().terms()) {
     if (!term.optional()) return false;
     for (const std::vector<size_t>& choices : AllChoices(term.pattern())) {

@@ -64,6 +64,7 @@ class LayerBinder {
   void IndexSource() {
     for (size_t i = 0; i < context_.source.size(); ++i) {
       const std::string& name = context_.source[i].name;
+      if (context_.visible.InSpace(name)) continue;  // layers are those of the first source
       const size_t at = name.rfind(context_.source_separator);
       modules_[at == std::string::npos ? std::string() : name.substr(0, at)].push_back(i);
       last_segments_[at == std::string::npos ? name : name.substr(at + context_.source_separator.size())].push_back(i);

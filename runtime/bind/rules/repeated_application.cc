@@ -65,13 +65,14 @@ RepeatedApplication::RepeatedApplication(const plan::Rule& rule, const CompiledN
 std::optional<RuleInstance> RepeatedApplication::Apply(const BindContext& context, size_t tensor,
                                                        size_t& likely_target) {
   const TensorInfo& info = context.source[tensor];
-  if (known_ && known_->dtype == info.dtype && known_->shape == info.shape) {
+  const bool own = context.visible.derived(tensor) == nullptr;  // a derived source is made of other tensors each time
+  if (own && known_ && known_->dtype == info.dtype && known_->shape == info.shape) {
     if (auto instance = Repeat(context, tensor, likely_target)) return instance;
   }
   Captures captures;
   if (!pattern_.Match(info.name, context.variables, captures)) return std::nullopt;
   auto instance = ckmap::Apply(context, rule_, {}, {std::move(captures), {}, tensor});
-  if (instance && repeats_) Learn(context, tensor, *instance);
+  if (instance && repeats_ && own) Learn(context, tensor, *instance);
   return instance;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <iterator>
 #include <new>
 #include <set>
@@ -103,9 +104,9 @@ Result<void> AddSlots(const BindContext& context, const plan::Rule& rule, size_t
     for (const std::vector<size_t>& choices : AllChoices(term->pattern())) {
       const plan::Pattern chosen = Choose(term->pattern(), choices);
       for (const Captures& known : enumerated) {
-        CKMAP_ASSIGN_OR_RETURN(
-            CompiledName pattern,
-            CompiledName::Compile(chosen, {context.source_separator, scope, known, names.declared, prefix.source}));
+        CKMAP_ASSIGN_OR_RETURN(CompiledName pattern,
+                               CompiledName::Compile(chosen, {context.source_separator, scope, known, names.declared,
+                                                              prefix.source, &context.visible.spaces()}));
         Slot slot{index, term, known, std::move(pattern), true};
         for (const std::string& key : names.keys) {
           const auto& held = slot.pattern.captures();
@@ -189,11 +190,13 @@ struct MatchedNames {
   std::vector<Match> matches;           // of the others, whose tensors must first be brought together
 };
 
-void MatchRange(const BindContext& context, const std::vector<Slot>& slots, const std::vector<bool>& simple,
-                const Matcher& matcher, size_t begin, size_t end, MatchedNames& out) {
+using Rules = std::vector<const plan::Rule*>;
+
+void MatchRange(const BindContext& context, const Rules& rules, const std::vector<Slot>& slots,
+                const std::vector<bool>& simple, const Matcher& matcher, size_t begin, size_t end, MatchedNames& out) {
   const NamePrefix no_prefix;
   const ApplicationScope scope(context, no_prefix, kNoCaptures);
-  std::vector<std::optional<RepeatedApplication>> repeated(static_cast<size_t>(context.plan.rules_size()));
+  std::vector<std::optional<RepeatedApplication>> repeated(rules.size());
   Matcher::Candidates candidates;
   size_t likely_target = 0;
   out.instances.reserve(begin == 0 ? context.source.size() : end - begin);  // the first takes up the others
@@ -209,7 +212,7 @@ void MatchRange(const BindContext& context, const std::vector<Slot>& slots, cons
         continue;
       }
       auto& application = repeated[slot.rule];
-      if (!application) application.emplace(context.plan.rules(static_cast<int>(slot.rule)), slot.pattern);
+      if (!application) application.emplace(*rules[slot.rule], slot.pattern);
       auto instance = application->Apply(context, tensor, likely_target);
       if (instance) out.instances.push_back(*std::move(instance));
     }
@@ -217,21 +220,21 @@ void MatchRange(const BindContext& context, const std::vector<Slot>& slots, cons
 }
 
 // All names, on all cores; the parts are in the order of the source, so nothing depends on timing.
-std::vector<MatchedNames> MatchNames(const BindContext& context, const std::vector<Slot>& slots,
+std::vector<MatchedNames> MatchNames(const BindContext& context, const Rules& rules, const std::vector<Slot>& slots,
                                      const Matcher& matcher) {
-  std::vector<size_t> slot_count(static_cast<size_t>(context.plan.rules_size()), 0);
+  std::vector<size_t> slot_count(rules.size(), 0);
   for (const Slot& slot : slots) ++slot_count[slot.rule];
   std::vector<bool> simple;
   for (const Slot& slot : slots) {
     simple.push_back(slot_count[slot.rule] == 1 && ListLevels(slot.term->pattern()).empty() &&
-                     context.plan.rules(static_cast<int>(slot.rule)).ranges().empty());
+                     rules[slot.rule]->ranges().empty());
   }
   constexpr size_t kWorthAThread = 20'000;  // names
   const size_t names = context.source.size();
   const auto threads = std::clamp<size_t>(names / kWorthAThread, 1, static_cast<size_t>(DefaultThreads()));
   std::vector<MatchedNames> parts(threads);
   const auto match_part = [&](size_t t) -> Result<void> {
-    MatchRange(context, slots, simple, matcher, names * t / threads, names * (t + 1) / threads, parts[t]);
+    MatchRange(context, rules, slots, simple, matcher, names * t / threads, names * (t + 1) / threads, parts[t]);
     return {};
   };
   const Result<void> done =
@@ -254,17 +257,27 @@ void ForEachName(const plan::Pipeline& pipeline, const std::function<void(const 
 
 PiecedTensor TakeValue(const BindContext& context, const RuleInstance& instance, const RuleInstance::Write& write) {
   if (write.value != nullptr && !write.shared) return std::move(*write.value);
-  if (write.value == nullptr) {
-    const TensorInfo& info = context.source[instance.sources.front()];
-    PiecedTensor whole;
-    whole.value = WholeTensor(0, info.shape);
-    whole.dtype = info.dtype;
-    whole.inputs.push_back({instance.sources.front(), {}});
-    return whole;
-  }
+  if (write.value == nullptr) return context.visible.Whole(instance.sources.front());
   PiecedTensor tensor = *write.value;
   for (BoundInput& input : tensor.inputs) input.source = instance.sources.front();
   return tensor;
+}
+
+BindContext::BindContext(const plan::Plan& of, const VisibleSource& seen, const Manifest& wanted,
+                         const BoundVariables& values, const Renamer& renames)
+    : plan(of),
+      visible(seen),
+      source(seen.manifest()),
+      target(wanted),
+      variables(values),
+      renamer(renames),
+      source_separator(of.source_separator().empty() ? "." : of.source_separator()),
+      target_separator(of.target_separator().empty() ? "." : of.target_separator()) {}
+
+std::vector<const plan::Rule*> RulesOf(const plan::Plan& plan) {
+  std::vector<const plan::Rule*> rules;
+  for (const plan::Rule& rule : plan.rules()) rules.push_back(&rule);
+  return rules;
 }
 
 std::string BindContext::Where(const plan::Location& loc) const {
@@ -280,6 +293,41 @@ Value ApplicationScope::Dim(const std::string& name) const {
   return found == dims.end() ? Value() : Value(found->second);
 }
 
+// A value inside of a small tensor of the files.
+Result<Value> ApplicationScope::ContentsAt(const std::string& function, const std::string& name,
+                                           const std::vector<Value>& args) const {
+  const auto file = context_.visible.files().Find(name);
+  if (!file) return Error(ErrorCode::kMismatch, fmt::format("the source has no `{}`", name));
+  const TensorInfo& info = context_.visible.files()[*file];
+  const std::string* bytes = context_.visible.ContentsOf(name);
+  if (bytes == nullptr) {
+    return Error(ErrorCode::kMismatch,
+                 fmt::format("the values of `{}` ({} {}) are not known: `{}` reads integers and JSON texts of at most "
+                             "{} bytes in checkpoints, not in specs",
+                             name, DTypeName(info.dtype), FormatShape(info.shape), function, kMaxSmallTensor));
+  }
+  if (function == "source_json") {
+    const std::string* key = args.empty() ? nullptr : std::get_if<std::string>(&args[0]);
+    const int64_t* index = args.size() < 2 ? nullptr : std::get_if<int64_t>(&args[1]);
+    if (key == nullptr) return Error(ErrorCode::kMismatch, "`source_json` needs the text of a key");
+    return JsonNumberAt(*bytes, *key, index == nullptr ? std::nullopt : std::optional(*index), name);
+  }
+  const int64_t* index = args.empty() ? nullptr : std::get_if<int64_t>(&args[0]);
+  const auto size = static_cast<size_t>(DTypeSize(info.dtype));
+  const auto count = static_cast<int64_t>(bytes->size() / size);
+  const int64_t at = index == nullptr ? 0 : *index;
+  if (at < 0 || at >= count || (index == nullptr && count != 1)) {
+    return Error(ErrorCode::kMismatch,
+                 fmt::format("`{}` has {} elements, and element {} is asked for", name, count, at));
+  }
+  uint64_t bits = 0;
+  std::memcpy(&bits, bytes->data() + static_cast<size_t>(at) * size, size);
+  const int width = DTypeBits(info.dtype);
+  const bool is_signed = DTypeName(info.dtype).front() == 'i';
+  if (is_signed && width < 64 && (bits >> (width - 1) & 1) != 0) bits |= ~uint64_t{0} << width;
+  return Value(static_cast<int64_t>(bits));
+}
+
 Result<Value> ApplicationScope::Lookup(const std::string& function, const plan::Pattern& name,
                                        const std::vector<Value>& args) const {
   const bool in_target = function.starts_with("target_");
@@ -290,6 +338,7 @@ Result<Value> ApplicationScope::Lookup(const std::string& function, const plan::
     if (json == nullptr || args.size() != 2) return Error(ErrorCode::kMismatch, "`lookup` needs a `json` parameter");
     return LookupByPattern(*json, prefix_.source + text, args[1]);
   }
+  if (function == "source_value" || function == "source_json") return ContentsAt(function, prefix_.source + text, args);
   const auto found = manifest.Find((in_target ? prefix_.target : prefix_.source) + text);
   if (function.ends_with("_has")) return Value(found.has_value());
   if (function.ends_with("_rank")) {
@@ -304,15 +353,15 @@ Result<Value> ApplicationScope::Lookup(const std::string& function, const plan::
   return Value(shape[static_cast<size_t>(*axis < 0 ? *axis + rank : *axis)]);
 }
 
-Result<std::vector<RuleInstance>> BindRules(const BindContext& context, std::vector<Issue>& issues) {
+Result<std::vector<RuleInstance>> BindRules(const BindContext& context, const Rules& rules,
+                                            std::vector<Issue>& issues) {
   const NamePrefix no_prefix;
   std::vector<Slot> slots;
-  const auto& rules = context.plan.rules();
-  for (int i = 0; i < rules.size(); ++i) {
-    auto added = AddSlots(context, rules[i], static_cast<size_t>(i), no_prefix, slots);
+  for (size_t i = 0; i < rules.size(); ++i) {
+    auto added = AddSlots(context, *rules[i], i, no_prefix, slots);
     if (!added) {
       issues.push_back(
-          RuleIssue(context, rules[i], "CK1216", added.error().message(), "correct the name or its range"));
+          RuleIssue(context, *rules[i], "CK1216", added.error().message(), "correct the name or its range"));
     }
   }
   Matcher matcher;
@@ -321,21 +370,21 @@ Result<std::vector<RuleInstance>> BindRules(const BindContext& context, std::vec
 
   std::vector<RuleInstance> instances;
   const ApplicationScope scope(context, no_prefix, kNoCaptures);
-  std::vector<Applications> applications(static_cast<size_t>(rules.size()));
-  std::vector<MatchedNames> parts = MatchNames(context, slots, matcher);
+  std::vector<Applications> applications(rules.size());
+  std::vector<MatchedNames> parts = MatchNames(context, rules, slots, matcher);
   instances.swap(parts.front().instances);
   for (MatchedNames& part : parts) {
     std::move(part.instances.begin(), part.instances.end(), std::back_inserter(instances));
     for (const MatchedNames::Match& match : part.matches) {
       const Slot& slot = slots[match.slot];
-      AddMatch(rules[static_cast<int>(slot.rule)], slot, match.captures, match.tensor, scope, applications[slot.rule]);
+      AddMatch(*rules[slot.rule], slot, match.captures, match.tensor, scope, applications[slot.rule]);
     }
   }
 
-  for (int i = 0; i < rules.size(); ++i) {
-    Failures failures(context, rules[i]);
-    for (const auto& [key, application] : applications[static_cast<size_t>(i)]) {
-      auto instance = Apply(context, rules[i], no_prefix, application);
+  for (size_t i = 0; i < rules.size(); ++i) {
+    Failures failures(context, *rules[i]);
+    for (const auto& [key, application] : applications[i]) {
+      auto instance = Apply(context, *rules[i], no_prefix, application);
       if (instance && !failures.Absorb(*instance)) instances.push_back(*std::move(instance));
     }
     failures.Close(instances);

@@ -12,6 +12,7 @@
 #include "runtime/bind/issue.h"
 #include "runtime/bind/names/matcher.h"
 #include "runtime/bind/names/renamer.h"
+#include "runtime/bind/rules/visible_source.h"
 #include "runtime/bind/values/tensor_expr.h"
 #include "runtime/bind/values/variables.h"
 #include "runtime/tensor/manifest.h"
@@ -21,11 +22,17 @@ namespace ckmap {
 // What all of bind works on.
 struct BindContext {
   const plan::Plan& plan;
-  const Manifest& source;
+  const VisibleSource& visible;
+  const Manifest& source;  // what statements see: visible.manifest(). Indices of source tensors count this one, but
+                           // those of inputs, which count visible.files()
   const Manifest& target;
   const BoundVariables& variables;
   const Renamer& renamer;
   std::string source_separator, target_separator;
+  bool deriving = false;  // the right sides name tensors of the source
+
+  BindContext(const plan::Plan& plan, const VisibleSource& visible, const Manifest& target,
+              const BoundVariables& variables, const Renamer& renamer);
 
   // "torch2ms.ckmap:12".
   std::string Where(const plan::Location& loc) const;
@@ -95,13 +102,19 @@ class ApplicationScope : public Scope {
   std::map<std::string, int64_t> dims;
 
  private:
+  Result<Value> ContentsAt(const std::string& function, const std::string& name, const std::vector<Value>& args) const;
+
   const BindContext& context_;
   const NamePrefix& prefix_;
   const Captures& captures_;
 };
 
-// All applications of the plan's rules (not those in layers), in the plan's order.
-Result<std::vector<RuleInstance>> BindRules(const BindContext& context, std::vector<Issue>& issues);
+// All applications of these rules, none of them of a layer, in their order.
+Result<std::vector<RuleInstance>> BindRules(const BindContext& context, const std::vector<const plan::Rule*>& rules,
+                                            std::vector<Issue>& issues);
+
+// The plan's rules that write targets, but for those of layers.
+std::vector<const plan::Rule*> RulesOf(const plan::Plan& plan);
 
 // Applications of one rule inside a module. `leaves`: indices of the tensors directly in it.
 Result<std::vector<RuleInstance>> BindRuleInModule(const BindContext& context, const plan::Layer& layer,

@@ -8,9 +8,14 @@ namespace ckmap {
 
 Result<void> UnmatchedStatements::Report(std::vector<Issue>& issues) {
   const plan::Plan& plan = context_.plan;
+  for (const plan::Rule& rule : plan.derived()) {
+    if (!Ours(rule.loc()) || applied_.contains(&rule)) continue;
+    CKMAP_ASSIGN_OR_RETURN(const bool some, RuleNamesSome(rule, context_.visible.files()));
+    if (!some) Add(fmt::format("the rule `{}`", rule.text()), rule.loc(), "names no tensor of the source", issues);
+  }
   for (const plan::Rule& rule : plan.rules()) {
     if (!Ours(rule.loc()) || applied_.contains(&rule)) continue;
-    CKMAP_ASSIGN_OR_RETURN(const bool some, RuleNamesSome(rule));
+    CKMAP_ASSIGN_OR_RETURN(const bool some, RuleNamesSome(rule, context_.source));
     if (!some) Add(fmt::format("the rule `{}`", rule.text()), rule.loc(), "names no tensor of the source", issues);
   }
   for (const plan::Drop& drop : plan.drops()) {
@@ -40,7 +45,7 @@ Result<void> UnmatchedStatements::Report(std::vector<Issue>& issues) {
 }
 
 // A rule that may do without its tensors may do without all of them.
-Result<bool> UnmatchedStatements::RuleNamesSome(const plan::Rule& rule) {
+Result<bool> UnmatchedStatements::RuleNamesSome(const plan::Rule& rule, const Manifest& source) {
   bool some = true, problem = false;
   Declared declared;
   ForEachName(rule.source(), [&](const plan::Term& term) {
@@ -51,7 +56,7 @@ Result<bool> UnmatchedStatements::RuleNamesSome(const plan::Rule& rule) {
   });
   ForEachName(rule.source(), [&](const plan::Term& term) {
     if (some || problem) return;
-    const auto found = NamesSome(term.pattern(), declared, context_.source, context_.source_separator);
+    const auto found = NamesSome(term.pattern(), declared, source, context_.source_separator);
     problem = !found;  // told when the rule was applied
     some = found && *found;
   });
@@ -63,7 +68,8 @@ Result<bool> UnmatchedStatements::NamesSome(const plan::Pattern& pattern, const 
   for (const std::vector<size_t>& choices : AllChoices(pattern)) {
     CKMAP_ASSIGN_OR_RETURN(
         const CompiledName name,
-        CompiledName::Compile(Choose(pattern, choices), {separator, context_.variables, {}, declared}));
+        CompiledName::Compile(Choose(pattern, choices),
+                              {separator, context_.variables, {}, declared, {}, &context_.visible.spaces()}));
     if (Matches(name, manifest)) return true;
   }
   return false;

@@ -30,7 +30,7 @@ class UnmatchedStatements {
 
  private:
   bool Ours(const plan::Location& loc) const { return context_.Level(loc) == 0; }
-  Result<bool> RuleNamesSome(const plan::Rule& rule);
+  Result<bool> RuleNamesSome(const plan::Rule& rule, const Manifest& source);
   // `declared`: captures of the other names of a rule, which its names may refer to.
   using Declared = std::map<std::string, const plan::Capture*>;
   Result<bool> NamesSome(const plan::Pattern& pattern, const Declared& declared, const Manifest& manifest,

@@ -31,9 +31,7 @@ class ContentsCheck {
   std::string Make(ValueCheck& check) {
     check.tensor = info_.name;
     if (!info_.unreadable.empty()) return "it cannot be read: " + info_.unreadable;
-    check.found.dtype = info_.dtype;
-    check.found.inputs = {{source_, {}}};
-    check.found.value = WholeTensor(0, info_.shape);
+    check.found = context_.visible.Whole(source_);
     check.expected.dtype = info_.dtype;
     std::string says = contents_.text();
     if (const std::string why = Expect(check, says); !why.empty()) return why;
@@ -95,8 +93,7 @@ class ContentsCheck {
     if (!info.unreadable.empty()) return fmt::format("`{}` cannot be read: {}", full, info.unreadable);
     if (info.dtype != info_.dtype || info.shape != info_.shape)
       return DescribeTensor(info) + " has another shape or dtype";
-    check.expected.inputs = {{*other, {}}};
-    check.expected.value = WholeTensor(0, info.shape);
+    check.expected = context_.visible.Whole(*other);
     return "";
   }
 

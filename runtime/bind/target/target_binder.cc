@@ -46,10 +46,12 @@ Result<TargetStatements> TargetStatements::Read(const BindContext& context) {
       const bool source_side =
           policy.kind() == plan::TargetPolicy::ALLOW_UNUSED || policy.kind() == plan::TargetPolicy::DECIDE_UNUSED;
       for (const std::vector<size_t>& choices : AllChoices(policy.pattern())) {
-        CKMAP_ASSIGN_OR_RETURN(CompiledName pattern,
-                               CompiledName::Compile(Choose(policy.pattern(), choices),
-                                                     {source_side ? context.source_separator : context.target_separator,
-                                                      context.variables}));
+        CKMAP_ASSIGN_OR_RETURN(
+            CompiledName pattern,
+            CompiledName::Compile(Choose(policy.pattern(), choices),
+                                  {.separator = source_side ? context.source_separator : context.target_separator,
+                                   .scope = context.variables,
+                                   .spaces = source_side ? &context.visible.spaces() : nullptr}));
         entry.patterns.push_back(std::move(pattern));
       }
     }
@@ -158,7 +160,7 @@ void TargetBinder::NoteReading(const BoundTensor& bound) {
   if (bound.inputs.size() == 1 && bound.value.pieces.size() == 1) {
     const BoundInput& input = bound.inputs[0];
     if (input.node == nullptr && input.view == DType::kAny &&
-        ReadsAll(bound.value.pieces[0], NumElements(context_.source[input.source].shape).value_or(-1))) {
+        ReadsAll(bound.value.pieces[0], NumElements(context_.visible.files()[input.source].shape).value_or(-1))) {
       return part_.whole.push_back(input.source);
     }
   }
@@ -168,10 +170,10 @@ void TargetBinder::NoteReading(const BoundTensor& bound) {
 bool TargetBinder::Readable(const RuleInstance& instance, const PiecedTensor& tensor) {
   std::set<size_t> unreadable;
   ForEachSource(tensor, [&](size_t source) {
-    if (!context_.source[source].unreadable.empty()) unreadable.insert(source);
+    if (!context_.visible.files()[source].unreadable.empty()) unreadable.insert(source);
   });
   for (const size_t refused : unreadable) {
-    const TensorInfo& source = context_.source[refused];
+    const TensorInfo& source = context_.visible.files()[refused];
     Add("CK1215", source.name, fmt::format("`{}` is needed but cannot be read: {}", source.name, source.unreadable),
         {RuleNote(context_, instance)}, "drop it, or convert it with the framework that wrote it first");
   }

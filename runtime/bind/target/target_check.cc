@@ -16,13 +16,24 @@
 namespace ckmap {
 namespace {
 
+// "`a`, `b`": the file's tensors that a derived source is made of.
+std::string ListOfNames(const VisibleSource& visible, const DerivedSource& derived) {
+  constexpr size_t kMaxNames = 4;
+  std::string text;
+  for (size_t i = 0; i < derived.files.size(); ++i) {
+    if (i == kMaxNames) return text + ", …";
+    text += fmt::format("{}`{}`", i == 0 ? "" : ", ", visible.files()[derived.files[i]].name);
+  }
+  return text;
+}
+
 // Searching for near names is quadratic; past this many issues of a kind only the fact is told.
 constexpr size_t kMaxExplained = 100;
 
 // In how many parts bitcasts cut the elements of each source tensor; 1: in none.
-std::vector<int64_t> PartsOfElements(const Manifest& source, const std::vector<const BoundTensor*>& tensors) {
+std::vector<int64_t> PartsOfElements(const Manifest& source, const std::vector<const PiecedTensor*>& tensors) {
   std::vector<int64_t> parts(source.size(), 1);
-  for (const BoundTensor* tensor : tensors) {
+  for (const PiecedTensor* tensor : tensors) {
     ForEachPieced(*tensor, [&](const PiecedTensor& part) {
       for (const BoundInput& input : part.inputs) {
         if (input.node != nullptr || input.view == DType::kAny) continue;
@@ -76,7 +87,7 @@ Result<void> TargetCheck::Run(std::vector<RuleInstance>& instances) {
   CKMAP_ASSIGN_OR_RETURN(statements_, TargetStatements::Read(context_));
   CollectClaims(instances);
   // What is left over on both sides is needed before the first of it is reported.
-  std::vector<bool> used(bound_.source.size(), false);
+  std::vector<bool> used(context_.source.size(), false);
   for (const RuleInstance& instance : instances) {
     for (const size_t source : instance.sources) used[source] = true;
   }
@@ -197,7 +208,7 @@ void TargetCheck::ReportMissing(size_t index) {
         }
       }
     }
-    for (std::string& near : NearestNames(target, bound_.source, unused_sources_)) {
+    for (std::string& near : NearestNames(target, context_.source, unused_sources_)) {
       notes.push_back("not used so far: " + near);
     }
   }
@@ -208,10 +219,10 @@ void TargetCheck::ReportMissing(size_t index) {
 void TargetCheck::CheckSources() {
   std::vector<size_t> unused;
   for (const size_t source : unused_sources_) {
-    const std::string& name = bound_.source[source].name;
+    const std::string& name = context_.source[source].name;
     if (const plan::TargetPolicy* allowed = statements_.Allowed(context_, plan::TargetPolicy::ALLOW_UNUSED, name)) {
       bound_.dropped.push_back({source, name, context_.Where(allowed->loc()), ""});
-    } else if (bound_.source[source].optional) {
+    } else if (context_.source[source].optional) {
       bound_.dropped.push_back({source, name, "optional in the source", ""});
     } else {
       unused.push_back(source);
@@ -226,13 +237,17 @@ void TargetCheck::CheckSources() {
     if (i < explained.size())
       ReportUnused(unused[i], std::move(near[i]));
     else
-      AddUnused(bound_.source[unused[i]], {});
+      AddUnused(context_.source[unused[i]], {});
   }
 }
 
 // `notes`: what layers say of it.
 void TargetCheck::ReportUnused(size_t source, std::vector<std::string> notes) {
-  const TensorInfo& info = bound_.source[source];
+  const TensorInfo& info = context_.source[source];
+  if (const DerivedSource* derived = context_.visible.derived(source)) {
+    notes.push_back(fmt::format("it is made of {} by {}: {}", ListOfNames(context_.visible, *derived),
+                                context_.Where(derived->rule->loc()), derived->rule->text()));
+  }
   const auto renamed = context_.renamer.Apply(info.name);
   if (renamed && !renamed->met) {
     notes.push_back(fmt::format("no name of the target becomes `{}` by its renames", renamed->name));
@@ -240,9 +255,9 @@ void TargetCheck::ReportUnused(size_t source, std::vector<std::string> notes) {
     notes.push_back(fmt::format("the renames make it `{}`, which the target lacks", renamed->name));
   }
   for (std::string& near : NearestNames(info, bound_.target, missing_)) notes.push_back("not written so far: " + near);
-  for (size_t i = 0; info.storage >= 0 && i < bound_.source.size(); ++i) {
-    if (i == source || bound_.source[i].storage != info.storage) continue;
-    notes.push_back(fmt::format("it shares its bytes with `{}`", bound_.source[i].name));
+  for (size_t i = 0; info.storage >= 0 && i < context_.source.size(); ++i) {
+    if (i == source || context_.source[i].storage != info.storage) continue;
+    notes.push_back(fmt::format("it shares its bytes with `{}`", context_.source[i].name));
     break;
   }
   AddUnused(info, std::move(notes));
@@ -254,7 +269,11 @@ void TargetCheck::AddUnused(const TensorInfo& info, std::vector<std::string> not
 }
 
 void TargetCheck::CheckUnread() {
-  std::vector<const BoundTensor*> partial;
+  std::vector<const PiecedTensor*> partial;
+  // A derived source that is left out on purpose takes with it what it is made of.
+  for (const DroppedTensor& dropped : bound_.dropped) {
+    if (const DerivedSource* derived = context_.visible.derived(dropped.source)) partial.push_back(&derived->value);
+  }
   size_t next = 0;  // both are in the target's order
   for (const BoundTensor& tensor : bound_.tensors) {
     if (next == partial_.size()) break;
@@ -266,7 +285,7 @@ void TargetCheck::CheckUnread() {
   // Calls visit(source, piece, units) for all that is read, by computed nodes too; an element of the piece is `units`
   // of the `parts` of elements.
   const auto for_each_read = [&](const auto& visit) {
-    for (const BoundTensor* tensor : partial) {
+    for (const PiecedTensor* tensor : partial) {
       ForEachPieced(*tensor, [&](const PiecedTensor& part) {
         for (const Piece& piece : part.value.pieces) {
           if (piece.input == kFillInput) continue;
@@ -318,7 +337,7 @@ void TargetCheck::CheckUntouched(const std::vector<RuleInstance>& instances) {
     });
   }
   for (const RuleInstance& instance : instances) {
-    for (const size_t source : instance.sources) {
+    for (const size_t source : context_.visible.FilesOf(instance.sources)) {
       const TensorInfo& info = bound_.source[source];
       if (read[source] || NumElements(info.shape).value_or(0) == 0) continue;
       read[source] = true;  // said once

@@ -73,4 +73,43 @@ Result<Value> LookupByPattern(const std::string& json, std::string_view name, co
   return rest;
 }
 
+Result<Value> JsonNumberAt(const std::string& json, std::string_view key, std::optional<int64_t> index,
+                           std::string_view name) {
+  const auto wrong = [&](std::string_view why) {
+    return Error(ErrorCode::kMismatch, fmt::format("{}: {}", QuoteName(name), why));
+  };
+  simdjson::dom::parser parser;
+  simdjson::dom::element root, value;
+  const auto error = parser.parse(json).get(root);
+  ThrowIfOutOfMemory(error);
+  if (error || !root.is_object()) return wrong("its bytes are not a JSON object");
+  if (root[key].get(value)) return wrong(fmt::format("the JSON object in it has no {}", QuoteName(key)));
+  if (index) {
+    simdjson::dom::array list;
+    if (*index < 0 || value.get(list) || list.at(static_cast<size_t>(*index)).get(value))
+      return wrong(fmt::format("{} is not a list with an element {}", QuoteName(key), *index));
+  }
+  int64_t integer = 0;
+  double number = 0;
+  if (value.is_int64() && !value.get(integer)) return Value(integer);
+  if (value.is_number() && !value.get(number)) return Value(number);
+  return wrong(fmt::format("{} is not a number", QuoteName(key)));
+}
+
+std::optional<std::vector<int64_t>> JsonIntegers(const std::string& json) {
+  simdjson::dom::parser parser;
+  simdjson::dom::element root;
+  simdjson::dom::array list;
+  const auto error = parser.parse(json).get(root);
+  ThrowIfOutOfMemory(error);
+  if (error || root.get(list)) return std::nullopt;
+  std::vector<int64_t> values;
+  for (const simdjson::dom::element item : list) {
+    int64_t value = 0;
+    if (!item.is_int64() || item.get(value)) return std::nullopt;
+    values.push_back(value);
+  }
+  return values;
+}
+
 }  // namespace ckmap

@@ -96,6 +96,7 @@ Result<Node> ApplyOp(const plan::Op& op, Node node, const Scope& scope, size_t p
   const OpCall call(op, scope, parts_hint);
   const OpSpec* spec = FindOp(op.name());
   CKMAP_CHECK(spec != nullptr);  // the plan was validated
+  CKMAP_RETURN_IF_ERROR(call.CheckWords(*spec));
   std::string bound;
   std::function<Result<Node>(Node)> apply;
   if (spec->kind == OpKind::kComputed) {

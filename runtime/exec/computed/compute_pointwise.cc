@@ -73,6 +73,12 @@ class PointwiseEvaluator final : public RangeEvaluator {
           case Kind::kMultiply:
             out[i] *= value;
             break;
+          case Kind::kDivide:
+            if (value == 0) {
+              return Wrong(fmt::format("element {} is divided by zero", FormatCoordinates(begin + i, node().shape)));
+            }
+            out[i] /= value;
+            break;
         }
       }
     }
@@ -158,6 +164,8 @@ class IntegerPointwiseEvaluator final : public NodeEvaluator {
             break;
           case Kind::kMultiply:
             results_[i] = Product(results_[i], values_[i]);
+            break;
+          case Kind::kDivide:  // is computed in f64
             break;
         }
       }
@@ -264,7 +272,8 @@ class SequenceEvaluator final : public RangeEvaluator {
 
 EvaluatorPtr MakeEvaluator(const PointwiseSpec& spec, LoweredNodePtr node, Gatherer& gatherer) {
   const std::vector<PiecedTensor>& operands = node->node->operands;
-  if (std::all_of(operands.begin(), operands.end(),
+  if (spec.kind != PointwiseSpec::Kind::kDivide &&
+      std::all_of(operands.begin(), operands.end(),
                   [](const PiecedTensor& operand) { return IsInteger(operand.dtype); })) {
     return std::make_unique<IntegerPointwiseEvaluator>(spec, std::move(node), gatherer);
   }

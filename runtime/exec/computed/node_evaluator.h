@@ -149,5 +149,9 @@ EvaluatorPtr MakeEvaluator(const NormalSpec& spec, LoweredNodePtr node, Gatherer
 EvaluatorPtr MakeEvaluator(const BitcastSpec& spec, LoweredNodePtr node,
                            Gatherer& gatherer);  // compute_bitcast.cc
 EvaluatorPtr MakeEvaluator(const SequenceSpec& spec, LoweredNodePtr node, Gatherer& gatherer);
+EvaluatorPtr MakeEvaluator(const UnpackSpec& spec, LoweredNodePtr node,
+                           Gatherer& gatherer);  // compute_codes.cc
+EvaluatorPtr MakeEvaluator(const DecodeSpec& spec, LoweredNodePtr node, Gatherer& gatherer);
+EvaluatorPtr MakeEvaluator(const TakeSpec& spec, LoweredNodePtr node, Gatherer& gatherer);
 
 }  // namespace ckmap
