@@ -111,7 +111,7 @@ class TestBuilder {
     for (const VariableTable::Entry& entry : variables_.entries()) {
       if (!entry.variable.is_param) continue;
       known.push_back(entry.variable.name);
-      if (entry.variable.name != name) continue;
+      if (entry.variable.name != name || entry.variable.fixed) continue;  // `use … with` gives it already
       if (entry.variable.unit == unit_) return &entry;
       several = found != nullptr;
       found = &entry;

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "plan.pb.h"
+#include "runtime/bind/computed_node.h"
 #include "runtime/bind/explain/candidates.h"
 #include "runtime/bind/reverse.h"
 #include "runtime/bind/rules/derived_sources.h"
@@ -376,6 +377,25 @@ class Binder {
       Pass(instance, context_->Where(policy->loc()));
       instances_.push_back(std::move(instance));
     }
+  }
+
+  // From here on sources are those of the files: a derived source that was left out was what it is made of, as far as
+  // nothing else is made of that.
+  void NameFilesOfDropped() {
+    if (proto_.derived().empty()) return;
+    std::vector<bool> read(bound_.source.size(), false);
+    for (const BoundTensor& tensor : bound_.tensors) ForEachSource(tensor, [&](size_t source) { read[source] = true; });
+    std::vector<DroppedTensor> dropped;
+    for (const DroppedTensor& tensor : bound_.dropped) {
+      for (const size_t file : visible_->FilesOf(tensor.source)) {
+        if (read[file]) continue;
+        read[file] = true;  // said once
+        dropped.push_back({file, bound_.source[file].name, tensor.rule, tensor.equals});
+      }
+    }
+    std::sort(dropped.begin(), dropped.end(),
+              [](const DroppedTensor& a, const DroppedTensor& b) { return a.source < b.source; });
+    bound_.dropped = std::move(dropped);
   }
 
   void FillReport() {

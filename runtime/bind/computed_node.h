@@ -16,7 +16,7 @@
 //   Normal, Sequence       nothing
 //   Bitcast, Unpack        the elements whose bytes the range holds
 //   Decode                 the same range
-//   Take                   the slices of the table that the range's indices choose; a table of up to 1 MiB is kept
+//   Take                   the slices of the table that the range's indices choose; a table of up to 4 MiB is kept
 //
 // Numbers are read as f64, and an integer that f64 would round is an error. All sums run in f64 and in ascending order
 // of the index that is summed over, so the result does not depend on how the work is cut. It is rounded once to the
@@ -112,16 +112,15 @@ struct NormalSpec {
 // The bytes of operand 0, in row-major order, as elements of another dtype.
 struct BitcastSpec {};
 
-// Fields of `bits` bits in the bytes of operand 0, whose last axis is made of little-endian words: each row by itself,
-// u8 or, signed, i8.
+// Operand 0 is [outer, words, inner]; along its middle axis lie little-endian words, packed with fields of `bits` bits:
+// [outer, codes, inner] of u8 or, signed, i8.
 struct UnpackSpec {
   int64_t bits = 8;
   int64_t word_bits = 8;
-  int64_t fields = 0;  // in each word, from its lowest bit on; 0: the row is one stream of bits, whose fields may cross
-                       // words
+  int64_t fields = 0;       // in each word, from its lowest bit on; 0: one stream of bits, whose fields may cross words
   bool high_first = false;  // the fields of a word in descending order
   bool is_signed = false;   // two's complement
-  int64_t row_bytes = 0, row_codes = 0;
+  int64_t words = 0, codes = 0, inner = 1;
 };
 
 // The values of codes, one in each byte of operand 0, in f32.

@@ -53,9 +53,9 @@ struct SpecText {
     return fmt::format("average {} {}", count, inner);
   }
   std::string operator()(const UnpackSpec& spec) const {
-    const auto& [bits, word_bits, fields, high_first, is_signed, row_bytes, row_codes] = spec;
-    return fmt::format("unpack {} {} {} {} {} {} {}", bits, word_bits, fields, high_first, is_signed, row_bytes,
-                       row_codes);
+    const auto& [bits, word_bits, fields, high_first, is_signed, words, codes, inner] = spec;
+    return fmt::format("unpack {} {} {} {} {} {} {} {}", bits, word_bits, fields, high_first, is_signed, words, codes,
+                       inner);
   }
   std::string operator()(const DecodeSpec& spec) const {
     const auto& [format] = spec;

@@ -28,7 +28,7 @@ int RunInspect(const InspectArgs& args, const Console& console);
 
 // Of `plan` (no output) and `apply`.
 struct MigrateArgs {
-  bool detect = false;  // of `plan` alone: only say which packs bind
+  bool detect = false;                          // of `plan` alone: only say which packs bind
   std::string plan;                             // a .ckplan file, or the name of a pack
   std::string source;                           // empty: only named ones
   std::vector<std::string> named_source_texts;  // --source NAME=FILE

@@ -656,8 +656,31 @@ class Drawer {
     return rounding;
   }
 
+  // Fields of integers, and values of codes.
+  bool Codes(State& state, std::string& text) {
+    const Index shape = state.tensors[0].shape;
+    const std::string dtype = state.tensors[0].dtype;
+    if (!SameShapes(state) || !SameDTypes(state) || !IsIntegerName(dtype) || shape.empty() || Product(shape) == 0)
+      return false;
+    if (++depth_ > 7) return false;
+    if (BytesOf(dtype) == 1 && dice_.OneIn(3)) {
+      const std::string format = dice_.OneOf(std::vector<std::string>{"e4m3", "e8m0"});
+      text = fmt::format("decode({})", format);
+      TakeEach(state, [&](const Tensor& tensor) { return Outcome{Decode(tensor, format)}; });
+      return true;
+    }
+    const int64_t axis = dice_.Between(0, static_cast<int64_t>(shape.size()) - 1), bits = dice_.Between(1, 8);
+    const bool high = dice_.OneIn(3), is_signed = dice_.OneIn(3);
+    if (shape[static_cast<size_t>(axis)] * 8 * BytesOf(dtype) > 512) return false;
+    text = fmt::format("unpack(bits={}, axis={}{}{})", bits, axis, high ? ", order=high" : "",
+                       is_signed ? ", signed=true" : "");
+    TakeEach(state, [&](const Tensor& tensor) { return Outcome{Unpack(tensor, axis, bits, high, is_signed)}; });
+    return true;
+  }
+
   // Of each tensor by itself.
   bool Computed(State& state, std::string& text) {
+    if (!state.tensors.empty() && IsIntegerName(state.tensors[0].dtype)) return Codes(state, text);
     static const std::vector<std::string> kOps = {"reduce_mean", "exp", "log", "normalize", "interpolate"};
     if (!tame_ || !SameShapes(state) || !SameDTypes(state)) return false;
     if (!All(state, [](const Tensor& tensor) { return IsFloatName(tensor.dtype) && !tensor.rounded; })) return false;

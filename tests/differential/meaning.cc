@@ -326,6 +326,48 @@ Outcome Pointwise(const std::string& op, const std::vector<Tensor>& in, const Ro
   return Rounded(shape, results, rounding);
 }
 
+Tensor Unpack(const Tensor& in, int64_t axis, int64_t bits, bool high, bool is_signed) {
+  const auto a = static_cast<size_t>(axis);
+  const int64_t width = 8 * BytesOf(in.dtype);
+  const int64_t fields = width / bits;  // of an element, where they are in descending order
+  Tensor out{is_signed ? "i8" : "u8", in.shape, {}};
+  out.shape[a] = high ? in.shape[a] * fields : in.shape[a] * width / bits;
+  for (int64_t i = 0; i < Product(out.shape); ++i) {
+    Index index = Coordinates(i, out.shape);
+    const int64_t code = index[a];
+    const int64_t first = high ? code / fields * width + (fields - 1 - code % fields) * bits : code * bits;
+    uint64_t value = 0;
+    for (int64_t k = 0; k < bits; ++k) {
+      index[a] = (first + k) / width;
+      int64_t place = 0;
+      for (size_t d = 0; d < index.size(); ++d) place = place * in.shape[d] + index[d];
+      value |= (in.bits[static_cast<size_t>(place)] >> ((first + k) % width) & 1) << k;
+    }
+    if (is_signed && (value >> (bits - 1) & 1) != 0) value |= (~uint64_t{0} << bits) & 0xff;
+    out.bits.push_back(value);
+  }
+  return out;
+}
+
+Tensor Decode(const Tensor& in, const std::string& format) {
+  Tensor out{"f32", in.shape, {}};
+  for (const uint64_t bits : in.bits) {
+    const auto code = static_cast<int>(bits & 0xff);
+    float value = 0;
+    if (format == "e8m0") {
+      value = code == 0xff ? std::nanf("") : std::ldexp(1.0F, code - 127);
+    } else {
+      const int exponent = code >> 3 & 15, mantissa = code & 7;
+      value = exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -9)
+                            : std::ldexp(static_cast<float>(8 + mantissa), exponent - 10);
+      value = (code & 0x80) != 0 ? -value : value;
+      if ((code & 0x7f) == 0x7f) value = std::nanf("");
+    }
+    out.bits.push_back(std::bit_cast<uint32_t>(value));
+  }
+  return out;
+}
+
 Outcome ReduceMean(const Tensor& in, int64_t axis, const Rounding& rounding) {
   const auto values = Doubles(in);
   const auto a = static_cast<size_t>(axis);

@@ -57,6 +57,10 @@ struct Rounding {
 };
 // "sum", "subtract", "multiply", "mean".
 Outcome Pointwise(const std::string& op, const std::vector<Tensor>& in, const Rounding& rounding);
+// The fields of `bits` bits along an axis, bit by bit; `high`: those of an element in descending order.
+Tensor Unpack(const Tensor& in, int64_t axis, int64_t bits, bool high, bool is_signed);
+// Codes of one byte, in f32: "e4m3" or "e8m0".
+Tensor Decode(const Tensor& in, const std::string& format);
 Outcome ReduceMean(const Tensor& in, int64_t axis, const Rounding& rounding);
 Outcome Map(const std::string& op, const Tensor& in, const Rounding& rounding);  // "exp", "log"
 Outcome Matmul(const Tensor& a, const Tensor& b, const Rounding& rounding);

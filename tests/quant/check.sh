@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every fixture of data/ through its pack: what comes out is, bit for bit, what the library that wrote it decodes.
 # `check.sh BIN ROOT`. Each line: fixture, pack, and options of `ckmap apply`.
-set -eu
+set -euf
 bin=$1 root=$2 data=$2/tests/quant/data bad=0 count=0
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -180,9 +180,9 @@ struct Meaning {
   // Bit by bit.
   Numbers operator()(const UnpackSpec& spec) const {
     Numbers out(count);
-    const int64_t words = spec.row_bytes * 8 / spec.word_bits;
     for (size_t i = 0; i < count; ++i) {
-      const int64_t row = static_cast<int64_t>(i) / spec.row_codes, code = static_cast<int64_t>(i) % spec.row_codes;
+      const int64_t at = static_cast<int64_t>(i), n = at % spec.inner, code = at / spec.inner % spec.codes;
+      const int64_t outer = at / spec.inner / spec.codes;
       int64_t first = code * spec.bits;
       if (spec.fields != 0) {
         const int64_t field = code % spec.fields;
@@ -190,8 +190,9 @@ struct Meaning {
       }
       int64_t value = 0;
       for (int64_t k = 0; k < spec.bits; ++k) {
-        const double word = in[0][static_cast<size_t>(row * words + (first + k) / spec.word_bits)];
-        const auto bits = static_cast<uint64_t>(static_cast<int64_t>(word));
+        const int64_t word = outer * spec.words + (first + k) / spec.word_bits;
+        const auto bits =
+            static_cast<uint64_t>(static_cast<int64_t>(in[0][static_cast<size_t>(word * spec.inner + n)]));
         value |= static_cast<int64_t>(bits >> ((first + k) % spec.word_bits) & 1) << k;
       }
       if (spec.is_signed && (value >> (spec.bits - 1) & 1) != 0) value -= int64_t{1} << spec.bits;

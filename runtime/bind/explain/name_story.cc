@@ -70,8 +70,9 @@ class StoryTeller {
     }
     const auto in_source = context_.source.Find(name_), in_target = context_.target.Find(name_);
     std::vector<NameStory> stories;
-    const bool none = !in_source && !in_target;
-    if (const std::string holder = context_.visible.WhatHolds(name_); !holder.empty() && !in_source) {
+    const std::string holder = in_source ? "" : context_.visible.WhatHolds(name_);
+    const bool none = !in_source && !in_target && holder.empty();
+    if (!holder.empty()) {
       stories.push_back(PartOf(holder));
     } else if (in_source || none) {
       stories.push_back(Source(in_source));

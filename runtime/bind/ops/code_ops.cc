@@ -1,7 +1,4 @@
 // What quantised tensors are made of: unpack, decode and take.
-#include <algorithm>
-#include <numeric>
-
 #include <fmt/format.h>
 
 #include "runtime/bind/ops/computed_ops.h"
@@ -46,21 +43,14 @@ Result<Node> BindUnpack(Operands operands, const OpCall& call, std::string& text
   int64_t row_bits = 0;
   if (__builtin_mul_overflow(shape[axis], spec.word_bits, &row_bits))
     return Wrong(fmt::format("{} is too large to be unpacked", tensor.name));
-  spec.row_bytes = row_bits / 8;
-  spec.row_codes = spec.fields == 0 ? row_bits / bits : shape[axis] * spec.fields;
-  // The packed axis is the last one while the words are taken apart.
-  std::vector<size_t> order(shape.size()), back(shape.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::rotate(order.begin() + static_cast<ptrdiff_t>(axis), order.begin() + static_cast<ptrdiff_t>(axis) + 1,
-              order.end());
-  for (size_t k = 0; k < order.size(); ++k) back[order[k]] = k;
-  CKMAP_ASSIGN_OR_RETURN(TensorValue rows, Permuted(std::move(tensor), order));
-  Shape made = rows.value.shape;
-  made.back() = spec.row_codes;
+  spec.words = shape[axis];
+  spec.codes = spec.fields == 0 ? row_bits / bits : shape[axis] * spec.fields;
+  spec.inner = Product(shape, axis + 1, shape.size());
+  Shape made = shape;
+  made[axis] = spec.codes;
   NodeBuilder node(call, text);
-  node.Add(std::move(rows));
+  node.Add(std::move(tensor));
   CKMAP_ASSIGN_OR_RETURN(TensorValue result, node.Build(spec, std::move(made), is_signed ? DType::kI8 : DType::kU8));
-  CKMAP_ASSIGN_OR_RETURN(result, Permuted(std::move(result), back));
   return Node::Leaf(std::move(result));
 }
 

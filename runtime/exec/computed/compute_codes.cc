@@ -32,9 +32,16 @@ class UnpackEvaluator final : public NodeEvaluator {
     return ForBlocks(wanted, kBlock, 1, [&](int64_t begin, int64_t count, std::byte* out) -> Result<void> {
       CKMAP_RETURN_IF_ERROR(CheckStop());
       for (int64_t done = 0; done < count;) {
-        const int64_t row = (begin + done) / spec_.row_codes, first = (begin + done) % spec_.row_codes;
-        const int64_t n = std::min(spec_.row_codes - first, count - done);
-        CKMAP_RETURN_IF_ERROR(Row(row, first, n, reinterpret_cast<uint8_t*>(out + done)));
+        const int64_t at = begin + done, row = at / (spec_.codes * spec_.inner),
+                      within = at % (spec_.codes * spec_.inner);
+        auto* to = reinterpret_cast<uint8_t*>(out + done);
+        // Of the last axis a run of codes, else a run along the axes behind it.
+        const int64_t n = std::min(
+            (spec_.inner == 1 ? spec_.codes : spec_.inner) - within % (spec_.inner == 1 ? spec_.codes : spec_.inner),
+            count - done);
+        CKMAP_RETURN_IF_ERROR(spec_.inner == 1 ? Codes(row, within, n, to)
+                                               : Across(row, within / spec_.inner, within % spec_.inner, n, to));
+        if (spec_.is_signed) ExtendSigns(n, to);
         done += n;
       }
       return {};
@@ -44,6 +51,9 @@ class UnpackEvaluator final : public NodeEvaluator {
  private:
   static constexpr int64_t kBlock = int64_t{1} << 15;
 
+  unsigned mask() const { return (1U << spec_.bits) - 1; }
+  int64_t word_bytes() const { return spec_.word_bits / 8; }
+
   // Where a field begins in its row, in bits.
   int64_t BitOf(int64_t code) const {
     if (spec_.fields == 0) return code * spec_.bits;
@@ -51,31 +61,29 @@ class UnpackEvaluator final : public NodeEvaluator {
     return code / spec_.fields * spec_.word_bits + (spec_.high_first ? spec_.fields - 1 - field : field) * spec_.bits;
   }
 
-  Result<void> Row(int64_t row, int64_t first, int64_t count, uint8_t* out) {
+  Result<void> Codes(int64_t row, int64_t first, int64_t count, uint8_t* out) {
     // Whole words: the fields of a word stand in any order.
-    const int64_t word = spec_.fields == 0 ? 8 : spec_.word_bits;
     const int64_t last = first + count - 1;
     int64_t begin = BitOf(first), end = BitOf(last) + spec_.bits;
     if (spec_.fields != 0) {
-      begin = first / spec_.fields * word;
-      end = (last / spec_.fields + 1) * word;
+      begin = first / spec_.fields * spec_.word_bits;
+      end = (last / spec_.fields + 1) * spec_.word_bits;
     }
-    const int64_t from = begin / 8, bytes = std::min((end + 7) / 8, spec_.row_bytes) - from;
+    const int64_t row_bytes = spec_.words * word_bytes();
+    const int64_t from = begin / 8, bytes = std::min((end + 7) / 8, row_bytes) - from;
     buffer_.assign(static_cast<size_t>(bytes) + 1, std::byte{0});  // a field may end in the last byte
     CKMAP_RETURN_IF_ERROR(
-        operand(0).ReadBytes(row * spec_.row_bytes + from, std::span(buffer_).first(static_cast<size_t>(bytes))));
+        operand(0).ReadBytes(row * row_bytes + from, std::span(buffer_).first(static_cast<size_t>(bytes))));
     const auto* data = reinterpret_cast<const uint8_t*>(buffer_.data());
     if (spec_.bits == 4 && spec_.fields == 0 && first % 2 == 0) {
       Nibbles(data, count, out);
-    } else {
-      const auto mask = static_cast<unsigned>((1 << spec_.bits) - 1);
-      for (int64_t i = 0; i < count; ++i) {
-        const int64_t bit = BitOf(first + i) - from * 8;
-        const unsigned pair = data[bit / 8] | static_cast<unsigned>(data[bit / 8 + 1]) << 8;
-        out[i] = static_cast<uint8_t>(pair >> (bit % 8) & mask);
-      }
+      return {};
     }
-    if (spec_.is_signed) ExtendSigns(count, out);
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t bit = BitOf(first + i) - from * 8;
+      const unsigned pair = data[bit / 8] | static_cast<unsigned>(data[bit / 8 + 1]) << 8;
+      out[i] = static_cast<uint8_t>(pair >> (bit % 8) & mask());
+    }
     return {};
   }
 
@@ -88,6 +96,57 @@ class UnpackEvaluator final : public NodeEvaluator {
     if (count % 2 != 0) out[count - 1] = data[count / 2] & 15;
   }
 
+  // One code of `count` rows of words that lie side by side.
+  Result<void> Across(int64_t outer, int64_t code, int64_t first, int64_t count, uint8_t* out) {
+    const int64_t bit = BitOf(code), word = bit / spec_.word_bits, shift = bit % spec_.word_bits;
+    CKMAP_RETURN_IF_ERROR(ReadWords(outer * spec_.words + word, first, count, words_));
+    const int64_t held = spec_.word_bits - shift;  // bits of the field in this word
+    Extract(words_, first, count, static_cast<int>(shift), 0, out);
+    if (held >= spec_.bits) return {};
+    CKMAP_RETURN_IF_ERROR(ReadWords(outer * spec_.words + word + 1, first, count, next_));
+    Extract(next_, first, count, 0, static_cast<int>(held), out);
+    return {};
+  }
+
+  // A part of one row of words, which the codes of these words share.
+  struct Words {
+    int64_t row = -1, begin = 0, end = 0;
+    std::vector<std::byte> bytes;
+  };
+
+  Result<void> ReadWords(int64_t row, int64_t first, int64_t count, Words& words) {
+    if (words.row == row && words.begin <= first && words.end >= first + count) return {};
+    words.row = -1;  // nothing, should an error end this
+    words.bytes.resize(static_cast<size_t>(count * word_bytes()) + sizeof(uint64_t));
+    CKMAP_RETURN_IF_ERROR(
+        operand(0).ReadBytes((row * spec_.inner + first) * word_bytes(),
+                             std::span(words.bytes).first(static_cast<size_t>(count * word_bytes()))));
+    words.row = row;
+    words.begin = first;
+    words.end = first + count;
+    return {};
+  }
+
+  // The bits from `shift` on, put in front of those below `low`, which are there.
+  void Extract(const Words& words, int64_t first, int64_t count, int shift, int low, uint8_t* out) const {
+    const std::byte* data = words.bytes.data() + (first - words.begin) * word_bytes();
+    if (spec_.word_bits == 32 && low == 0) {
+      for (int64_t i = 0; i < count; ++i) {
+        uint32_t word;
+        std::memcpy(&word, data + i * 4, sizeof word);
+        out[i] = static_cast<uint8_t>(word >> shift & mask());
+      }
+      return;
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      uint64_t word = 0;
+      std::memcpy(&word, data + i * word_bytes(), sizeof word);  // what lies behind an element is masked
+      if (spec_.word_bits < 64) word &= (uint64_t{1} << spec_.word_bits) - 1;
+      const unsigned field = static_cast<unsigned>(word >> shift & mask()) << low;
+      out[i] = static_cast<uint8_t>((low == 0 ? 0U : out[i]) | (field & mask()));
+    }
+  }
+
   void ExtendSigns(int64_t count, uint8_t* out) const {
     const auto sign = static_cast<uint8_t>(1 << (spec_.bits - 1));
     for (int64_t i = 0; i < count; ++i) out[i] = static_cast<uint8_t>((out[i] ^ sign) - sign);
@@ -95,6 +154,7 @@ class UnpackEvaluator final : public NodeEvaluator {
 
   const UnpackSpec& spec_;
   std::vector<std::byte> buffer_;
+  Words words_, next_;
 };
 
 class DecodeEvaluator final : public NodeEvaluator {
@@ -142,7 +202,7 @@ class TakeEvaluator final : public NodeEvaluator {
   }
 
  private:
-  static constexpr int64_t kKept = int64_t{1} << 20;  // bytes of a table that is read once
+  static constexpr int64_t kKept = int64_t{1} << 22;  // bytes of a table that is read once
 
   // A part of slice `slice`, counted over all indices.
   Result<void> Slice(int64_t slice, int64_t within, int64_t count, std::byte* out) {
