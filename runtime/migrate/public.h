@@ -37,7 +37,9 @@ struct Manifest::State {
 };
 
 struct Checkpoint::State {
-  RunList files;  // that it reads: no output may touch them while it is open
+  RunList files;                    // that it reads: no output may touch them while it is open
+  std::vector<Checkpoint> joined;   // those that it is made of, each with files of its own
+  std::vector<std::string> spaces;  // names of those beside the first one
   std::filesystem::path path;
   std::shared_ptr<const ckmap::Checkpoint> checkpoint;
   bool crc_check = false;
@@ -57,9 +59,23 @@ struct Plan::State {
   ckmap::Plan plan;
 };
 
+// The lists of all files of a checkpoint, for as long as this lives.
+class SourceScope {
+ public:
+  explicit SourceScope(const Checkpoint& checkpoint);
+  ~SourceScope();
+  SourceScope(const SourceScope&) = delete;
+  SourceScope& operator=(const SourceScope&) = delete;
+
+ private:
+  std::unique_ptr<RunList::Scope> own_;
+  std::vector<std::unique_ptr<SourceScope>> joined_;
+};
+
 // What the friends of the public handles are made of.
 struct Access {
   static Manifest Make(ckmap::Manifest manifest);
+  static Checkpoint Make(std::shared_ptr<Checkpoint::State> state);
   static Plan Make(ckmap::Plan plan);
   // `owner` keeps the bytes alive.
   static Tensor Make(std::shared_ptr<const TensorInfo> info, std::span<const std::byte> bytes,

@@ -1,9 +1,15 @@
 #include "runtime/migrate/public.h"
 
+#include <algorithm>
 #include <new>
 
+#include <fmt/format.h>
+
+#include "runtime/base/text.h"
 #include "runtime/exec/tensor_reader.h"
+#include "runtime/formats/storage/named_checkpoints.h"
 #include "runtime/migrate/public_options.h"
+#include "runtime/plan/plan_names.h"
 
 namespace ckmap::v1 {
 
@@ -17,6 +23,10 @@ Result<Checkpoint> Checkpoint::Open(const std::filesystem::path& path, const Ope
   state->crc_check = options.crc_check;
   state->views = options.views;
   state->maps = std::make_shared<MappedFiles>(options.writable);
+  return Access::Make(std::move(state));
+}
+
+Checkpoint Access::Make(std::shared_ptr<Checkpoint::State> state) {
   state->format = state->checkpoint->format();
   state->manifest = Access::Make(state->checkpoint->manifest());
   for (const OtherEntry& other : state->checkpoint->others())
@@ -24,6 +34,52 @@ Result<Checkpoint> Checkpoint::Open(const std::filesystem::path& path, const Ope
   Checkpoint checkpoint;
   checkpoint.state_ = std::move(state);
   return checkpoint;
+}
+
+Result<Checkpoint> Checkpoint::Join(const std::vector<NamedCheckpoint>& checkpoints) {
+  if (checkpoints.empty()) return Error(ErrorCode::kUsage, "no checkpoint is given");
+  auto state = std::make_shared<State>();
+  std::string first;
+  std::vector<NamedPath> others;
+  std::vector<ckmap::NamedCheckpoint> parts;
+  state->views = true;
+  for (const NamedCheckpoint& one : checkpoints) {
+    const State& part = Access::StateOf(one.checkpoint);
+    const bool is_first = one.name.empty() && parts.empty();
+    if (!is_first && !IsSourceName(one.name)) {
+      return Error(ErrorCode::kUsage,
+                   fmt::format("\"{}\" is not a name of a source: it has letters, digits and underscores",
+                               EscapeText(one.name)));
+    }
+    if (std::count(state->spaces.begin(), state->spaces.end(), one.name) > 0)
+      return Error(ErrorCode::kUsage, fmt::format("two checkpoints have the name {}", one.name));
+    if (!part.spaces.empty())
+      return Error(ErrorCode::kUsage, fmt::format("{}: is joined already", EscapeText(part.path.string())));
+    if (is_first) {
+      first = part.path.string();
+    } else {
+      state->spaces.push_back(one.name);
+      others.push_back({one.name, part.path.string()});
+    }
+    state->joined.push_back(one.checkpoint);
+    state->views = state->views && part.views;
+    state->crc_check = state->crc_check || part.crc_check;
+    parts.push_back({one.name, part.checkpoint});
+  }
+  CKMAP_PUBLIC_OR_RETURN(state->checkpoint, JoinByName(std::move(parts)));
+  state->path = DescribeSources(first, others);
+  state->maps = Access::StateOf(checkpoints.front().checkpoint).maps;
+  return Access::Make(std::move(state));
+}
+
+SourceScope::SourceScope(const Checkpoint& checkpoint)
+    : own_(std::make_unique<RunList::Scope>(Access::StateOf(checkpoint).files)) {
+  for (const Checkpoint& part : Access::StateOf(checkpoint).joined)
+    joined_.push_back(std::make_unique<SourceScope>(part));
+}
+
+SourceScope::~SourceScope() {
+  while (!joined_.empty()) joined_.pop_back();  // scopes end in the reverse order
 }
 
 const std::filesystem::path& Checkpoint::path() const { return state_->path; }

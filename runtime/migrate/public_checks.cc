@@ -14,6 +14,10 @@ Result<Verdict> Verify(const std::filesystem::path& output, const VerifyOptions&
   request.report = options.report.string();
   request.report_json = options.report_json;
   request.source = options.source.string();
+  for (const auto& [name, path] : options.named_sources) {
+    CKMAP_PUBLIC_OR_RETURN(NamedPath named, ParseNamedPath(name + "=" + path.string()));
+    request.named_sources.push_back(std::move(named));
+  }
   request.plan = options.plan;
   request.target = options.target.string();
   CKMAP_PUBLIC_OR_RETURN(request.params, ToParamFiles(options.params));

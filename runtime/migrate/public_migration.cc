@@ -5,8 +5,10 @@
 
 #include <fmt/format.h>
 
+#include "plan.pb.h"
 #include "runtime/base/text.h"
 #include "runtime/exec/tensor_reader.h"
+#include "runtime/formats/storage/named_checkpoints.h"
 #include "runtime/formats/target_file.h"
 #include "runtime/migrate/load.h"
 #include "runtime/migrate/output_contents.h"
@@ -96,6 +98,19 @@ Result<std::shared_ptr<const PreparedMigration>> PrepareFitting(const Plan& plan
   return std::make_shared<const PreparedMigration>(std::move(prepared));
 }
 
+// Of a manifest: the sources beside the first one whose tensors it names "NAME:tensor".
+std::vector<std::string> SpacesIn(const ckmap::Manifest& manifest, const Plan& plan) {
+  std::vector<std::string> spaces;
+  for (const plan::NamedSource& source : Access::StateOf(plan).plan.proto().named_sources()) {
+    const std::string prefix = NameInSpace(source.name(), "");
+    const auto& tensors = manifest.tensors();
+    if (std::any_of(tensors.begin(), tensors.end(),
+                    [&](const ckmap::TensorInfo& tensor) { return tensor.name.starts_with(prefix); }))
+      spaces.push_back(source.name());
+  }
+  return spaces;
+}
+
 Report ToPublic(const MigrationReport& report) {
   Report out;
   for (size_t i = 0; report.outcome && i < report.outcome->tensors.size(); ++i) {
@@ -124,6 +139,7 @@ Result<Migration> Migration::Prepare(const Plan& plan, const Checkpoint& source,
   const RunList::Scope scope(state->files);
   CKMAP_TRY(state->prepared, PrepareFitting(plan,
                                             {.path = from.path.string(),
+                                             .spaces = from.spaces,
                                              .checkpoint = from.checkpoint,
                                              .spec = std::nullopt,
                                              .crc_check = from.crc_check},
@@ -140,10 +156,13 @@ Result<Migration> Migration::Prepare(const Plan& plan, const Manifest& source, c
                                      const Params& params) {
   auto state = std::make_shared<State>();
   const RunList::Scope scope(state->files);
-  CKMAP_TRY(state->prepared,
-            PrepareFitting(
-                plan, {.path = "", .checkpoint = nullptr, .spec = Access::StateOf(source).manifest, .crc_check = false},
-                target, params));
+  const ckmap::Manifest& manifest = Access::StateOf(source).manifest;
+  CKMAP_TRY(
+      state->prepared,
+      PrepareFitting(
+          plan,
+          {.path = "", .spaces = SpacesIn(manifest, plan), .checkpoint = nullptr, .spec = manifest, .crc_check = false},
+          target, params));
   state->bound = ToPublic(state->plan());
   state->notes = ckmap::v1::ToPublic(state->prepared->report.issues);
   state->target = Access::Make(OutputManifest(state->plan()));
@@ -186,7 +205,8 @@ Result<Report> Migration::Save(const std::filesystem::path& path, const SaveOpti
   CKMAP_TRY_VOID(state_->CheckRunnable());
   Watch watch(options.run.stop, options.run.progress);
   CKMAP_PUBLIC_OR_RETURN(SaveRequest request, ToSaveRequest(path.string(), options, watch));
-  const RunList::Scope of_source(Access::StateOf(*state_->source).files), of_others(state_->files);
+  const SourceScope of_source(*state_->source);
+  const RunList::Scope of_others(state_->files);
   MigrationReport report = state_->prepared->report;
   report.cost = EstimateCost(state_->plan(), request.run);
   const auto saved = SaveMigration(*state_->prepared, path.string(), std::move(request), report);

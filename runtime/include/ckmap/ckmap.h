@@ -263,11 +263,18 @@ struct Entry {
   std::variant<std::monostate, bool, int64_t, double, std::string> value;  // monostate where only the kind is known
 };
 
+struct NamedCheckpoint;
+
 class Checkpoint {
  public:
   // A file in any format that ckmap reads, found by its content; a folder of shards or of ranks; or the index of
   // shards.
   static Result<Checkpoint> Open(const std::filesystem::path& path, const OpenOptions& options = {});
+  // Several checkpoints as one, for rules that read `source NAME;`: each tensor of a checkpoint with a name is called
+  // "NAME:tensor". At most the first has the name "", and its tensors keep theirs. Format, metadata and entries are those
+  // of the first; warnings() says what is left behind of the others. kUsage: a name that is not letters, digits and
+  // underscores, or occurs twice.
+  static Result<Checkpoint> Join(const std::vector<NamedCheckpoint>& checkpoints);
 
   const std::filesystem::path& path() const;
   const std::string& format() const;  // "safetensors", "torch-zip", "ms-ckpt", …
@@ -286,6 +293,11 @@ class Checkpoint {
  private:
   friend struct Access;
   std::shared_ptr<const State> state_;
+};
+
+struct NamedCheckpoint {
+  std::string name;
+  Checkpoint checkpoint;
 };
 
 // ---- Plans ----
@@ -461,7 +473,7 @@ class TensorStream {
 // shape and dtype; every source tensor is used or dropped by name. No tensor has been read.
 class Migration {
  public:
-  // kMisfit carries every Issue at once.
+  // kMisfit carries every Issue at once. `source`: that of Checkpoint::Join for rules that read several.
   static Result<Migration> Prepare(const Plan& plan, const Checkpoint& source, const Target& target,
                                    const Params& params = {});
   // The same for a source that is not there yet: it can be looked at, but neither saved nor loaded (kUsage).
@@ -500,6 +512,7 @@ struct VerifyOptions {
   std::filesystem::path report = {};  // the JSON report of the run that wrote the output; "": the receipt in the output
   std::string report_json = {};       // its text instead: Report::json
   std::filesystem::path source = {};  // also compare what was copied as it is with the source; "": do not
+  std::map<std::string, std::filesystem::path> named_sources = {};  // those beside it, by their names in the rules
   // Also run this plan on the source again, and compare what it makes; a .ckplan file or an installed pack. Needs
   // `source`, where a spec will do, which proves the rules and nothing of the bytes. "": do not
   std::string plan = {};
