@@ -1,5 +1,7 @@
 #include "runtime/causes/situation.h"
 
+#include <map>
+
 #include <fmt/format.h>
 
 #include "runtime/base/sha256.h"
@@ -41,17 +43,21 @@ std::optional<Trial> Try(const Situation& situation) {
 bool Situation::RenameSources(const std::function<std::string(const std::string&)>& rename) {
   Manifest renamed;
   std::vector<size_t> ids;
+  std::map<std::string, std::string, std::less<>> contents;
   renamed.framework = source.framework;
   for (size_t i = 0; i < source.size(); ++i) {
     TensorInfo tensor = source[i];
     tensor.name = rename(tensor.name);
     if (!tensor.tied_to.empty()) tensor.tied_to = rename(tensor.tied_to);
     if (tensor.name.empty()) continue;
+    if (const auto known = bind.source.contents.find(source[i].name); known != bind.source.contents.end())
+      contents.emplace(tensor.name, known->second);
     if (!renamed.Add(std::move(tensor))) return false;
     ids.push_back(source_ids.empty() ? i : source_ids[i]);
   }
   source = std::move(renamed);
   source_ids = std::move(ids);
+  bind.source.contents = std::move(contents);
   return true;
 }
 

@@ -102,10 +102,11 @@ Result<void> MigrateCommand::Prepare() {
   report_.source_path = DescribeSources(args_.source, args_.named_sources);
   report_.target_path = args_.target;
   CKMAP_ASSIGN_OR_RETURN(
-      const BindOptions bind,
+      BindOptions bind,
       ReadParams(
           {.defines = args_.defines, .config = args_.config, .ranks = args_.ranks, .device_map = args_.device_map}));
   CKMAP_ASSIGN_OR_RETURN(MigrationSource source, OpenSource());
+  CKMAP_RETURN_IF_ERROR(AskSource(plan, source, bind));
   TargetFile target;
   if (PathExists(args_.target)) {
     CKMAP_ASSIGN_OR_RETURN(target, ReadTargetFile(args_.target, args_.target_options));

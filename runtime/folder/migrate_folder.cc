@@ -68,6 +68,7 @@ class FolderMigration {
     CKMAP_ASSIGN_OR_RETURN(bind_, ReadParams(params_));
     CKMAP_ASSIGN_OR_RETURN(MigrationSource source, OpenMigrationSource(folder_.weights, {}));
     if (source.spec) return Error(ErrorCode::kUsage, fmt::format("{}: a spec has no weights", folder_.weights));
+    CKMAP_ASSIGN_OR_RETURN(bind_.source.contents, SmallContents(*source.checkpoint));
     CKMAP_RETURN_IF_ERROR(CheckConfig(source.manifest()));
     CKMAP_ASSIGN_OR_RETURN(const PackCandidate pack, ChoosePack(source.manifest()));
     result_.pack = pack.name;

@@ -25,9 +25,12 @@ Result<Detection> DetectPacks(const DetectRequest& request) {
   ParamFiles params = request.params;
   if (params.config.empty()) params.config = ConfigBeside(request.source);
   detection.config = params.config;
-  CKMAP_ASSIGN_OR_RETURN(const BindOptions bind, ReadParams(params));
+  CKMAP_ASSIGN_OR_RETURN(BindOptions bind, ReadParams(params));
   CKMAP_ASSIGN_OR_RETURN(detection.source, OpenMigrationSource(request.source, request.open));
   const Manifest& source = detection.source.manifest();
+  if (detection.source.checkpoint != nullptr) {
+    CKMAP_ASSIGN_OR_RETURN(bind.source.contents, SmallContents(*detection.source.checkpoint));
+  }
   if (!bind.config_json.empty()) {
     CKMAP_ASSIGN_OR_RETURN(const std::vector<std::string> contradictions,
                            ConfigContradictions(source, bind.config_json, params.config));

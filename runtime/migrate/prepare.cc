@@ -20,13 +20,14 @@ bool EndsIn(const std::string& path, std::string_view ending) {
   return path.size() > ending.size() && path.ends_with(ending);
 }
 
-}  // namespace
-
+// Whether the rules of a plan ask for values of small tensors of the source.
 bool AsksForContents(const Plan& plan) {
   // Names of functions stand in the bytes as they are written; a rule's text may hold them, too, and costs a little.
   const std::string bytes = SerializePlan(plan.proto());
   return bytes.find("source_value") != std::string::npos || bytes.find("source_json") != std::string::npos;
 }
+
+}  // namespace
 
 Result<std::map<std::string, std::string, std::less<>>> SmallContents(const Checkpoint& checkpoint) {
   std::map<std::string, std::string, std::less<>> contents;
@@ -41,6 +42,13 @@ Result<std::map<std::string, std::string, std::less<>>> SmallContents(const Chec
     contents.emplace(info.name, std::move(text));
   }
   return contents;
+}
+
+Result<void> AskSource(const Plan& plan, const MigrationSource& source, BindOptions& bind) {
+  bind.source.spaces = source.spaces;
+  if (source.checkpoint == nullptr || !bind.source.contents.empty() || !AsksForContents(plan)) return {};
+  CKMAP_ASSIGN_OR_RETURN(bind.source.contents, SmallContents(*source.checkpoint));
+  return {};
 }
 
 Result<Plan> LoadPlanOrPack(const std::string& path_or_pack) {
@@ -83,10 +91,7 @@ Result<PreparedMigration> PrepareMigration(const Plan& plan, MigrationSource sou
   report.source_format = migration.source.spec ? "spec" : migration.source.checkpoint->format();
   if (migration.source.checkpoint != nullptr) report.warnings = migration.source.checkpoint->warnings();
   BindOptions bind = options;
-  bind.source.spaces = migration.source.spaces;
-  if (migration.source.checkpoint != nullptr && AsksForContents(plan)) {
-    CKMAP_ASSIGN_OR_RETURN(bind.source.contents, SmallContents(*migration.source.checkpoint));
-  }
+  CKMAP_RETURN_IF_ERROR(AskSource(plan, migration.source, bind));
   CKMAP_ASSIGN_OR_RETURN(BindResult bound, Bind(plan, migration.source.manifest(), target.manifest, bind));
   report.issues = std::move(bound.issues);
   if (!bound.plan) {

@@ -27,10 +27,11 @@ struct ParamFiles {
 };
 Result<BindOptions> ReadParams(const ParamFiles& files);
 
-// Whether the rules of a plan ask for values of small tensors of the source.
-bool AsksForContents(const Plan& plan);
 // The bytes of all small tensors of integers, by name (bind/source_facts.h).
 Result<std::map<std::string, std::string, std::less<>>> SmallContents(const Checkpoint& checkpoint);
+
+// Adds to `bind` what the rules may ask of the source beside its manifest.
+Result<void> AskSource(const Plan& plan, const MigrationSource& source, BindOptions& bind);
 
 // A migration before it runs. Immutable once made: it may be run many times, by many threads.
 struct PreparedMigration {
