@@ -19,7 +19,7 @@ enum class IssueSeverity { kError, kWarning, kNote };
 struct IssueFacts {
   Shape given, wanted;  // of CK1203 about a target: the shape that the rule gives, the target's shape
   DType given_dtype = DType::kAny, wanted_dtype = DType::kAny;  // of CK1204
-  std::vector<size_t> sources;                                  // indices into the source manifest
+  std::vector<size_t> sources;                                  // indices into the source manifest, of the files
   uint32_t file = 0, line = 0, column = 0;                      // of the rule; line 0: no rule, or not known
 };
 

@@ -184,7 +184,7 @@ class Evaluator {
                        {fmt::format("the rule is {}: {}", context_.Where(rule_.loc()), rule_.text())},
                        std::move(help)});
     auto facts = std::make_shared<IssueFacts>();
-    facts->sources = sources_;
+    facts->sources = context_.visible.FilesOf(sources_);
     facts->file = rule_.loc().file();
     facts->line = rule_.loc().line();
     facts->column = rule_.loc().column();

@@ -23,11 +23,12 @@ Overflow ParseOverflow(const std::string& text) {
   return text == "saturate" ? Overflow::kSaturate : text == "inf" ? Overflow::kInf : Overflow::kError;
 }
 
-std::shared_ptr<const IssueFacts> FactsOf(const RuleInstance& instance, const Shape& given, const Shape& wanted) {
+std::shared_ptr<const IssueFacts> FactsOf(const BindContext& context, const RuleInstance& instance, const Shape& given,
+                                          const Shape& wanted) {
   auto facts = std::make_shared<IssueFacts>();
   facts->given = given;
   facts->wanted = wanted;
-  facts->sources = instance.sources;
+  facts->sources = context.visible.FilesOf(instance.sources);
   if (instance.rule != nullptr) {
     facts->file = instance.rule->loc().file();
     facts->line = instance.rule->loc().line();
@@ -216,7 +217,7 @@ bool TargetBinder::FitShape(const TensorInfo& target, const Claim& claim, BoundT
       fmt::format("`{}`: the target's shape is {}, the rule gives {}", target.name, FormatShape(target.shape),
                   FormatShape(shape)),
       std::move(notes), std::move(help));
-  part_.issues.back().facts = FactsOf(instance, shape, target.shape);
+  part_.issues.back().facts = FactsOf(context_, instance, shape, target.shape);
   return false;
 }
 
@@ -243,7 +244,7 @@ bool TargetBinder::FitDType(const TensorInfo& target, const Claim& claim, BoundT
   Add("CK1204", target.name, fmt::format("`{}`: the target's dtype is {}, the rule gives {}", target.name, to, from),
       {RuleNote(context_, *claim.instance)},
       fmt::format("allow the conversion: target {{ cast {} -> {}; }}", from, to));
-  auto facts = std::make_shared<IssueFacts>(*FactsOf(*claim.instance, tensor.value.shape, target.shape));
+  auto facts = std::make_shared<IssueFacts>(*FactsOf(context_, *claim.instance, tensor.value.shape, target.shape));
   facts->given_dtype = tensor.dtype;
   facts->wanted_dtype = target.dtype;
   part_.issues.back().facts = std::move(facts);

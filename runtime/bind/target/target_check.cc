@@ -161,7 +161,7 @@ void TargetCheck::ReportUnknownTargets(std::vector<RuleInstance>& instances) {
       Add("CK1206", write.name, fmt::format("the target has no `{}`, which a rule would write", write.name),
           std::move(notes), "correct the right side of the rule, or give it a `when target_has(…)`");
       auto facts = std::make_shared<IssueFacts>();
-      facts->sources = instance.sources;
+      facts->sources = context_.visible.FilesOf(instance.sources);
       issues_.back().facts = std::move(facts);
     }
   }
