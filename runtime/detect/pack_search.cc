@@ -132,6 +132,8 @@ class Search {
   // "" if it fits, else why not.
   std::string Try(const PackCandidate& candidate) {
     const plan::Plan& proto = candidate.plan.proto();
+    if (const std::string absent = AbsentSource(proto); !absent.empty())
+      return fmt::format("it reads a source beside this one, `{}`, which is not given", absent);
     const std::string stranger = WhyNotRecognised(candidate.facts, source_);
     const bool recognised = stranger.empty() && !candidate.facts.source_tensors.empty();
     if (!target_ && !candidate.facts.describes)
@@ -166,6 +168,16 @@ class Search {
     AskParameters(candidate.plan, *target, bind, fit);
     const bool no_hub = candidate.facts.source_library == "transformers" && options_.bind.config_json.empty();
     ranked_.push_back({{!recognised, no_hub, unmatched, passed}, std::move(fit)});
+    return {};
+  }
+
+  // A source that the rules need beside the first one, and nobody gave; "" if there is none.
+  std::string AbsentSource(const plan::Plan& plan) const {
+    const std::vector<std::string>& given = options_.bind.source.spaces;
+    for (const plan::NamedSource& source : plan.named_sources()) {
+      if (!source.optional() && std::find(given.begin(), given.end(), source.name()) == given.end())
+        return source.name();
+    }
     return {};
   }
 
