@@ -160,7 +160,11 @@ Shaped<Size> PointwiseShape(const ShapeInput<Size>& in, int64_t least, int64_t m
       const Dim<Size>& size = (*tensor)[k];
       const bool one = work.Constant(made) == 1, repeated = work.Constant(size) == 1;
       fits = one || repeated || !work.Differ(made, size);
-      if (one) made = size;
+      if (one || (!repeated && !work.Constant(made) && work.Constant(size))) {
+        made = size;
+      } else if (!repeated && !work.Constant(made) && made && size && !SizeKind<Size>::Equal(*made, *size)) {
+        made.reset();  // each of the two may be 1
+      }
     }
     if (fits) continue;
     work.Fail({415, fmt::format("`{}` takes tensors of one shape; only an axis of size 1 is repeated", in.call.op), "",

@@ -1,16 +1,15 @@
 // The shape rule of each operation, over numbers and over polynomials, against what the operation means, and over
 // numbers against what the binder takes. How many cases: RC_PARAMS="max_success=100000" (tests/properties.sh).
 #include <map>
-#include <sstream>
 
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
 
-#include "compiler/sema/shapes/polynomial_size.h"
 #include "runtime/bind/values/tensor_expr.h"
 #include "runtime/ops/inverse.h"
 #include "tests/properties/chain.h"
 #include "tests/properties/read_pieces.h"
+#include "tests/properties/sizes.h"
 
 namespace ckmap::testing {
 namespace {
@@ -19,60 +18,6 @@ class NoScope : public Scope {
  public:
   Value Variable(const std::string& /*name*/) const override { return {}; }
 };
-
-int64_t Roll(int64_t sides) { return *rc::gen::resize(rc::kNominalSize, rc::gen::inRange<int64_t>(0, sides)); }
-
-// ---- sizes of both kinds ---------------------------------------------------------------------------
-
-// Each name is worth the number in it.
-Polynomial Named(int64_t value) { return Polynomial::Symbol("p" + std::to_string(value), false); }
-
-int64_t ValueOf(const Polynomial& size) {
-  // "2*p3*p4 + p5 - 1"
-  std::istringstream text(size.Text());
-  int64_t sum = 0, sign = 1;
-  for (std::string term; text >> term;) {
-    if (term == "+" || term == "-") {
-      sign = term == "+" ? 1 : -1;
-      continue;
-    }
-    int64_t product = sign;
-    if (term[0] == '-') {
-      product = -product;
-      term.erase(0, 1);
-    }
-    std::istringstream factors(term);
-    for (std::string factor; std::getline(factors, factor, '*');)
-      product *= std::stoll(factor[0] == 'p' ? factor.substr(1) : factor);
-    sum += product;
-    sign = 1;
-  }
-  return sum;
-}
-int64_t ValueOf(int64_t size) { return size; }
-
-template <typename Size>
-Size Draw(int64_t value);
-template <>
-int64_t Draw(int64_t value) {
-  return value;
-}
-template <>
-Polynomial Draw(int64_t value) {
-  if (value < 1 || Roll(3) == 0) return Polynomial(value);
-  for (int64_t factor = 2; factor < value && Roll(2) == 0; ++factor) {
-    if (value % factor == 0)
-      return *Polynomial::Multiply(Roll(2) == 0 ? Polynomial(factor) : Named(factor), Named(value / factor));
-  }
-  return Named(value);
-}
-
-template <typename Size>
-Dims<Size> DrawDims(const Index& shape) {
-  std::vector<Dim<Size>> dims;
-  for (const int64_t size : shape) dims.push_back(Draw<Size>(size));
-  return dims;
-}
 
 // Arguments that say which axis, or that cut what must be a number, are numbers.
 bool IsSize(std::string_view op, std::string_view argument) {
