@@ -62,7 +62,7 @@ testItem: side=testSide | kind=ERROR code=word name=pattern? SEMI;
 testSide: kind=(SOURCE | TARGET) open=LBRACE list+=testTensor* close=RBRACE;
 testTensor: name=pattern dtype=word? dims=shape? (ASSIGN value=expr (WITHIN tolerance=expr)?)? SEMI;
 
-// `-> source "name"`: what comes out is no tensor of the target, but one that other statements find in the source.
+// `-> source "name"`: what comes out is not a tensor of the target; other statements find it in the source.
 mapping: overrides=OVERRIDE? source=pipeline arrow derives=SOURCE? destination=pipeline list+=mappingClause* SEMI;
 arrow: ARROW | BIARROW;
 mappingClause

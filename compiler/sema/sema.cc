@@ -524,7 +524,7 @@ class Analyzer {
       sink_
           .Report(DiagnosticKind::kNotReversible, rule.span,
                   rule.reversible ? "a rule written `<->` cannot be undone" : "this migration cannot be reversed")
-          .Here("it makes tensors that stand in the source, and nothing tells how they were stored")
+          .Here("it makes tensors that stand in the source, and nothing says how they were stored")
           .Help(rule.reversible ? "write `-> source`" : "")
           .Emit();
       return;

@@ -54,12 +54,27 @@ TEST_CASE("every operation and function has a case") {
 
 TEST_CASE("every statement has a case") {
   // What each alternative of the grammar's rule `statement` looks like.
-  const std::map<std::string, std::string> looks = {
-      {"edition", "ckmap 1;"},    {"migration", "migration \\w"}, {"use", "use \\S"},          {"param", "param \\w"},
-      {"let", "let \\w"},         {"names", "names \""},          {"rename", "rename \\S"},    {"layer", "layer \\w"},
-      {"moduleIs", "module \\S"}, {"within", "within \\S"},       {"drop", "drop \\S"},        {"only", "only \\S"},
-      {"init", "init \\S"},       {"target", "target \\{"},       {"assertion", "assert \\S"}, {"place", "place \\S"},
-      {"shard", "shard \\S"},     {"decide", "decide \""},        {"test", "test \""},         {"mapping", "<->"}};
+  const std::map<std::string, std::string> looks = {{"edition", "ckmap 1;"},
+                                                    {"migration", "migration \\w"},
+                                                    {"use", "use \\S"},
+                                                    {"param", "param \\w"},
+                                                    {"let", "let \\w"},
+                                                    {"names", "names \""},
+                                                    {"rename", "rename \\S"},
+                                                    {"layer", "layer \\w"},
+                                                    {"moduleIs", "module \\S"},
+                                                    {"within", "within \\S"},
+                                                    {"drop", "drop \\S"},
+                                                    {"only", "only \\S"},
+                                                    {"init", "init \\S"},
+                                                    {"target", "target \\{"},
+                                                    {"assertion", "assert \\S"},
+                                                    {"place", "place \\S"},
+                                                    {"shard", "shard \\S"},
+                                                    {"decide", "decide \""},
+                                                    {"test", "test \""},
+                                                    {"mapping", "<->"},
+                                                    {"namedSources", "source \\w+[,;?]"}};
   const std::string grammar = ReadText(std::string(CKMAP_SOURCE_DIR) + "/grammar/CkmapParser.g4");
   std::smatch rule;
   REQUIRE(std::regex_search(grammar, rule, std::regex("\nstatement\\s*:([^;]*);")));
