@@ -122,6 +122,29 @@ void Check(const Numbers& source, const std::vector<PiecedTensor>& wanted) {
   }
 }
 
+// Fields of words along the last axis and across it, values of codes, slices of tables.
+void AddCodes(Numbers& source, std::vector<PiecedTensor>& nodes) {
+  const PiecedTensor words = source.Add({61, 27, 5}, DType::kI32), bytes = source.Add({97, 331}, DType::kU8);
+  for (const int64_t bits : {3, 4, 5, 8}) {
+    const int64_t codes = 27 * 32 / bits, last = 331 * 8 / bits;
+    nodes.push_back(NodeOf(UnpackSpec{bits, 32, 0, false, bits == 5, 27, codes, 5}, {words}, {61, codes, 5},
+                           bits == 5 ? DType::kI8 : DType::kU8));
+    nodes.push_back(NodeOf(UnpackSpec{bits, 8, 0, false, false, 331, last, 1}, {bytes}, {97, last}, DType::kU8));
+  }
+  nodes.push_back(NodeOf(UnpackSpec{3, 32, 10, true, false, 27, 270, 5}, {words}, {61, 270, 5}, DType::kU8));
+  nodes.push_back(NodeOf(UnpackSpec{2, 8, 3, false, true, 331, 993, 1}, {bytes}, {97, 993}, DType::kI8));
+  const PiecedTensor nibbles = NodeOf(UnpackSpec{4, 8, 0, false, false, 331, 662, 1}, {bytes}, {97, 662}, DType::kU8);
+  nodes.push_back(NodeOf(DecodeSpec{CodeFormat::kE2M1}, {nibbles}, {97, 662}));
+  nodes.push_back(NodeOf(DecodeSpec{CodeFormat::kE3M2},
+                         {NodeOf(UnpackSpec{6, 8, 0, false, false, 331, 441, 1}, {bytes}, {97, 441}, DType::kU8)},
+                         {97, 441}));
+  const PiecedTensor few =
+      NodeOf(UnpackSpec{4, 8, 0, false, false, 11, 22, 1}, {source.Add({13, 11}, DType::kU8)}, {13, 22}, DType::kU8);
+  nodes.push_back(NodeOf(TakeSpec{16, 1, 97 * 662}, {source.Add({16}), nibbles}, {97, 662}));
+  nodes.push_back(
+      NodeOf(TakeSpec{16, 7, 13 * 22}, {source.Add({3, 16, 7}, DType::kF8E4M3), few}, {3, 13, 22, 7}, DType::kF8E4M3));
+}
+
 TEST_CASE("every kind of node, as it is and turned, in whole and in tiles") {
   Numbers source;
   using Rows = RowScaleSpec::Kind;
@@ -155,6 +178,8 @@ TEST_CASE("every kind of node, as it is and turned, in whole and in tiles") {
   nodes.push_back(NodeOf(NormalSpec{0, 1, 5, "x"}, {}, {97, 331}));
   nodes.push_back(NodeOf(SequenceSpec{SequenceSpec::Kind::kCount, 3, 0, 1, 331}, {}, {97, 331}));
   nodes.push_back(NodeOf(SequenceSpec{SequenceSpec::Kind::kLowerTriangle, 0, 0, 61, 83}, {}, {5, 61, 83}));
+  nodes.push_back(NodeOf(PointwiseSpec{PointwiseSpec::Kind::kDivide}, {matrix, column}, {97, 331}));
+  AddCodes(source, nodes);
   for (const DType dtype : {DType::kBF16, DType::kF16, DType::kF8E4M3}) {
     nodes.push_back(NodeOf(RowScaleSpec{Rows::kUnitLength, 331, 0}, {matrix}, {97, 331}, dtype));
     nodes.push_back(NodeOf(PointwiseSpec{PointwiseSpec::Kind::kMultiply}, {matrix, row, column}, {97, 331}, dtype));

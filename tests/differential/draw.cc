@@ -43,11 +43,12 @@ class Drawer {
 
   Case Run() {
     tame_ = !dice_.OneIn(3);
+    spaced_ = dice_.OneIn(5);
     const int64_t rules = dice_.OneIn(3) ? 2 : 1;
     for (int64_t r = 0; r < rules && !case_.refused; ++r) Rule(r);
     if (!case_.refused && dice_.OneIn(6)) Constant();
-    case_.rules = "ckmap 1;\n" + (lossy_ ? std::string("target { allow unused \"**\"; }\n") : "") + Policies() + body_;
-    case_.reads_all = !lossy_;
+    case_.rules = "ckmap 1;\n" + Uses() + Unused() + Policies() + body_;
+    case_.reads_all = !lossy_ && !derives_ && case_.spaces.empty();
     if (!case_.refused && dice_.OneIn(5)) Ranks();
     return std::move(case_);
   }
@@ -55,22 +56,82 @@ class Drawer {
  private:
   // ---- rules -----------------------------------------------------------------------------------
 
+  // What the rules need in front of them.
+  std::string Uses() {
+    std::string text;
+    for (const std::string& space : case_.spaces) text += fmt::format("source {};\n", space);
+    if (!case_.pack.empty()) {
+      case_.pack = "ckmap 1;\n" + text + case_.pack;
+      text = "use \"pack.ckmap\";\n";
+    }
+    return text;
+  }
+
+  // What operations may leave unread.
+  std::string Unused() const {
+    if (!lossy_) return "";
+    std::string text = "target { allow unused \"**\"; }\n";
+    for (const std::string& space : case_.spaces) text += fmt::format("target {{ allow unused \"{}:**\"; }}\n", space);
+    return text;
+  }
+
+  // A name as it stands in a rule.
+  static std::string Written(const std::string& name) {
+    return name.find(':') == std::string::npos ? name : fmt::format("\"{}\"", name);
+  }
+
+  // The name of a source: of the first one, or of another.
+  std::string NameSource() {
+    std::string name = fmt::format("s{}", case_.sources.size());
+    if (!spaced_ || dice_.OneIn(2)) return name;
+    const std::string space = dice_.OneIn(2) ? "b" : "other";
+    if (std::count(case_.spaces.begin(), case_.spaces.end(), space) == 0) case_.spaces.push_back(space);
+    return fmt::format("{}:{}", space, name);
+  }
+
+  // Makes a derived source of what the rule gives so far: in the pack, or in the file itself, whose derived sources see
+  // those of the pack. The rule goes on with it.
+  void Derive(const State& state, std::string& text) {
+    if (state.list || case_.refused || !dice_.OneIn(4)) return;
+    const bool in_pack = dice_.OneIn(2);
+    const std::string name = dice_.OneIn(3) && visible_.back().name.find(':') == std::string::npos
+                                 ? visible_.back().name  // in the place of what it reads
+                                 : fmt::format("d{}", derives_++);
+    ++derives_;
+    (in_pack ? case_.pack : body_) += fmt::format("{} -> source {};\n", text, name);
+    for (size_t read = fresh_; read > 0; --read) visible_.pop_back();
+    visible_.push_back({name, state.tensors[0]});
+    fresh_ = 1;
+    text = name;
+    if (!in_pack || !dice_.OneIn(2)) return;
+    // Once more, at the level above.
+    State next = state;
+    text += Step_(next, true);
+    const std::string above = fmt::format("d{}", derives_++);
+    body_ += fmt::format("{} -> source {};\n", text, above);
+    visible_.back() = {above, next.tensors[0]};
+    text = above;
+  }
+
   void Rule(int64_t number) {
     State state;
     std::string text;
     // Two rules may read one source, in different ways: their targets may be tied.
     if (number > 0 && dice_.OneIn(2)) {
-      const Named& source = dice_.OneOf(case_.sources);
+      const Named& source = dice_.OneOf(visible_);
       state.tensors = {source.tensor};
-      text = source.name;
+      text = Written(source.name);
     } else {
+      fresh_ = 0;
       const int64_t count = dice_.OneIn(3) ? dice_.Between(2, 5) : 1;
       const Shapes shapes = DrawShapes(count);
       for (int64_t i = 0; i < count; ++i) {
-        const std::string name = fmt::format("s{}", case_.sources.size());
+        const std::string name = NameSource();
         Tensor tensor = DrawTensor(shapes.dtypes[static_cast<size_t>(i)], shapes.shapes[static_cast<size_t>(i)]);
         case_.sources.push_back({name, tensor});
-        std::string term = name;
+        visible_.push_back(case_.sources.back());
+        ++fresh_;
+        std::string term = Written(name);
         if (dice_.OneIn(3)) term += fmt::format(" [{}]", fmt::join(tensor.shape, ", "));
         State alone{false, {std::move(tensor)}};
         if (count > 1 && dice_.OneIn(3)) {
@@ -81,6 +142,9 @@ class Drawer {
         state.tensors.push_back(std::move(alone.tensors[0]));
       }
       state.list = count > 1;
+      if (state.list && dice_.OneIn(2)) text += Step_(state, false);
+      Derive(state, text);
+      if (!visible_.empty() && !state.list && text == visible_.back().name) state.tensors = {visible_.back().tensor};
     }
     // Nothing may take away the element that is refused.
     for (int64_t left = dice_.Between(1, 6); left > 0 && !case_.refused; --left) text += Step_(state, false);
@@ -191,6 +255,10 @@ class Drawer {
     if (count == 2 && dice_.OneIn(3)) {  // a product
       const int64_t m = dice_.Between(1, 5), k = dice_.Between(0, 5), n = dice_.Between(1, 5);
       shapes = {{number, number}, {{m, k}, {k, n}}};
+    } else if (count == 2 && dice_.OneIn(3)) {  // a table and indices
+      const std::string index = dice_.OneOf(std::vector<std::string>{"u8", "u16", "u32", "u64", "i64"});
+      shapes = {{DrawDType(), index}, {{dice_.Between(12, 16), dice_.Between(1, 3)}, {dice_.Between(1, 4), 2}}};
+      if (dice_.OneIn(2)) shapes.shapes[0].pop_back();
     } else if (count == 3 && dice_.OneIn(2)) {  // weight, lora_A, lora_B
       const int64_t out = dice_.Between(1, 5), in = dice_.Between(1, 5), r = dice_.Between(1, 3);
       shapes = {{number, number, number}, {{out, in}, {r, in}, {out, r}}};
@@ -326,9 +394,9 @@ class Drawer {
   }
 
   bool Structural(State& state, std::string& text) {
-    static const std::vector<std::string> kOps = {"transpose", "permute", "reshape", "squeeze",
-                                                  "unsqueeze", "flatten", "flip",    "rearrange",
-                                                  "pad",       "slice",   "select",  "repeat"};
+    static const std::vector<std::string> kOps = {"transpose", "permute", "reshape",   "squeeze", "unsqueeze",
+                                                  "flatten",   "flip",    "rearrange", "pad",     "slice",
+                                                  "select",    "repeat",  "pick"};
     if (!SameShapes(state)) return false;
     const Index& shape = state.tensors[0].shape;
     const size_t rank = shape.size();
@@ -442,6 +510,11 @@ class Drawer {
       if (size == 0) return false;
       step.numbers = {dice_.Between(0, size - 1)};
       text = fmt::format("select(axis={}, index={})", axis, dice_.OneIn(3) ? step.numbers[0] - size : step.numbers[0]);
+      lossy_ = true;
+    } else if (step.op == "pick") {
+      if (size == 0) return false;
+      for (int64_t count = dice_.Between(1, 5); count > 0; --count) step.numbers.push_back(dice_.Between(0, size - 1));
+      text = fmt::format("pick(axis={}, indices=[{}])", axis, fmt::join(step.numbers, ", "));
       lossy_ = true;
     } else if (step.op == "repeat") {
       step.numbers = {dice_.Between(1, 3)};
@@ -664,17 +737,19 @@ class Drawer {
       return false;
     if (++depth_ > 7) return false;
     if (BytesOf(dtype) == 1 && dice_.OneIn(3)) {
-      const std::string format = dice_.OneOf(std::vector<std::string>{"e4m3", "e8m0"});
+      const std::string format = dice_.OneOf(std::vector<std::string>{"e2m1", "e2m3", "e3m2", "e4m3", "e5m2", "e8m0"});
       text = fmt::format("decode({})", format);
-      TakeEach(state, [&](const Tensor& tensor) { return Outcome{Decode(tensor, format)}; });
+      TakeEach(state, [&](const Tensor& tensor) { return Decode(tensor, format); });
       return true;
     }
-    const int64_t axis = dice_.Between(0, static_cast<int64_t>(shape.size()) - 1), bits = dice_.Between(1, 8);
-    const bool high = dice_.OneIn(3), is_signed = dice_.OneIn(3);
-    if (shape[static_cast<size_t>(axis)] * 8 * BytesOf(dtype) > 512) return false;
-    text = fmt::format("unpack(bits={}, axis={}{}{})", bits, axis, high ? ", order=high" : "",
-                       is_signed ? ", signed=true" : "");
-    TakeEach(state, [&](const Tensor& tensor) { return Outcome{Unpack(tensor, axis, bits, high, is_signed)}; });
+    const int64_t axis = dice_.Between(0, static_cast<int64_t>(shape.size()) - 1), width = 8 * BytesOf(dtype);
+    Fields fields{dice_.Between(1, 8), 0, dice_.OneIn(3), dice_.OneIn(3)};
+    if (dice_.OneIn(3)) fields.fields = dice_.Between(1, width / fields.bits);
+    if (shape[static_cast<size_t>(axis)] * width > 512) return false;
+    text = fmt::format("unpack(bits={}, axis={}{}{}{})", fields.bits, axis, fields.high ? ", order=high" : "",
+                       fields.fields != 0 ? fmt::format(", fields={}", fields.fields) : "",
+                       fields.is_signed ? ", signed=true" : "");
+    TakeEach(state, [&](const Tensor& tensor) { return Outcome{Unpack(tensor, axis, fields)}; });
     return true;
   }
 
@@ -729,7 +804,7 @@ class Drawer {
     const std::vector<Tensor> in = state.tensors;
     std::vector<Outcome> results;
     bool fits = false;
-    switch (dice_.Between(0, 3)) {
+    switch (dice_.Between(0, 4)) {
       case 0:
         fits = WithScale(in, results, text);
         break;
@@ -738,6 +813,9 @@ class Drawer {
         break;
       case 2:
         fits = Norms(in, results, text);
+        break;
+      case 3:
+        fits = Slices(in, results, text);
         break;
       default:
         fits = Sums(in, results, text);
@@ -749,9 +827,19 @@ class Drawer {
     return true;
   }
 
+  // A table and indices.
+  bool Slices(const std::vector<Tensor>& in, std::vector<Outcome>& results, std::string& text) {
+    if (in.size() != 2 || in[0].shape.empty() || !IsIntegerName(in[1].dtype)) return false;
+    const int64_t axis = dice_.Between(0, static_cast<int64_t>(in[0].shape.size()) - 1);
+    text = fmt::format("take(axis={})", AxisText(axis, in[0].shape.size()));
+    if (++depth_ > 7) return false;
+    results = {TakeSlices(in[0], in[1], axis)};
+    return true;
+  }
+
   bool Sums(const std::vector<Tensor>& in, std::vector<Outcome>& results, std::string& text) {
-    const std::string op = dice_.OneOf(std::vector<std::string>{"sum", "subtract", "multiply", "mean"});
-    if (in.size() < 2 || (op == "subtract" && in.size() != 2)) return false;
+    const std::string op = dice_.OneOf(std::vector<std::string>{"sum", "subtract", "multiply", "mean", "divide"});
+    if (in.size() < 2 || ((op == "subtract" || op == "divide") && in.size() != 2)) return false;
     Index shape = in[0].shape;
     bool wide = false, integers = true;
     for (const Tensor& part : in) {
@@ -767,13 +855,14 @@ class Drawer {
       if (in.size() != 2) return false;
     }
     text = op + "(";
-    // Tensors of several dtypes need `to`; a mean of integers is no integer.
+    // Tensors of several dtypes need `to`; a mean of integers is not an integer.
     const bool same = std::all_of(in.begin(), in.end(), [&](const Tensor& part) { return part.dtype == in[0].dtype; });
     Rounding rounding{in[0].dtype, Overflows::kError};
-    const bool needs = !same || (op == "mean" && IsIntegerName(in[0].dtype));
+    const bool real = op == "mean" || op == "divide";
+    const bool needs = !same || (real && IsIntegerName(in[0].dtype));
     if (needs || dice_.OneIn(3)) {
-      rounding.to = op == "mean" || (op == "multiply" && !integers) || dice_.OneIn(2) ? dice_.OneOf(kFloats)
-                                                                                      : dice_.OneOf(kIntegers);
+      rounding.to =
+          real || (op == "multiply" && !integers) || dice_.OneIn(2) ? dice_.OneOf(kFloats) : dice_.OneOf(kIntegers);
       if (op == "multiply" && integers && wide && !IsIntegerName(rounding.to)) rounding.to = "i64";
       text += "to=" + rounding.to;
     }
@@ -869,7 +958,11 @@ class Drawer {
   std::map<std::string, std::string> policies_;
   bool tame_ = true;  // small finite numbers, so that few results overflow
   bool lossy_ = false;
-  int depth_ = 0;  // computed operations so far: they nest up to 8 deep
+  bool spaced_ = false;         // some sources stand in files of their own
+  std::vector<Named> visible_;  // what a rule may read: derived sources in the place of those that they are made of
+  size_t fresh_ = 0;            // the last ones of these that the rule reads, and no rule before it
+  int derives_ = 0;             // derived sources so far
+  int depth_ = 0;               // computed operations so far: they nest up to 8 deep
 };
 
 }  // namespace

@@ -22,11 +22,13 @@ struct Target {
 };
 
 struct Case {
-  std::vector<Named> sources;
-  std::string rules;            // with ARROW where an arrow stands
-  bool refused = false;         // an error is what is right, before or while bytes are moved
-  std::vector<Target> targets;  // otherwise these
-  bool reads_all = false;       // no operation that loses elements: the way back must be right, where there is one
+  std::vector<Named> sources;       // one of a further source has its name in front: "b:s2"
+  std::vector<std::string> spaces;  // names of the further sources
+  std::string rules;                // with ARROW where an arrow stands
+  std::string pack;                 // "": there is none; else the file "pack.ckmap", which the rules use
+  bool refused = false;             // an error is what is right, before or while bytes are moved
+  std::vector<Target> targets;      // otherwise these
+  bool reads_all = false;           // no operation that loses elements: the way back must be right, where there is one
   // Slices along axis 0 of the first target over `ranks` ranks; 0: none.
   int64_t ranks = 0;
 };

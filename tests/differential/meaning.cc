@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <map>
 
 namespace ckmap::testing {
 namespace {
@@ -297,7 +298,8 @@ Outcome Pointwise(const std::string& op, const std::vector<Tensor>& in, const Ro
       if (shape[d] == 1) shape[d] = part.shape[d];
     }
   }
-  if (std::all_of(in.begin(), in.end(), [](const Tensor& part) { return IsIntegerName(part.dtype); })) {
+  if (op != "divide" &&
+      std::all_of(in.begin(), in.end(), [](const Tensor& part) { return IsIntegerName(part.dtype); })) {
     return PointwiseIntegers(op, in, shape, rounding);
   }
   std::vector<std::vector<double>> values;
@@ -318,6 +320,10 @@ Outcome Pointwise(const std::string& op, const std::vector<Tensor>& in, const Ro
         result *= value;
       else if (op == "subtract")
         result -= value;
+      else if (op == "divide" && value == 0)
+        return Refused(shape, rounding);
+      else if (op == "divide")
+        result /= value;
       else
         result += value;
     }
@@ -326,16 +332,17 @@ Outcome Pointwise(const std::string& op, const std::vector<Tensor>& in, const Ro
   return Rounded(shape, results, rounding);
 }
 
-Tensor Unpack(const Tensor& in, int64_t axis, int64_t bits, bool high, bool is_signed) {
+Tensor Unpack(const Tensor& in, int64_t axis, const Fields& packed) {
   const auto a = static_cast<size_t>(axis);
-  const int64_t width = 8 * BytesOf(in.dtype);
-  const int64_t fields = width / bits;  // of an element, where they are in descending order
-  Tensor out{is_signed ? "i8" : "u8", in.shape, {}};
-  out.shape[a] = high ? in.shape[a] * fields : in.shape[a] * width / bits;
+  const int64_t width = 8 * BytesOf(in.dtype), bits = packed.bits;
+  const int64_t fields = packed.fields == 0 && packed.high ? width / bits : packed.fields;
+  Tensor out{packed.is_signed ? "i8" : "u8", in.shape, {}};
+  out.shape[a] = fields != 0 ? in.shape[a] * fields : in.shape[a] * width / bits;
   for (int64_t i = 0; i < Product(out.shape); ++i) {
     Index index = Coordinates(i, out.shape);
     const int64_t code = index[a];
-    const int64_t first = high ? code / fields * width + (fields - 1 - code % fields) * bits : code * bits;
+    int64_t first = code * bits;
+    if (fields != 0) first = code / fields * width + (packed.high ? fields - 1 - code % fields : code % fields) * bits;
     uint64_t value = 0;
     for (int64_t k = 0; k < bits; ++k) {
       index[a] = (first + k) / width;
@@ -343,27 +350,75 @@ Tensor Unpack(const Tensor& in, int64_t axis, int64_t bits, bool high, bool is_s
       for (size_t d = 0; d < index.size(); ++d) place = place * in.shape[d] + index[d];
       value |= (in.bits[static_cast<size_t>(place)] >> ((first + k) % width) & 1) << k;
     }
-    if (is_signed && (value >> (bits - 1) & 1) != 0) value |= (~uint64_t{0} << bits) & 0xff;
+    if (packed.is_signed && (value >> (bits - 1) & 1) != 0) value |= (~uint64_t{0} << bits) & 0xff;
     out.bits.push_back(value);
   }
   return out;
 }
 
-Tensor Decode(const Tensor& in, const std::string& format) {
-  Tensor out{"f32", in.shape, {}};
+namespace {
+
+// Of a float with a sign: the exponent's and the mantissa's bits, and whether its last codes are NaN (and infinity).
+struct CodeLayout {
+  int exponent, mantissa;
+  enum { kFinite, kNan, kIeee } last;
+};
+
+std::optional<float> ValueOfCode(const CodeLayout& layout, int code) {
+  const int magnitude_bits = layout.exponent + layout.mantissa;
+  if (code >> (magnitude_bits + 1) != 0) return std::nullopt;
+  const int bias = (1 << (layout.exponent - 1)) - 1, magnitude = code & ((1 << magnitude_bits) - 1);
+  const int exponent = magnitude >> layout.mantissa, mantissa = magnitude & ((1 << layout.mantissa) - 1);
+  const bool top = exponent == (1 << layout.exponent) - 1;
+  if (layout.last == CodeLayout::kNan && magnitude == (1 << magnitude_bits) - 1) return std::nanf("");
+  float value = exponent == 0 ? std::ldexp(static_cast<float>(mantissa), 1 - bias - layout.mantissa)
+                              : std::ldexp(static_cast<float>(mantissa + (1 << layout.mantissa)),
+                                           exponent - bias - layout.mantissa);
+  if (layout.last == CodeLayout::kIeee && top) {
+    if (mantissa != 0) return std::nanf("");
+    value = std::numeric_limits<float>::infinity();
+  }
+  return code >> magnitude_bits != 0 ? -value : value;
+}
+
+}  // namespace
+
+Outcome Decode(const Tensor& in, const std::string& format) {
+  const std::map<std::string, CodeLayout> layouts = {{"e2m1", {2, 1, CodeLayout::kFinite}},
+                                                     {"e2m3", {2, 3, CodeLayout::kFinite}},
+                                                     {"e3m2", {3, 2, CodeLayout::kFinite}},
+                                                     {"e4m3", {4, 3, CodeLayout::kNan}},
+                                                     {"e5m2", {5, 2, CodeLayout::kIeee}}};
+  Outcome out{{"f32", in.shape, {}}, false};
   for (const uint64_t bits : in.bits) {
     const auto code = static_cast<int>(bits & 0xff);
-    float value = 0;
-    if (format == "e8m0") {
-      value = code == 0xff ? std::nanf("") : std::ldexp(1.0F, code - 127);
-    } else {
-      const int exponent = code >> 3 & 15, mantissa = code & 7;
-      value = exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -9)
-                            : std::ldexp(static_cast<float>(8 + mantissa), exponent - 10);
-      value = (code & 0x80) != 0 ? -value : value;
-      if ((code & 0x7f) == 0x7f) value = std::nanf("");
-    }
-    out.bits.push_back(std::bit_cast<uint32_t>(value));
+    const std::optional<float> value = format != "e8m0" ? ValueOfCode(layouts.at(format), code)
+                                       : code == 0xff   ? std::nanf("")
+                                                        : std::ldexp(1.0F, code - 127);
+    out.refused = out.refused || !value;
+    out.tensor.bits.push_back(std::bit_cast<uint32_t>(value.value_or(0)));
+  }
+  return out;
+}
+
+Outcome TakeSlices(const Tensor& table, const Tensor& indices, int64_t axis) {
+  const auto a = static_cast<size_t>(axis);
+  const auto split = table.shape.begin() + static_cast<std::ptrdiff_t>(a);
+  Index shape(table.shape.begin(), split);
+  shape.insert(shape.end(), indices.shape.begin(), indices.shape.end());
+  shape.insert(shape.end(), split + 1, table.shape.end());
+  Outcome out{{table.dtype, shape, {}}, false};
+  for (int64_t i = 0; i < Product(shape); ++i) {
+    const Index index = Coordinates(i, shape);
+    const size_t behind = a + indices.shape.size();
+    Index chosen(index.begin(), index.begin() + static_cast<std::ptrdiff_t>(a)), at = chosen;
+    chosen.assign(index.begin() + static_cast<std::ptrdiff_t>(a), index.begin() + static_cast<std::ptrdiff_t>(behind));
+    const Wide number = IntegerOf(indices.dtype, indices.bits[PlaceIn(chosen, indices.shape)]);
+    const bool known = number >= 0 && number < table.shape[a];
+    out.refused = out.refused || !known;
+    at.push_back(known ? static_cast<int64_t>(number) : 0);
+    at.insert(at.end(), index.begin() + static_cast<std::ptrdiff_t>(behind), index.end());
+    out.tensor.bits.push_back(table.shape[a] == 0 ? 0 : table.bits[PlaceIn(at, table.shape)]);
   }
   return out;
 }

@@ -55,12 +55,19 @@ struct Rounding {
   std::string to;  // the result's dtype
   Overflows overflow = Overflows::kError;
 };
-// "sum", "subtract", "multiply", "mean".
+// "sum", "subtract", "multiply", "divide", "mean".
 Outcome Pointwise(const std::string& op, const std::vector<Tensor>& in, const Rounding& rounding);
-// The fields of `bits` bits along an axis, bit by bit; `high`: those of an element in descending order.
-Tensor Unpack(const Tensor& in, int64_t axis, int64_t bits, bool high, bool is_signed);
-// Codes of one byte, in f32: "e4m3" or "e8m0".
-Tensor Decode(const Tensor& in, const std::string& format);
+// Fields of `bits` bits along an axis, bit by bit. `fields`: so many in each element, from its lowest bit on; 0: the axis
+// is one stream of bits. `high`: those of an element in descending order.
+struct Fields {
+  int64_t bits = 1, fields = 0;
+  bool high = false, is_signed = false;
+};
+Tensor Unpack(const Tensor& in, int64_t axis, const Fields& fields);
+// Codes of one byte, in f32: "e2m1", "e2m3", "e3m2", "e4m3", "e5m2", "e8m0".
+Outcome Decode(const Tensor& in, const std::string& format);
+// The slices of `table` along `axis` that `indices` name.
+Outcome TakeSlices(const Tensor& table, const Tensor& indices, int64_t axis);
 Outcome ReduceMean(const Tensor& in, int64_t axis, const Rounding& rounding);
 Outcome Map(const std::string& op, const Tensor& in, const Rounding& rounding);  // "exp", "log"
 Outcome Matmul(const Tensor& a, const Tensor& b, const Rounding& rounding);

@@ -14,6 +14,7 @@
 #include "runtime/exec/tensor_reader.h"
 #include "runtime/formats/create.h"
 #include "runtime/formats/open.h"
+#include "runtime/migrate/open_source.h"
 #include "runtime/migrate/output_contents.h"
 #include "tests/differential/files.h"
 
@@ -87,12 +88,19 @@ struct RunResult {
   bool not_written = false;  // the format cannot hold these tensors
 };
 
+// The files of a case's sources.
+struct SourcePaths {
+  std::string first;  // "": all of them have names
+  std::vector<NamedPath> named = {};
+};
+
 // Binds and executes.
-RunResult Migrate(const Plan& plan, const std::string& source_path, const Manifest& target, const std::string& output,
-                  const Extension& extension, const BindOptions& bind, const ExecOptions& exec) {
-  const auto source = OpenCheckpoint(source_path);
+RunResult Migrate(const Plan& plan, const SourcePaths& paths, const Manifest& target, const std::string& output,
+                  const Extension& extension, BindOptions bind, const ExecOptions& exec) {
+  const auto source = OpenMigrationSources(paths.first, paths.named, {});
   if (!source) return {"", source.error().message()};
-  auto bound = Bind(plan, (*source)->manifest(), target, bind);
+  bind.source.spaces = source->spaces;
+  auto bound = Bind(plan, source->manifest(), target, bind);
   if (!bound) return {"", bound.error().message()};
   if (!bound->plan) {
     for (const Issue& issue : bound->issues) {
@@ -106,7 +114,8 @@ RunResult Migrate(const Plan& plan, const std::string& source_path, const Manife
   const std::string path = output + extension.text;
   auto writer = CreateCheckpoint(path, extension.format, std::move(tensors), write);
   if (!writer) return {"", writer.error().message(), true};
-  if (auto done = Execute(*bound->plan, **source, **writer, exec); !done) return {"", done.error().message()};
+  if (auto done = Execute(*bound->plan, *source->checkpoint, **writer, exec); !done)
+    return {"", done.error().message()};
   if (auto files = (*writer)->Commit(); !files) return {"", files.error().message()};
   return {path, ""};
 }
@@ -119,10 +128,21 @@ TensorInfo InfoOf(const std::string& name, const Tensor& tensor) {
   return info;
 }
 
-Manifest SourceManifest(const Case& one) {
+Manifest ManifestOf(const std::vector<Named>& tensors) {
   Manifest manifest;
-  for (const Named& named : one.sources) manifest.Add(InfoOf(named.name, named.tensor));
+  for (const Named& named : tensors) manifest.Add(InfoOf(named.name, named.tensor));
   return manifest;
+}
+
+// The tensors of one file, by their names in it. "": of the first one.
+std::vector<Named> OfSpace(const std::vector<Named>& sources, const std::string& space) {
+  std::vector<Named> tensors;
+  for (const Named& named : sources) {
+    const size_t colon = named.name.find(':');
+    if ((colon == std::string::npos ? "" : named.name.substr(0, colon)) != space) continue;
+    tensors.push_back({colon == std::string::npos ? named.name : named.name.substr(colon + 1), named.tensor});
+  }
+  return tensors;
 }
 
 Manifest TargetManifest(const Case& one) {
@@ -150,8 +170,7 @@ class Runner {
 
   Verdict Run() {
     if (case_.targets.empty() && !case_.refused) return std::move(verdict_);
-    source_ = WriteSource();
-    if (source_.empty()) return Differs("the source was not written");
+    if (!WriteSources()) return Differs("the source was not written");
     CompileRules();
     if (!plan_) return std::move(verdict_);
     if (case_.refused) return Refused();
@@ -161,7 +180,7 @@ class Runner {
   }
 
   std::string Describe() {
-    source_ = WriteSource();
+    WriteSources();
     CompileRules();
     std::string spec = "tensors:\n";
     for (const Target& target : case_.targets) {
@@ -171,9 +190,10 @@ class Runner {
     }
     WriteFile(folder_ + "/target.yaml", spec);
     WriteFile(folder_ + "/rules.ckmap", WithArrow(case_.rules, arrow_));
+    if (!case_.pack.empty()) WriteFile(folder_ + "/pack.ckmap", case_.pack);
     std::vector<Named> expected;
     for (const Target& target : case_.targets) expected.push_back({target.name, target.tensor});
-    std::string text = WithArrow(case_.rules, arrow_) + spec;
+    std::string text = case_.pack + WithArrow(case_.rules, arrow_) + spec;
     for (const auto* list : {&case_.sources, &expected}) {
       for (const Named& named : *list) {
         text += fmt::format("{} {} [{}]:", named.name, named.tensor.dtype, fmt::join(named.tensor.shape, ", "));
@@ -186,7 +206,7 @@ class Runner {
     return text + fmt::format(
                       "cd {} && ckmapc rules.ckmap -o rules.ckplan && ckmap apply rules.ckplan {} --target target.yaml "
                       "-o out.npz\n",
-                      folder_, fs::path(source_).filename().string());
+                      folder_, Arguments());
   }
 
  private:
@@ -198,23 +218,46 @@ class Runner {
     if (verdict_.difference.empty()) verdict_.difference = std::move(text);
   }
 
+  // Each source in a file of its own.
+  bool WriteSources() {
+    const std::vector<Named> first = OfSpace(case_.sources, "");
+    sources_ = {};
+    if (!first.empty()) sources_.first = WriteSource(first, "source");
+    bool written = first.empty() || !sources_.first.empty();
+    for (const std::string& space : case_.spaces) {
+      sources_.named.push_back({space, WriteSource(OfSpace(case_.sources, space), "source_" + space)});
+      written = written && !sources_.named.back().path.empty();
+    }
+    return written;
+  }
+
   // A file of this test's own, in one of four formats: two it writes itself, into the others the library turns one.
-  std::string WriteSource() {
-    const bool numpy = FitsNumpy(case_.sources) && dice_.OneIn(2);
-    const std::string path = folder_ + (numpy ? "/source.npz" : "/source.safetensors");
-    WriteFile(path, numpy ? Npz(case_.sources) : Safetensors(case_.sources));
+  std::string WriteSource(const std::vector<Named>& tensors, const std::string& name) {
+    const bool numpy = FitsNumpy(tensors) && dice_.OneIn(2);
+    const std::string path = folder_ + "/" + name + (numpy ? ".npz" : ".safetensors");
+    WriteFile(path, numpy ? Npz(tensors) : Safetensors(tensors));
     if (!dice_.OneIn(2)) return path;
     const auto identity = CompileText("ckmap 1;\n", "identity.ckmap");
     if (!identity) return "";
-    const RunResult turned =
-        Migrate(*identity, path, SourceManifest(case_), folder_ + "/turned", dice_.OneOf(kFormats), {}, {});
+    const RunResult turned = Migrate(*identity, {path}, ManifestOf(tensors), folder_ + "/" + name + "_turned",
+                                     dice_.OneOf(kFormats), {}, {});
     return turned.path.empty() ? path : turned.path;
+  }
+
+  // As the command line names them.
+  std::string Arguments() const {
+    const auto name = [](const std::string& path) { return fs::path(path).filename().string(); };
+    std::string text = name(sources_.first);
+    for (const NamedPath& named : sources_.named)
+      text += fmt::format("{}--source {}={}", text.empty() ? "" : " ", named.name, name(named.path));
+    return text;
   }
 
   std::optional<Plan> CompileText(const std::string& text, const std::string& name, bool reverse = false) {
     CompileOptions options;
     const std::string path = folder_ + "/" + name;
     options.memory_files[path] = text;
+    if (!case_.pack.empty()) options.memory_files[folder_ + "/pack.ckmap"] = case_.pack;
     options.reverse = reverse;
     CompileResult result = Compile(path, options);
     if (!result.plan)
@@ -245,7 +288,7 @@ class Runner {
 
   Verdict Refused() {
     verdict_.refused = true;
-    const RunResult result = Migrate(*plan_, source_, TargetManifest(case_), folder_ + "/refused",
+    const RunResult result = Migrate(*plan_, sources_, TargetManifest(case_), folder_ + "/refused",
                                      kFormats[dice_.OneIn(2) ? 0 : 1], {}, Threads(1));
     if (!result.path.empty()) return Differs("an error was expected, and there is an output");
     // Names, dtypes and shapes fit: only what the operation does may be the reason.
@@ -259,7 +302,7 @@ class Runner {
     const Manifest target = TargetManifest(case_);
     for (int tries = 0; tries < 4 && written_.empty(); ++tries) {
       const Extension& extension = tries == 0 ? dice_.OneOf(kFormats) : kFormats[static_cast<size_t>(tries - 1)];
-      const RunResult result = Migrate(*plan_, source_, target, folder_ + "/out", extension, {}, Threads(1));
+      const RunResult result = Migrate(*plan_, sources_, target, folder_ + "/out", extension, {}, Threads(1));
       if (result.not_written) continue;
       if (result.path.empty()) return Fail("refused: " + result.error);
       written_ = result.path;
@@ -281,7 +324,7 @@ class Runner {
 
   // More threads, the same bytes.
   void Again(const Manifest& target) {
-    const RunResult result = Migrate(*plan_, source_, target, folder_ + "/again", extension_, {}, Threads(3));
+    const RunResult result = Migrate(*plan_, sources_, target, folder_ + "/again", extension_, {}, Threads(3));
     if (result.path.empty()) return Fail("refused with 3 threads: " + result.error);
     if (ReadFile(result.path) != ReadFile(written_)) Fail("3 threads write other bytes than 1");
   }
@@ -292,7 +335,7 @@ class Runner {
     for (int64_t rank = 0; rank < case_.ranks; ++rank) {
       BindOptions bind;
       bind.placement.ranks["tp"] = {rank, case_.ranks};
-      const RunResult result = Migrate(*plan_, source_, target, folder_ + "/rank", extension_, bind, Threads(1));
+      const RunResult result = Migrate(*plan_, sources_, target, folder_ + "/rank", extension_, bind, Threads(1));
       if (result.not_written) return;
       if (result.path.empty()) return Fail(fmt::format("rank {} is refused: {}", rank, result.error));
       const auto found = ReadAll(result.path);
@@ -323,7 +366,7 @@ class Runner {
   // Whether the way back gives the source. It may be refused, but it must not give anything else.
   bool Returns(const Plan& plan, const std::string& what) {
     const RunResult result =
-        Migrate(plan, written_, SourceManifest(case_), folder_ + "/back", kFormats[0], {}, Threads(1));
+        Migrate(plan, {written_}, ManifestOf(case_.sources), folder_ + "/back", kFormats[0], {}, Threads(1));
     if (result.path.empty()) return false;
     const auto found = ReadAll(result.path);
     if (!found) return false;
@@ -340,7 +383,8 @@ class Runner {
   Dice dice_;
   std::string folder_;
   Verdict verdict_;
-  std::string source_, arrow_ = "->", complaint_, written_;
+  SourcePaths sources_;
+  std::string arrow_ = "->", complaint_, written_;
   std::optional<Plan> plan_;
   Extension extension_ = kFormats[0];
 };
