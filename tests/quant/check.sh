@@ -1,5 +1,6 @@
 #!/bin/sh
-# Every fixture of data/ through its pack: what comes out is, bit for bit, what the library that wrote it decodes.
+# Every fixture of data/ through its pack: what comes out is, bit for bit, what the library that wrote it decodes. Then
+# every code of every format by codes.ckmap.
 # `check.sh BIN ROOT`. Each line: fixture, pack, and options of `ckmap apply`.
 set -euf
 bin=$1 root=$2 data=$2/tests/quant/data bad=0 count=0
@@ -37,5 +38,13 @@ END
     sed 's/^/    /' "$folder/log" | head -12
   fi
 done <"$root/tests/quant/fixtures.txt"
-echo "$count fixtures, $bad differ"
+if ! { "$bin/ckmapc" "$root/tests/quant/codes.ckmap" -o "$folder/codes.ckplan" &&
+  "$bin/ckmap" apply "$folder/codes.ckplan" "$data/codes.safetensors" --target "$data/codes.oracle.safetensors" \
+    -o "$folder/codes.safetensors" &&
+  "$bin/ckmap" diff "$folder/codes.safetensors" "$data/codes.oracle.safetensors"; } >"$folder/log" 2>&1; then
+  bad=$((bad + 1))
+  echo "codes:"
+  sed 's/^/    /' "$folder/log"
+fi
+echo "$count fixtures and the tables of codes, $bad differ"
 [ "$bad" -eq 0 ] && [ "$count" -gt 60 ]
