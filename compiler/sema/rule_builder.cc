@@ -253,6 +253,9 @@ TypedRule RuleBuilder::BuildRule(const ast::Rule& rule, Span span, const Place& 
   typed.span = span;
   typed.reversible = rule.reversible;
   typed.overrides = rule.overrides;
+  for (const ast::Within* within : place.within) {
+    if (within->exactly) typed.exactly = *within->exactly;
+  }
   if (rule.exactly) typed.exactly = *rule.exactly;
   RuleScope scope;
   scope.in_layer = place.in_layer;

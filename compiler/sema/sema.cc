@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -66,6 +67,7 @@ class Analyzer {
       place.unit = unit;
       for (const ast::Statement& statement : program_.units[unit].tree.statements) Visit(statement, place);
     }
+    ConfirmUsed();
     ResolveLayers();
     ApplyStrict();
     CheckDuplicates(rules_, sink_);
@@ -274,6 +276,30 @@ class Analyzer {
       if (auto typed = builder_.BuildPlace(*device, statement.span, place)) rules_.places.push_back(*std::move(typed));
     } else if (const auto* shard = std::get_if<ast::Shard>(&statement.kind)) {
       if (auto typed = builder_.BuildShard(*shard, statement.span, place)) rules_.shards.push_back(*std::move(typed));
+    }
+  }
+
+  // `use … exactly "…"` confirms the rules of all that is reached by it.
+  void ConfirmUsed() {
+    for (const Unit& user : program_.units) {
+      for (const UseEdge& edge : user.uses) {
+        if (!edge.use->exactly) continue;
+        std::set<size_t> reached;
+        std::vector<size_t> work = {edge.unit};
+        while (!work.empty()) {
+          const size_t unit = work.back();
+          work.pop_back();
+          if (!reached.insert(unit).second) continue;
+          for (const UseEdge& next : program_.units[unit].uses) work.push_back(next.unit);
+        }
+        const auto confirm = [&](TypedRule& rule) {
+          if (reached.contains(rule.unit) && rule.exactly.empty()) rule.exactly = *edge.use->exactly;
+        };
+        for (TypedRule& rule : rules_.rules) confirm(rule);
+        for (TypedLayer& layer : rules_.layers) {
+          for (TypedRule& rule : layer.rules) confirm(rule);
+        }
+      }
     }
   }
 

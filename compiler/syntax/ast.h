@@ -170,6 +170,7 @@ struct Use {
   bool is_path = false;
   std::optional<Identifier> version;  // >= 1.2
   std::vector<CallArgument> with;
+  std::optional<std::string> exactly;  // confirms the rules of what is used
 };
 struct Param {
   Identifier name, type;
@@ -220,6 +221,7 @@ struct Within {
   bool reversible = false;
   Span arrow;
   ExprPtr when;
+  std::optional<std::string> exactly;  // confirms the rules inside
   std::vector<Statement> body;
 };
 struct Init {

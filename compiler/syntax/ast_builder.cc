@@ -305,6 +305,7 @@ class Builder {
     }
     if (context->minimum != nullptr) use.version = Name(context->minimum);
     use.with = Arguments(context->with);
+    if (context->reason != nullptr) use.exactly = Unquote(context->reason);
     return use;
   }
 
@@ -354,6 +355,7 @@ class Builder {
     within.arrow = At(context->arrow());
     within.reversible = context->arrow()->BIARROW() != nullptr;
     within.when = Optional(context->condition);
+    if (context->reason != nullptr) within.exactly = Unquote(context->reason);
     within.body = Statements(context->list, Block::kWithin);
     return within;
   }
