@@ -111,10 +111,10 @@ void AddMigration(CLI::App& command, MigrateArgs& args, Common& common, bool req
       ->required(required);
   command.add_option("SOURCE", args.source, "a checkpoint: a file, a folder of shards, or their index")
       ->required(required);
-  command
-      .add_option("--target", args.target,
-                  "names and shapes to reach: a checkpoint, a spec (.yaml), or a pack: the network that it describes; "
-                  "same or left out: what the rules make of SOURCE");
+  command.add_option(
+      "--target", args.target,
+      "names and shapes to reach: a checkpoint, a spec (.yaml), or a pack: the network that it describes; "
+      "same or left out: what the rules make of SOURCE");
   AddParams(command, args.config, common);
   command.add_option("--rank", common.ranks, "write the slice of one rank: --rank tp=1/8 is rank 1 of 8, from 0")
       ->type_name("GROUP=INDEX/COUNT")

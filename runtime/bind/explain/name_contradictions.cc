@@ -70,9 +70,9 @@ class Contradictions {
   void Report(std::vector<Issue>& issues) const {
     for (const auto& [where, finding] : findings_) {
       constexpr size_t kShown = 3;
-      std::vector<std::string> notes(finding.notes.begin(),
-                                     finding.notes.begin() +
-                                         static_cast<std::ptrdiff_t>(std::min(finding.notes.size(), kShown)));
+      std::vector<std::string> notes(
+          finding.notes.begin(),
+          finding.notes.begin() + static_cast<std::ptrdiff_t>(std::min(finding.notes.size(), kShown)));
       if (finding.notes.size() > kShown) notes.push_back(fmt::format("and {} more", finding.notes.size() - kShown));
       issues.push_back({"CK1234", IssueSeverity::kWarning, finding.tensor,
                         fmt::format("{}: {}", where, finding.message), std::move(notes),
@@ -170,12 +170,9 @@ class Contradictions {
   void AddEmbeddings(const std::vector<std::pair<size_t, Contradiction>>& found) {
     const auto roles = [&](size_t i) {
       const TensorLinks::Pair& pair = links_.pairs()[i];
-      return std::pair(RolesOf(Source(pair.source), context_.source_separator, context_.source)
-                           .by_question.at("embedding")
-                           .role,
-                       RolesOf(Target(pair.target), context_.target_separator, context_.target)
-                           .by_question.at("embedding")
-                           .role);
+      return std::pair(
+          RolesOf(Source(pair.source), context_.source_separator, context_.source).by_question.at("embedding").role,
+          RolesOf(Target(pair.target), context_.target_separator, context_.target).by_question.at("embedding").role);
     };
     for (const auto& [i, contradiction] : found) {
       const auto own = roles(i);
@@ -222,8 +219,7 @@ class Contradictions {
       holes(left, [&](size_t s, int w) {
         holes(right, [&](size_t t, int v) {
           if (left.At(s, w) == right.At(t, v)) return;
-          maps[left.Around(s, w) + '\2' + right.Around(t, v)].try_emplace(left.At(s, w),
-                                                                          Exchange{right.At(t, v), i});
+          maps[left.Around(s, w) + '\2' + right.Around(t, v)].try_emplace(left.At(s, w), Exchange{right.At(t, v), i});
         });
       });
     }
@@ -239,15 +235,14 @@ class Contradictions {
       if (left.numbers == right.numbers) continue;
       const auto around = [](const NameTemplate& name, size_t hole) {
         std::string key = name.stem;
-        for (size_t k = 0; k < name.numbers.size(); ++k)
-          key += k == hole ? "\1" : fmt::format("\3{}", name.numbers[k]);
+        for (size_t k = 0; k < name.numbers.size(); ++k) key += k == hole ? "\1" : fmt::format("\3{}", name.numbers[k]);
         return key;
       };
       for (size_t p = 0; p < left.numbers.size(); ++p) {
         for (size_t q = 0; q < right.numbers.size(); ++q) {
           if (left.numbers[p] == right.numbers[q]) continue;
-          maps[around(left, p) + '\2' + around(right, q)].try_emplace(
-              std::to_string(left.numbers[p]), Exchange{std::to_string(right.numbers[q]), i});
+          maps[around(left, p) + '\2' + around(right, q)].try_emplace(std::to_string(left.numbers[p]),
+                                                                      Exchange{std::to_string(right.numbers[q]), i});
         }
       }
     }
@@ -333,9 +328,8 @@ class Contradictions {
   }
 
   std::string RoleOfPart(const TensorLinks::Fused& fused, const TensorLinks::Fused::Part& part) const {
-    const NameRoles roles = fused.on_source
-                                ? RolesOf(Target(part.tensor), context_.target_separator, context_.target)
-                                : RolesOf(Source(part.tensor), context_.source_separator, context_.source);
+    const NameRoles roles = fused.on_source ? RolesOf(Target(part.tensor), context_.target_separator, context_.target)
+                                            : RolesOf(Source(part.tensor), context_.source_separator, context_.source);
     for (const char* question : {"projection", "branch"}) {
       const auto role = roles.by_question.find(question);
       if (role != roles.by_question.end()) return CanonicalWord(role->second.role);
@@ -347,7 +341,7 @@ class Contradictions {
   const TensorLinks& links_;
   std::map<std::string, Finding> findings_;  // where → what
   std::set<std::tuple<std::string, std::string, std::string>> told_;
-  std::set<size_t> noted_;                   // pairs of which something was said
+  std::set<size_t> noted_;  // pairs of which something was said
   mutable bool checked_norms_ = false, four_norms_ = false;
 };
 

@@ -19,29 +19,51 @@ using Answers = std::map<std::string, Answer, std::less<>>;
 // Single words that exclude others of the same question.
 const Answers& WordAnswers() {
   static const Answers kAnswers = {
-      {"q", {"projection", "query"}},          {"query", {"projection", "query"}},
-      {"queries", {"projection", "query"}},    {"wq", {"projection", "query"}},
-      {"k", {"projection", "key"}},            {"key", {"projection", "key"}},
-      {"keys", {"projection", "key"}},         {"wk", {"projection", "key"}},
-      {"v", {"projection", "value"}},          {"value", {"projection", "value"}},
-      {"values", {"projection", "value"}},     {"wv", {"projection", "value"}},
-      {"gate", {"branch", "gate"}},            {"up", {"branch", "up"}},
-      {"down", {"branch", "down"}},            {"ih", {"recurrence", "input"}},
+      {"q", {"projection", "query"}},
+      {"query", {"projection", "query"}},
+      {"queries", {"projection", "query"}},
+      {"wq", {"projection", "query"}},
+      {"k", {"projection", "key"}},
+      {"key", {"projection", "key"}},
+      {"keys", {"projection", "key"}},
+      {"wk", {"projection", "key"}},
+      {"v", {"projection", "value"}},
+      {"value", {"projection", "value"}},
+      {"values", {"projection", "value"}},
+      {"wv", {"projection", "value"}},
+      {"gate", {"branch", "gate"}},
+      {"up", {"branch", "up"}},
+      {"down", {"branch", "down"}},
+      {"ih", {"recurrence", "input"}},
       {"hh", {"recurrence", "hidden"}},
-      {"recurrent", {"recurrence", "hidden"}},        {"encoder", {"side", "encoder"}},
-      {"decoder", {"side", "decoder"}},        {"text", {"tower", "text"}},
-      {"vision", {"tower", "vision"}},         {"visual", {"tower", "vision"}},
-      {"image", {"tower", "vision"}},          {"audio", {"tower", "audio"}},
-      {"student", {"network", "student"}},     {"teacher", {"network", "teacher"}},
-      {"generator", {"network", "generator"}}, {"discriminator", {"network", "discriminator"}},
-      {"actor", {"network", "actor"}},         {"critic", {"network", "critic"}},
-      {"cross", {"attention", "cross"}},       {"crossattention", {"attention", "cross"}},
-      {"real", {"part", "real"}},              {"imag", {"part", "imaginary"}},
-      {"cos", {"table", "cosine"}},            {"sin", {"table", "sine"}},
-      {"left", {"hand", "left"}},              {"right", {"hand", "right"}},
-      {"row", {"line", "row"}},                {"col", {"line", "column"}},
-      {"column", {"line", "column"}},          {"min", {"bound", "least"}},
-      {"max", {"bound", "greatest"}},          {"src", {"language", "source"}},
+      {"recurrent", {"recurrence", "hidden"}},
+      {"encoder", {"side", "encoder"}},
+      {"decoder", {"side", "decoder"}},
+      {"text", {"tower", "text"}},
+      {"vision", {"tower", "vision"}},
+      {"visual", {"tower", "vision"}},
+      {"image", {"tower", "vision"}},
+      {"audio", {"tower", "audio"}},
+      {"student", {"network", "student"}},
+      {"teacher", {"network", "teacher"}},
+      {"generator", {"network", "generator"}},
+      {"discriminator", {"network", "discriminator"}},
+      {"actor", {"network", "actor"}},
+      {"critic", {"network", "critic"}},
+      {"cross", {"attention", "cross"}},
+      {"crossattention", {"attention", "cross"}},
+      {"real", {"part", "real"}},
+      {"imag", {"part", "imaginary"}},
+      {"cos", {"table", "cosine"}},
+      {"sin", {"table", "sine"}},
+      {"left", {"hand", "left"}},
+      {"right", {"hand", "right"}},
+      {"row", {"line", "row"}},
+      {"col", {"line", "column"}},
+      {"column", {"line", "column"}},
+      {"min", {"bound", "least"}},
+      {"max", {"bound", "greatest"}},
+      {"src", {"language", "source"}},
       {"tgt", {"language", "target"}},
   };
   return kAnswers;
@@ -101,13 +123,20 @@ const Answers& SegmentAnswers() {
 // The last segment.
 const Answers& LeafAnswers() {
   static const Answers kAnswers = {
-      {"weight", {"leaf", "weight"}},         {"gamma", {"leaf", "weight"}},
-      {"kernel", {"leaf", "weight"}},         {"scale", {"leaf", "weight"}},
-      {"bias", {"leaf", "bias"}},             {"beta", {"leaf", "bias"}},
-      {"running_mean", {"leaf", "mean"}},     {"moving_mean", {"leaf", "mean"}},
-      {"mean", {"leaf", "mean"}},             {"running_var", {"leaf", "variance"}},
-      {"moving_variance", {"leaf", "variance"}}, {"moving_var", {"leaf", "variance"}},
-      {"var", {"leaf", "variance"}},          {"variance", {"leaf", "variance"}},
+      {"weight", {"leaf", "weight"}},
+      {"gamma", {"leaf", "weight"}},
+      {"kernel", {"leaf", "weight"}},
+      {"scale", {"leaf", "weight"}},
+      {"bias", {"leaf", "bias"}},
+      {"beta", {"leaf", "bias"}},
+      {"running_mean", {"leaf", "mean"}},
+      {"moving_mean", {"leaf", "mean"}},
+      {"mean", {"leaf", "mean"}},
+      {"running_var", {"leaf", "variance"}},
+      {"moving_variance", {"leaf", "variance"}},
+      {"moving_var", {"leaf", "variance"}},
+      {"var", {"leaf", "variance"}},
+      {"variance", {"leaf", "variance"}},
       {"embedding_table", {"leaf", "weight"}},
   };
   return kAnswers;
@@ -118,8 +147,6 @@ std::string Lower(std::string_view text) {
   for (const char c : text) out += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return out;
 }
-
-
 
 // "wq1_proj" → {wq1, proj}: as WordsOfSegment, but a number stays with the word that it ends.
 std::vector<std::string> WholeWords(std::string_view segment) {
@@ -143,8 +170,7 @@ std::vector<std::string> WholeWords(std::string_view segment) {
 std::string Numbered(const std::vector<std::string>& segments, size_t at, std::string_view separator,
                      const Manifest& manifest) {
   static const std::map<std::string, std::string, std::less<>> kTrios = {
-      {"w1", "w"},         {"w2", "w"},         {"w3", "w"},
-      {"dense1", "dense"}, {"dense2", "dense"}, {"dense3", "dense"},
+      {"w1", "w"}, {"w2", "w"}, {"w3", "w"}, {"dense1", "dense"}, {"dense2", "dense"}, {"dense3", "dense"},
   };
   const auto trio = kTrios.find(segments[at]);
   if (trio == kTrios.end()) return "";
@@ -186,12 +212,35 @@ std::vector<std::string> WordsOfSegment(std::string_view segment) {
 
 std::string CanonicalWord(const std::string& word) {
   static const Dictionary kSame = {
-      {"query", "q"},      {"queries", "q"},     {"wq", "q"},        {"key", "k"},       {"keys", "k"},
-      {"wk", "k"},         {"value", "v"},       {"values", "v"},    {"wv", "v"},        {"attn", "attention"},
-      {"layernorm", "norm"}, {"ln", "norm"},     {"rmsnorm", "norm"}, {"layers", "layer"}, {"blocks", "layer"},
-      {"block", "layer"},  {"h", "layer"},       {"gamma", "weight"}, {"beta", "bias"},   {"variance", "var"},
-      {"running", "moving"}, {"visual", "vision"}, {"image", "vision"}, {"ffn", "mlp"},    {"conv", "conv"},
-      {"fc", "linear"},    {"dense", "linear"},  {"proj", "linear"},  {"projection", "linear"},
+      {"query", "q"},
+      {"queries", "q"},
+      {"wq", "q"},
+      {"key", "k"},
+      {"keys", "k"},
+      {"wk", "k"},
+      {"value", "v"},
+      {"values", "v"},
+      {"wv", "v"},
+      {"attn", "attention"},
+      {"layernorm", "norm"},
+      {"ln", "norm"},
+      {"rmsnorm", "norm"},
+      {"layers", "layer"},
+      {"blocks", "layer"},
+      {"block", "layer"},
+      {"h", "layer"},
+      {"gamma", "weight"},
+      {"beta", "bias"},
+      {"variance", "var"},
+      {"running", "moving"},
+      {"visual", "vision"},
+      {"image", "vision"},
+      {"ffn", "mlp"},
+      {"conv", "conv"},
+      {"fc", "linear"},
+      {"dense", "linear"},
+      {"proj", "linear"},
+      {"projection", "linear"},
   };
   const auto found = kSame.find(word);
   return found == kSame.end() ? word : found->second;
@@ -242,8 +291,12 @@ std::vector<Contradiction> ContradictionsOf(const NameRoles& left, const NameRol
 
 std::vector<std::string> OrderOfParts(std::string_view name, std::string_view separator) {
   static const std::map<std::string, std::vector<std::string>, std::less<>> kKnown = {
-      {"in_proj_weight", {"q", "k", "v"}}, {"in_proj_bias", {"q", "k", "v"}}, {"in_proj", {"q", "k", "v"}},
-      {"c_attn", {"q", "k", "v"}},         {"w_gate_hidden", {"gate", "up"}}, {"linear_fc1", {"gate", "up"}},
+      {"in_proj_weight", {"q", "k", "v"}},
+      {"in_proj_bias", {"q", "k", "v"}},
+      {"in_proj", {"q", "k", "v"}},
+      {"c_attn", {"q", "k", "v"}},
+      {"w_gate_hidden", {"gate", "up"}},
+      {"linear_fc1", {"gate", "up"}},
       {"w13", {"gate", "up"}},
   };
   std::vector<std::string> order;
@@ -279,8 +332,8 @@ bool IsVocabulary(std::string_view name) {
   for (const std::string& segment : SegmentsOf(name, ".")) {
     for (const std::string& word : WholeWords(segment)) {
       static const std::set<std::string, std::less<>> kWords = {
-          "wte",   "vocab", "vocabulary", "word",      "words",      "tok",       "token", "tokens",
-          "embed", "emb",   "embedding",  "embeddings", "lm"};
+          "wte",    "vocab", "vocabulary", "word",      "words",      "tok", "token",
+          "tokens", "embed", "emb",        "embedding", "embeddings", "lm"};
       if (kWords.contains(word)) return true;
     }
   }
