@@ -52,9 +52,8 @@ Result<BindOptions> ReadParams(const ParamFiles& files) {
 
 Result<PreparedMigration> PrepareMigration(const Plan& plan, MigrationSource source, std::optional<TargetFile> target,
                                            const BindOptions& options) {
-  PreparedMigration migration{.report = MigrationReport::Of(plan),
-                              .source = std::move(source),
-                              .to_framework = plan.proto().to_framework()};
+  PreparedMigration migration{
+      .report = MigrationReport::Of(plan), .source = std::move(source), .to_framework = plan.proto().to_framework()};
   MigrationReport& report = migration.report;
   report.source_path = migration.source.path;
   report.source_format = migration.source.spec ? "spec" : migration.source.checkpoint->format();

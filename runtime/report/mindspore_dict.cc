@@ -17,6 +17,10 @@ bool IsLoadable(DType dtype, bool safetensors) {
   return dtype == DType::kI4 || (dtype == DType::kAny && !safetensors);
 }
 
+std::string UnknownDType(const TensorInfo& tensor) {
+  return fmt::format("`{}` is {}, which it does not know", tensor.name, DTypeName(tensor.dtype));
+}
+
 bool HasPrefix(const std::vector<std::string>& prefixes, std::string_view name) {
   return std::any_of(prefixes.begin(), prefixes.end(),
                      [&](const std::string& prefix) { return name.starts_with(prefix); });
@@ -89,6 +93,10 @@ MindSporeDict::MindSporeDict(const Checkpoint& file, const std::string& path, co
     std::sort(order.begin(), order.end(),
               [&](size_t a, size_t b) { return file.manifest()[a].name < file.manifest()[b].name; });
     if (!HeaderInDataOrder(file)) raises_ = "the header lists tensors in another order than their data";
+    // The header is checked as a whole, also what choice_func leaves out.
+    for (const TensorInfo& tensor : file.manifest().tensors()) {
+      if (raises_.empty() && !IsLoadable(tensor.dtype, safetensors)) raises_ = UnknownDType(tensor);
+    }
   }
   for (const size_t i : order) {
     if (keeps(file.manifest()[i].name)) Add({file.manifest()[i], false});
@@ -117,7 +125,7 @@ void MindSporeDict::CheckEntries(const Checkpoint& file, bool safetensors) {
     const TensorInfo& tensor = entry.tensor;
     if (entry.text) continue;
     if (!IsLoadable(tensor.dtype, safetensors)) {
-      raises_ = fmt::format("`{}` is {}, which it does not know", tensor.name, DTypeName(tensor.dtype));
+      raises_ = UnknownDType(tensor);
     } else if (!safetensors && tensor.name.size() > kLongestName) {
       raises_ = fmt::format("a name has {} characters, more than {}", tensor.name.size(), kLongestName);
     } else if (safetensors && tensor.dtype != DType::kI4 && file.metadata().contains(tensor.name)) {

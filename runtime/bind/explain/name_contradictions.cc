@@ -290,7 +290,7 @@ class Contradictions {
       }
       if (places.size() != found.size() || std::is_sorted(places.begin(), places.end())) continue;
       Add(links_.all()[fused.link], whole,
-          fmt::format("names contradict: `{}` tells the order {}, the rule has {}", whole, fmt::join(told, ", "),
+          fmt::format("names contradict: `{}` gives the order {}, the rule has {}", whole, fmt::join(told, ", "),
                       fmt::join(found, ", ")),
           fmt::format("the first part is `{}`",
                       fused.on_source ? Target(fused.parts[0].tensor) : Source(fused.parts[0].tensor)));
