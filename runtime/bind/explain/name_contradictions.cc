@@ -249,17 +249,29 @@ class Contradictions {
     AddCycles(maps);
   }
 
+  // The tokens that come back to themselves. Each is walked over once: layers that move by one are a long chain.
+  static std::vector<std::string> InCycles(const std::map<std::string, Exchange>& map) {
+    std::vector<std::string> cycles;
+    std::unordered_map<std::string, const Exchange*> walked;  // token → where its walk began
+    for (const auto& [start, first] : map) {
+      std::string at = start;
+      auto next = map.find(at);
+      for (; next != map.end() && walked.emplace(at, &first).second; next = map.find(at)) at = next->second.to;
+      if (next == map.end() || walked.at(at) != &first) continue;
+      const std::string end = at;
+      do {
+        cycles.push_back(at);
+        at = map.at(at).to;
+      } while (at != end);
+    }
+    return cycles;
+  }
+
   void AddCycles(const std::unordered_map<std::string, std::map<std::string, Exchange>>& maps) {
     std::map<size_t, std::pair<std::string, std::string>> found;  // pair → tokens, in the pairs' order
     for (const auto& [form, map] : maps) {
-      for (const auto& [start, first] : map) {
-        std::string at = first.to;
-        for (size_t step = 0; step < map.size() && at != start; ++step) {
-          const auto next = map.find(at);
-          if (next == map.end()) break;
-          at = next->second.to;
-        }
-        if (at != start) continue;
+      for (const std::string& start : InCycles(map)) {
+        const Exchange& first = map.at(start);
         const auto [known, made] = found.try_emplace(first.pair, start, first.to);
         // The shortest tokens say it best, whatever the order of the map.
         const auto size = [](const auto& tokens) { return tokens.first.size() + tokens.second.size(); };
