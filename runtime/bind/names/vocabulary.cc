@@ -83,6 +83,8 @@ const Answers& SegmentAnswers() {
       {"wo", {"projection", "output"}},
       {"out", {"projection", "output"}},
       {"lm_head", {"embedding", "output"}},
+      {"wi_0", {"branch", "gate"}},  // T5's activation is on the first
+      {"wi_1", {"branch", "up"}},
       {"lora_a", {"adapter", "A"}},
       {"lora_b", {"adapter", "B"}},
       {"cls_token", {"token", "class"}},
