@@ -11,7 +11,10 @@ readme=$(realpath "${2:-$root/README.md}")
 PATH=$bin:$PATH
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cp -r "$root/examples/quickstart" "$work/quickstart"
+# The commands of an example's page run in its folder, those of other pages in the quickstart.
+example=$root/examples/quickstart
+case $readme in "$root"/examples/*/README.md) example=$(dirname "$readme") ;; esac
+cp -r "$example" "$work/example"
 
 # One file for each block of rules; one .cmd and one .want for each command.
 awk -v dir="$work" '
@@ -46,7 +49,7 @@ for rules in "$work"/rules_*.ckmap; do
   fi
 done
 
-cd "$work/quickstart"
+cd "$work/example"
 for command in "$work"/*.cmd; do
   [ -e "$command" ] || continue
   checked=$((checked + 1))
@@ -89,5 +92,5 @@ for command in "$work"/*.cmd; do
 done
 
 [ "$checked" -gt 0 ] || { echo "nothing to check in $readme"; exit 1; }
-echo "$(basename "$readme"): $checked blocks and commands, $failed wrong"
+echo "${readme#"$root"/}: $checked blocks and commands, $failed wrong"
 [ "$failed" -eq 0 ]

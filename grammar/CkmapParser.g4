@@ -16,7 +16,7 @@ edition: CKMAP value=INT SEMI;
 migration: MIGRATION name=word FROM source=word TO destination=word SEMI;
 
 use: USE (path=packPath | quoted=STRING) (GE minimum=version)? (WITH option=word prefix=STRING)? (WITH with=arguments)?
-     SEMI;
+     (EXACTLY reason=STRING)? SEMI;
 packPath: packPart (SLASH packPart)*;
 packPart: (word | keyword | DOTTED | INT) (MINUS (word | keyword | DOTTED | INT))*;
 version: INT | NUMBER | VERSION;
@@ -34,7 +34,7 @@ renamePair: left=pattern ARROW right=pattern SEMI;
 
 layer: LAYER name=word (WHEN condition=expr)? open=LBRACE list+=statement* close=RBRACE;
 moduleIs: MODULE name=pattern IS kind=dottedWord (WHEN condition=expr)? SEMI;
-within: WITHIN left=pattern arrow right=pattern (WHEN condition=expr)?
+within: WITHIN left=pattern arrow right=pattern (WHEN condition=expr)? (EXACTLY reason=STRING)?
         open=LBRACE list+=statement* close=RBRACE;
 
 drop: DROP name=pattern list+=dropClause* SEMI;

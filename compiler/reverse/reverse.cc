@@ -271,8 +271,8 @@ class FileTurner {
     prefix = text_.Source(within.to, inner.turns, known);
     std::erase(prefix, '"');
     if (!prefix.empty()) inner.from_prefix_name = context.from_prefix_name + prefix + Separator(false);
-    out += fmt::format("within {} {} {}{} {{\n", from, within.reversible ? "<->" : "->", to,
-                       When(within.when, inner.turns));
+    out += fmt::format("within {} {} {}{}{} {{\n", from, within.reversible ? "<->" : "->", to,
+                       When(within.when, inner.turns), ExactlyText(within.exactly));
     const std::string_view text = sources_.Text(statement.span);
     const size_t brace =
         within.body.empty()

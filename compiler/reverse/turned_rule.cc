@@ -374,17 +374,8 @@ class RuleTurner {
                                                     : fmt::format("{} and ({})", guards, when));
     }
     if (!ranges.empty()) out += fmt::format(" where {}", fmt::join(ranges, ", "));
-    if (rule_.exactly) out += fmt::format(" exactly {}", Quoted(*rule_.exactly));
+    out += ExactlyText(rule_.exactly);
     return out;
-  }
-
-  static std::string Quoted(const std::string& text) {
-    std::string out = "\"";
-    for (const char c : text) {
-      if (c == '"' || c == '\\') out += '\\';
-      out += c;
-    }
-    return out + "\"";
   }
 
   const ast::Rule& rule_;
@@ -402,6 +393,16 @@ class RuleTurner {
 };
 
 }  // namespace
+
+std::string ExactlyText(const std::optional<std::string>& reason) {
+  if (!reason) return "";
+  std::string out = " exactly \"";
+  for (const char c : *reason) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
 
 std::string TurnRule(const ast::Rule& rule, Span span, const RuleContext& context,
                      const std::set<std::string>& variables, bool overrides, std::set<std::string>& unread,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -18,6 +19,9 @@ struct RuleContext {
   std::string prefix;  // of the left side's names, as the right side of the reversed rule: "model.layers.{n}."
   bool layer = false;  // names are leaves of a module
 };
+
+// ` exactly "reason"`, or nothing.
+std::string ExactlyText(const std::optional<std::string>& reason);
 
 // The text of the rule, or "" if something was refused. `variables`: names of params and lets. `overrides`: it goes
 // before rules of packs that stand in the same text. `unread` gets the names of tensors of which it leaves a padding

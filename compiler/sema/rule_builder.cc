@@ -254,6 +254,9 @@ TypedRule RuleBuilder::BuildRule(const ast::Rule& rule, Span span, const Place& 
   typed.reversible = rule.reversible;
   typed.overrides = rule.overrides;
   typed.derives = rule.derives;
+  for (const ast::Within* within : place.within) {
+    if (within->exactly) typed.exactly = *within->exactly;
+  }
   if (rule.exactly) typed.exactly = *rule.exactly;
   RuleScope scope;
   scope.in_layer = place.in_layer;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -70,6 +71,7 @@ class Analyzer {
       }
       for (const ast::Statement& statement : program_.units[unit].tree.statements) Visit(statement, place);
     }
+    ConfirmUsed();
     ResolveLayers();
     ApplyStrict();
     CheckDuplicates(rules_, sink_);
@@ -321,6 +323,30 @@ class Analyzer {
       return !other.of_target && other.from.text == rename.from.text;
     });
     if (!known) rules_.renames.push_back(std::move(rename));
+  }
+
+  // `use … exactly "…"` confirms the rules of all that is reached by it.
+  void ConfirmUsed() {
+    for (const Unit& user : program_.units) {
+      for (const UseEdge& edge : user.uses) {
+        if (!edge.use->exactly) continue;
+        std::set<size_t> reached;
+        std::vector<size_t> work = {edge.unit};
+        while (!work.empty()) {
+          const size_t unit = work.back();
+          work.pop_back();
+          if (!reached.insert(unit).second) continue;
+          for (const UseEdge& next : program_.units[unit].uses) work.push_back(next.unit);
+        }
+        const auto confirm = [&](TypedRule& rule) {
+          if (reached.contains(rule.unit) && rule.exactly.empty()) rule.exactly = *edge.use->exactly;
+        };
+        for (TypedRule& rule : rules_.rules) confirm(rule);
+        for (TypedLayer& layer : rules_.layers) {
+          for (TypedRule& rule : layer.rules) confirm(rule);
+        }
+      }
+    }
   }
 
   void AddAssert(const ast::Assert& assertion, Span span, const Place& place) {

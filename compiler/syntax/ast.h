@@ -173,6 +173,7 @@ struct Use {
   std::optional<Identifier> version;  // >= 1.2
   std::optional<Identifier> prefix;   // with prefix "bert"; without its quotes
   std::vector<CallArgument> with;
+  std::optional<std::string> exactly;  // confirms the rules of what is used
 };
 struct Param {
   Identifier name, type;
@@ -223,6 +224,7 @@ struct Within {
   bool reversible = false;
   Span arrow;
   ExprPtr when;
+  std::optional<std::string> exactly;  // confirms the rules inside
   std::vector<Statement> body;
 };
 struct Init {

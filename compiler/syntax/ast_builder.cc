@@ -311,6 +311,7 @@ class Builder {
       use.prefix = UnquotedName(context->prefix);
     }
     use.with = Arguments(context->with);
+    if (context->reason != nullptr) use.exactly = Unquote(context->reason);
     return use;
   }
 
@@ -360,6 +361,7 @@ class Builder {
     within.arrow = At(context->arrow());
     within.reversible = context->arrow()->BIARROW() != nullptr;
     within.when = Optional(context->condition);
+    if (context->reason != nullptr) within.exactly = Unquote(context->reason);
     within.body = Statements(context->list, Block::kWithin);
     return within;
   }

@@ -140,6 +140,10 @@ std::string Print(const ast::Pipeline& pipeline) {
 
 std::string When(const ast::ExprPtr& when) { return when == nullptr ? "" : " (when " + Print(when) + ")"; }
 
+std::string Exactly(const std::optional<std::string>& reason) {
+  return reason ? " (exactly " + Quote(*reason) + ")" : "";
+}
+
 std::string Print(const ast::Rule& rule) {
   std::string out = fmt::format("(rule{} {} {} {}", rule.overrides ? " override" : "", Print(rule.source),
                                 rule.reversible ? "<->" : "->", Print(rule.target));
@@ -147,7 +151,7 @@ std::string Print(const ast::Rule& rule) {
     out += fmt::format(" (where {} {} {})", range.capture.text, Print(range.begin), Print(range.end));
   }
   out += When(rule.when);
-  if (rule.exactly) out += " (exactly " + Quote(*rule.exactly) + ")";
+  out += Exactly(rule.exactly);
   if (rule.derives) out += " (derives)";
   return out + ")";
 }
@@ -213,8 +217,9 @@ class StatementPrinter {
     return fmt::format("(migration {} {} {})", s.name.text, s.from.text, s.to.text);
   }
   std::string operator()(const ast::Use& s) const {
-    return fmt::format("(use {}{}{})", s.is_path ? Quote(s.target.text) : s.target.text,
-                       s.version ? " >= " + s.version->text : "", s.with.empty() ? "" : " (with" + Print(s.with) + ")");
+    return fmt::format("(use {}{}{}{})", s.is_path ? Quote(s.target.text) : s.target.text,
+                       s.version ? " >= " + s.version->text : "", s.with.empty() ? "" : " (with" + Print(s.with) + ")",
+                       Exactly(s.exactly));
   }
   std::string operator()(const ast::Param& s) const {
     return fmt::format("(param {} {}{}{})", s.name.text, s.type.text,
@@ -246,8 +251,8 @@ class StatementPrinter {
   std::string operator()(const ast::Within& s) const {
     std::string body = StatementPrinter(depth_ + 1).All(s.body);
     if (!body.empty()) body.pop_back();
-    return fmt::format("(within {} {} {}{}{}{})", Print(s.from), s.reversible ? "<->" : "->", Print(s.to), When(s.when),
-                       body.empty() ? "" : "\n", body);
+    return fmt::format("(within {} {} {}{}{}{}{})", Print(s.from), s.reversible ? "<->" : "->", Print(s.to),
+                       When(s.when), Exactly(s.exactly), body.empty() ? "" : "\n", body);
   }
   std::string operator()(const ast::Rule& s) const { return Print(s); }
   std::string operator()(const ast::Drop& s) const { return Print(s); }

@@ -118,10 +118,10 @@ void AddMigration(CLI::App& command, MigrateArgs& args, Common& common, bool req
   command.callback([&args, required] {
     if (required && args.source.empty() && args.named_source_texts.empty()) throw CLI::RequiredError("SOURCE");
   });
-  command
-      .add_option("--target", args.target,
-                  "names and shapes to reach: a checkpoint, a spec (.yaml), or a pack: the network that it describes")
-      ->required(required);
+  command.add_option(
+      "--target", args.target,
+      "names and shapes to reach: a checkpoint, a spec (.yaml), or a pack: the network that it describes; "
+      "same or left out: what the rules make of SOURCE");
   AddParams(command, args.config, common);
   command.add_option("--rank", common.ranks, "write the slice of one rank: --rank tp=1/8 is rank 1 of 8, from 0")
       ->type_name("GROUP=INDEX/COUNT")
@@ -195,6 +195,7 @@ Result<void> Complete(const Common& common, MigrateArgs& args) {
   if (!common.max_shard_size.empty()) {
     CKMAP_ASSIGN_OR_RETURN(args.max_shard_size, ReadSize("--max-shard-size", common.max_shard_size, 1));
   }
+  if (args.target == "same") args.target.clear();
   args.fsync = !common.no_fsync;
   for (const std::string& text : args.named_source_texts) {
     CKMAP_ASSIGN_OR_RETURN(NamedPath named, ParseNamedPath(text));
@@ -239,7 +240,6 @@ void CompletePlan(const std::string& detect, MigrateArgs& args) {
   }
   if (args.plan.empty()) throw CLI::RequiredError("PLAN, or --detect SOURCE,");
   if (args.source.empty() && args.named_source_texts.empty()) throw CLI::RequiredError("SOURCE");
-  if (args.target.empty()) throw CLI::RequiredError("--target");
 }
 
 Console MakeConsole(const Common& common) {

@@ -11,12 +11,18 @@ namespace ckmap {
 int RunLoadCheck(const LoadCheckArgs& args, const Console& console) {
   const auto options = MakeSourceOptions(args.open);
   if (!options) return console.Fail(options.error());
-  const auto source = OpenCheckedSource(args.source, *options);
-  if (!source) return console.Fail(source.error());
+  // MindSpore chooses by names in ways of its own, so all of the file is opened first.
+  SourceOptions whole = *options;
+  whole.selection = {};
+  auto opened = OpenCheckedSource(args.source, whole);
+  if (!opened) return console.Fail(opened.error());
+  const MindSporeDict dict(**opened, args.source, options->selection);
+  auto source = Select(*std::move(opened), options->selection);
+  if (!source) return console.Fail(std::move(source).error().Context(args.source));
   console.Warn((*source)->warnings());
   const auto target = ReadTargetFile(args.target, args.target_options);
   if (!target) return console.Fail(target.error());
-  std::vector<LoadVerdict> verdicts = CheckLoad((*source)->manifest(), target->manifest);
+  std::vector<LoadVerdict> verdicts = CheckLoad(dict, (*source)->manifest(), target->manifest);
   if (!target->spec) {
     CheckNesting((*source)->manifest(), NestingOf(**source).get(), target->manifest, target->nesting.get(), verdicts);
   }

@@ -107,12 +107,16 @@ Result<void> MigrateCommand::Prepare() {
           {.defines = args_.defines, .config = args_.config, .ranks = args_.ranks, .device_map = args_.device_map}));
   CKMAP_ASSIGN_OR_RETURN(MigrationSource source, OpenSource());
   CKMAP_RETURN_IF_ERROR(AskSource(plan, source, bind));
-  TargetFile target;
-  if (PathExists(args_.target)) {
+  std::optional<TargetFile> target;
+  if (args_.target.empty()) {
+    if (!args_.target_options.selection.empty() || !args_.target_options.root.empty())
+      return Error(ErrorCode::kUsage, "options of a target are of use only with --target");
+  } else if (PathExists(args_.target)) {
     CKMAP_ASSIGN_OR_RETURN(target, ReadTargetFile(args_.target, args_.target_options));
-    CKMAP_RETURN_IF_ERROR(CheckRoot(target));
+    CKMAP_RETURN_IF_ERROR(CheckRoot(*target));
   } else {
-    CKMAP_ASSIGN_OR_RETURN(target.manifest, FindTarget(args_.target, args_.target_options, source.manifest(), bind));
+    target.emplace();
+    CKMAP_ASSIGN_OR_RETURN(target->manifest, FindTarget(args_.target, args_.target_options, source.manifest(), bind));
   }
   CKMAP_ASSIGN_OR_RETURN(migration_, PrepareMigration(plan, std::move(source), std::move(target), bind));
   report_ = migration_->report;

@@ -74,8 +74,9 @@ class FolderMigration {
     result_.pack = pack.name;
     CKMAP_ASSIGN_OR_RETURN(Manifest target, TargetOf(pack, source.manifest()));
     result_.params = bind_.defines;
-    CKMAP_ASSIGN_OR_RETURN(PreparedMigration migration,
-                           PrepareMigration(pack.plan, std::move(source), {.manifest = std::move(target)}, bind_));
+    CKMAP_ASSIGN_OR_RETURN(
+        PreparedMigration migration,
+        PrepareMigration(pack.plan, std::move(source), TargetFile{.manifest = std::move(target)}, bind_));
     CKMAP_RETURN_IF_ERROR(Save(migration));
     CKMAP_RETURN_IF_ERROR(WriteConfig(migration));
     CKMAP_RETURN_IF_ERROR(Carry());

@@ -1,5 +1,6 @@
 #include "runtime/migrate/prepare.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <span>
 #include <system_error>
@@ -9,6 +10,7 @@
 
 #include "plan.pb.h"
 #include "runtime/base/file.h"
+#include "runtime/bind/explain/target_questions.h"
 #include "runtime/causes/find_causes.h"
 #include "runtime/exec/tensor_reader.h"
 #include "runtime/plan/device_map.h"
@@ -79,24 +81,38 @@ Result<BindOptions> ReadParams(const ParamFiles& files) {
   return bind;
 }
 
-Result<PreparedMigration> PrepareMigration(const Plan& plan, MigrationSource source, TargetFile target,
+Result<PreparedMigration> PrepareMigration(const Plan& plan, MigrationSource source, std::optional<TargetFile> target,
                                            const BindOptions& options) {
-  PreparedMigration migration{.report = MigrationReport::Of(plan),
-                              .source = std::move(source),
-                              .to_framework = plan.proto().to_framework(),
-                              .nesting = std::move(target.nesting)};
+  PreparedMigration migration{
+      .report = MigrationReport::Of(plan), .source = std::move(source), .to_framework = plan.proto().to_framework()};
   MigrationReport& report = migration.report;
   report.source_path = migration.source.path;
-  if (migration.nesting != nullptr) report.target_root = migration.nesting->root_name;
   report.source_format = migration.source.spec ? "spec" : migration.source.checkpoint->format();
   if (migration.source.checkpoint != nullptr) report.warnings = migration.source.checkpoint->warnings();
   BindOptions bind = options;
   CKMAP_RETURN_IF_ERROR(AskSource(plan, migration.source, bind));
-  CKMAP_ASSIGN_OR_RETURN(BindResult bound, Bind(plan, migration.source.manifest(), target.manifest, bind));
+  std::optional<Issue> note;
+  if (!target) {
+    CKMAP_ASSIGN_OR_RETURN(TargetDescription description, DescribeTarget(plan, migration.source.manifest(), bind));
+    note = NoTargetNote(plan.proto());
+    if (!description.target) {
+      report.issues = std::move(description.issues);
+      report.issues.push_back(*std::move(note));
+      return migration;
+    }
+    target.emplace(TargetFile{.manifest = *std::move(description.target)});
+  }
+  migration.nesting = std::move(target->nesting);
+  if (migration.nesting != nullptr) report.target_root = migration.nesting->root_name;
+  CKMAP_ASSIGN_OR_RETURN(BindResult bound, Bind(plan, migration.source.manifest(), target->manifest, bind));
   report.issues = std::move(bound.issues);
-  if (!bound.plan) {
+  if (note) {
+    report.issues.push_back(*std::move(note));
+    std::stable_sort(report.issues.begin(), report.issues.end(),
+                     [](const Issue& a, const Issue& b) { return a.severity < b.severity; });
+  } else if (!bound.plan) {
     const std::string& format = report.source_format;
-    report.causes = FindCauses(plan, migration.source.manifest(), target.manifest, bind, report.issues,
+    report.causes = FindCauses(plan, migration.source.manifest(), target->manifest, bind, report.issues,
                                {.source_has_roots = format.starts_with("torch")});
   }
   if (bound.plan) report.bound = std::make_shared<const BoundPlan>(*std::move(bound.plan));

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "runtime/base/result.h"
@@ -43,8 +44,9 @@ struct PreparedMigration {
   bool fits() const { return report.ok(); }
 };
 
-// `target_path` and `plan_path`: for reports. An Error only for what is not a question of fit.
-Result<PreparedMigration> PrepareMigration(const Plan& plan, MigrationSource source, TargetFile target,
+// Without a target: what the rules make of the source is the target, which a note says (CK1241). An Error only for what
+// is not a question of fit.
+Result<PreparedMigration> PrepareMigration(const Plan& plan, MigrationSource source, std::optional<TargetFile> target,
                                            const BindOptions& options);
 
 }  // namespace ckmap

@@ -84,10 +84,10 @@ Error Misfit(const MigrationReport& report) {
 
 Result<std::shared_ptr<const PreparedMigration>> PrepareFitting(const Plan& plan, MigrationSource source,
                                                                 const Target& target, const Params& params) {
-  TargetFile file;
+  std::optional<TargetFile> file;
   if (target.manifest()) {
-    file.manifest = Access::StateOf(*target.manifest()).manifest;
-  } else {
+    file.emplace(TargetFile{.manifest = Access::StateOf(*target.manifest()).manifest});
+  } else if (target.path() != "same") {
     CKMAP_PUBLIC_OR_RETURN(file, ReadTargetFile(target.path().string(), {}));
   }
   CKMAP_PUBLIC_OR_RETURN(const BindOptions options, ToBindOptions(params));

@@ -104,7 +104,7 @@ Result<PreparedMigration> DryRun(const VerifyRequest& request, const Receipt& re
   if (!request.target.empty()) {
     CKMAP_ASSIGN_OR_RETURN(target, ReadManifest(request.target));
   }
-  return PrepareMigration(plan, std::move(source), {.manifest = std::move(target)}, options);
+  return PrepareMigration(plan, std::move(source), TargetFile{.manifest = std::move(target)}, options);
 }
 
 }  // namespace

@@ -130,11 +130,16 @@ bool FollowsAlong(const std::vector<int64_t>& lead, const std::vector<int64_t>& 
   return true;
 }
 
-// Folds the rows of one group into the first of them, if they fold.
-void FoldGroup(std::vector<Row>& rows, std::vector<size_t> group, size_t open) {
+// Folds the rows of one group into the first of them, if they fold. `ordered`: they stay in their order, and must be
+// neighbours.
+void FoldGroup(std::vector<Row>& rows, std::vector<size_t> group, size_t open, bool ordered) {
   const auto lead_value = [&](size_t row) { return rows[row].names[0][open].values[0]; };
   std::vector<size_t> sorted = group;
-  std::sort(sorted.begin(), sorted.end(), [&](size_t a, size_t b) { return lead_value(a) < lead_value(b); });
+  if (ordered) {
+    if (group.back() - group.front() + 1 != group.size()) return;
+  } else {
+    std::sort(sorted.begin(), sorted.end(), [&](size_t a, size_t b) { return lead_value(a) < lead_value(b); });
+  }
   std::vector<int64_t> lead;
   for (const size_t row : sorted) {
     if (rows[row].names[0][open].values.size() > 1) return;
@@ -168,7 +173,9 @@ void FoldGroup(std::vector<Row>& rows, std::vector<size_t> group, size_t open) {
 
 }  // namespace
 
-std::vector<FoldedRow> FoldRows(const std::vector<FoldRow>& input) {
+namespace {
+
+std::vector<FoldedRow> Fold(const std::vector<FoldRow>& input, bool ordered) {
   std::vector<Row> rows;
   rows.reserve(input.size());
   size_t numbers = 0;
@@ -195,7 +202,7 @@ std::vector<FoldedRow> FoldRows(const std::vector<FoldRow>& input) {
       groups[it->second].second.push_back(i);
     }
     for (auto& [open, group] : groups) {
-      if (group.size() > 1) FoldGroup(rows, std::move(group), open);
+      if (group.size() > 1) FoldGroup(rows, std::move(group), open, ordered);
     }
     std::erase_if(rows, [](const Row& row) { return row.folded_away; });
   }
@@ -208,11 +215,19 @@ std::vector<FoldedRow> FoldRows(const std::vector<FoldRow>& input) {
   return result;
 }
 
-std::vector<FoldedRow> FoldNames(const std::vector<std::string>& names) {
+std::vector<FoldRow> RowsOf(const std::vector<std::string>& names) {
   std::vector<FoldRow> rows;
   rows.reserve(names.size());
   for (const std::string& name : names) rows.push_back({{name}, ""});
-  return FoldRows(rows);
+  return rows;
 }
+
+}  // namespace
+
+std::vector<FoldedRow> FoldRows(const std::vector<FoldRow>& rows) { return Fold(rows, false); }
+
+std::vector<FoldedRow> FoldNames(const std::vector<std::string>& names) { return Fold(RowsOf(names), false); }
+
+std::vector<FoldedRow> FoldOrderedNames(const std::vector<std::string>& names) { return Fold(RowsOf(names), true); }
 
 }  // namespace ckmap

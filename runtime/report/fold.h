@@ -29,4 +29,7 @@ std::vector<FoldedRow> FoldRows(const std::vector<FoldRow>& rows);
 // The same for names alone.
 std::vector<FoldedRow> FoldNames(const std::vector<std::string>& names);
 
+// For a list whose order means something: only neighbours fold, and their numbers stand in their order, `lin{0,2,1}`.
+std::vector<FoldedRow> FoldOrderedNames(const std::vector<std::string>& names);
+
 }  // namespace ckmap

@@ -3,6 +3,7 @@
 
 #include "runtime/base/text.h"
 #include "runtime/report/migration_report.h"
+#include "runtime/report/source_cell.h"
 
 namespace ckmap {
 namespace {
@@ -92,11 +93,11 @@ std::string TargetTable(const MigrationReport& report) {
     const TensorOutcome* outcome = report.outcome ? &report.outcome->tensors[i] : nullptr;
     std::string how = fmt::format("{}", fmt::join(tensor.ops, " | "));
     if (outcome != nullptr && outcome->overflowed > 0) how += fmt::format(" ({} overflowed)", outcome->overflowed);
-    out +=
-        fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
-                    Html(tensor.name), DTypeName(tensor.dtype), FormatShape(tensor.shape),
-                    Html(tensor.initialized ? "(init)" : fmt::format("{}", fmt::join(SourcesOf(bound, tensor), ", "))),
-                    Html(how), Html(tensor.rule), outcome != nullptr ? outcome->sha256.substr(0, 16) : "");
+    out += fmt::format(
+        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n", Html(tensor.name),
+        DTypeName(tensor.dtype), FormatShape(tensor.shape),
+        Html(tensor.initialized ? "(init)" : fmt::format("{}", fmt::join(SourceParts(bound, tensor), ", "))), Html(how),
+        Html(tensor.rule), outcome != nullptr ? outcome->sha256.substr(0, 16) : "");
   }
   return out + "</tbody></table>\n";
 }

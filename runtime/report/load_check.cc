@@ -59,41 +59,45 @@ constexpr const char* kMigrate = "write rules for it: `ckmapc suggest` makes a f
 
 class MindSpore {
  public:
-  MindSpore(const Manifest& checkpoint, const Manifest& network, bool strict)
-      : checkpoint_(checkpoint), network_(network), strict_(strict), used_(checkpoint.size(), false) {}
+  MindSpore(const MindSporeDict& dict, const Manifest& network, bool strict)
+      : dict_(dict), network_(network), strict_(strict) {}
 
   LoadVerdict Run();
 
  private:
-  void Update(size_t net, size_t found);
+  void Update(size_t net, const MindSporeDict::Entry& found);
+  void Raise(const std::string& tensor, std::string message, std::string raised);
   void FillByPrefix();
-  // The first entry of the checkpoint (in its order) whose name ends with `name`, as plain text.
-  std::optional<size_t> FirstEndingWith(std::string_view name) const;
+  // The first entry of the dict whose name ends with `name`, as plain text.
+  const MindSporeDict::Entry* FirstEndingWith(std::string_view name) const;
 
-  const Manifest& checkpoint_;
+  const MindSporeDict& dict_;
   const Manifest& network_;
   const bool strict_;
-  std::vector<bool> used_;
   std::vector<size_t> missing_;
   std::vector<std::pair<std::string, size_t>> reversed_;  // names read backwards, sorted
   LoadVerdict verdict_;
 };
 
-void MindSpore::Update(size_t net, size_t found) {
+void MindSpore::Raise(const std::string& tensor, std::string message, std::string raised) {
+  verdict_.issues.push_back(
+      MakeIssue("CK1502", IssueSeverity::kError, tensor, std::move(message), {"MindSpore raises " + raised}));
+}
+
+void MindSpore::Update(size_t net, const MindSporeDict::Entry& found) {
   const TensorInfo& want = network_[net];
-  const TensorInfo& have = checkpoint_[found];
-  used_[found] = true;
-  const auto raise = [&](std::string message, std::vector<std::string> notes) {
-    verdict_.issues.push_back(
-        MakeIssue("CK1502", IssueSeverity::kError, want.name, std::move(message), std::move(notes)));
-  };
+  const TensorInfo& have = found.tensor;
+  if (found.text) {
+    return Raise(want.name, fmt::format("`{}` is a text, the network wants a tensor", have.name),
+                 "AttributeError: a text has no data");
+  }
   if (!ShapesFit(have.shape, want.shape)) {
     const bool counts = NumElements(have.shape) == NumElements(want.shape);
     if (!MindSporeReshapes(have.shape, want.shape) || !counts) {
-      raise(fmt::format("`{}` has shape {}, the network wants {}", have.name, FormatShape(have.shape),
-                        FormatShape(want.shape)),
-            {"MindSpore raises RuntimeError: should have the same shape"});
-      return;
+      return Raise(want.name,
+                   fmt::format("`{}` has shape {}, the network wants {}", have.name, FormatShape(have.shape),
+                               FormatShape(want.shape)),
+                   "RuntimeError: should have the same shape");
     }
     verdict_.issues.push_back(
         MakeIssue("CK1505", IssueSeverity::kWarning, want.name,
@@ -102,9 +106,10 @@ void MindSpore::Update(size_t net, size_t found) {
   }
   if (!DTypesFit(have.dtype, want.dtype)) {
     if (strict_ || !MindSporeConverts(have.dtype, want.dtype)) {
-      raise(fmt::format("`{}` is {}, the network wants {}", have.name, DTypeName(have.dtype), DTypeName(want.dtype)),
-            {"MindSpore raises RuntimeError: should have the same type"});
-      return;
+      return Raise(
+          want.name,
+          fmt::format("`{}` is {}, the network wants {}", have.name, DTypeName(have.dtype), DTypeName(want.dtype)),
+          "RuntimeError: should have the same type");
     }
     verdict_.issues.push_back(MakeIssue("CK1506", IssueSeverity::kWarning, want.name,
                                         fmt::format("`{}` is converted from {} to {} without a check of its values",
@@ -113,76 +118,102 @@ void MindSpore::Update(size_t net, size_t found) {
   ++verdict_.loaded;
 }
 
-std::optional<size_t> MindSpore::FirstEndingWith(std::string_view name) const {
+const MindSporeDict::Entry* MindSpore::FirstEndingWith(std::string_view name) const {
   const std::string reversed(name.rbegin(), name.rend());
   auto it = std::lower_bound(reversed_.begin(), reversed_.end(), std::pair(reversed, size_t{0}));
   std::optional<size_t> first;
   for (; it != reversed_.end() && it->first.starts_with(reversed); ++it) {
     if (!first || it->second < *first) first = it->second;
   }
-  return first;
+  return first ? &dict_.entries()[*first] : nullptr;
 }
 
-// Follows `_load_dismatch_prefix_params`: the prefix of the first entry that ends with a missing
-// name is tried on all of them, without regard for dots and for entries that are in use.
+// Follows `_load_dismatch_prefix_params`, loop by loop: the prefix of the first entry that ends with a missing name is
+// tried on all of them, without regard for dots and for entries that are in use. A prefix that equals the name that was
+// missing first does not count, and ends the loop where no later name has another one.
 void MindSpore::FillByPrefix() {
-  for (size_t i = 0; i < checkpoint_.size(); ++i) {
-    const std::string& name = checkpoint_[i].name;
+  for (size_t i = 0; i < dict_.entries().size(); ++i) {
+    const std::string& name = dict_.entries()[i].tensor.name;
     reversed_.emplace_back(std::string(name.rbegin(), name.rend()), i);
   }
   std::sort(reversed_.begin(), reversed_.end());
-  // A prefix that equals the first missing name ends MindSpore's loop.
-  const std::string end_mark = missing_.empty() ? "" : network_[missing_[0]].name;
-  for (size_t next = 0; next < missing_.size();) {
-    const std::string& name = network_[missing_[next]].name;
-    const auto found = FirstEndingWith(name);
-    if (!found) {
-      ++next;
-      continue;
+  const std::string longest = network_[missing_[0]].name;  // MindSpore's name for it
+  // What was searched in vain once stays so: names only leave the list, and the dict does not change.
+  size_t searched = 0;
+  while (!missing_.empty()) {
+    std::optional<std::string> prefix;
+    for (; searched < missing_.size() && !prefix; ++searched) {
+      const std::string& name = network_[missing_[searched]].name;
+      const MindSporeDict::Entry* found = FirstEndingWith(name);
+      if (found == nullptr) continue;
+      std::string before = found->tensor.name.substr(0, found->tensor.name.size() - name.size());
+      if (before != longest) prefix = std::move(before);
     }
-    const std::string prefix = checkpoint_[*found].name.substr(0, checkpoint_[*found].name.size() - name.size());
-    if (prefix == end_mark) return;
+    if (!prefix) return;
     std::vector<size_t> still;
     size_t passed = 0;
     for (size_t i = 0; i < missing_.size(); ++i) {
       const std::string& wanted = network_[missing_[i]].name;
-      const auto source = checkpoint_.Find(prefix + wanted);
-      if (!source) {
+      const MindSporeDict::Entry* source = dict_.Find(*prefix + wanted);
+      if (source == nullptr) {
         still.push_back(missing_[i]);
-        if (i < next) ++passed;
+        if (i + 1 < searched) ++passed;
         continue;
       }
       verdict_.issues.push_back(
           MakeIssue("CK1504", IssueSeverity::kWarning, wanted,
                     fmt::format("`{}` is filled from `{}`: MindSpore takes away the prefix `{}`", wanted,
-                                checkpoint_[*source].name, prefix),
+                                source->tensor.name, *prefix),
                     {"it compares the ends of names only, so that optimizer state can pass for weights"}));
       Update(missing_[i], *source);
     }
     missing_ = std::move(still);
-    next = passed;
+    searched = passed;
   }
 }
 
 LoadVerdict MindSpore::Run() {
   verdict_.rules = strict_ ? "load_param_into_net, strict_load=True" : "load_param_into_net";
+  for (const std::string& ignored : dict_.ignored()) {
+    verdict_.issues.push_back(MakeIssue("CK1509", IssueSeverity::kWarning, "", "load_checkpoint: " + ignored));
+  }
+  if (!dict_.raises().empty()) {
+    verdict_.issues.push_back(MakeIssue("CK1508", IssueSeverity::kError, "",
+                                        "load_checkpoint raises an error: " + dict_.raises(), {},
+                                        "convert it: `ckmap apply` writes .ckpt and .safetensors files that load"));
+    return std::move(verdict_);
+  }
+  std::vector<bool> loaded(dict_.entries().size(), false);
   for (size_t i = 0; i < network_.size(); ++i) {
     // A tied parameter is one parameter in a Cell, under the other name.
-    if (!network_[i].tied_to.empty() || network_[i].name.starts_with("accu_grads")) continue;
-    if (const auto found = checkpoint_.Find(network_[i].name)) {
+    if (!network_[i].tied_to.empty()) continue;
+    const MindSporeDict::Entry* found = dict_.Find(network_[i].name);
+    if (found == nullptr) {
+      if (!network_[i].name.starts_with("accu_grads")) missing_.push_back(i);
+    } else if (!found->text) {  // under a text a parameter keeps its own value, and no list names it
       Update(i, *found);
+      loaded[static_cast<size_t>(found - dict_.entries().data())] = true;
     } else {
-      missing_.push_back(i);
+      verdict_.issues.push_back(
+          MakeIssue("CK1501", IssueSeverity::kWarning, network_[i].name,
+                    fmt::format("`{}` keeps the network's own value: the file has a text of that name, and MindSpore "
+                                "does not even log it",
+                                network_[i].name)));
     }
   }
-  if (!strict_) FillByPrefix();
+  if (!strict_ && !missing_.empty()) FillByPrefix();
   for (const size_t i : missing_) {
-    ++verdict_.missing;
+    verdict_.param_not_load.push_back(network_[i].name);
     verdict_.issues.push_back(
         MakeIssue("CK1501", IssueSeverity::kWarning, network_[i].name,
                   fmt::format("`{}` keeps the network's own value: MindSpore only logs it", network_[i].name)));
   }
-  verdict_.unused = std::count(used_.begin(), used_.end(), false);
+  // MindSpore's list does not regard what was filled by a prefix.
+  for (size_t i = 0; i < loaded.size(); ++i) {
+    if (!loaded[i]) verdict_.ckpt_not_load.push_back(dict_.entries()[i].tensor.name);
+  }
+  verdict_.missing = static_cast<int64_t>(verdict_.param_not_load.size());
+  verdict_.unused = static_cast<int64_t>(verdict_.ckpt_not_load.size());
   verdict_.fits = std::none_of(verdict_.issues.begin(), verdict_.issues.end(),
                                [](const Issue& issue) { return issue.severity == IssueSeverity::kError; });
   return std::move(verdict_);
@@ -252,6 +283,8 @@ LoadVerdict CheckStrict(const Manifest& checkpoint, const Manifest& network) {
         MakeIssue("CK1503", IssueSeverity::kError, checkpoint[i].name,
                   fmt::format("the network has no `{}` ({})", checkpoint[i].name, DescribeTensor(checkpoint[i]))));
   }
+  for (const size_t i : missing) verdict.param_not_load.push_back(network[i].name);
+  for (const size_t i : unused) verdict.ckpt_not_load.push_back(checkpoint[i].name);
   verdict.missing = static_cast<int64_t>(missing.size());
   verdict.unused = static_cast<int64_t>(unused.size());
   verdict.fits = verdict.issues.empty();
@@ -260,9 +293,13 @@ LoadVerdict CheckStrict(const Manifest& checkpoint, const Manifest& network) {
 
 }  // namespace
 
-std::vector<LoadVerdict> CheckLoad(const Manifest& checkpoint, const Manifest& network) {
-  return {MindSpore(checkpoint, network, false).Run(), MindSpore(checkpoint, network, true).Run(),
+std::vector<LoadVerdict> CheckLoad(const MindSporeDict& dict, const Manifest& checkpoint, const Manifest& network) {
+  return {MindSpore(dict, network, false).Run(), MindSpore(dict, network, true).Run(),
           CheckStrict(checkpoint, network)};
+}
+
+std::vector<LoadVerdict> CheckLoad(const Manifest& checkpoint, const Manifest& network) {
+  return CheckLoad(MindSporeDict(checkpoint), checkpoint, network);
 }
 
 void CheckNesting(const Manifest& checkpoint, const Nesting* checkpoint_nesting, const Manifest& network,
@@ -299,6 +336,12 @@ std::string LoadCheckJson(const std::string& source, const std::string& target,
   for (const LoadVerdict& verdict : verdicts) {
     json.BeginObject().Key("rules").String(verdict.rules).Key("fits").Bool(verdict.fits);
     json.Key("loaded").Int(verdict.loaded).Key("missing").Int(verdict.missing).Key("unused").Int(verdict.unused);
+    for (const auto& [key, names] :
+         {std::pair("param_not_load", &verdict.param_not_load), std::pair("ckpt_not_load", &verdict.ckpt_not_load)}) {
+      json.Key(key).BeginArray();
+      for (const std::string& name : *names) json.String(name);
+      json.EndArray();
+    }
     json.Key("issues");
     WriteIssues(json, verdict.issues);
     json.EndObject();

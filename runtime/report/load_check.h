@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runtime/bind/issue.h"
+#include "runtime/report/mindspore_dict.h"
 #include "runtime/report/style.h"
 #include "runtime/tensor/manifest.h"
 #include "runtime/tensor/nesting.h"
@@ -19,10 +20,14 @@ struct LoadVerdict {
   int64_t loaded = 0;   // tensors of the network that get a value
   int64_t missing = 0;  // those that keep their own
   int64_t unused = 0;   // tensors of the checkpoint that go nowhere
+  // The lists that load_param_into_net returns; MindSpore's second one also holds what was filled by the end of its name.
+  std::vector<std::string> param_not_load, ckpt_not_load;
   std::vector<Issue> issues;
 };
 
-// The three, in the order above. In a spec a dtype `any` and a size -1 fit everything.
+// The three, in the order above. `dict`: what load_checkpoint makes of the file that `checkpoint` was read from.
+std::vector<LoadVerdict> CheckLoad(const MindSporeDict& dict, const Manifest& checkpoint, const Manifest& network);
+// The same for names and shapes alone. In a spec a dtype `any` and a size -1 fit everything.
 std::vector<LoadVerdict> CheckLoad(const Manifest& checkpoint, const Manifest& network);
 
 // Of two torch files whose names fit: adds to the strict verdict where they lie in other dicts, as torch finds no key

@@ -75,7 +75,7 @@ TEST_CASE("each round takes one prefix, and a rest stays missing") {
   const auto verdict = CheckLoad(checkpoint, net)[0];
   CHECK(verdict.loaded == 3);
   CHECK(verdict.missing == 1);
-  CHECK(verdict.unused == 0);
+  CHECK(verdict.unused == 3);  // MindSpore's list does not regard what was filled by a prefix
 }
 
 TEST_CASE("dtypes convert within their family unless strict_load is on") {

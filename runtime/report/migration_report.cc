@@ -11,6 +11,7 @@
 #include "runtime/report/causes.h"
 #include "runtime/report/fold.h"
 #include "runtime/report/issues.h"
+#include "runtime/report/source_cell.h"
 
 namespace ckmap {
 namespace {
@@ -140,15 +141,6 @@ void WritePlan(JsonWriter& json, const MigrationReport& report) {
   json.EndObject();
 }
 
-// How many source tensors, beyond those written out, a cell of the table leaves to "+ n".
-std::string JoinSources(const std::vector<std::string>& sources) {
-  constexpr size_t kShown = 3;
-  std::string out;
-  for (size_t i = 0; i < sources.size() && i < kShown; ++i) out += (i > 0 ? ", " : "") + sources[i];
-  if (sources.size() > kShown) out += fmt::format(", + {}", sources.size() - kShown);
-  return out;
-}
-
 std::string HowOf(const BoundTensor& tensor) {
   std::vector<std::string> ops = tensor.ops;
   const ElementOp* cast = CastOf(tensor);
@@ -161,11 +153,8 @@ std::string HowOf(const BoundTensor& tensor) {
 std::string MappingTable(const BoundPlan& bound, const ReportTextOptions& options) {
   std::vector<FoldRow> rows;
   for (const BoundTensor& tensor : bound.tensors) {
-    // Source names are folded among themselves first: a gather of 64 experts is one name.
-    std::vector<std::string> sources;
-    for (FoldedRow& source : FoldNames(SourcesOf(bound, tensor))) sources.push_back(std::move(source.names[0]));
     FoldRow row{.names = {tensor.name}, .detail = ""};
-    row.names.push_back(tensor.initialized ? "(init)" : JoinSources(sources));
+    row.names.push_back(tensor.initialized ? "(init)" : SourceCell(bound, tensor));
     row.detail =
         fmt::format("{}\n{}\n{}\n{}", DTypeName(tensor.dtype), FormatShape(tensor.shape), HowOf(tensor), tensor.rule);
     rows.push_back(std::move(row));

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <set>
-#include <sstream>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -18,6 +16,7 @@
 #include "runtime/exec/tensor_reader.h"
 #include "runtime/formats/create.h"
 #include "runtime/formats/open.h"
+#include "tests/support/manifest_templates.h"
 #include "tests/support/temp_folder.h"
 
 namespace ckmap {
@@ -33,51 +32,10 @@ struct Case {
   std::vector<std::string> lost;  // source tensors that the way back cannot give
 };
 
-// "a.{0..2}.{q,k}" → the names that it stands for.
-void Expand(std::string_view pattern, const std::string& prefix, std::vector<std::string>& out) {
-  const size_t open = pattern.find('{');
-  if (open == std::string_view::npos) {
-    out.push_back(prefix + std::string(pattern));
-    return;
-  }
-  const size_t close = pattern.find('}', open);
-  const std::string inside(pattern.substr(open + 1, close - open - 1));
-  const std::string before = prefix + std::string(pattern.substr(0, open));
-  std::vector<std::string> choices;
-  if (const size_t dots = inside.find(".."); dots != std::string::npos) {
-    for (int i = std::stoi(inside); i <= std::stoi(inside.substr(dots + 2)); ++i) choices.push_back(std::to_string(i));
-  } else {
-    std::istringstream words(inside);
-    for (std::string word; std::getline(words, word, ',');) choices.push_back(word);
-  }
-  for (const std::string& choice : choices) Expand(pattern.substr(close + 1), before + choice, out);
-}
-
-// A manifest in templates, a line each: `layers.{0..31}.{q,k,v}.weight f32 [4096, 4096]`.
 Manifest ReadTemplates(const std::string& path) {
   auto text = ReadTextFile(path);
   if (!text) FAIL(text.error().message());
-  Manifest manifest;
-  std::istringstream lines(*text);
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream words(line);
-    std::string pattern, dtype, size;
-    words >> pattern >> dtype;
-    TensorInfo info;
-    info.dtype = ParseDType(dtype).value();
-    while (words >> size) {
-      size.erase(std::remove_if(size.begin(), size.end(), [](char c) { return c == '[' || c == ']' || c == ','; }),
-                 size.end());
-      if (!size.empty()) info.shape.push_back(std::stoll(size));
-    }
-    std::vector<std::string> names;
-    Expand(pattern, "", names);
-    for (std::string& name : names) {
-      info.name = std::move(name);
-      REQUIRE_MESSAGE(manifest.Add(info), info.name);
-    }
-  }
-  return manifest;
+  return ManifestFromTemplates(*text);
 }
 
 Plan CompileCase(const std::string& name, bool reverse) {

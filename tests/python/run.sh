@@ -16,7 +16,8 @@ fail() {
 ckmap_install python3-dev python3-venv || fail "the packages that ckmap needs could not be installed"
 "${PYTHON:-/usr/bin/python3}" -m venv --clear "$environment" || fail "there is no environment"
 start=$SECONDS
-export CCACHE_BASEDIR=$root
+# The compiler of tests/run.sh, by the same name: Debian's Python asks for another name of it, and ccache keeps them apart.
+export CCACHE_BASEDIR=$root CXX=${CXX:-c++}
 pip install "$root" || fail "pip install . ended with $?"
 echo "pip install . took $((SECONDS - start)) s"
 

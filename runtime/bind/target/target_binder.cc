@@ -152,9 +152,8 @@ void TargetBinder::NoteRule(const RuleInstance& instance, BoundTensor& bound) {
     return;
   }
   const auto [use, made] = part_.rules.try_emplace(instance.rule);
-  if (made) use->second.where = context_.Where(instance.rule->loc());
-  bound.rule = use->second.where;
-  use->second.variants.Look(context_, instance, bound);
+  if (made) use->second = context_.Where(instance.rule->loc());
+  bound.rule = use->second;
 }
 
 void TargetBinder::NoteReading(const BoundTensor& bound) {

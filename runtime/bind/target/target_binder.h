@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/bind/explain/variant_lint.h"
 #include "runtime/bind/rules/rule_binder.h"
 
 namespace ckmap {
@@ -57,12 +56,8 @@ class TargetBinder {
     // Of the sources: those that a tensor is read from whole and as they are. Nearly all tensors are made of one such
     // source; the targets of the others are in `partial`.
     std::vector<size_t> whole, partial;
-    struct RuleUse {
-      std::string where;  // as reports show it
-      RuleVariants variants;
-    };
-    std::unordered_map<const plan::Rule*, RuleUse> rules;  // that wrote a target
-    std::set<const plan::Init*> inits;                     // that made or kept a target
+    std::unordered_map<const plan::Rule*, std::string> rules;  // that wrote a target, as reports show them
+    std::set<const plan::Init*> inits;                         // that made or kept a target
   };
 
   // All are referred to. What a claim writes is moved out of its application.

@@ -10,6 +10,8 @@
 #include "runtime/base/parallel.h"
 #include "runtime/bind/computed_node.h"
 #include "runtime/bind/explain/candidates.h"
+#include "runtime/bind/explain/name_contradictions.h"
+#include "runtime/bind/explain/variant_lint.h"
 #include "runtime/bind/rules/layer_binder.h"
 #include "runtime/bind/target/decisions.h"
 
@@ -107,8 +109,17 @@ Result<void> TargetCheck::Run(std::vector<RuleInstance>& instances) {
   CheckUntouched(instances);
   if (!context_.plan.reversed()) CKMAP_RETURN_IF_ERROR(NoteIdleInits());
   ReportDecisions(context_, statements_, bound_, issues_);
-  ReportVariants(context_, variants_, issues_);
+  Lint();
   return {};
+}
+
+void TargetCheck::Lint() {
+  std::vector<const RuleInstance*> instances;
+  instances.reserve(claims_.first.size());
+  for (const Claim& claim : claims_.first) instances.push_back(claim.instance);
+  const TensorLinks links(context_, bound_, instances);
+  ReportVariants(context_, links, issues_);
+  ReportContradictions(context_, links, issues_);
 }
 
 // On all cores; parts are brought together in the target's order, so nothing depends on timing.
@@ -135,7 +146,6 @@ Result<void> TargetCheck::BindTargets() {
     append(missing_, part.missing);
     append(partial_, part.partial);
     for (const size_t source : part.whole) whole_[source] = true;
-    for (const auto& [rule, use] : part.rules) variants_[rule].Add(use.variants);
     inits_.merge(part.inits);
   }
   return {};

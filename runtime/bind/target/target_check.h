@@ -5,7 +5,6 @@
 #include <unordered_map>
 #include <vector>
 
-#include "runtime/bind/explain/variant_lint.h"
 #include "runtime/bind/rules/rule_binder.h"
 #include "runtime/bind/target/target_binder.h"
 
@@ -33,6 +32,8 @@ class TargetCheck {
   void CheckUnread();
   // Sources that a rule is given and reads nothing of.
   void CheckUntouched(const std::vector<RuleInstance>& instances);
+  // What shapes cannot tell: other readings, and names that contradict.
+  void Lint();
   // `init` statements that name targets which something else writes.
   Result<void> NoteIdleInits();
   void Add(std::string code, std::string tensor, std::string message, std::vector<std::string> notes, std::string help);
@@ -48,7 +49,6 @@ class TargetCheck {
   std::vector<bool> whole_;      // of each source: some tensor reads all of it
   std::vector<size_t> partial_;  // targets that are made of other than one whole source
   size_t explained_missing_ = 0;
-  std::unordered_map<const plan::Rule*, RuleVariants> variants_;
   std::set<const plan::Init*> inits_;  // that made or kept a target
 };
 

@@ -330,9 +330,10 @@ class Plan {
 class Target {
  public:
   Target(std::filesystem::path path)
-      : path_(std::move(path)) {}                   // NOLINT: implicit; a checkpoint or a spec (YAML or JSON)
-  Target(const char* path) : path_(path) {}         // NOLINT: implicit
-  Target(const std::string& path) : path_(path) {}  // NOLINT: implicit
+      : path_(std::move(path)) {
+  }  // NOLINT: implicit; a checkpoint, a spec (YAML or JSON), or "same": what the rules make
+  Target(const char* path) : path_(path) {}                      // NOLINT: implicit
+  Target(const std::string& path) : path_(path) {}               // NOLINT: implicit
   Target(Manifest manifest) : manifest_(std::move(manifest)) {}  // NOLINT: implicit; of a live network
 
   const std::filesystem::path& path() const { return path_; }  // "" for a manifest
