@@ -78,6 +78,13 @@ BindOptions OptionsOf(const Case& test) {
     options.defines["contiguous_attention"] = "true";
     options.defines["interleaved_mlp"] = "false";
   }
+  // Nor do they tell which of MindFormers 2's three networks of a model the target is.
+  const std::pair<const char*, const char*> layouts[] = {
+      {"_mf2_graph", "graph"}, {"_mf2_pynative", "pynative"}, {"_mf2_infer", "inference"}};
+  for (const auto& [part, layout] : layouts) {
+    const bool asks = test.migration.find("deepseek_v4") == std::string::npos;
+    if (asks && test.source.find(part) != std::string::npos) options.defines["layout"] = layout;
+  }
   return options;
 }
 
