@@ -27,7 +27,8 @@ std::map<std::string, std::string> Metadata(const PreparedMigration& migration, 
   if (receipt.size() <= kMaxReceipt) add(std::string(kReceiptKey), receipt);
   if (format == OutputFormat::kTorch) return metadata;
   // A .ckpt has room for nothing that MindSpore would not load as a parameter; numpy would as an array.
-  if (format != OutputFormat::kSafetensors && format != OutputFormat::kGguf) return {};
+  const bool safetensors = format == OutputFormat::kSafetensors || format == OutputFormat::kMindFormers;
+  if (!safetensors && format != OutputFormat::kGguf) return {};
   if (migration.to_framework == "mindspore") add("format", "ms");
   if (migration.to_framework == "pytorch" || migration.to_framework == "torch") add("format", "pt");
   add("ckmap.plan", report.plan_digest);
@@ -59,6 +60,7 @@ Result<void> SaveMigration(const PreparedMigration& migration, const std::string
                                                    migration.source.path));
   }
   std::vector<OutputTensor> tensors = TiedOutputTensors(bound);
+  for (const auto& [tensor, cuts] : migration.cuts) tensors[tensor].cuts = cuts;
   request.write.metadata = Metadata(migration, request.format, request.digests);
   request.write.nesting = migration.nesting;
   CarryTexts(bound, source, request.format, request.write, report.warnings);
