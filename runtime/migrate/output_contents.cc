@@ -7,7 +7,6 @@
 
 #include <fmt/format.h>
 
-#include "runtime/base/json_writer.h"
 #include "runtime/base/text.h"
 #include "runtime/exec/executor.h"
 #include "runtime/formats/mindspore/mf_writer.h"
@@ -26,9 +25,8 @@ bool IsTechnical(const std::string& key, const std::string& value) {
 std::string AsJson(const OtherEntry& entry) {
   if (const auto* number = std::get_if<int64_t>(&entry.value)) return fmt::format("{}", *number);
   if (const auto* number = std::get_if<double>(&entry.value)) {
-    JsonWriter json;
-    json.Number(*number);
-    return std::move(json).Finish();
+    const std::string text = fmt::format("{}", *number);
+    return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
   }
   return entry.kind == "none" ? "null" : "";
 }
