@@ -373,20 +373,20 @@ Result<void> MfWriter::Write(size_t tensor, int64_t offset, std::span<const std:
     std::vector<std::byte> bytes;
   };
   std::map<size_t, Pending> pending;
-  CKMAP_RETURN_IF_ERROR(ForEachRun(
-      tensor, offset, static_cast<int64_t>(data.size()),
-      [&](size_t slice, int64_t at, int64_t begin, int64_t length) -> Result<void> {
-        const auto part = data.subspan(static_cast<size_t>(begin), static_cast<size_t>(length));
-        if (length >= kGatherBytes) return put(slice, at, part);
-        Pending& run = pending[slice];
-        if (!run.bytes.empty() && run.begin + static_cast<int64_t>(run.bytes.size()) != at) {
-          CKMAP_RETURN_IF_ERROR(put(slice, run.begin, run.bytes));
-          run.bytes.clear();
-        }
-        if (run.bytes.empty()) run.begin = at;
-        run.bytes.insert(run.bytes.end(), part.begin(), part.end());
-        return {};
-      }));
+  CKMAP_RETURN_IF_ERROR(
+      ForEachRun(tensor, offset, static_cast<int64_t>(data.size()),
+                 [&](size_t slice, int64_t at, int64_t begin, int64_t length) -> Result<void> {
+                   const auto part = data.subspan(static_cast<size_t>(begin), static_cast<size_t>(length));
+                   if (length >= kGatherBytes) return put(slice, at, part);
+                   Pending& run = pending[slice];
+                   if (!run.bytes.empty() && run.begin + static_cast<int64_t>(run.bytes.size()) != at) {
+                     CKMAP_RETURN_IF_ERROR(put(slice, run.begin, run.bytes));
+                     run.bytes.clear();
+                   }
+                   if (run.bytes.empty()) run.begin = at;
+                   run.bytes.insert(run.bytes.end(), part.begin(), part.end());
+                   return {};
+                 }));
   for (const auto& [slice, run] : pending) CKMAP_RETURN_IF_ERROR(put(slice, run.begin, run.bytes));
   return {};
 }
@@ -407,7 +407,8 @@ std::string MfFileIn(const std::string& folder) {
 }
 
 bool IsMfCommonKey(std::string_view key) {
-  return std::any_of(kCommonValues.begin(), kCommonValues.end(), [key](const auto& known) { return known.first == key; });
+  return std::any_of(kCommonValues.begin(), kCommonValues.end(),
+                     [key](const auto& known) { return known.first == key; });
 }
 
 std::string MfStorageKey(std::string_view name, int64_t number) {

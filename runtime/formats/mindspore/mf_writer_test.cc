@@ -276,8 +276,8 @@ std::set<std::string> NamesIn(const std::string& folder) {
 TEST_CASE("one process: no metadata.json; the optimizer has a file of its own; no steps so far") {
   TempFolder folder;
   REQUIRE(Write(folder / "out", SomeValues(), {}, 5).ok());
-  CHECK(NamesIn(folder / "out") == std::set<std::string>{"common.json", "model-0000000-0000001.safetensors",
-                                                         "opt-0000000-0000001.safetensors"});
+  CHECK(NamesIn(folder / "out") ==
+        std::set<std::string>{"common.json", "model-0000000-0000001.safetensors", "opt-0000000-0000001.safetensors"});
   const File optimizer(folder / "out/opt-0000000-0000001.safetensors");
   CHECK(optimizer.tensors.size() == 3);
   CHECK(optimizer.tensors.contains("learning_rate"));
