@@ -59,6 +59,12 @@ Result<void> SaveMigration(const PreparedMigration& migration, const std::string
     return Error(ErrorCode::kMismatch, fmt::format("{}: no tensor would be written: the target wants none of {}", path,
                                                    migration.source.path));
   }
+  if (request.format == OutputFormat::kMindFormers && !bound.slices.empty()) {
+    return Error(ErrorCode::kUsage,
+                 fmt::format("{}: a checkpoint of MindFormers holds whole tensors, or those of all ranks of a mesh: it "
+                             "cannot be written for one rank",
+                             path));
+  }
   std::vector<OutputTensor> tensors = TiedOutputTensors(bound);
   for (const auto& [tensor, cuts] : migration.cuts) tensors[tensor].cuts = cuts;
   request.write.metadata = Metadata(migration, request.format, request.digests);
