@@ -167,10 +167,12 @@ Result<void> ReadMesh(std::string_view text, std::vector<MeshAxis>& mesh) {
     const size_t equals = axis.find('=');
     MeshAxis read;
     if (equals == std::string_view::npos || equals == 0 || !ReadNumber(axis.substr(equals + 1), read.count) ||
-        read.count < 1 || read.count > kMaxRanks / ranks) {
+        read.count < 1) {
       return Error(ErrorCode::kUsage,
                    fmt::format("--mesh {}: write --mesh GROUP=COUNT,GROUP=COUNT, the outermost group first", text));
     }
+    if (read.count > kMaxRanks / ranks)
+      return Error(ErrorCode::kLimit, fmt::format("--mesh {}: more than {} ranks", text, kMaxRanks));
     read.group = axis.substr(0, equals);
     ranks *= read.count;
     for (const MeshAxis& other : mesh) {
