@@ -1,6 +1,7 @@
 #include "compiler/reverse/reverse.h"
 
 #include <algorithm>
+#include <cctype>
 #include <map>
 #include <set>
 
@@ -15,9 +16,11 @@ namespace ckmap {
 namespace {
 
 std::string TurnedName(const std::string& name) {
-  const size_t two = name.find('2');
-  if (two != std::string::npos && two > 0 && two + 1 < name.size())
-    return name.substr(two + 1) + "2" + name.substr(0, two);
+  // The last 2 before a letter: a framework's name may end in a 2 itself, and what is turned twice is the same again.
+  for (size_t two = name.size(); two-- > 1;) {
+    if (name[two] == '2' && two + 1 < name.size() && std::isalpha(static_cast<unsigned char>(name[two + 1])) != 0)
+      return name.substr(two + 1) + "2" + name.substr(0, two);
+  }
   return name + "_back";
 }
 

@@ -342,6 +342,7 @@ class Analyzer {
           if (reached.contains(rule.unit) && rule.exactly.empty()) rule.exactly = *edge.use->exactly;
         };
         for (TypedRule& rule : rules_.rules) confirm(rule);
+        for (TypedRule& rule : rules_.derived) confirm(rule);
         for (TypedLayer& layer : rules_.layers) {
           for (TypedRule& rule : layer.rules) confirm(rule);
         }

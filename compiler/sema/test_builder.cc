@@ -104,12 +104,13 @@ class TestBuilder {
 
   // ---- with (name=value) -------------------------------------------------------------------------
 
-  // A parameter of this file, or the only one of that name in the files that it uses.
+  // A parameter of this file, or the only one of that name in the files that it uses. One that `use … with` gives its
+  // value is none.
   const VariableTable::Entry* Param(const std::string& name, std::vector<std::string>& known) {
     const VariableTable::Entry* found = nullptr;
     bool several = false;
     for (const VariableTable::Entry& entry : variables_.entries()) {
-      if (!entry.variable.is_param) continue;
+      if (!entry.variable.is_param || entry.variable.fixed) continue;
       known.push_back(entry.variable.name);
       if (entry.variable.name != name || entry.variable.fixed) continue;  // `use … with` gives it already
       if (entry.variable.unit == unit_) return &entry;

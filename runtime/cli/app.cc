@@ -1,5 +1,6 @@
 #include "runtime/cli/app.h"
 
+#include <algorithm>
 #include <charconv>
 #include <exception>
 #include <functional>
@@ -38,6 +39,7 @@ struct Common {
   bool quiet = false;
   std::vector<std::string> defines;
   std::vector<std::string> ranks;
+  std::string mesh;
   std::string max_memory = "64MiB";
   std::string max_shard_size;
   bool no_fsync = false;
@@ -126,6 +128,10 @@ void AddMigration(CLI::App& command, MigrateArgs& args, Common& common, bool req
   command.add_option("--rank", common.ranks, "write the slice of one rank: --rank tp=1/8 is rank 1 of 8, from 0")
       ->type_name("GROUP=INDEX/COUNT")
       ->allow_extra_args(false);
+  command
+      .add_option("--mesh", common.mesh,
+                  "all ranks, for the format ckpt2: --mesh dp=2,tp=4 are 8, those of tp side by side")
+      ->type_name("GROUP=COUNT,…");
   command.add_option("--device-map", args.device_map, "devices of modules or tensors (YAML or JSON), before `place`")
       ->type_name("FILE");
   AddSource(command, args.open);
@@ -151,18 +157,47 @@ Result<int64_t> ReadSize(std::string_view option, const std::string& text, int64
   return bytes;
 }
 
+constexpr int64_t kMaxRanks = 1 << 20;
+
+bool ReadNumber(std::string_view digits, int64_t& value) {
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  return error == std::errc() && end == digits.data() + digits.size();
+}
+
+// "dp=2,tp=4".
+Result<void> ReadMesh(std::string_view text, std::vector<MeshAxis>& mesh) {
+  int64_t ranks = 1;
+  for (std::string_view rest = text; !rest.empty();) {
+    const size_t comma = std::min(rest.find(','), rest.size());
+    const std::string_view axis = rest.substr(0, comma);
+    rest = comma + 1 < rest.size() ? rest.substr(comma + 1) : std::string_view();
+    const size_t equals = axis.find('=');
+    MeshAxis read;
+    if (equals == std::string_view::npos || equals == 0 || !ReadNumber(axis.substr(equals + 1), read.count) ||
+        read.count < 1) {
+      return Error(ErrorCode::kUsage,
+                   fmt::format("--mesh {}: write --mesh GROUP=COUNT,GROUP=COUNT, the outermost group first", text));
+    }
+    if (read.count > kMaxRanks / ranks)
+      return Error(ErrorCode::kLimit, fmt::format("--mesh {}: more than {} ranks", text, kMaxRanks));
+    read.group = axis.substr(0, equals);
+    ranks *= read.count;
+    for (const MeshAxis& other : mesh) {
+      if (other.group == read.group)
+        return Error(ErrorCode::kUsage, fmt::format("--mesh {}: `{}` is given twice", text, read.group));
+    }
+    mesh.push_back(std::move(read));
+  }
+  return {};
+}
+
 // "tp=1/8".
 Result<void> ReadRank(const std::string& text, std::map<std::string, Rank>& ranks) {
   const size_t equals = text.find('='), slash = text.find('/');
-  const auto number = [](std::string_view digits, int64_t& value) {
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    return error == std::errc() && end == digits.data() + digits.size();
-  };
   Rank rank;
-  constexpr int64_t kMaxRanks = 1 << 20;
   if (equals == std::string::npos || equals == 0 || slash == std::string::npos || slash < equals ||
-      !number(std::string_view(text).substr(equals + 1, slash - equals - 1), rank.index) ||
-      !number(std::string_view(text).substr(slash + 1), rank.count) || rank.count < 1 || rank.count > kMaxRanks ||
+      !ReadNumber(std::string_view(text).substr(equals + 1, slash - equals - 1), rank.index) ||
+      !ReadNumber(std::string_view(text).substr(slash + 1), rank.count) || rank.count < 1 || rank.count > kMaxRanks ||
       rank.index < 0 || rank.index >= rank.count) {
     return Error(
         ErrorCode::kUsage,
@@ -202,6 +237,9 @@ Result<void> Complete(const Common& common, MigrateArgs& args) {
     args.named_sources.push_back(std::move(named));
   }
   for (const std::string& rank : common.ranks) CKMAP_RETURN_IF_ERROR(ReadRank(rank, args.ranks));
+  CKMAP_RETURN_IF_ERROR(ReadMesh(common.mesh, args.mesh));
+  if (!args.mesh.empty() && !args.ranks.empty())
+    return Error(ErrorCode::kUsage, "--rank writes one rank's slices, --mesh those of all ranks: leave one out");
   return ReadDefines(common, args.defines);
 }
 
@@ -358,10 +396,16 @@ void Program::AddApply() {
     return Shut(RunApply, apply_, console);
   });
   AddMigration(command, apply_, common_, true);
-  command.add_option("-o,--output", apply_.output, "OUT: the file to write; with --max-shard-size also a folder")
+  command
+      .add_option("-o,--output", apply_.output,
+                  "OUT: the file to write; with --max-shard-size also a folder, with --to ckpt2 a folder")
       ->required();
-  command.add_option("--to", apply_.to,
-                     "the output's format: ckpt, safetensors, torch, npz or gguf (else by OUT's ending)");
+  command.add_option(
+      "--to", apply_.to,
+      "the output's format: ckpt, safetensors, torch, npz, gguf or ckpt2, MindFormers' Checkpoint 2.0 (else by "
+      "OUT's ending)");
+  command.add_flag("--replicas", apply_.replicas,
+                   "with --mesh: each rank's file holds all that the rank holds, not only what no other file has");
   command.add_option("--max-shard-size", common_.max_shard_size,
                      "split the output into files of at most this size, such as 5GB");
   command.add_flag("--no-fsync", common_.no_fsync, "do not wait until the output is on the disk");

@@ -39,6 +39,7 @@ struct MigrateArgs {
   std::map<std::string, std::string> defines;
   std::string config;                 // path of a config.json
   std::map<std::string, Rank> ranks;  // --rank tp=1/8
+  std::vector<MeshAxis> mesh;         // --mesh dp=2,tp=8
   std::string device_map;             // path
   int threads = 0;
   int64_t max_memory = int64_t{64} << 20;
@@ -48,13 +49,14 @@ struct MigrateArgs {
   DataFormat format = DataFormat::kText;
 
   std::string output;  // apply only, from here on
-  std::string to;      // ckpt, safetensors, torch, npz, gguf; empty: by the output's ending
+  std::string to;      // ckpt, safetensors, torch, npz, gguf, ckpt2; empty: by the output's ending
   int64_t max_shard_size = 0;
   bool fsync = true;
   bool crc = false;
   std::string encrypt;  // aes-gcm, aes-cbc, sm4-cbc; empty: no
   KeyArgs output_key;   // empty: the source's
   bool old_scalars = false;
+  bool replicas = false;
   bool digest = false;  // in the receipt
 };
 // With args.detect; there is no plan then, and the target may be missing.

@@ -76,7 +76,14 @@ Result<void> MigrateCommand::CheckArguments() {
     report_claims_.push_back(std::move(claim));
   }
   if (args_.output.empty()) return {};
-  if (auto format = Format(); !format) return std::move(format).error();
+  auto format = Format();
+  if (!format) return std::move(format).error();
+  if (*format == OutputFormat::kMindFormers && !args_.ranks.empty()) {
+    return Error(ErrorCode::kUsage,
+                 "--rank: a checkpoint of MindFormers holds the files of all ranks: --mesh says which they are");
+  }
+  if (args_.replicas && args_.mesh.empty())
+    return Error(ErrorCode::kUsage, "--replicas is of use only with --mesh, which says which ranks there are");
   return {};
 }
 
@@ -118,7 +125,7 @@ Result<void> MigrateCommand::Prepare() {
     target.emplace();
     CKMAP_ASSIGN_OR_RETURN(target->manifest, FindTarget(args_.target, args_.target_options, source.manifest(), bind));
   }
-  CKMAP_ASSIGN_OR_RETURN(migration_, PrepareMigration(plan, std::move(source), std::move(target), bind));
+  CKMAP_ASSIGN_OR_RETURN(migration_, PrepareMigration(plan, std::move(source), std::move(target), bind, args_.mesh));
   report_ = migration_->report;
   report_.plan_path = args_.plan;
   report_.target_path = args_.target;
@@ -182,7 +189,9 @@ Result<void> MigrateCommand::Run(const SignalGuard& signals) {
                                 .cipher = ParseCipherMode(args_.encrypt),
                                 .key = output_key_,
                                 .force = args_.force,
-                                .fsync = args_.fsync},
+                                .fsync = args_.fsync,
+                                .mesh = args_.mesh,
+                                .replicas = args_.replicas},
                       .digests = args_.digest,
                       .run = Execution()};
   request.run.stop = signals.stop();

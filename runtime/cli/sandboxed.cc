@@ -12,6 +12,7 @@
 
 #include "runtime/base/output_names.h"
 #include "runtime/base/text.h"
+#include "runtime/formats/create.h"
 #include "runtime/migrate/detect.h"
 #include "runtime/plan/plan_io.h"
 #include "runtime/sandbox/sandbox.h"
@@ -46,21 +47,31 @@ uint64_t BytesOf(const std::string& path) {
   return bytes;
 }
 
+bool IsMindFormers(const MigrateArgs& args) { return ParseOutputFormat(args.to) == OutputFormat::kMindFormers; }
+
 // How many files an output may need at once. Dtypes may become wider, and compressed bytes are fewer than they hold.
 size_t FilesOf(const MigrateArgs& args) {
   constexpr uint64_t kGrowth = 16;
   constexpr uint64_t kMost = 4096;
-  if (args.max_shard_size <= 0) return args.encrypt.empty() ? 1 : 2;
-  uint64_t bytes = args.source.empty() ? 0 : BytesOf(args.source);
-  for (const NamedPath& named : args.named_sources) bytes += BytesOf(named.path);
-  const uint64_t shards = kGrowth + kGrowth * (bytes / static_cast<uint64_t>(args.max_shard_size));
+  uint64_t files = 0;
+  if (IsMindFormers(args)) {
+    files = 2;  // of the network and of its optimizer, for each rank, and two texts
+    for (const MeshAxis& axis : args.mesh) files *= static_cast<uint64_t>(axis.count);
+    files += 2;
+  } else if (args.max_shard_size <= 0) {
+    return args.encrypt.empty() ? 1 : 2;
+  } else {
+    uint64_t bytes = args.source.empty() ? 0 : BytesOf(args.source);
+    for (const NamedPath& named : args.named_sources) bytes += BytesOf(named.path);
+    files = kGrowth + kGrowth * (bytes / static_cast<uint64_t>(args.max_shard_size));
+  }
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return static_cast<size_t>(std::min(shards, kMost));
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return static_cast<size_t>(std::min(files, kMost));
   // Most systems allow far more than they give: all shards are open at once.
-  const rlim_t wanted = std::min<rlim_t>(2 * std::min(shards, kMost), limit.rlim_max);
+  const rlim_t wanted = std::min<rlim_t>(2 * std::min(files, kMost), limit.rlim_max);
   if (const rlimit raised{wanted, limit.rlim_max}; limit.rlim_cur < wanted && ::setrlimit(RLIMIT_NOFILE, &raised) == 0)
     limit.rlim_cur = wanted;
-  return static_cast<size_t>(std::min({shards, kMost, uint64_t{limit.rlim_cur} / 2}));
+  return static_cast<size_t>(std::min({files, kMost, uint64_t{limit.rlim_cur} / 2}));
 }
 
 // Beside the source itself, what it takes to open it.
@@ -81,7 +92,7 @@ CommandPaths PathsOf(const MigrateArgs& args) {
   if (args.detect && args.config.empty()) paths.read.push_back(ConfigBeside(args.source));
   for (const NamedPath& named : args.named_sources) paths.checkpoints.push_back(named.path);
   if (!args.output.empty()) {
-    const bool folder = args.max_shard_size > 0 && !args.output.ends_with(".safetensors");
+    const bool folder = IsMindFormers(args) || (args.max_shard_size > 0 && !args.output.ends_with(".safetensors"));
     paths.outputs.push_back({args.output, folder, args.force, FilesOf(args)});
   }
   for (const std::string& report : args.reports) paths.outputs.push_back({report, false, args.force, 1});

@@ -1,6 +1,7 @@
 #include "runtime/detect/pack_search.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <unordered_set>
 #include <utility>
@@ -113,6 +114,7 @@ class Search {
       std::string reason = Try(candidate);
       if (!reason.empty()) search_.others.push_back({candidate.name, std::move(reason), std::exchange(lacks_, "")});
     }
+    LeaveOutStrangersToDefines();
     std::stable_sort(ranked_.begin(), ranked_.end(), [](const Ranked& a, const Ranked& b) {
       return std::tie(a.rank, a.fit.name) < std::tie(b.rank, b.fit.name);
     });
@@ -127,7 +129,29 @@ class Search {
     // nothing, and by tensors that only pass.
     std::tuple<bool, bool, size_t, size_t> rank;
     PackFit fit;
+    std::string unknown;  // a define that the pack has no parameter for; empty: none
   };
+
+  // Where a pack fits that has a parameter for each value given with -D, those that lack one are not meant.
+  void LeaveOutStrangersToDefines() {
+    const auto knows_all = [](const Ranked& ranked) { return ranked.unknown.empty(); };
+    if (std::none_of(ranked_.begin(), ranked_.end(), knows_all)) return;
+    for (const Ranked& ranked : ranked_) {
+      if (!knows_all(ranked))
+        search_.others.push_back(
+            {ranked.fit.name, fmt::format("it has no parameter `{}`, whose value is given", ranked.unknown), ""});
+    }
+    std::erase_if(ranked_, std::not_fn(knows_all));
+    std::stable_sort(search_.others.begin(), search_.others.end(),
+                     [](const PackMisfit& a, const PackMisfit& b) { return a.name < b.name; });
+  }
+
+  std::string FirstUnknownDefine(const BindOptions& known) const {
+    for (const auto& [name, value] : options_.bind.defines) {
+      if (!known.defines.contains(name)) return name;
+    }
+    return {};
+  }
 
   // "" if it fits, else why not.
   std::string Try(const PackCandidate& candidate) {
@@ -167,7 +191,7 @@ class Search {
                 .recognised = recognised};
     AskParameters(candidate.plan, *target, bind, fit);
     const bool no_hub = candidate.facts.source_library == "transformers" && options_.bind.config_json.empty();
-    ranked_.push_back({{!recognised, no_hub, unmatched, passed}, std::move(fit)});
+    ranked_.push_back({{!recognised, no_hub, unmatched, passed}, std::move(fit), FirstUnknownDefine(bind)});
     return {};
   }
 

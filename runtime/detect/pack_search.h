@@ -45,7 +45,8 @@ struct PackSearch {
 };
 
 struct SearchOptions {
-  BindOptions bind = {};  // of its defines, each pack gets those that it has
+  // Of its defines, each pack gets those that it has. Where one fits that has them all, the others do not fit.
+  BindOptions bind = {};
   // Only packs by which at least one tensor gets another name or other elements than its own.
   bool only_changes = false;
   std::string library = {};  // only packs to this library; empty: to any

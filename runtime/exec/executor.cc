@@ -40,39 +40,38 @@ std::vector<uint32_t> StoragesToCheck(const BoundPlan& plan, const Checkpoint& s
   return {wanted.begin(), wanted.end()};
 }
 
+int64_t BytesOf(const BoundTensor& tensor) { return NumBytes(tensor.shape, tensor.dtype).value_or(0); }
+
 // What an execution writes; a writer may want less than the plan has.
 int64_t BytesWanted(const BoundPlan& plan, const CheckpointWriter& writer) {
   int64_t bytes = 0;
   for (size_t i = 0; i < plan.tensors.size(); ++i) {
-    if (!writer.extents(i).empty()) bytes += NumBytes(plan.tensors[i].shape, plan.tensors[i].dtype).value_or(0);
+    if (!writer.extents(i).empty()) bytes += BytesOf(plan.tensors[i]);
   }
   return bytes;
 }
 
 // The sha256 of a target tensor, read back from the output.
-Result<std::string> DigestTarget(const CheckpointWriter& writer, size_t tensor, const Progress& progress) {
+Result<std::string> DigestTarget(const CheckpointWriter& writer, size_t tensor, int64_t bytes,
+                                 const Progress& progress) {
   constexpr int64_t kChunk = int64_t{256} << 10;
   std::vector<std::byte> buffer(static_cast<size_t>(kChunk));
   Sha256 sha;
-  for (const FileExtent& extent : writer.extents(tensor)) {
-    for (int64_t done = 0; done < extent.length;) {
-      CKMAP_RETURN_IF_ERROR(progress.CheckStop());
-      const auto chunk = std::span(buffer).first(static_cast<size_t>(std::min(kChunk, extent.length - done)));
-      if (Result<void> read = ReadAt(extent.fd, extent.offset + done, chunk); !read) {
-        return std::move(read).error().Context(writer.path(tensor));
-      }
-      sha.Update(chunk);
-      done += static_cast<int64_t>(chunk.size());
-    }
+  for (int64_t done = 0; done < bytes;) {
+    CKMAP_RETURN_IF_ERROR(progress.CheckStop());
+    const auto chunk = std::span(buffer).first(static_cast<size_t>(std::min(kChunk, bytes - done)));
+    CKMAP_RETURN_IF_ERROR(writer.ReadBack(tensor, done, chunk));
+    sha.Update(chunk);
+    done += static_cast<int64_t>(chunk.size());
   }
   return sha.HexDigest();
 }
 
-Result<void> DigestTargets(const CheckpointWriter& writer, int threads, const Progress& progress,
+Result<void> DigestTargets(const BoundPlan& plan, const CheckpointWriter& writer, int threads, const Progress& progress,
                            std::vector<TensorOutcome>& outcomes) {
   return ForEachInParallel(threads, outcomes.size(), [&]() -> ItemBody {
     return [&](size_t i) -> Result<void> {
-      CKMAP_ASSIGN_OR_RETURN(outcomes[i].sha256, DigestTarget(writer, i, progress));
+      CKMAP_ASSIGN_OR_RETURN(outcomes[i].sha256, DigestTarget(writer, i, BytesOf(plan.tensors[i]), progress));
       return {};
     };
   });
@@ -216,7 +215,7 @@ Result<ExecResult> Execute(const BoundPlan& plan, const Checkpoint& source, Chec
   if (own && (done || done.error().code() == ErrorCode::kMismatch)) CKMAP_RETURN_IF_ERROR(checks.Finish(threads));
   CKMAP_RETURN_IF_ERROR(done);
   if (options.digest) {
-    CKMAP_RETURN_IF_ERROR(DigestTargets(writer, threads, progress, context.outcomes));
+    CKMAP_RETURN_IF_ERROR(DigestTargets(plan, writer, threads, progress, context.outcomes));
   }
   CKMAP_RETURN_IF_ERROR(source.CheckUnchanged());
   progress.Finish();

@@ -14,6 +14,7 @@
 #include "runtime/base/folder.h"
 #include "runtime/base/output_names.h"
 #include "runtime/base/text.h"
+#include "runtime/formats/mindspore/mf_checkpoint.h"
 #include "runtime/formats/sharded/shard_index.h"
 
 namespace ckmap {
@@ -58,6 +59,9 @@ class Search {
     std::error_code error;
     if (!fs::exists(folder_, error)) return OlderCheckpoint{};
     CKMAP_ASSIGN_OR_RETURN(names_, ListFolder(folder_));
+    mindformers_ = whole_folder_ && (MfTensorFileTotal(name_) > 0 ||
+                                     std::any_of(names_.begin(), names_.end(),
+                                                 [](const std::string& name) { return MfTensorFileTotal(name) > 0; }));
     for (const std::string& name : names_) CKMAP_RETURN_IF_ERROR(Look(name));
     OlderCheckpoint older;
     for (const std::string& name : indexes_) older.replaced.push_back(Path(name));
@@ -82,6 +86,11 @@ class Search {
   }
 
   Result<void> Look(const std::string& name) {
+    if (whole_folder_ && IsMfRootEntry(name)) return Stands(name, "a checkpoint of MindFormers");
+    if (mindformers_ && (name == "metadata.json" || name == "common.json")) {
+      indexes_.insert(name);
+      return {};
+    }
     if (name.starts_with('.')) {
       return whole_folder_ && name == ".metadata" ? Stands(name, "a checkpoint of torch.distributed") : Result<void>();
     }
@@ -92,7 +101,8 @@ class Search {
     if (IsIndex(name)) return Index(name);
     if (!IsWeightsName(name)) return {};
     const std::string set = SetOfShard(name);
-    if (whole_folder_ ? !set.empty() || IsFoundByTransformers(name) : name == set_ || set == set_) {
+    if (whole_folder_ ? !set.empty() || IsFoundByTransformers(name) || MfTensorFileTotal(name) > 0
+                      : name == set_ || set == set_) {
       shards_.insert(name);
     } else if (whole_folder_) {
       weights_.insert(name);
@@ -137,6 +147,7 @@ class Search {
   std::string folder_;
   std::string name_;
   bool whole_folder_;
+  bool mindformers_ = false;  // a checkpoint of MindFormers is there, or is written
   std::string set_;
   std::vector<std::string> names_;
   std::set<std::string> indexes_, shards_, weights_;

@@ -4,7 +4,7 @@
 //     x.safetensors    x-00001-of-00003.safetensors …    x.safetensors.index.json        one set, in any format
 //
 // An output that is a file replaces the set of its name. An output that is a folder replaces every set in it: the files
-// of each index, all shards that count, and the files that transformers looks for.
+// of each index, all shards that count, the files that transformers looks for, and those of a checkpoint of MindFormers.
 #pragma once
 
 #include <string>
@@ -22,7 +22,7 @@ struct OlderCheckpoint {
 };
 
 // `path`: the file that will be made; with `whole_folder` its folder is the output. kUsage if readers would take what
-// this never removes: folders of ranks, a distributed checkpoint of torch, the index of another set that names this
+// this never removes: folders of ranks or of MindFormers' iterations, a distributed checkpoint of torch, the index of another set that names this
 // file.
 Result<OlderCheckpoint> FindOlderCheckpoint(const std::string& path, bool whole_folder);
 

@@ -24,7 +24,19 @@ namespace ckmap {
 struct Nesting;  // runtime/tensor/nesting.h
 
 // create.h knows how each is written.
-enum class OutputFormat { kSafetensors, kMindSporeCkpt, kTorch, kNpz, kGguf };
+enum class OutputFormat { kSafetensors, kMindSporeCkpt, kTorch, kNpz, kGguf, kMindFormers };
+
+// All ranks that write, as a mesh: an axis is a group of ranks. The outermost comes first; empty: one process.
+struct MeshAxis {
+  std::string group;
+  int64_t count = 1;
+};
+
+// A tensor is cut along `axis` in as many equal slices as the mesh's axis `mesh_axis` has ranks.
+struct OutputCut {
+  size_t axis = 0;
+  size_t mesh_axis = 0;
+};
 
 struct OutputTensor {
   std::string name;
@@ -33,12 +45,15 @@ struct OutputTensor {
   // The tensor of the list, an earlier one, that this one shares its bytes with: the same dtype, shape and
   // content. Kept as one storage where the format can (torch); elsewhere the bytes are written twice.
   std::optional<size_t> same_as = std::nullopt;
+  // For a format that holds the files of all ranks, in the order of the mesh's axes, each of which occurs once.
+  std::vector<OutputCut> cuts = {};
 };
 
 struct WriteOptions {
   // safetensors' `__metadata__`, GGUF's key-value pairs; of torch's zip only kReceiptKey, as a record of its own.
   std::map<std::string, std::string> metadata = {};
-  std::map<std::string, std::string> texts = {};  // entries of type str in a .ckpt (MindSpore's append_dict)
+  // Entries of type str in a .ckpt (MindSpore's append_dict); JSON values of a common.json.
+  std::map<std::string, std::string> texts = {};
   // Of torch: the dicts that the tensors are written in, by their names, and the values beside them. Null: one dict.
   std::shared_ptr<const Nesting> nesting = nullptr;
   int64_t max_shard_size = 0;                       // bytes; 0: one file
@@ -49,6 +64,20 @@ struct WriteOptions {
   bool force = false;  // replace what is there
   bool fsync = true;
   bool index = false;  // with shards: an index even where one file suffices
+  std::vector<MeshAxis> mesh = {};
+  bool replicas = false;  // every rank's file holds all that the rank holds; else each slice is written once
+};
+
+// Files of safetensors that appear together, in a folder, with texts beside them.
+struct SafetensorsSet {
+  struct File {
+    std::string name;
+    std::vector<OutputTensor> tensors;
+  };
+  std::string folder;  // made if absent
+  std::vector<File> files;
+  // Names and contents: one that gets its name before all files, and one that gets it last.
+  std::optional<std::pair<std::string, std::string>> first = std::nullopt, last = std::nullopt;
 };
 
 // One file of a commit, for the report.
@@ -78,6 +107,9 @@ class CheckpointWriter {
   // Writes data at a byte offset of a tensor; thread-safe. Same effect as writing the extents.
   virtual Result<void> Write(size_t tensor, int64_t offset, std::span<const std::byte> data);
 
+  // Reads at a byte offset of a tensor whose bytes are all written; thread-safe.
+  virtual Result<void> ReadBack(size_t tensor, int64_t offset, std::span<std::byte> out) const;
+
   // So many more bytes of a tensor are there, and none of its elements was refused; thread-safe.
   virtual Result<void> Completed(size_t /*tensor*/, int64_t /*bytes*/) { return {}; }
 
@@ -97,7 +129,7 @@ class CheckpointWriter {
   void Warn(std::string fact) { warnings_.push_back(std::move(fact)); }
 
   // The files to come.
-  OutputSet& files() { return set_; }
+  virtual OutputSet& files() { return set_; }
 
  protected:
   CheckpointWriter() = default;

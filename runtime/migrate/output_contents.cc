@@ -9,6 +9,7 @@
 
 #include "runtime/base/text.h"
 #include "runtime/exec/executor.h"
+#include "runtime/formats/mindspore/mf_writer.h"
 #include "runtime/formats/writer_checks.h"
 #include "runtime/tensor/nesting.h"
 
@@ -19,6 +20,39 @@ namespace {
 bool IsTechnical(const std::string& key, const std::string& value) {
   return key == "format" || key == "crc_num" || key == "remove_redundancy" || value == "Int4" ||
          key.starts_with("ckmap.");
+}
+
+std::string AsJson(const OtherEntry& entry) {
+  if (const auto* number = std::get_if<int64_t>(&entry.value)) return fmt::format("{}", *number);
+  if (const auto* number = std::get_if<double>(&entry.value)) {
+    const std::string text = fmt::format("{}", *number);
+    return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
+  }
+  return entry.kind == "none" ? "null" : "";
+}
+
+void WarnLost(const std::vector<std::string>& lost, std::vector<std::string>& warnings) {
+  if (lost.empty()) return;
+  warnings.push_back(fmt::format("left out, as the output has no place for what is no tensor: {} ({})",
+                                 lost.size() == 1 ? "1 entry" : fmt::format("{} entries", lost.size()),
+                                 NameSome(lost)));
+}
+
+// How far a training has come: common.json, from one such checkpoint to another.
+void CarryCommon(const Checkpoint& source, WriteOptions& options, std::vector<std::string>& warnings) {
+  std::vector<std::string> lost;
+  for (const OtherEntry& other : source.others()) {
+    const std::string value = source.format() == "mf-ckpt2" && IsMfCommonKey(other.name) ? AsJson(other) : "";
+    if (value.empty()) {
+      lost.push_back(other.name);
+    } else {
+      options.texts.emplace(other.name, value);
+    }
+  }
+  for (const auto& [key, value] : source.metadata()) {
+    if (!IsTechnical(key, value)) lost.push_back(key);
+  }
+  WarnLost(lost, warnings);
 }
 
 }  // namespace
@@ -52,6 +86,7 @@ void CarryTexts(const BoundPlan& bound, const Checkpoint& source, OutputFormat f
   for (const BoundTensor& tensor : bound.tensors) names.insert(tensor.name);
   // MindSpore's reader would mistake a metadata entry of a tensor's name for the tensor's dtype.
   std::erase_if(options.metadata, [&names](const auto& entry) { return names.contains(entry.first); });
+  if (format == OutputFormat::kMindFormers) return CarryCommon(source, options, warnings);
   const bool metadata = format == OutputFormat::kSafetensors || format == OutputFormat::kGguf;
   auto& texts = metadata ? options.metadata : options.texts;
   std::vector<std::string> lost;
@@ -74,10 +109,7 @@ void CarryTexts(const BoundPlan& bound, const Checkpoint& source, OutputFormat f
   for (const auto& [key, value] : source.metadata()) {
     if (!IsTechnical(key, value)) carry(key, &value);
   }
-  if (lost.empty()) return;
-  warnings.push_back(fmt::format("left out, as the output has no place for what is no tensor: {} ({})",
-                                 lost.size() == 1 ? "1 entry" : fmt::format("{} entries", lost.size()),
-                                 NameSome(lost)));
+  WarnLost(lost, warnings);
 }
 
 }  // namespace ckmap

@@ -29,6 +29,27 @@ bool AsksForContents(const Plan& plan) {
   return bytes.find("source_value") != std::string::npos || bytes.find("source_json") != std::string::npos;
 }
 
+// What the first rank of a group holds says what is cut over the group, and that it can be.
+Result<void> FindCuts(const Plan& plan, const Manifest& target, BindOptions options, const std::vector<MeshAxis>& mesh,
+                      size_t axis, PreparedMigration& migration) {
+  const auto& shards = plan.proto().shards();
+  const bool cuts = std::any_of(shards.begin(), shards.end(),
+                                [&](const plan::Shard& shard) { return shard.group() == mesh[axis].group; });
+  if (!cuts) return {};
+  options.placement.ranks = {{mesh[axis].group, {.index = 0, .count = mesh[axis].count}}};
+  CKMAP_ASSIGN_OR_RETURN(BindResult bound, Bind(plan, migration.source.manifest(), target, options));
+  if (!bound.plan) {
+    migration.report.issues = std::move(bound.issues);
+    migration.report.bound.reset();
+    return {};
+  }
+  for (const auto& [tensor, slices] : bound.plan->slices) {
+    for (const TensorSlice& slice : slices)
+      migration.cuts[tensor].push_back({.axis = static_cast<size_t>(slice.axis), .mesh_axis = axis});
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::map<std::string, std::string, std::less<>>> SmallContents(const Checkpoint& checkpoint) {
@@ -82,7 +103,7 @@ Result<BindOptions> ReadParams(const ParamFiles& files) {
 }
 
 Result<PreparedMigration> PrepareMigration(const Plan& plan, MigrationSource source, std::optional<TargetFile> target,
-                                           const BindOptions& options) {
+                                           const BindOptions& options, const std::vector<MeshAxis>& mesh) {
   PreparedMigration migration{
       .report = MigrationReport::Of(plan), .source = std::move(source), .to_framework = plan.proto().to_framework()};
   MigrationReport& report = migration.report;
@@ -116,6 +137,9 @@ Result<PreparedMigration> PrepareMigration(const Plan& plan, MigrationSource sou
                                {.source_has_roots = format.starts_with("torch")});
   }
   if (bound.plan) report.bound = std::make_shared<const BoundPlan>(*std::move(bound.plan));
+  for (size_t axis = 0; axis < mesh.size() && report.bound; ++axis) {
+    CKMAP_RETURN_IF_ERROR(FindCuts(plan, target->manifest, bind, mesh, axis, migration));
+  }
   return migration;
 }
 

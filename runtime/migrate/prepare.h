@@ -5,10 +5,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "runtime/base/result.h"
 #include "runtime/bind/bind.h"
 #include "runtime/formats/target_file.h"
+#include "runtime/formats/writer.h"
 #include "runtime/migrate/open_source.h"
 #include "runtime/plan/plan_io.h"
 #include "runtime/report/migration_report.h"
@@ -40,6 +42,8 @@ struct PreparedMigration {
   MigrationSource source;
   std::string to_framework;                          // as the plan says
   std::shared_ptr<const Nesting> nesting = nullptr;  // of the target's file
+  // How the rules' `shard` statements cut report.bound's tensors over the mesh; empty without one.
+  std::map<size_t, std::vector<OutputCut>> cuts;
 
   bool fits() const { return report.ok(); }
 };
@@ -47,6 +51,6 @@ struct PreparedMigration {
 // Without a target: what the rules make of the source is the target, which a note says (CK1241). An Error only for what
 // is not a question of fit.
 Result<PreparedMigration> PrepareMigration(const Plan& plan, MigrationSource source, std::optional<TargetFile> target,
-                                           const BindOptions& options);
+                                           const BindOptions& options, const std::vector<MeshAxis>& mesh = {});
 
 }  // namespace ckmap

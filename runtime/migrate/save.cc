@@ -27,7 +27,8 @@ std::map<std::string, std::string> Metadata(const PreparedMigration& migration, 
   if (receipt.size() <= kMaxReceipt) add(std::string(kReceiptKey), receipt);
   if (format == OutputFormat::kTorch) return metadata;
   // A .ckpt has room for nothing that MindSpore would not load as a parameter; numpy would as an array.
-  if (format != OutputFormat::kSafetensors && format != OutputFormat::kGguf) return {};
+  const bool safetensors = format == OutputFormat::kSafetensors || format == OutputFormat::kMindFormers;
+  if (!safetensors && format != OutputFormat::kGguf) return {};
   if (migration.to_framework == "mindspore") add("format", "ms");
   if (migration.to_framework == "pytorch" || migration.to_framework == "torch") add("format", "pt");
   add("ckmap.plan", report.plan_digest);
@@ -58,7 +59,14 @@ Result<void> SaveMigration(const PreparedMigration& migration, const std::string
     return Error(ErrorCode::kMismatch, fmt::format("{}: no tensor would be written: the target wants none of {}", path,
                                                    migration.source.path));
   }
+  if (request.format == OutputFormat::kMindFormers && !bound.slices.empty()) {
+    return Error(ErrorCode::kUsage,
+                 fmt::format("{}: a checkpoint of MindFormers holds whole tensors, or those of all ranks of a mesh: it "
+                             "cannot be written for one rank",
+                             path));
+  }
   std::vector<OutputTensor> tensors = TiedOutputTensors(bound);
+  for (const auto& [tensor, cuts] : migration.cuts) tensors[tensor].cuts = cuts;
   request.write.metadata = Metadata(migration, request.format, request.digests);
   request.write.nesting = migration.nesting;
   CarryTexts(bound, source, request.format, request.write, report.warnings);

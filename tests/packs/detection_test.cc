@@ -5,6 +5,8 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -82,6 +84,12 @@ std::vector<Family> Families() {
 BindOptions OptionsOf(const Family& family) {
   BindOptions options;
   if (fs::exists(family.config)) options.config_json = *ReadTextFile(family.config);
+  // What no file tells, the user does: for which of a model's networks in MindFormers 2 it is.
+  constexpr std::pair<std::string_view, std::string_view> kLayouts[] = {
+      {"_mf2_graph", "graph"}, {"_mf2_pynative", "pynative"}, {"_mf2_infer", "inference"}};
+  for (const auto& [part, layout] : kLayouts) {
+    if (family.name.find(part) != std::string::npos) options.defines["layout"] = layout;
+  }
   return options;
 }
 

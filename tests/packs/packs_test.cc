@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <numeric>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -77,6 +78,13 @@ BindOptions OptionsOf(const Case& test) {
     // Names and shapes are those of the other layout: only a parameter tells them apart.
     options.defines["contiguous_attention"] = "true";
     options.defines["interleaved_mlp"] = "false";
+  }
+  // Nor do they tell which of MindFormers 2's three networks of a model the target is.
+  const std::pair<const char*, const char*> layouts[] = {
+      {"_mf2_graph", "graph"}, {"_mf2_pynative", "pynative"}, {"_mf2_infer", "inference"}};
+  for (const auto& [part, layout] : layouts) {
+    const bool asks = test.migration.find("deepseek_v4") == std::string::npos;
+    if (asks && test.source.find(part) != std::string::npos) options.defines["layout"] = layout;
   }
   return options;
 }
@@ -172,9 +180,33 @@ std::pair<Manifest, Manifest> Asked(const BoundPlan& forward) {
   return {std::move(left), std::move(right)};
 }
 
+bool HasCasts(const BoundPlan& plan) {
+  return std::any_of(plan.tensors.begin(), plan.tensors.end(), [](const BoundTensor& tensor) {
+    return std::any_of(tensor.inputs.begin(), tensor.inputs.end(),
+                       [](const BoundInput& input) { return !input.casts.empty(); });
+  });
+}
+
+Manifest InF32(const Manifest& manifest) {
+  Manifest same;
+  for (TensorInfo tensor : manifest.tensors()) {
+    tensor.dtype = DType::kF32;
+    same.Add(std::move(tensor));
+  }
+  return same;
+}
+
+// A cast is not undone, by a reversed plan or by its text. With one dtype throughout there is none.
+void WithoutCasts(const BoundPlan& bound, Manifest& left, Manifest& right) {
+  if (!HasCasts(bound)) return;
+  left = InF32(left);
+  right = InF32(right);
+}
+
 // Binds the plan backwards and runs both ways on tensors that are their own indices.
 void CheckThereAndBack(const Plan& plan, const BoundPlan& forward, const BindOptions& options) {
-  const auto [left, right] = Asked(forward);
+  auto [left, right] = Asked(forward);
+  WithoutCasts(forward, left, right);
   const BoundPlan again = BindOrFail(plan, left, right, options);
   const BoundPlan back = BindOrFail(Reversed(plan), right, left, options);
   const Values start = Iota(left);
@@ -195,22 +227,6 @@ std::vector<std::string> Moves(const BoundPlan& plan) {
   }
   std::sort(moves.begin(), moves.end());
   return moves;
-}
-
-bool HasCasts(const BoundPlan& plan) {
-  return std::any_of(plan.tensors.begin(), plan.tensors.end(), [](const BoundTensor& tensor) {
-    return std::any_of(tensor.inputs.begin(), tensor.inputs.end(),
-                       [](const BoundInput& input) { return !input.casts.empty(); });
-  });
-}
-
-Manifest InF32(const Manifest& manifest) {
-  Manifest same;
-  for (TensorInfo tensor : manifest.tensors()) {
-    tensor.dtype = DType::kF32;
-    same.Add(std::move(tensor));
-  }
-  return same;
 }
 
 ReversedText ReverseTextOf(const std::string& path, const std::map<std::string, std::string>& files) {
@@ -235,6 +251,10 @@ Plan CompileText(const std::string& text) {
   return *result.plan;
 }
 
+// Rules that are reversible once shapes are known, but not as text: of `flatten` the shape before it is not written, and
+// one text cannot hold a parameter and the one of the same name in a used file.
+const std::set<std::string> kNotAsText = {"mindformers2/hf2mindformers2", "mindformers2/deepseek_v3_hf2mindformers2"};
+
 TEST_CASE("the text from right to left means what the reversed plan means, and turned again what the rules mean") {
   int checked = 0;
   for (const Case& test : AllCases()) {
@@ -245,17 +265,17 @@ TEST_CASE("the text from right to left means what the reversed plan means, and t
                      [](const plan::Rule& rule) { return rule.reversible(); }))
       continue;
     const ReversedText text = ReverseTextOf(fmt::format("{}/{}.ckmap", kRules, test.migration), {});
+    if (kNotAsText.contains(test.migration)) {
+      CHECK_FALSE(text.text.has_value());
+      continue;
+    }
     REQUIRE(text.text.has_value());
     const ReversedText again = ReverseTextOf("back.ckmap", {{"back.ckmap", *text.text}});
     REQUIRE(again.text.has_value());
     const BindOptions options = OptionsOf(test);
     const BoundPlan bound = BindOrFail(plan, Read(test.source), Read(test.target), options);
     auto [left, right] = Asked(bound);
-    // A cast is not undone, by a reversed plan or by its text. With one dtype throughout there is none.
-    if (HasCasts(bound)) {
-      left = InF32(left);
-      right = InF32(right);
-    }
+    WithoutCasts(bound, left, right);
     CHECK(Moves(BindOrFail(CompileText(*text.text), right, left, options)) ==
           Moves(BindOrFail(Reversed(plan), right, left, options)));
     CHECK(Moves(BindOrFail(CompileText(*again.text), left, right, options)) ==

@@ -86,7 +86,7 @@ class Contradictions {
     std::vector<std::string> notes;
   };
 
-  const std::string& Source(size_t index) const { return context_.source[index].name; }
+  const std::string& Source(size_t index) const { return context_.visible.files()[index].name; }
   const std::string& Target(size_t index) const { return context_.target[index].name; }
 
   void Add(const TensorLink& link, const std::string& tensor, std::string message, std::string note) {
@@ -132,12 +132,12 @@ class Contradictions {
   void ByRoles() {
     std::set<size_t> fused;  // links of which a tensor holds several others
     for (const TensorLinks::Fused& whole : links_.fused()) fused.insert(whole.link);
-    const bool reverse = HasReverse(context_.source, context_.source_separator) &&
+    const bool reverse = HasReverse(context_.visible.files(), context_.source_separator) &&
                          HasReverse(context_.target, context_.target_separator);
     std::vector<std::pair<size_t, Contradiction>> embeddings;
     for (const size_t i : FirstOfEachForm()) {
       const TensorLinks::Pair& pair = links_.pairs()[i];
-      const NameRoles left = RolesOf(Source(pair.source), context_.source_separator, context_.source),
+      const NameRoles left = RolesOf(Source(pair.source), context_.source_separator, context_.visible.files()),
                       right = RolesOf(Target(pair.target), context_.target_separator, context_.target);
       for (Contradiction& found : ContradictionsOf(left, right)) {
         if (IsNormOfAnotherKind(found, pair)) continue;
@@ -171,7 +171,7 @@ class Contradictions {
     const auto roles = [&](size_t i) {
       const TensorLinks::Pair& pair = links_.pairs()[i];
       return std::pair(
-          RolesOf(Source(pair.source), context_.source_separator, context_.source).by_question.at("embedding").role,
+          RolesOf(Source(pair.source), context_.source_separator, context_.visible.files()).by_question.at("embedding").role,
           RolesOf(Target(pair.target), context_.target_separator, context_.target).by_question.at("embedding").role);
     };
     for (const auto& [i, contradiction] : found) {
@@ -191,7 +191,7 @@ class Contradictions {
     if (norm == role.end() || norm->second.token != found.right) return false;
     if (!checked_norms_) {
       checked_norms_ = true;
-      for (const Manifest* manifest : {&context_.source, &context_.target}) {
+      for (const Manifest* manifest : {&context_.visible.files(), &context_.target}) {
         for (const TensorInfo& tensor : manifest->tensors()) {
           for (const char* other : {"pre_feedforward", "post_feedforward", "post_mlp", "post_self_attn"}) {
             four_norms_ = four_norms_ || tensor.name.find(other) != std::string::npos;
@@ -341,7 +341,7 @@ class Contradictions {
 
   std::string RoleOfPart(const TensorLinks::Fused& fused, const TensorLinks::Fused::Part& part) const {
     const NameRoles roles = fused.on_source ? RolesOf(Target(part.tensor), context_.target_separator, context_.target)
-                                            : RolesOf(Source(part.tensor), context_.source_separator, context_.source);
+                                            : RolesOf(Source(part.tensor), context_.source_separator, context_.visible.files());
     for (const char* question : {"projection", "branch"}) {
       const auto role = roles.by_question.find(question);
       if (role != roles.by_question.end()) return CanonicalWord(role->second.role);

@@ -149,7 +149,7 @@ class Variants {
   std::string SourceName(const TensorLink& link) const {
     std::string name;
     ForEachSource(*link.bound, [&](size_t source) {
-      if (name.empty()) name = context_.source[source].name;
+      if (name.empty()) name = context_.visible.files()[source].name;
     });
     return name;
   }
@@ -254,7 +254,7 @@ class Variants {
     if (runs.input == kFillInput) return nullptr;
     const BoundInput& input = link.bound->inputs[static_cast<size_t>(runs.input)];
     if (input.view != DType::kAny) return nullptr;
-    return input.node != nullptr ? &input.node->shape : &context_.source[input.source].shape;
+    return input.node != nullptr ? &input.node->shape : &context_.visible.files()[input.source].shape;
   }
 
   static bool IsCut(const Runs& runs) {
@@ -330,13 +330,13 @@ class Variants {
 
   const std::string& PartName(const TensorLinks::Fused& fused, size_t part) const {
     const size_t tensor = fused.parts[part].tensor;
-    return fused.on_source ? context_.target[tensor].name : context_.source[tensor].name;
+    return fused.on_source ? context_.target[tensor].name : context_.visible.files()[tensor].name;
   }
 
   bool HasEqualParts(const TensorLinks::Fused& fused) const {
     std::set<Shape> shapes;
     for (const TensorLinks::Fused::Part& part : fused.parts) {
-      const Shape& shape = fused.on_source ? context_.target[part.tensor].shape : context_.source[part.tensor].shape;
+      const Shape& shape = fused.on_source ? context_.target[part.tensor].shape : context_.visible.files()[part.tensor].shape;
       if (!shapes.insert(shape).second) return true;
     }
     return false;
@@ -361,7 +361,7 @@ class Variants {
       const bool regrouped = regrouped_.contains(link.instance->rule);
       if (!regrouped && Counted(fused)) continue;
       const std::string& whole =
-          fused.on_source ? context_.source[fused.whole].name : context_.target[fused.whole].name;
+          fused.on_source ? context_.visible.files()[fused.whole].name : context_.target[fused.whole].name;
       const std::string& separator = fused.on_source ? context_.source_separator : context_.target_separator;
       if (!regrouped && IsPlainlyFused(whole, separator)) continue;
       const std::string text = regrouped ? "with equal parts in another order, or without the groups, as well"
@@ -407,7 +407,7 @@ class Variants {
     }
     std::map<size_t, size_t> partial;  // link → source
     for (const auto& [source, read] : reads) {
-      const int64_t count = NumElements(context_.source[source].shape).value_or(0);
+      const int64_t count = NumElements(context_.visible.files()[source].shape).value_or(0);
       if (read.first >= count || read.second.size() > 1) continue;
       partial.emplace(*read.second.begin(), source);
     }
@@ -415,7 +415,7 @@ class Variants {
       const TensorLink& link = links_.all()[i];
       const bool head = std::all_of(link.bound->value.pieces.begin(), link.bound->value.pieces.end(),
                                     [](const Piece& piece) { return piece.src_offset == 0 || piece.dst_offset > 0; });
-      if (link.instance->rule == nullptr || (head && IsVocabulary(context_.source[source].name))) continue;
+      if (link.instance->rule == nullptr || (head && IsVocabulary(context_.visible.files()[source].name))) continue;
       Add(link, link.bound->target, "taken from another place of its source as well");
     }
   }
@@ -433,7 +433,7 @@ class Variants {
     if (!moved) return;
     int64_t channels = 0;
     for (const auto& [source, i] : of_source) {
-      const Shape& shape = context_.source[source].shape;
+      const Shape& shape = context_.visible.files()[source].shape;
       const TensorLink& link = links_.all()[i];
       if (shape.size() >= 3) {
         channels = shape[0];

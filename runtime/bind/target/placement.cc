@@ -258,14 +258,14 @@ class Placement {
       return {};
     }
     const int64_t axis = *given < 0 ? *given + rank : *given;
+    const auto found = options_.ranks.find(group);
+    if (found == options_.ranks.end()) return {};
     if (const auto [first, fresh] = cut_axes.emplace(axis, group); !fresh) {
       Add("CK1224", tensor.name,
           fmt::format("axis {} of `{}` is cut over `{}` and over `{}`", axis, tensor.name, first->second, group), claim,
           "cut along another axis, or over one group of all these ranks");
       return {};
     }
-    const auto found = options_.ranks.find(group);
-    if (found == options_.ranks.end()) return {};
     const Rank& of = found->second;
     const int64_t whole = tensor.shape[static_cast<size_t>(axis)];
     if (whole % of.count != 0) {

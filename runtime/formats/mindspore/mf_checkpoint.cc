@@ -42,23 +42,6 @@ bool AllDigits(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-// [PREFIX-]model-0000000-0000004.safetensors, opt likewise.
-bool IsTensorFile(std::string_view name) {
-  if (!name.ends_with(kEnding)) return false;
-  name.remove_suffix(kEnding.size());
-  if (name.size() < 16 || name[name.size() - 8] != '-' || name[name.size() - 16] != '-') return false;
-  if (!AllDigits(name.substr(name.size() - 7)) || !AllDigits(name.substr(name.size() - 15, 7))) return false;
-  const std::string_view kind = name.substr(0, name.size() - 16);
-  for (const std::string_view known : {"model", "opt"}) {
-    if (kind == known || (kind.ends_with(known) && kind[kind.size() - known.size() - 1] == '-')) return true;
-  }
-  return false;
-}
-
-bool IsIteration(std::string_view name) {
-  return name.starts_with(kIteration) && AllDigits(name.substr(kIteration.size()));
-}
-
 bool Contains(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -69,7 +52,7 @@ Result<std::string> IterationFolder(const std::string& folder) {
   if (!Contains(names, kTracker)) {
     std::string saved;
     for (const std::string& name : names) {
-      if (IsIteration(name)) saved += (saved.empty() ? "" : ", ") + (fs::path(folder) / name).string();
+      if (IsMfRootEntry(name)) saved += (saved.empty() ? "" : ", ") + (fs::path(folder) / name).string();
     }
     if (saved.empty()) return folder;
     return Malformed(fmt::format("{}: has no {}, which says which iteration is the newest; name the folder of one: {}",
@@ -200,6 +183,11 @@ Result<std::vector<Planned>> PlanWhole(Files& files, const std::vector<std::stri
   std::map<std::string, size_t> owner;
   MistakeList mistakes;
   for (const std::string& name : names) {
+    if (const int64_t total = MfTensorFileTotal(name); total > 1) {
+      return Malformed(
+          fmt::format("has no metadata.json, but {} is one of {} files: they hold slices, or copies of tensors",
+                      EscapeText(name), total));
+    }
     CKMAP_ASSIGN_OR_RETURN(const size_t part, files.Open(name));
     const Manifest& manifest = files.part(part).manifest();
     for (size_t i = 0; i < manifest.size(); ++i) {
@@ -294,7 +282,14 @@ Result<std::unique_ptr<Checkpoint>> OpenIteration(const std::string& folder, con
     if (tensor_files.empty()) return Malformed("holds neither metadata.json nor a file of tensors");
     CKMAP_ASSIGN_OR_RETURN(planned, PlanWhole(files, tensor_files));
   }
+  // Of the files' metadata only what ckmap wrote into the first of them says something of the whole.
+  std::string receipt;
+  for (size_t part = 0; part < files.size() && receipt.empty(); ++part) {
+    const auto& metadata = files.part(part).metadata();
+    if (const auto found = metadata.find(std::string(kReceiptKey)); found != metadata.end()) receipt = found->second;
+  }
   auto joined = std::make_unique<JoinedCheckpoint>(kFormat, files.Take());
+  if (!receipt.empty()) joined->AddMetadata(std::string(kReceiptKey), std::move(receipt));
   joined->set_framework("mindspore");
   for (Planned& plan : planned) {
     const std::string name = plan.info.name;
@@ -311,12 +306,29 @@ Result<std::unique_ptr<Checkpoint>> OpenIteration(const std::string& folder, con
 
 }  // namespace
 
+int64_t MfTensorFileTotal(std::string_view name) {
+  constexpr size_t kNumbers = 16;  // -0000000-0000004
+  if (!name.ends_with(kEnding)) return 0;
+  name.remove_suffix(kEnding.size());
+  if (name.size() < kNumbers || name[name.size() - 8] != '-' || name[name.size() - kNumbers] != '-') return 0;
+  if (!AllDigits(name.substr(name.size() - 7)) || !AllDigits(name.substr(name.size() - 15, 7))) return 0;
+  const std::string_view kind = name.substr(0, name.size() - kNumbers);
+  for (const std::string_view known : {"model", "opt"}) {
+    if (kind == known || (kind.ends_with(known) && kind[kind.size() - known.size() - 1] == '-'))
+      return std::max<int64_t>(std::stoll(std::string(name.substr(name.size() - 7))), 1);
+  }
+  return 0;
+}
+
+bool IsMfRootEntry(std::string_view name) {
+  return name == kTracker || (name.starts_with(kIteration) && AllDigits(name.substr(kIteration.size())));
+}
+
 bool LooksLikeMfCheckpoint(const std::string& folder) {
   const auto names = ListFolder(folder);
   if (!names) return false;
-  return Contains(*names, kTracker) || std::any_of(names->begin(), names->end(), [](const std::string& name) {
-           return IsTensorFile(name) || IsIteration(name);
-         });
+  return std::any_of(names->begin(), names->end(),
+                     [](const std::string& name) { return MfTensorFileTotal(name) > 0 || IsMfRootEntry(name); });
 }
 
 Result<std::unique_ptr<Checkpoint>> OpenMfCheckpoint(const std::string& folder, const OpenFileFn& open_file) {

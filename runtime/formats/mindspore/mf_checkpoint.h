@@ -10,14 +10,23 @@
 // Source of the format: mindformers 2.1.0, checkpoint/checkpoint.py, checkpoint/utils.py.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "runtime/base/result.h"
 #include "runtime/formats/checkpoint.h"
 
 namespace ckmap {
+
+// Of how many files a file of tensors says that it is one: [PREFIX-]model-0000000-0000004.safetensors, opt likewise. 0
+// for every other name.
+int64_t MfTensorFileTotal(std::string_view name);
+
+// What makes a folder the one above the iterations: its record of the newest, or the folder of one.
+bool IsMfRootEntry(std::string_view name);
 
 // Whether the folder is one of the two, by the names in it.
 bool LooksLikeMfCheckpoint(const std::string& folder);

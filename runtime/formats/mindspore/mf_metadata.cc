@@ -14,6 +14,7 @@
 #include "runtime/base/json_strict.h"
 #include "runtime/base/mistake_list.h"
 #include "runtime/base/text.h"
+#include "runtime/formats/mindspore/mf_layout.h"
 #include "runtime/formats/storage/contained_path.h"
 #include "runtime/tensor/tensor_name.h"
 
@@ -24,32 +25,34 @@ namespace dom = simdjson::dom;
 
 constexpr int64_t kMaxGrid = int64_t{1} << 20;  // slices of one tensor
 
+// As the dynamic graph writes them, which is how MindSpore prints them; the static graph's are in lower case.
 constexpr std::array<std::pair<std::string_view, DType>, 17> kDTypes = {{
-    {"bool", DType::kBool},
-    {"int8", DType::kI8},
-    {"int16", DType::kI16},
-    {"int32", DType::kI32},
-    {"int64", DType::kI64},
-    {"uint8", DType::kU8},
-    {"uint16", DType::kU16},
-    {"uint32", DType::kU32},
-    {"uint64", DType::kU64},
-    {"float16", DType::kF16},
-    {"bfloat16", DType::kBF16},
-    {"float32", DType::kF32},
-    {"float64", DType::kF64},
-    {"complex64", DType::kC64},
-    {"complex128", DType::kC128},
-    {"float8_e4m3fn", DType::kF8E4M3},
-    {"float8_e5m2", DType::kF8E5M2},
+    {"Bool", DType::kBool},
+    {"Int8", DType::kI8},
+    {"Int16", DType::kI16},
+    {"Int32", DType::kI32},
+    {"Int64", DType::kI64},
+    {"UInt8", DType::kU8},
+    {"UInt16", DType::kU16},
+    {"UInt32", DType::kU32},
+    {"UInt64", DType::kU64},
+    {"Float16", DType::kF16},
+    {"BFloat16", DType::kBF16},
+    {"Float32", DType::kF32},
+    {"Float64", DType::kF64},
+    {"Complex64", DType::kC64},
+    {"Complex128", DType::kC128},
+    {"Float8_E4M3FN", DType::kF8E4M3},
+    {"Float8_E5M2", DType::kF8E5M2},
 }};
 
+char LowerCase(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+
 std::optional<DType> MfDType(std::string_view name) {
-  std::string lower(name);
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   for (const auto& [known, dtype] : kDTypes) {
-    if (known == lower) return dtype;
+    if (std::equal(known.begin(), known.end(), name.begin(), name.end(),
+                   [](char a, char b) { return LowerCase(a) == LowerCase(b); }))
+      return dtype;
   }
   return std::nullopt;
 }
@@ -77,35 +80,6 @@ std::optional<std::vector<int64_t>> Integers(const std::optional<dom::element>& 
   }
   return numbers;
 }
-
-// How the devices cut a tensor.
-struct MfLayout {
-  std::vector<int64_t> mesh;  // extents of the device mesh, rank order row-major
-  std::vector<std::vector<int64_t>>
-      axes;                    // for each tensor axis the mesh axes that cut it, from the left, outermost first
-  std::vector<int64_t> ranks;  // the mesh's ranks, in its order
-  std::vector<std::vector<int64_t>> holders;  // by slice: the ranks that hold it, ascending
-
-  std::vector<int64_t> Fragments() const {
-    std::vector<int64_t> parts;
-    for (const auto& cut : axes) {
-      int64_t count = 1;
-      for (const int64_t axis : cut) count *= mesh[static_cast<size_t>(axis)];
-      parts.push_back(count);
-    }
-    return parts;
-  }
-  // The slice that the device at this place of the mesh holds.
-  int64_t SliceOf(int64_t place) const {
-    std::vector<int64_t> at(mesh.size());
-    for (size_t k = mesh.size(); k-- > 0; place /= mesh[k]) at[k] = place % mesh[k];
-    int64_t number = 0;
-    for (const auto& cut : axes) {
-      for (const int64_t axis : cut) number = number * mesh[static_cast<size_t>(axis)] + at[static_cast<size_t>(axis)];
-    }
-    return number;
-  }
-};
 
 class MetadataParser {
  public:
@@ -243,13 +217,7 @@ class MetadataParser {
     if (!map_field || map_field->get_array().get(map)) return "`tensor_map` is not there once, as a list";
     if (map.size() != rank) return fmt::format("`tensor_map` has {} axes, the tensor {}", map.size(), rank);
     if (std::string problem = ReadMap(map, read); !problem.empty()) return problem;
-    int64_t slices = 1;
-    for (const int64_t parts : read.Fragments()) slices *= parts;
-    read.holders.resize(static_cast<size_t>(slices));
-    for (size_t place = 0; place < read.ranks.size(); ++place) {
-      read.holders[static_cast<size_t>(read.SliceOf(static_cast<int64_t>(place)))].push_back(read.ranks[place]);
-    }
-    for (auto& ranks_of_slice : read.holders) std::sort(ranks_of_slice.begin(), ranks_of_slice.end());
+    read.FindHolders();
     layout = std::move(read);
     return "";
   }
@@ -468,6 +436,13 @@ Shape MfTensor::Offsets(int64_t number) const {
   for (size_t k = fragments.size(); k-- > 0; number /= fragments[k])
     offsets[k] = number % fragments[k] * local_shape[k];
   return offsets;
+}
+
+std::string_view MfDTypeName(DType dtype) {
+  for (const auto& [name, known] : kDTypes) {
+    if (known == dtype) return name;
+  }
+  return "";
 }
 
 bool ParseMfStorageKey(std::string_view key, std::string& name, int64_t& number) {

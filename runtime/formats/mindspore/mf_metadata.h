@@ -45,6 +45,9 @@ inline constexpr int64_t kMaxMfMetadata = int64_t{1} << 30;  // bytes of metadat
 // is refused here and takes wrong or no values from it.
 Result<std::vector<MfTensor>> ParseMfMetadata(std::string_view text);
 
+// The name of a dtype in metadata.json; empty for those that it cannot name.
+std::string_view MfDTypeName(DType dtype);
+
 // Python's repr of (name, (number,)), the keys of `storage_data`. False for any other text.
 bool ParseMfStorageKey(std::string_view key, std::string& name, int64_t& number);
 

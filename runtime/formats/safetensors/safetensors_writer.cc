@@ -145,6 +145,7 @@ class SafetensorsWriter final : public CheckpointWriter {
   }
 
   Result<void> Create(const std::string& path);
+  Result<void> CreateSet(const SafetensorsSet& set);
 
   std::vector<FileExtent> extents(size_t tensor) const override {
     const Placement& place = placements_[tensor];
@@ -166,6 +167,7 @@ class SafetensorsWriter final : public CheckpointWriter {
   Result<void> NameShards(const std::string& path);
   Result<void> LayOut(Shard& shard, size_t index);
   std::string Header(const Shard& shard, std::string_view crc) const;
+  Result<void> AddText(const std::string& path, std::string_view text);
   std::string IndexText() const;
   Result<std::string> CrcNum(const Shard& shard) const;
   Result<uint32_t> TensorCrc(size_t tensor, uint32_t crc) const;
@@ -306,15 +308,33 @@ Result<void> SafetensorsWriter::Create(const std::string& path) {
   CKMAP_RETURN_IF_ERROR(Partition(path));
   CKMAP_RETURN_IF_ERROR(NameShards(path));
   for (size_t i = 0; i < shards_.size(); ++i) CKMAP_RETURN_IF_ERROR(LayOut(shards_[i], i));
-  if (!index_path_.empty()) {
-    const std::string text = IndexText();
-    CKMAP_ASSIGN_OR_RETURN(const size_t file, set_.Add(index_path_, static_cast<int64_t>(text.size()), options_.force));
-    total_bytes_ += static_cast<int64_t>(text.size());
-    if (Result<void> ok = WriteAt(set_.fd(file), 0, std::as_bytes(std::span(text))); !ok) {
-      return std::move(ok).error().Context(index_path_);
-    }
+  return index_path_.empty() ? Result<void>() : AddText(index_path_, IndexText());
+}
+
+Result<void> SafetensorsWriter::AddText(const std::string& path, std::string_view text) {
+  CKMAP_ASSIGN_OR_RETURN(const size_t file, set_.Add(path, static_cast<int64_t>(text.size()), options_.force));
+  total_bytes_ += static_cast<int64_t>(text.size());
+  if (Result<void> ok = WriteAt(set_.fd(file), 0, std::as_bytes(std::span(text))); !ok) {
+    return std::move(ok).error().Context(path);
   }
   return {};
+}
+
+Result<void> SafetensorsWriter::CreateSet(const SafetensorsSet& set) {
+  CKMAP_RETURN_IF_ERROR(set_.AddFolder(set.folder));
+  const std::string folder = set.folder + (set.folder.ends_with('/') ? "" : "/");
+  if (set.first) CKMAP_RETURN_IF_ERROR(AddText(folder + set.first->first, set.first->second));
+  size_t tensor = 0;
+  for (const SafetensorsSet::File& file : set.files) {
+    Shard& shard = shards_.emplace_back();
+    shard.path = folder + file.name;
+    for (size_t i = 0; i < file.tensors.size(); ++i, ++tensor) {
+      placements_[tensor].bytes = TensorBytes(tensors_[tensor]);
+      shard.tensors.push_back(tensor);
+    }
+  }
+  for (size_t i = 0; i < shards_.size(); ++i) CKMAP_RETURN_IF_ERROR(LayOut(shards_[i], i));
+  return set.last ? AddText(folder + set.last->first, set.last->second) : Result<void>();
 }
 
 // MindSpore hashes bytes(ndarray), and Python's bytes() of a rank-0 integer array is as many zero
@@ -390,6 +410,17 @@ Result<std::unique_ptr<CheckpointWriter>> CreateSafetensors(const std::string& p
   CKMAP_RETURN_IF_ERROR(CheckSafetensors(path, tensors, options));
   auto writer = std::make_unique<SafetensorsWriter>(std::move(tensors), options);
   CKMAP_RETURN_IF_ERROR(writer->Create(path));
+  return std::unique_ptr<CheckpointWriter>(std::move(writer));
+}
+
+Result<std::unique_ptr<CheckpointWriter>> CreateSafetensorsSet(const SafetensorsSet& set, const WriteOptions& options) {
+  std::vector<OutputTensor> tensors;
+  for (const SafetensorsSet::File& file : set.files) {
+    CKMAP_RETURN_IF_ERROR(CheckSafetensors(set.folder, file.tensors, options));
+    tensors.insert(tensors.end(), file.tensors.begin(), file.tensors.end());
+  }
+  auto writer = std::make_unique<SafetensorsWriter>(std::move(tensors), options);
+  CKMAP_RETURN_IF_ERROR(writer->CreateSet(set));
   return std::unique_ptr<CheckpointWriter>(std::move(writer));
 }
 

@@ -22,6 +22,9 @@ namespace ckmap {
 Result<std::unique_ptr<CheckpointWriter>> CreateSafetensors(const std::string& path, std::vector<OutputTensor> tensors,
                                                             const WriteOptions& options);
 
+// The tensors are those of the set's files, in their order; a name may occur once in each file.
+Result<std::unique_ptr<CheckpointWriter>> CreateSafetensorsSet(const SafetensorsSet& set, const WriteOptions& options);
+
 // With max_shard_size, the file that is written where one shard suffices; the others are named after it.
 std::string ShardedName(const std::string& path);
 

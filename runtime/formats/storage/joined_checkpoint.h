@@ -34,6 +34,7 @@ class JoinedCheckpoint : public Checkpoint {
   // and tile it exactly (slices that are alike must be given once), and if the name is taken. Messages do not name the
   // tensor.
   Result<void> AddTensor(TensorInfo info, const std::vector<JoinedSlice>& slices);
+  void AddMetadata(std::string key, std::string value) { metadata_[std::move(key)] = std::move(value); }
   void AddOther(OtherEntry entry) { others_.push_back(std::move(entry)); }
   void AddWarning(std::string warning) { warnings_.push_back(std::move(warning)); }
   void set_framework(std::string framework) { manifest_.framework = std::move(framework); }
