@@ -90,6 +90,7 @@ size_t OwnStatements(const plan::Plan& plan) {
   size_t count = 0;
   for (const plan::Rename& rename : plan.renames()) count += own(rename.loc()) && !rename.optional() ? 1 : 0;
   for (const plan::Rule& rule : plan.rules()) count += own(rule.loc()) ? 1 : 0;
+  for (const plan::Rule& rule : plan.derived()) count += own(rule.loc()) ? 1 : 0;
   for (const plan::Drop& drop : plan.drops()) count += own(drop.loc()) && !drop.optional() ? 1 : 0;
   return count;
 }
