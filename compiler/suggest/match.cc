@@ -42,6 +42,7 @@ class Matcher {
     MatchEqualNames();
     MatchGroups();
     for (Match& match : AlignModules(source_, source_done_, target_, target_done_)) Take(std::move(match));
+    DoubtTornModules();
     DoubtSquares();
     return std::move(matches_);
   }
@@ -329,6 +330,40 @@ class Matcher {
       return last;
     };
     return words(a) == words(b);
+  }
+
+  static std::string_view ParentOf(std::string_view path) {
+    return path.substr(0, std::min(path.rfind('.'), path.size()));
+  }
+
+  // `branch.1.conv` from `b2.conv` and `branch.1.bn` from `b3.bn`: where `b2.bn` fits as well, neither is sure.
+  void DoubtTornModules() {
+    if (source_.prints != nullptr) return;  // values tell
+    std::map<std::string_view, size_t> of_path;
+    for (size_t m = 0; m < source_.modules.size(); ++m) of_path.emplace(source_.modules[m].path, m);
+    std::map<std::string_view, std::set<std::string_view>> parents;  // of a target's parent: those of the sources
+    const auto has_parent = [](const std::string& path) { return path.find('.') != std::string::npos; };
+    for (const Match& match : matches_) {
+      for (const auto& [a, b] : match.modules) {
+        const std::string &from = source_.modules[a].path, &to = target_.modules[b].path;
+        if (has_parent(from) && has_parent(to)) parents[ParentOf(to)].insert(ParentOf(from));
+      }
+    }
+    for (Match& match : matches_) {
+      for (const auto& [a, b] : match.modules) {
+        const std::string &from = source_.modules[a].path, &to = target_.modules[b].path;
+        if (!match.certain || !has_parent(from) || !has_parent(to)) continue;
+        const std::string_view leaf = std::string_view(from).substr(from.rfind('.'));
+        for (const std::string_view other : parents[ParentOf(to)]) {
+          const auto rival = of_path.find(std::string(other) + std::string(leaf));
+          if (other == ParentOf(from) || rival == of_path.end() || !FitsModules(rival->second, b)) continue;
+          match.certain = false;
+          match.alternatives.insert(match.alternatives.begin(),
+                                    fmt::format("from {}, as its siblings", source_.modules[rival->second].path));
+          break;
+        }
+      }
+    }
   }
 
   // Where some matrices are transposed, a square one may be too, and no shape tells.

@@ -101,7 +101,8 @@ class Binder {
     CKMAP_ASSIGN_OR_RETURN(const std::vector<size_t> left_over, PassThrough(unmatched));
     CKMAP_ASSIGN_OR_RETURN(const TargetStatements statements, TargetStatements::Read(context));
     for (const size_t source : left_over) {
-      if (statements.Allowed(context, plan::TargetPolicy::ALLOW_UNUSED, context.source[source].name) != nullptr) continue;
+      if (statements.Allowed(context, plan::TargetPolicy::ALLOW_UNUSED, context.source[source].name) != nullptr)
+        continue;
       CKMAP_ASSIGN_OR_RETURN(const Renamed renamed, renamer.Apply(context.source[source].name));
       target.Add({.name = renamed.name, .dtype = context.source[source].dtype, .shape = context.source[source].shape});
     }

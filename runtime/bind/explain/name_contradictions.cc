@@ -171,7 +171,9 @@ class Contradictions {
     const auto roles = [&](size_t i) {
       const TensorLinks::Pair& pair = links_.pairs()[i];
       return std::pair(
-          RolesOf(Source(pair.source), context_.source_separator, context_.visible.files()).by_question.at("embedding").role,
+          RolesOf(Source(pair.source), context_.source_separator, context_.visible.files())
+              .by_question.at("embedding")
+              .role,
           RolesOf(Target(pair.target), context_.target_separator, context_.target).by_question.at("embedding").role);
     };
     for (const auto& [i, contradiction] : found) {
@@ -340,8 +342,9 @@ class Contradictions {
   }
 
   std::string RoleOfPart(const TensorLinks::Fused& fused, const TensorLinks::Fused::Part& part) const {
-    const NameRoles roles = fused.on_source ? RolesOf(Target(part.tensor), context_.target_separator, context_.target)
-                                            : RolesOf(Source(part.tensor), context_.source_separator, context_.visible.files());
+    const NameRoles roles = fused.on_source
+                                ? RolesOf(Target(part.tensor), context_.target_separator, context_.target)
+                                : RolesOf(Source(part.tensor), context_.source_separator, context_.visible.files());
     for (const char* question : {"projection", "branch"}) {
       const auto role = roles.by_question.find(question);
       if (role != roles.by_question.end()) return CanonicalWord(role->second.role);

@@ -336,7 +336,8 @@ class Variants {
   bool HasEqualParts(const TensorLinks::Fused& fused) const {
     std::set<Shape> shapes;
     for (const TensorLinks::Fused::Part& part : fused.parts) {
-      const Shape& shape = fused.on_source ? context_.target[part.tensor].shape : context_.visible.files()[part.tensor].shape;
+      const Shape& shape =
+          fused.on_source ? context_.target[part.tensor].shape : context_.visible.files()[part.tensor].shape;
       if (!shapes.insert(shape).second) return true;
     }
     return false;
