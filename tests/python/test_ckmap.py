@@ -3,6 +3,7 @@
 import asyncio
 import doctest
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -237,9 +238,10 @@ issues = [issue.code for issue in report.issues]
 decisions: int = ckmap.suggest(checkpoint, "target.yaml").decisions
 where: Dict[str, str] = ckmap.place(migration).where
 """)
-    package = Path(ckmap.__file__).parent
+    # A copy: mypy would take the other packages beside an installed one for the user's own.
+    package = shutil.copytree(Path(ckmap.__file__).parent, tmp_path / "ckmap")
     command = [sys.executable, "-m", "mypy", "--strict", "--ignore-missing-imports", "--cache-dir", str(tmp_path / "cache"), str(package), str(script)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
