@@ -9,6 +9,7 @@
 
 #include "compiler/suggest/fit.h"
 #include "compiler/suggest/words.h"
+#include "runtime/bind/names/vocabulary.h"
 
 namespace ckmap::suggest {
 namespace {
@@ -232,15 +233,15 @@ class Aligner {
   // Names that differ in numbers alone, on both sides in the same direction.
   static bool Ordered(const std::string& a, const std::string& other_a, const std::string& b,
                       const std::string& other_b) {
-    const Numbered left = WithoutNumbers(a), left_other = WithoutNumbers(other_a), right = WithoutNumbers(b),
-                   right_other = WithoutNumbers(other_b);
+    const NameTemplate left = TemplateOf(a), left_other = TemplateOf(other_a), right = TemplateOf(b),
+                       right_other = TemplateOf(other_b);
     // The words of one side may differ, where the other side counts: `b1.conv2` and `b2.conv1`.
     const bool counted =
         (left.stem == left_other.stem) || (right.stem == right_other.stem) || Before(left, left_other) != 0;
     return counted && Before(left, left_other) != 0 && Before(left, left_other) == Before(right, right_other);
   }
   // By the first number that differs, if nothing but numbers differs before it.
-  static int Before(const Numbered& a, const Numbered& b) {
+  static int Before(const NameTemplate& a, const NameTemplate& b) {
     const auto same = std::mismatch(a.stem.begin(), a.stem.end(), b.stem.begin(), b.stem.end());
     const auto shared = static_cast<size_t>(std::count(a.stem.begin(), same.first, '#'));
     for (size_t n = 0; n < std::min({shared, a.numbers.size(), b.numbers.size()}); ++n) {

@@ -192,6 +192,8 @@ Draft::Outcome Draft::Try(const std::string& text, int rounds) const {
   const std::string missing = fmt::format("{}:{}", kDraftFile, last - 1),
                     unused = fmt::format("{}:{}", kDraftFile, last);
   std::set<size_t> no_source, no_target;
+  BindOptions trial;
+  trial.remarks = false;
   for (int round = 0; round < rounds; ++round) {
     Manifest source, target;
     for (size_t i = 0; i < source_.size(); ++i) {
@@ -200,7 +202,7 @@ Draft::Outcome Draft::Try(const std::string& text, int rounds) const {
     for (size_t i = 0; i < target_.size(); ++i) {
       if (!no_target.contains(i)) target.Add(target_[i]);
     }
-    const Result<BindResult> bound = Bind(*compiled.plan, std::move(source), std::move(target), {});
+    const Result<BindResult> bound = Bind(*compiled.plan, std::move(source), std::move(target), trial);
     if (!bound) {
       outcome.why = bound.error().message();
       return outcome;

@@ -21,6 +21,7 @@ constexpr double kOtherDepth = 0.3;  // against names with more or fewer numbers
 constexpr double kAgreement = 0.2;   // for each role that both names have
 constexpr double kContainer = 0.4;   // for blocks that are each other's, and against blocks that are not
 constexpr size_t kMaxListed = 8;
+constexpr size_t kMaxParents = 64;  // modules that the siblings of one come from, of which each is looked at
 constexpr size_t kMaxPairs = 1600;  // of groups of one content that are compared pair by pair
 constexpr size_t kMaxAllPairs = 400'000;
 
@@ -332,8 +333,10 @@ class Matcher {
     return words(a) == words(b);
   }
 
+  // "a.b" of "a.b.c"; empty: there is none.
   static std::string_view ParentOf(std::string_view path) {
-    return path.substr(0, std::min(path.rfind('.'), path.size()));
+    const size_t dot = path.rfind('.');
+    return dot == std::string_view::npos ? std::string_view() : path.substr(0, dot);
   }
 
   // `branch.1.conv` from `b2.conv` and `branch.1.bn` from `b3.bn`: where `b2.bn` fits as well, neither is sure.
@@ -342,21 +345,25 @@ class Matcher {
     std::map<std::string_view, size_t> of_path;
     for (size_t m = 0; m < source_.modules.size(); ++m) of_path.emplace(source_.modules[m].path, m);
     std::map<std::string_view, std::set<std::string_view>> parents;  // of a target's parent: those of the sources
-    const auto has_parent = [](const std::string& path) { return path.find('.') != std::string::npos; };
     for (const Match& match : matches_) {
       for (const auto& [a, b] : match.modules) {
-        const std::string &from = source_.modules[a].path, &to = target_.modules[b].path;
-        if (has_parent(from) && has_parent(to)) parents[ParentOf(to)].insert(ParentOf(from));
+        const std::string_view from = ParentOf(source_.modules[a].path), to = ParentOf(target_.modules[b].path);
+        if (!from.empty() && !to.empty()) parents[to].insert(from);
       }
     }
     for (Match& match : matches_) {
       for (const auto& [a, b] : match.modules) {
-        const std::string &from = source_.modules[a].path, &to = target_.modules[b].path;
-        if (!match.certain || !has_parent(from) || !has_parent(to)) continue;
-        const std::string_view leaf = std::string_view(from).substr(from.rfind('.'));
-        for (const std::string_view other : parents[ParentOf(to)]) {
+        if (!match.certain) break;
+        const std::string_view path = source_.modules[a].path, from = ParentOf(path);
+        const auto siblings = parents.find(ParentOf(target_.modules[b].path));
+        if (from.empty() || siblings == parents.end()) continue;
+        const std::string_view leaf = path.substr(from.size());
+        size_t tried = 0;
+        for (const std::string_view other : siblings->second) {
+          if (other == from) continue;
+          if (++tried > kMaxParents) break;
           const auto rival = of_path.find(std::string(other) + std::string(leaf));
-          if (other == ParentOf(from) || rival == of_path.end() || !FitsModules(rival->second, b)) continue;
+          if (rival == of_path.end() || !FitsModules(rival->second, b)) continue;
           match.certain = false;
           match.alternatives.insert(match.alternatives.begin(),
                                     fmt::format("from {}, as its siblings", source_.modules[rival->second].path));

@@ -5,8 +5,8 @@
 #include <charconv>
 #include <set>
 
-#include "compiler/suggest/words.h"
 #include "runtime/base/text.h"
+#include "runtime/bind/names/vocabulary.h"
 
 namespace ckmap::suggest {
 namespace {
@@ -71,7 +71,7 @@ class Reader {
   void FindSeries() {
     std::map<std::string, std::set<std::string>> seen;
     for (const Module& module : network_.modules) {
-      for (const std::string& segment : Split(module.path, '.')) {
+      for (const std::string& segment : SegmentsOf(module.path, ".")) {
         const size_t digits = DigitsAt(segment);
         if (digits > 0 && digits < segment.size()) seen[segment.substr(0, digits)].insert(segment.substr(digits));
       }
@@ -93,7 +93,7 @@ class Reader {
   }
 
   void Form(Module& module) {
-    for (const std::string& segment : Split(module.path, '.')) {
+    for (const std::string& segment : SegmentsOf(module.path, ".")) {
       if (!module.form.empty()) module.form += '.';
       const size_t digits = DigitsAt(segment);
       const bool series = digits > 0 && digits < segment.size() && series_.contains(segment.substr(0, digits));
@@ -180,7 +180,7 @@ void AddTensors(Network& network, const std::vector<bool>& used) {
     if (used[i]) continue;
     Module module;
     module.path = (*network.manifest)[i].name;
-    for (const std::string& segment : Split(module.path, '.')) {
+    for (const std::string& segment : SegmentsOf(module.path, ".")) {
       if (!module.form.empty()) module.form += '.';
       module.form += IsIndex(segment) ? "#" : segment;
       if (IsIndex(segment)) module.index.push_back(std::stoll(segment));

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "runtime/base/text.h"
+#include "runtime/bind/names/vocabulary.h"
 
 namespace ckmap::suggest {
 namespace {
@@ -150,13 +151,13 @@ const Dictionary& RoleWords() {
 
 std::vector<std::string> Words(std::string_view form, bool guess) {
   std::vector<std::string> words;
-  for (const std::string& segment : Split(form, '.')) {
+  for (const std::string& segment : SegmentsOf(form, ".")) {
     if (const auto meant = Guesses().find(segment); guess && meant != Guesses().end()) {
-      for (std::string& word : Split(meant->second, ' ')) words.push_back(std::move(word));
+      for (std::string& word : SegmentsOf(meant->second, " ")) words.push_back(std::move(word));
       continue;
     }
     if (const auto whole = Segments().find(segment); whole != Segments().end()) {
-      for (std::string& word : Split(whole->second, ' ')) words.push_back(std::move(word));
+      for (std::string& word : SegmentsOf(whole->second, " ")) words.push_back(std::move(word));
       continue;
     }
     const std::vector<std::string> pieces = Pieces(segment);
@@ -175,16 +176,6 @@ std::vector<std::string> Words(std::string_view form, bool guess) {
 }
 
 }  // namespace
-
-std::vector<std::string> Split(std::string_view name, char separator) {
-  std::vector<std::string> parts;
-  while (true) {
-    const size_t end = std::min(name.find(separator), name.size());
-    parts.emplace_back(name.substr(0, end));
-    if (end == name.size()) return parts;
-    name.remove_prefix(end + 1);
-  }
-}
 
 std::vector<std::string> WordsOf(std::string_view form) { return Words(form, false); }
 
@@ -245,27 +236,9 @@ bool IsOptimizerState(std::string_view name) {
                                                              "moment2",         "moments",
                                                              "adam_m",          "adam_v",
                                                              "accum",           "optimizer_states"};
-  const std::vector<std::string> segments = Split(name, '.');
+  const std::vector<std::string> segments = SegmentsOf(name, ".");
   return std::any_of(segments.begin(), segments.end(),
                      [](const std::string& segment) { return kStates.contains(segment); });
-}
-
-Numbered WithoutNumbers(std::string_view name) {
-  Numbered result;
-  for (size_t i = 0; i < name.size();) {
-    size_t end = i;
-    while (end < name.size() && IsDigit(name[end])) ++end;
-    if (end == i) {
-      result.stem += name[i++];
-      continue;
-    }
-    int64_t value = 0;
-    for (size_t k = i; k < end && k < i + 12; ++k) value = value * 10 + (name[k] - '0');
-    result.stem += '#';
-    result.numbers.push_back(value);
-    i = end;
-  }
-  return result;
 }
 
 }  // namespace ckmap::suggest

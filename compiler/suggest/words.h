@@ -25,17 +25,7 @@ bool Contradict(const Roles& a, const Roles& b);
 // Of how many classes both names hold a common word.
 int Agreements(const Roles& a, const Roles& b);
 
-// The parts of a name between separators; one more than there are separators.
-std::vector<std::string> Split(std::string_view name, char separator);
-
 // Momenta and the like, which are not the weights that they have the shapes of.
 bool IsOptimizerState(std::string_view name);
-
-// The name without its numbers, and these in order: "layer1.conv" → "layer#.conv", {1}.
-struct Numbered {
-  std::string stem;
-  std::vector<int64_t> numbers;
-};
-Numbered WithoutNumbers(std::string_view name);
 
 }  // namespace ckmap::suggest

@@ -57,7 +57,7 @@ class Binder {
     bound_.plan_digest = plan.digest();
   }
 
-  Result<BindResult> Run(const PlacementOptions& placement, const SourceFacts& facts) {
+  Result<BindResult> Run(const PlacementOptions& placement, const SourceFacts& facts, bool remarks) {
     CheckNamedSources(facts);
     if (!issues_.empty()) return Finish();
     CKMAP_ASSIGN_OR_RETURN(const Renamer renamer, Renamer::Create(proto_, variables_, bound_.target));
@@ -72,6 +72,7 @@ class Binder {
     if (!proto_.reversed()) CKMAP_RETURN_IF_ERROR(unmatched.Report(issues_));
     TargetCheck check(context, bound_, issues_);
     CKMAP_RETURN_IF_ERROR(check.Run(instances_));
+    if (remarks) check.Lint();
     CheckTied(bound_, issues_);
     NameFilesOfDropped();
     if (!proto_.reversed()) CKMAP_RETURN_IF_ERROR(ApplyPlacement(context, placement, bound_, issues_));
@@ -457,13 +458,12 @@ Result<BindResult> Bind(const Plan& plan, Manifest source, Manifest target, cons
                    "the plan runs backwards: its `place` and `shard` are of the other side, and neither ranks nor a "
                    "device map can be given");
     }
-    CKMAP_ASSIGN_OR_RETURN(
-        BindResult forward,
-        Binder(plan, std::move(target), std::move(source), std::move(variables)).Run(options.placement, {}));
+    CKMAP_ASSIGN_OR_RETURN(BindResult forward, Binder(plan, std::move(target), std::move(source), std::move(variables))
+                                                   .Run(options.placement, {}, options.remarks));
     return Reverse(std::move(forward));
   }
   return Binder(plan, std::move(source), std::move(target), std::move(variables))
-      .Run(options.placement, options.source);
+      .Run(options.placement, options.source, options.remarks);
 }
 
 Result<TargetDescription> DescribeTarget(const Plan& plan, Manifest source, const BindOptions& options) {

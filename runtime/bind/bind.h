@@ -21,6 +21,9 @@ struct BindOptions {
   std::string config_path;                     // for messages
   PlacementOptions placement;
   SourceFacts source = {};
+  // Whether what fits and may be meant otherwise is looked for: CK1230 and CK1234. Who only tries whether rules fit needs
+  // none of it.
+  bool remarks = true;
 };
 
 struct BindResult {

@@ -154,8 +154,9 @@ Causes FindCauses(const Plan& plan, const Manifest& source, const Manifest& targ
     if (issue.severity == IssueSeverity::kError) errors.push_back(issue);
   }
   if (errors.empty() || options.seconds <= 0) return {.causes = {}, .rest = std::move(errors), .errors = 0};
-  return Search(options).Run({.plan = plan.proto(), .source = source, .target = target, .bind = bind},
-                             std::move(errors));
+  Situation situation{.plan = plan.proto(), .source = source, .target = target, .bind = bind};
+  situation.bind.remarks = false;
+  return Search(options).Run(std::move(situation), std::move(errors));
 }
 
 }  // namespace ckmap

@@ -281,6 +281,7 @@ class Search {
 
 BindOptions OptionsOf(const Plan& plan, const BindOptions& options) {
   BindOptions bind = options;
+  bind.remarks = false;
   const auto& variables = plan.proto().variables();
   std::erase_if(bind.defines, [&](const auto& define) {
     return std::none_of(variables.begin(), variables.end(), [&](const plan::Variable& variable) {

@@ -28,9 +28,6 @@ Result<Detection> DetectPacks(const DetectRequest& request) {
   CKMAP_ASSIGN_OR_RETURN(BindOptions bind, ReadParams(params));
   CKMAP_ASSIGN_OR_RETURN(detection.source, OpenMigrationSource(request.source, request.open));
   const Manifest& source = detection.source.manifest();
-  if (detection.source.checkpoint != nullptr) {
-    CKMAP_ASSIGN_OR_RETURN(bind.source.contents, SmallContents(*detection.source.checkpoint));
-  }
   if (!bind.config_json.empty()) {
     CKMAP_ASSIGN_OR_RETURN(const std::vector<std::string> contradictions,
                            ConfigContradictions(source, bind.config_json, params.config));
@@ -44,6 +41,7 @@ Result<Detection> DetectPacks(const DetectRequest& request) {
     CKMAP_ASSIGN_OR_RETURN(target, FindTarget(request.target, request.target_options, source, bind));
   }
   const std::vector<PackCandidate> packs = InstalledPacks(detection.warnings);
+  for (const PackCandidate& pack : packs) CKMAP_RETURN_IF_ERROR(AskSource(pack.plan, detection.source, bind));
   detection.search = SearchPacks(packs, source, target, {.bind = bind, .library = request.library});
   return detection;
 }

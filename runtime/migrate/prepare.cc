@@ -36,6 +36,7 @@ Result<void> FindCuts(const Plan& plan, const Manifest& target, BindOptions opti
   const bool cuts = std::any_of(shards.begin(), shards.end(),
                                 [&](const plan::Shard& shard) { return shard.group() == mesh[axis].group; });
   if (!cuts) return {};
+  options.remarks = false;
   options.placement.ranks = {{mesh[axis].group, {.index = 0, .count = mesh[axis].count}}};
   CKMAP_ASSIGN_OR_RETURN(BindResult bound, Bind(plan, migration.source.manifest(), target, options));
   if (!bound.plan) {

@@ -159,6 +159,7 @@ def test_keyboard_interrupt_stops_a_run(tmp_path):
 import ckmap, numpy as np, os, signal, threading
 np.savez({str(tmp_path / 'm.npz')!r}, a=np.ones((1500, 1500), np.float32))
 rules = 'ckmap 1;\\nmigration t from a to b;\\n' + '(((a, a | matmul()), a | matmul()), a | matmul()), a | matmul() -> a;'
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job begins with SIGINT ignored
 m = ckmap.migrate({str(tmp_path / 'm.npz')!r}, rules, ckmap.Spec.of([ckmap.TensorInfo('a', 'f32', (1500, 1500))]))
 threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
 try:

@@ -109,7 +109,6 @@ Result<void> TargetCheck::Run(std::vector<RuleInstance>& instances) {
   CheckUntouched(instances);
   if (!context_.plan.reversed()) CKMAP_RETURN_IF_ERROR(NoteIdleInits());
   ReportDecisions(context_, statements_, bound_, issues_);
-  Lint();
   return {};
 }
 

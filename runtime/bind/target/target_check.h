@@ -20,6 +20,8 @@ class TargetCheck {
 
   // `bound.dropped` must be complete.
   Result<void> Run(std::vector<RuleInstance>& instances);
+  // What shapes cannot tell: other readings, and names that contradict. After Run.
+  void Lint();
 
  private:
   void CollectClaims(std::vector<RuleInstance>& instances);
@@ -32,8 +34,6 @@ class TargetCheck {
   void CheckUnread();
   // Sources that a rule is given and reads nothing of.
   void CheckUntouched(const std::vector<RuleInstance>& instances);
-  // What shapes cannot tell: other readings, and names that contradict.
-  void Lint();
   // `init` statements that name targets which something else writes.
   Result<void> NoteIdleInits();
   void Add(std::string code, std::string tensor, std::string message, std::vector<std::string> notes, std::string help);
