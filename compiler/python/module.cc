@@ -15,6 +15,9 @@ using namespace nb::literals;
 
 namespace {
 
+// What stubs say of values that have no class of their own.
+using AnyTuple = nb::typed<nb::tuple, nb::any, nb::ellipsis>;
+
 nb::list IssueList(const std::vector<ckmap::v1::Issue>& issues) {
   nb::list list;
   const nb::object make = nb::module_::import_("ckmap._errors").attr("Issue");
@@ -36,7 +39,7 @@ nb::list IssueList(const std::vector<ckmap::v1::Issue>& issues) {
   throw nb::python_error();
 }
 
-nb::tuple Finish(ckmap::v1::Result<ckmap::v1::Plan> plan, const std::vector<ckmap::v1::Issue>& warnings) {
+AnyTuple Finish(ckmap::v1::Result<ckmap::v1::Plan> plan, const std::vector<ckmap::v1::Issue>& warnings) {
   if (!plan) Raise(plan.error(), true);
   const std::string bytes = plan->Serialize();
   return nb::make_tuple(nb::bytes(bytes.data(), bytes.size()), IssueList(warnings));
@@ -81,7 +84,7 @@ ckmap::v1::SuggestOptions Options(const std::string& source_name, const std::str
   return options;
 }
 
-nb::tuple Finish(const ckmap::v1::Result<ckmap::v1::Draft>& draft) {
+AnyTuple Finish(const ckmap::v1::Result<ckmap::v1::Draft>& draft) {
   if (!draft) Raise(draft.error(), false);
   return nb::make_tuple(draft->text, draft->certain, draft->open, draft->decisions);
 }

@@ -30,7 +30,12 @@ namespace {
 
 using Tuples = std::vector<std::tuple<std::string, std::string, std::vector<int64_t>, bool, std::string>>;
 
-nb::list IssueList(std::span<const ckmap::Issue> issues) {
+// What stubs say of values that have no class of their own.
+using AnyList = nb::typed<nb::list, nb::any>;
+using AnyTuple = nb::typed<nb::tuple, nb::any, nb::ellipsis>;
+using AnyDict = nb::typed<nb::dict, nb::str, nb::any>;
+
+AnyList IssueList(std::span<const ckmap::Issue> issues) {
   nb::list list;
   const nb::object make = nb::module_::import_("ckmap._errors").attr("Issue");
   for (const ckmap::Issue& issue : issues) {
@@ -136,7 +141,7 @@ ckmap::Manifest MakeManifest(const Tuples& tensors, const std::string& framework
   return Take(ckmap::Manifest::Of(std::move(infos), framework));
 }
 
-nb::list ManifestRows(const ckmap::Manifest& manifest) {
+AnyList ManifestRows(const ckmap::Manifest& manifest) {
   nb::list rows;
   for (const ckmap::TensorInfo& info : manifest.tensors()) {
     rows.append(nb::make_tuple(info.name, std::string(ckmap::DTypeName(info.dtype)), nb::tuple(nb::cast(info.shape)),
@@ -223,7 +228,7 @@ nb::dlpack::dtype DlpackType(ckmap::DType dtype) {
 
 // An object with `__dlpack__` and `__dlpack_device__`: over the tensor's own bytes, which keeps `self` alive, or over a
 // copy. Whoever asks for no copy has made sure that the bytes may be written to.
-nb::object DlpackOf(nb::handle self, bool copy) {
+nb::any DlpackOf(nb::handle self, bool copy) {
   const auto& tensor = nb::cast<const ckmap::Tensor&>(self);
   const nb::dlpack::dtype type = DlpackType(tensor.dtype());
   if (type.lanes == 0) {
@@ -240,7 +245,8 @@ nb::object DlpackOf(nb::handle self, bool copy) {
     data = memory.release();
     owner = nb::capsule(data, [](void* held) noexcept { delete[] static_cast<std::byte*>(held); });
   }
-  return nb::cast(nb::ndarray<nb::array_api>(data, shape.size(), shape.data(), owner, nullptr, type));
+  return nb::borrow<nb::any>(
+      nb::cast(nb::ndarray<nb::array_api>(data, shape.size(), shape.data(), owner, nullptr, type)));
 }
 
 // A stream that says when it has ended, and that can be closed. Another thread may close it while a tensor is awaited, as
@@ -270,7 +276,7 @@ class Stream {
   std::optional<ckmap::TensorStream> stream_;
 };
 
-nb::dict ReportDict(const ckmap::Report& report) {
+AnyDict ReportDict(const ckmap::Report& report) {
   nb::dict out;
   nb::list tensors;
   for (const ckmap::TensorOutcome& tensor : report.tensors) {
@@ -321,7 +327,7 @@ NB_MODULE(_runtime, m) {
   nb::class_<ckmap::Tensor>(m, "Tensor")
       .def_prop_ro("name", [](const ckmap::Tensor& tensor) { return tensor.name(); })
       .def_prop_ro("dtype", [](const ckmap::Tensor& tensor) { return std::string(ckmap::DTypeName(tensor.dtype())); })
-      .def_prop_ro("shape", [](const ckmap::Tensor& tensor) { return nb::tuple(nb::cast(tensor.shape())); })
+      .def_prop_ro("shape", [](const ckmap::Tensor& tensor) { return AnyTuple(nb::tuple(nb::cast(tensor.shape()))); })
       .def_prop_ro("address",
                    [](const ckmap::Tensor& tensor) { return reinterpret_cast<uintptr_t>(tensor.bytes().data()); })
       .def_prop_ro("nbytes", [](const ckmap::Tensor& tensor) { return tensor.bytes().size(); })
@@ -353,7 +359,7 @@ NB_MODULE(_runtime, m) {
       .def_prop_ro("warnings", [](const ckmap::Checkpoint& checkpoint) { return checkpoint.warnings(); })
       .def_prop_ro("entries",
                    [](const ckmap::Checkpoint& checkpoint) {
-                     nb::list list;
+                     AnyList list;
                      for (const ckmap::Entry& entry : checkpoint.entries())
                        list.append(nb::make_tuple(entry.name, entry.kind, EntryValue(entry)));
                      return list;
@@ -433,7 +439,7 @@ NB_MODULE(_runtime, m) {
       .def_prop_ro("notes", [](const ckmap::Migration& migration) { return IssueList(migration.notes()); })
       .def_prop_ro("target", [](const ckmap::Migration& migration) { return migration.target(); })
       .def("bound",
-           [](const ckmap::Migration& migration) {
+           [](const ckmap::Migration& migration) -> AnyTuple {
              const ckmap::BoundPlan& bound = migration.bound();
              nb::list tensors, dropped, kept;
              for (const ckmap::BoundTensor& t : bound.tensors) {
@@ -447,7 +453,7 @@ NB_MODULE(_runtime, m) {
              return nb::make_tuple(tensors, dropped, kept, bound.params);
            })
       .def("cost",
-           [](const ckmap::Migration& migration) {
+           [](const ckmap::Migration& migration) -> AnyTuple {
              const ckmap::Cost cost = migration.cost();
              return nb::make_tuple(cost.bytes_read, cost.bytes_written, cost.peak_memory);
            })
@@ -520,7 +526,8 @@ NB_MODULE(_runtime, m) {
   m.def(
       "verify",
       [](const std::string& output, const std::string& report, const std::string& report_json,
-         const std::string& source, const std::string& plan, const std::string& target, nb::object progress) {
+         const std::string& source, const std::string& plan, const std::string& target,
+         nb::object progress) -> AnyTuple {
         ckmap::VerifyOptions options;
         options.report = report;
         options.report_json = report_json;
@@ -550,7 +557,7 @@ NB_MODULE(_runtime, m) {
               options.stop = std::move(stop);
               return ckmap::Diff(a, b, options);
             }));
-        nb::list list;
+        AnyList list;
         for (const auto& d : differences)
           list.append(
               nb::make_tuple(d.name, d.kind, d.in_a, d.in_b, d.different, d.elements, d.max_difference, d.first_index));
@@ -561,7 +568,7 @@ NB_MODULE(_runtime, m) {
   m.def(
       "load_check",
       [](const ckmap::Manifest& checkpoint, const ckmap::Manifest& network) {
-        nb::list list;
+        AnyList list;
         for (const ckmap::LoadVerdict& v : ckmap::LoadCheck(checkpoint, network)) {
           list.append(nb::make_tuple(v.rules, v.fits, v.loaded, v.missing, v.unused, IssueList(v.issues)));
         }

@@ -228,13 +228,13 @@ def test_types(tmp_path):
     script = tmp_path / "use.py"
     script.write_text("""
 import ckmap
-from typing import Dict
+from typing import Any, Dict
 import numpy as np
 
 checkpoint: ckmap.Checkpoint = ckmap.open("digits.pth")
 migration = ckmap.migrate(checkpoint, "torch2ms.ckmap", "target.yaml", params={"heads": 32})
 report: ckmap.Report = migration.save("digits.ckpt", digest=True)
-arrays: Dict[str, np.ndarray] = dict(migration.tensors())
+arrays: Dict[str, "np.ndarray[Any, np.dtype[Any]]"] = dict(migration.tensors())
 issues = [issue.code for issue in report.issues]
 decisions: int = ckmap.suggest(checkpoint, "target.yaml").decisions
 where: Dict[str, str] = ckmap.place(migration).where

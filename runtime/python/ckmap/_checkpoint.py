@@ -11,6 +11,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 import numpy as np
 
 from . import _dtypes, _runtime
+from ._dtypes import Array
 from ._show import table_html
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -47,7 +48,7 @@ class _Elements:
         }
 
 
-def as_array(tensor: Any, writable: bool = False) -> np.ndarray:
+def as_array(tensor: Any, writable: bool = False) -> Array:
     """An array over the bytes of a raw tensor of ckmap._runtime: a view of the file where its bytes need no work."""
     kind = _dtypes.numpy_dtype(tensor.dtype)
     if tensor.nbytes == 0:
@@ -96,7 +97,7 @@ class Tensor:
         """Whether the bytes are those of the file, not a copy."""
         return bool(self._handle.is_view)
 
-    def numpy(self, *, copy: bool = False) -> np.ndarray:
+    def numpy(self, *, copy: bool = False) -> Array:
         """An array; read-only unless it is a copy or the checkpoint was opened with ``writable=True``."""
         array = as_array(self._handle, self._writable)
         return array.copy() if copy else array
@@ -105,7 +106,7 @@ class Tensor:
     def __array_interface__(self) -> Dict[str, Any]:
         return dict(self.numpy().__array_interface__)
 
-    def __array__(self, dtype: Any = None, copy: Optional[bool] = None) -> np.ndarray:
+    def __array__(self, dtype: Any = None, copy: Optional[bool] = None) -> Array:
         array = self.numpy(copy=bool(copy))
         if dtype is None or array.dtype == np.dtype(dtype):
             return array
@@ -193,7 +194,7 @@ class Spec(Mapping[str, TensorInfo]):
         return table_html(("name", "dtype", "shape"), [(t.name, t.dtype, list(t.shape)) for t in self._tensors.values()], f"{len(self)} tensors")
 
 
-class Checkpoint(Mapping[str, np.ndarray]):
+class Checkpoint(Mapping[str, Array]):
     """An open checkpoint: a mapping from names to arrays.
 
     Each array is a view of the file where its bytes need no work, else a copy; read-only unless the checkpoint was opened with
@@ -238,7 +239,7 @@ class Checkpoint(Mapping[str, np.ndarray]):
         """Facts about the file that stop nothing, one line each."""
         return list(self._handle.warnings)
 
-    def __getitem__(self, name: str) -> np.ndarray:
+    def __getitem__(self, name: str) -> Array:
         if name not in self.spec:
             raise KeyError(name)
         return as_array(self._handle.read(name), self._writable)

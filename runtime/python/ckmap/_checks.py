@@ -42,8 +42,8 @@ def verify(
     >>> verify(example_folder / "verified.safetensors").by_digest
     1
     """
-    paths = [os.fspath(p) for p in (source, plan, target)]
-    return Verdict(*_runtime.verify(os.fspath(path), os.fspath(report), "", *paths, watcher(progress)))
+    return Verdict(*_runtime.verify(os.fspath(path), os.fspath(report), "", os.fspath(source), os.fspath(plan), os.fspath(target),
+                                    watcher(progress)))
 
 
 class Difference(NamedTuple):

@@ -7,6 +7,9 @@ from typing import Any, Optional, Sequence
 
 import numpy as np
 
+# Any array: older numpy wants its arguments where types are checked strictly.
+Array = np.ndarray[Any, np.dtype[Any]]
+
 _NUMPY = {
     "bool": "?", "i8": "i1", "u8": "u1", "i16": "<i2", "u16": "<u2", "i32": "<i4", "u32": "<u4", "i64": "<i8", "u64": "<u8",
     "f16": "<f2", "f32": "<f4", "f64": "<f8", "c64": "<c8", "c128": "<c16",
@@ -30,7 +33,7 @@ _FROM_TORCH = {name: ours for ours, name in _TORCH.items()}
 _FROM_MINDSPORE = {name: ours for ours, name in _MINDSPORE.items()}
 
 
-def storage_dtype(name: str) -> np.dtype:
+def storage_dtype(name: str) -> np.dtype[Any]:
     """A dtype of numpy's own that has as many bytes as ``name``."""
     if name in _NUMPY:
         return np.dtype(_NUMPY[name])
@@ -42,7 +45,7 @@ def nbytes(name: str, shape: Sequence[int]) -> int:
     return math.prod(shape) * storage_dtype(name).itemsize
 
 
-def numpy_dtype(name: str) -> np.dtype:
+def numpy_dtype(name: str) -> np.dtype[Any]:
     """The dtype that means the same in numpy; with ``ml_dtypes`` also bf16 and the 8-bit floats, else unsigned integers of the same bits."""
     if name in _ML_DTYPES:
         try:

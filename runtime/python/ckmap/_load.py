@@ -11,6 +11,7 @@ import numpy as np
 from . import _dtypes
 from ._checkpoint import Checkpoint, PathLike, Spec, as_array
 from ._devices import Placement, place
+from ._dtypes import Array
 from ._errors import MisfitError, StoppedError, UsageError
 from ._migration import DEFAULT_MEMORY, Migration, Report, make_report, migrate
 from ._nets import Slot, kind_of, slots_of, values_changed
@@ -150,5 +151,5 @@ def _map(migration: Migration, slots: List[Slot], placement: Optional[Placement]
     return report
 
 
-def _array(tensor: Any) -> np.ndarray:
+def _array(tensor: Any) -> Array:
     return as_array(tensor, writable=True).view(_dtypes.storage_dtype(tensor.dtype))

@@ -12,6 +12,7 @@ import numpy as np
 
 from . import _runtime
 from ._checkpoint import Checkpoint, PathLike, Spec, as_array, open
+from ._dtypes import Array
 from ._errors import Issue, UsageError
 from ._plan import Rules, plan, text_values, to_spec
 from ._show import Progress, table_html, watcher
@@ -143,7 +144,7 @@ class Migration:
         return make_report(raw, "save", self._handle)
 
     def tensors(self, order: Sequence[str] = (), *, threads: int = 0, max_memory: int = DEFAULT_MEMORY, views: bool = True,
-                writable: bool = False) -> Iterator[Tuple[str, np.ndarray]]:
+                writable: bool = False) -> Iterator[Tuple[str, Array]]:
         """Names and arrays, one after another, made ahead by other threads in ``max_memory`` bytes.
 
         ``order``: the names that are wanted, in this order; others are not made. Arrays are read-only unless ``writable``: then a
@@ -159,10 +160,10 @@ class Migration:
         finally:
             stream.close()
 
-    def __iter__(self) -> Iterator[Tuple[str, np.ndarray]]:
+    def __iter__(self) -> Iterator[Tuple[str, Array]]:
         return self.tensors()
 
-    async def __aiter__(self) -> AsyncIterator[Tuple[str, np.ndarray]]:
+    async def __aiter__(self) -> AsyncIterator[Tuple[str, Array]]:
         stream = self._handle.load([], 0, DEFAULT_MEMORY, True, False)
         loop = asyncio.get_running_loop()
         try:
@@ -197,7 +198,7 @@ def migrate(source: Union[Checkpoint, Spec, PathLike], rules: Rules, target: Uni
     ckmap._errors.MisfitError: ...
     """
     compiled = plan(rules)
-    rest = (text_values(params), os.fspath(config), {name: tuple(rank) for name, rank in ranks.items()},
+    rest = (text_values(params), os.fspath(config), {name: (index, count) for name, (index, count) in ranks.items()},
             os.fspath(device_map))
     if isinstance(source, Spec):
         return Migration(_runtime.Migration.prepare_manifest(compiled._handle, source._manifest, to_spec(target)._manifest, *rest))

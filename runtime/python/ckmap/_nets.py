@@ -8,6 +8,7 @@ import numpy as np
 
 from . import _dtypes
 from ._checkpoint import Spec, TensorInfo
+from ._dtypes import Array
 from ._errors import UsageError
 
 
@@ -18,7 +19,7 @@ class Slot(NamedTuple):
     address: int                          # of memory that may be written in place; 0: there is none
     nbytes: int
     fresh: Callable[[], Tuple[Any, int]]  # new memory: what holds it, its address
-    wrap: Callable[[np.ndarray], Any]     # a writable array in place of what `fresh` gives
+    wrap: Callable[[Array], Any]     # a writable array in place of what `fresh` gives
     adopt: Callable[[Any, str], None]     # makes what `fresh` or `wrap` gave the network's own, on a device ("": where it is)
 
 
@@ -65,7 +66,7 @@ def _mindspore_slot(parameter: Any, info: TensorInfo) -> Slot:
         array = np.empty(info.shape, mindspore_storage(info.dtype))
         return array, array.ctypes.data
 
-    def wrap(array: np.ndarray) -> Any:
+    def wrap(array: Array) -> Any:
         return array.view(mindspore_storage(info.dtype))
 
     def adopt(array: Any, device: str) -> None:
@@ -77,7 +78,7 @@ def _mindspore_slot(parameter: Any, info: TensorInfo) -> Slot:
     return Slot(info, address, nbytes, fresh, wrap, adopt)
 
 
-def mindspore_storage(dtype: str) -> np.dtype:
+def mindspore_storage(dtype: str) -> np.dtype[Any]:
     if dtype == "bf16":
         from mindspore.common import np_dtype
 
@@ -99,7 +100,7 @@ def _torch_slots(net: Any, buffers: bool) -> List[Slot]:
             continue  # extra state
         if not buffers and not isinstance(tensor, torch.nn.Parameter):
             continue
-        if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
+        if torch.nn.parameter.is_lazy(tensor):
             raise UsageError(2, f"`{name}` is lazy and has no shape yet: run the module once on an input before loading", [])
         dtype = _dtypes.from_torch(tensor.dtype)
         if dtype is None or tensor.is_sparse or tensor.is_quantized:
@@ -134,7 +135,7 @@ def _torch_slot(tensor: Any, info: TensorInfo, owners: List[Tuple[Dict[str, Any]
         made = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu")
         return made, int(made.data_ptr())
 
-    def wrap(array: np.ndarray) -> Any:
+    def wrap(array: Array) -> Any:
         return torch.from_numpy(array.reshape(-1).view(np.uint8)).view(tensor.dtype).reshape(tensor.shape)
 
     def adopt(made: Any, device: str) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import copy
 import itertools
-from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 import numpy as np
 
 from ._checkpoint import PathLike
+from ._dtypes import Array
 from ._errors import UsageError
 from ._migration import Migration, migrate
 from ._nets import kind_of, spec_of
@@ -22,7 +23,7 @@ from ._show import table_html
 
 FACTOR = 8.0  # how many times the measured rounding two right networks may differ
 FLOOR = 2e-7  # of the largest value: rounding of f32 where the measured one happens to be smaller
-Inputs = Union[np.ndarray, Sequence[Any], Mapping[str, Any]]
+Inputs = Union[Array, Sequence[Any], Mapping[str, Any]]
 
 
 class ModuleParity(NamedTuple):
@@ -84,8 +85,8 @@ class Parity(NamedTuple):
 
 
 class _Call(NamedTuple):
-    inputs: List[np.ndarray]
-    outputs: List[np.ndarray]
+    inputs: List[Array]
+    outputs: List[Array]
 
 
 class _Pair(NamedTuple):
@@ -152,18 +153,18 @@ def _holds(outer: str, inner: str) -> bool:
 # ---- Which module became which cell ----
 
 
-def _torch_modules(net: Any) -> Dict[str, set]:
+def _torch_modules(net: Any) -> Dict[str, Set[str]]:
     """The names of the tensors in each module that has some."""
     return _below({name: name for name in spec_of(net)}, [name for name, _ in net.named_modules()])
 
 
-def _mindspore_cells(net: Any) -> Dict[str, set]:
+def _mindspore_cells(net: Any) -> Dict[str, Set[str]]:
     paths = {path: parameter.name for path, parameter in net.parameters_and_names()}
     return _below(paths, [name for name, _ in net.cells_and_names()])
 
 
-def _below(paths: Mapping[str, str], modules: Iterable[str]) -> Dict[str, set]:
-    found: Dict[str, set] = {}
+def _below(paths: Mapping[str, str], modules: Iterable[str]) -> Dict[str, Set[str]]:
+    found: Dict[str, Set[str]] = {}
     known = set(modules)
     for path, name in paths.items():
         for end in itertools.accumulate(path.split(".")[:-1], lambda a, b: f"{a}.{b}"):
@@ -173,7 +174,7 @@ def _below(paths: Mapping[str, str], modules: Iterable[str]) -> Dict[str, set]:
     return found
 
 
-def _pairs(migration: Migration, modules: Dict[str, set], cells: Dict[str, set], target: Mapping[str, Any]) -> Tuple[List[_Pair], List[str], List[str]]:
+def _pairs(migration: Migration, modules: Dict[str, Set[str]], cells: Dict[str, Set[str]], target: Mapping[str, Any]) -> Tuple[List[_Pair], List[str], List[str]]:
     dropped = {name for name, _ in migration.dropped}
     made: Dict[str, List[str]] = {}
     written: Dict[str, Tuple[List[str], str]] = {}
@@ -182,13 +183,13 @@ def _pairs(migration: Migration, modules: Dict[str, set], cells: Dict[str, set],
         for source in t.sources:
             made.setdefault(source, []).append(t.name)
     # Modules by what the plan makes of them, outermost first; cells by what they hold.
-    by_targets: Dict[frozenset, List[str]] = {}
+    by_targets: Dict[FrozenSet[str], List[str]] = {}
     for name, tensors in modules.items():
         used = {tensor for tensor in tensors if tensor not in dropped}
         outcome = frozenset(itertools.chain.from_iterable(made.get(tensor, []) for tensor in used))
         if outcome:
             by_targets.setdefault(outcome, []).append(name)
-    by_content: Dict[frozenset, List[str]] = {}
+    by_content: Dict[FrozenSet[str], List[str]] = {}
     for name, tensors in cells.items():
         content = frozenset(tensor for tensor in tensors if tensor in written)
         if content:
@@ -210,7 +211,7 @@ def _pairs(migration: Migration, modules: Dict[str, set], cells: Dict[str, set],
 # ---- Running and comparing ----
 
 
-def _arrays(value: Any) -> List[np.ndarray]:
+def _arrays(value: Any) -> List[Array]:
     """The floating-point tensors in what a module takes or returns, as double precision."""
     if value is None or isinstance(value, (str, bytes, bool, int, float)):
         return []
@@ -332,7 +333,7 @@ def _excess(pair: Tuple[float, float]) -> float:
     return pair[0] - pair[1] if pair[0] <= pair[1] else pair[0] / max(pair[1], 1e-300)
 
 
-def _distance(one: List[np.ndarray], exact: List[np.ndarray], two: List[np.ndarray]) -> Optional[Tuple[float, float]]:
+def _distance(one: List[Array], exact: List[Array], two: List[Array]) -> Optional[Tuple[float, float]]:
     """(difference, what rounding explains) of the worst array; None where the shapes cannot be compared."""
     if not one or not two:
         return None if bool(one) != bool(two) else (0.0, 0.0)
@@ -349,7 +350,7 @@ def _distance(one: List[np.ndarray], exact: List[np.ndarray], two: List[np.ndarr
     return worst
 
 
-def _common_factor(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> Tuple[float, float]:
+def _common_factor(a: Array, b: Array, c: Array) -> Tuple[float, float]:
     """The part of the difference that is a factor of all elements, as another epsilon makes it. Rounding has signs that cancel, so that less of
     it is allowed here: as for a mean over the rows, which are taken as independent."""
     size = _rms(a)
@@ -360,11 +361,11 @@ def _common_factor(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> Tuple[float, 
     return (found if np.isfinite(found) else np.inf, max(FACTOR * _rms(a - b) / np.sqrt(rows), FLOOR / 2 * size))
 
 
-def _rms(array: np.ndarray) -> float:
+def _rms(array: Array) -> float:
     return float(np.sqrt(np.mean(np.square(array)))) if array.size else 0.0
 
 
-def _same_shape(a: np.ndarray, c: np.ndarray) -> Optional[List[np.ndarray]]:
+def _same_shape(a: Array, c: Array) -> Optional[List[Array]]:
     """`c` in the shape of `a`: as it is, reshaped, or with other orders of axes (batch and sequence exchanged, channels last)."""
     if a.shape == c.shape:
         return [c]

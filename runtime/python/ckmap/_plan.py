@@ -146,15 +146,15 @@ def suggest(source: Union[Checkpoint, Spec, PathLike], target: Union[Checkpoint,
 
     rest = (_folders(packs), try_packs, text_values(params), os.fspath(config))
     if values:
-        opened = [_opened(side) for side in (source, target)]
-        return Draft(*_compiler.suggest_by_values(*(side._handle for side in opened), *(side.path.name for side in opened), *rest))
-    specs, names = [], []
-    for side, name in ((source, "source"), (target, "target")):
-        if isinstance(side, (str, os.PathLike)):
-            name = os.path.basename(os.fspath(side))
-        specs.append(to_spec(side))
-        names.append(name)
-    return Draft(*_compiler.suggest(specs[0]._rows(), specs[0].framework, specs[1]._rows(), specs[1].framework, *names, *rest))
+        one, two = _opened(source), _opened(target)
+        return Draft(*_compiler.suggest_by_values(one._handle, two._handle, one.path.name, two.path.name, *rest))
+    left, right = to_spec(source), to_spec(target)
+    return Draft(*_compiler.suggest(left._rows(), left.framework, right._rows(), right.framework, _name(source, "source"),
+                                    _name(target, "target"), *rest))
+
+
+def _name(side: Any, otherwise: str) -> str:
+    return os.path.basename(os.fspath(side)) if isinstance(side, (str, os.PathLike)) else otherwise
 
 
 def _opened(side: Any) -> Checkpoint:
