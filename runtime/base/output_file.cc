@@ -307,8 +307,9 @@ Result<void> OutputSet::WithdrawAll(bool fsync) {
 Result<void> OutputSet::MakeFolders() {
   made_.reserve(folders_.size());
   for (const std::string& folder : folders_) {
+    std::string made = folder;  // nothing may fail between the folder and its record
     if (::mkdir(folder.c_str(), 0777) == 0) {
-      if (std::find(made_.begin(), made_.end(), folder) == made_.end()) made_.push_back(folder);
+      if (std::find(made_.begin(), made_.end(), folder) == made_.end()) made_.push_back(std::move(made));
     } else if (errno != EEXIST) {
       return IoError("cannot make the folder", errno).Context(folder);
     }

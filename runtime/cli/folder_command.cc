@@ -144,9 +144,11 @@ class StagedFolder {
   static Result<StagedFolder> Make(const std::string& out) {
     std::string path = out;
     while (path.size() > 1 && path.back() == '/') path.pop_back();
-    const std::string name = TemporaryName(FolderOf(path), path, ".partial");
-    if (::mkdir(name.c_str(), 0777) != 0) return IoError(fmt::format("{}: cannot make the folder", out), errno);
-    return StagedFolder(path, name);
+    StagedFolder folder(path, TemporaryName(FolderOf(path), path, ".partial"));
+    if (::mkdir(folder.path_.c_str(), 0777) == 0) return folder;
+    const int error = errno;
+    folder.path_.clear();
+    return IoError(fmt::format("{}: cannot make the folder", out), error);
   }
   StagedFolder(StagedFolder&& other) noexcept : final_(std::move(other.final_)), path_(std::move(other.path_)) {
     other.path_.clear();
