@@ -14,6 +14,7 @@
 #include "runtime/base/parallel.h"
 #include "runtime/base/sha256.h"
 #include "runtime/base/text.h"
+#include "runtime/exec/clone.h"
 #include "runtime/exec/read_checks.h"
 #include "runtime/exec/value_checks.h"
 #include "runtime/exec/worker.h"
@@ -148,6 +149,14 @@ class Work {
   std::unordered_map<const ComputedNode*, double> nodes_;
 };
 
+Result<void> CloneWhatCanBe(ExecutionContext& context, Schedule& schedule) {
+  for (const auto& [tensor, bytes] : CloneRuns(context.source, schedule)) {
+    CKMAP_RETURN_IF_ERROR(context.writer.Completed(tensor, bytes));
+    CKMAP_RETURN_IF_ERROR(context.progress.Advance(bytes));
+  }
+  return {};
+}
+
 }  // namespace
 
 Cost EstimateCost(const BoundPlan& plan, const ExecOptions& options) {
@@ -201,12 +210,13 @@ Result<ExecResult> Execute(const BoundPlan& plan, const Checkpoint& source, Chec
   std::optional<ReadChecks> own;
   if (options.checks == nullptr) own.emplace(source, StoragesToCheck(plan, source, options.check_all));
   ReadChecks& checks = own ? *own : *options.checks;
-  CKMAP_ASSIGN_OR_RETURN(const Schedule schedule, MakeSchedule(plan, source, writer, budget));
+  CKMAP_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(plan, source, writer, budget));
   Progress progress(BytesWanted(plan, writer) + BytesToCheck(plan), options);
   ExecutionContext context{plan, source, writer, schedule, budget, progress, checks, {}, {}};
   context.outcomes.resize(plan.tensors.size());
   // First, since what does not hold makes all the rest in vain.
   Result<void> done = RunValueChecks(plan, source, budget, progress);
+  if (done) done = CloneWhatCanBe(context, schedule);
   if (done)
     done = ForEachInParallel(budget.threads, schedule.tasks.size(), [&]() -> ItemBody {
       return [&, worker = std::make_shared<Worker>(context)](size_t i) { return worker->Run(schedule.tasks[i]); };

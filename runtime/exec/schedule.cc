@@ -67,13 +67,15 @@ class Tiler {
 
   void AddRuns(const Box& box) {
     const int64_t count = box.elements();
-    const int64_t step = std::max<int64_t>(1, kRunBytes / element_);
-    for (int64_t done = 0; done < count; done += step) {
+    for (int64_t done = 0; done < count;) {
+      int64_t bytes = ToMultiple(large_->FileOffset(box.dst + done * element_), kRunBytes);
+      if (bytes < kRunBytes / 2) bytes += kRunBytes;
+      const int64_t step = std::clamp<int64_t>(bytes / element_, 1, count - done);
       Task task;
       task.kind = Task::Kind::kRun;
-      task.run = {large_, box.input, box.src + done * SourceElement(box), box.dst + done * element_,
-                  std::min(step, count - done) * element_};
+      task.run = {large_, box.input, box.src + done * SourceElement(box), box.dst + done * element_, step * element_};
       tasks_.push_back(std::move(task));
+      done += step;
     }
   }
 
@@ -265,6 +267,15 @@ constexpr size_t kMaxBatch = 8192;
 constexpr int64_t kMaxHole = 4096;  // between tensors of a batch
 
 }  // namespace
+
+int64_t LargeTensor::FileOffset(int64_t at) const {
+  int64_t begin = 0;
+  for (const FileExtent& extent : extents) {
+    if (extent.fd >= 0 && at < begin + extent.length) return extent.offset + at - begin;
+    begin += extent.length;
+  }
+  return at;
+}
 
 Result<Schedule> MakeSchedule(const BoundPlan& plan, const Checkpoint& source, const CheckpointWriter& writer,
                               const Budget& budget) {

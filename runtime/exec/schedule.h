@@ -19,7 +19,14 @@ struct LargeTensor {
   size_t tensor = 0;  // index into BoundPlan::tensors
   LoweredTensor lowered;
   std::vector<FileExtent> extents;
+
+  // Where byte `at` of the target lies in its file; `at` itself if it has no file.
+  int64_t FileOffset(int64_t at) const;
 };
+
+// Bytes from `offset` of a file to the next multiple of `unit`, at least 1. The page cache takes large pages for writes
+// that begin and end at such multiples: a quarter of the time of a copy.
+inline int64_t ToMultiple(int64_t offset, int64_t unit) { return unit - offset % unit; }
 
 // Several small tensors that lie close together in one output file.
 struct BatchTask {

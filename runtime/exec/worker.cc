@@ -12,7 +12,8 @@
 namespace ckmap {
 namespace {
 
-constexpr int64_t kChunk = int64_t{1} << 20;  // of a copy; fits the second-level cache
+constexpr int64_t kChunk = int64_t{1} << 20;     // of a copy; fits the second-level cache
+constexpr int64_t kAligned = int64_t{64} << 10;  // where the strips of a region end in the file
 
 }  // namespace
 
@@ -68,8 +69,9 @@ Result<void> Worker::RunRun(const RunTask& task) {
   const int64_t step = std::max<int64_t>(1, room / std::max(element, input.element));
   const bool plain = input.chain.trivial();
   std::byte* strip = gatherer_.strip();
-  for (int64_t done = 0; done < count; done += step) {
-    const int64_t n = std::min(step, count - done);
+  for (int64_t done = 0, n = 0; done < count; done += n) {
+    const int64_t to_end = ToMultiple(large.FileOffset(task.dst + done * element), step * element) / element;
+    n = std::min(to_end > 0 ? to_end : step, count - done);
     std::byte* read_to = plain ? strip : gatherer_.staging();
     CKMAP_RETURN_IF_ERROR(
         gatherer_.ReadSource(input, task.src + done * input.element, Bytes(read_to, n * input.element)));
@@ -147,8 +149,12 @@ Result<void> Worker::RunRegion(const RegionTask& task) {
     }
   }
   grain = grain / element * element;
-  const int64_t strip = std::clamp(std::max(kChunk, 16 * grain), grain, context_.budget.strip) / grain * grain;
+  // One stretch is written up to a multiple of kAligned in the file; the strip keeps the rest for the next write.
+  const bool aligned = task.outer.empty() && context_.budget.strip - kAligned >= std::max(kChunk, grain);
+  const int64_t room = context_.budget.strip - (aligned ? kAligned : 0);
+  const int64_t strip = std::clamp(std::max(kChunk, 16 * grain), grain, room) / grain * grain;
   std::vector<Box> parts;
+  int64_t kept = first;  // where the strip begins
   for (int64_t done = 0; done < total; done += strip) {
     const int64_t begin = first + done;
     const int64_t end = first + std::min(total, done + strip);
@@ -156,12 +162,17 @@ Result<void> Worker::RunRegion(const RegionTask& task) {
     for (const Box& box : boxes) CutToRange(box, begin, end, element, parts);
     for (const Box& part : parts) {
       if (staged) {
-        gatherer_.MoveElements(part, large.lowered, gatherer_.staging(), gatherer_.strip(), begin);
+        gatherer_.MoveElements(part, large.lowered, gatherer_.staging(), gatherer_.strip(), kept);
       } else {
-        CKMAP_RETURN_IF_ERROR(gatherer_.MoveBox(part, large.lowered, gatherer_.strip(), begin));
+        CKMAP_RETURN_IF_ERROR(gatherer_.MoveBox(part, large.lowered, gatherer_.strip(), kept));
       }
     }
-    CKMAP_RETURN_IF_ERROR(WriteRegion(task, begin, end));
+    const bool last = done + strip >= total;
+    const int64_t rest = aligned && !last ? large.FileOffset(end) % kAligned : 0;
+    const int64_t stop = std::max(kept, end - rest);
+    CKMAP_RETURN_IF_ERROR(WriteRegion(task, kept, stop));
+    std::memmove(gatherer_.strip(), gatherer_.strip() + (stop - kept), static_cast<size_t>(end - stop));
+    kept = stop;
   }
   if (int64_t& refused = gatherer_.refused_index(); refused >= 0 && !task.outer.empty()) {
     int64_t stretch = refused * element / task.run;

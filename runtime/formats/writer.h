@@ -45,6 +45,9 @@ struct OutputTensor {
   // The tensor of the list, an earlier one, that this one shares its bytes with: the same dtype, shape and
   // content. Kept as one storage where the format can (torch); elsewhere the bytes are written twice.
   std::optional<size_t> same_as = std::nullopt;
+  // The offset, in some file, of the bytes that this tensor is a copy of: a hint. A format that can choose where its data
+  // begin lets them lie at the same place of a block, so that the file system can share them (exec/clone.h).
+  std::optional<int64_t> copied_from = std::nullopt;
   // For a format that holds the files of all ranks, in the order of the mesh's axes, each of which occurs once.
   std::vector<OutputCut> cuts = {};
 };

@@ -8,6 +8,7 @@
 
 #include "runtime/base/text.h"
 #include "runtime/bind/target/decisions.h"
+#include "runtime/exec/clone.h"
 #include "runtime/formats/create.h"
 #include "runtime/migrate/output_contents.h"
 
@@ -67,6 +68,7 @@ Result<void> SaveMigration(const PreparedMigration& migration, const std::string
   }
   std::vector<OutputTensor> tensors = TiedOutputTensors(bound);
   for (const auto& [tensor, cuts] : migration.cuts) tensors[tensor].cuts = cuts;
+  if (request.format == OutputFormat::kSafetensors) FindCopies(bound, source, tensors);
   request.write.metadata = Metadata(migration, request.format, request.digests);
   request.write.nesting = migration.nesting;
   CarryTexts(bound, source, request.format, request.write, report.warnings);

@@ -189,9 +189,11 @@ class Bench:
         copy = self.path("copy")
         for _ in range(self.args.rounds):
             remove(copy)
+            os.sync()  # what earlier runs left to be written would slow down one of the two
             copies.append(timed(["cp", copied, copy])[0])
             remove(copy)
             remove(out)
+            os.sync()
             seconds, peak = timed(command)
             ours.append(seconds)
             peaks.append(peak)
@@ -213,8 +215,10 @@ class Bench:
         theirs, mine = [], []
         for _ in range(max(2, self.args.rounds // 2)):
             remove(out)
+            os.sync()
             mine.append(timed(ours)[0])
             remove(out)
+            os.sync()
             # Without the time of its imports.
             done = subprocess.run([self.args.python, script, source, self.path("peer.out")], capture_output=True, text=True)
             if done.returncode != 0:

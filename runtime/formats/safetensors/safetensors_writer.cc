@@ -167,6 +167,7 @@ class SafetensorsWriter final : public CheckpointWriter {
   Result<void> NameShards(const std::string& path);
   Result<void> LayOut(Shard& shard, size_t index);
   std::string Header(const Shard& shard, std::string_view crc) const;
+  size_t SpacesToShareBlocks(const Shard& shard, size_t begin) const;
   Result<void> AddText(const std::string& path, std::string_view text);
   std::string IndexText() const;
   Result<std::string> CrcNum(const Shard& shard) const;
@@ -266,6 +267,7 @@ Result<void> SafetensorsWriter::LayOut(Shard& shard, size_t index) {
   });
   std::string header = Header(shard, kLongestCrc);
   header.resize((header.size() + 7) / 8 * 8, ' ');
+  header.resize(header.size() + SpacesToShareBlocks(shard, 8 + header.size()), ' ');
   shard.header_bytes = static_cast<int64_t>(header.size());
   if (shard.header_bytes > kMaxHeader) {
     return Error(ErrorCode::kLimit, fmt::format("{}: the header of {} tensors would take {} bytes, readers refuse more "
@@ -284,6 +286,25 @@ Result<void> SafetensorsWriter::LayOut(Shard& shard, size_t index) {
     return std::move(ok).error().Context(shard.path);
   }
   return {};
+}
+
+// Spaces that move the data, which would begin at `begin`, to where most bytes that are copies lie at the same place of a
+// block as in their source. 0 for small files, and where nothing is a copy.
+size_t SafetensorsWriter::SpacesToShareBlocks(const Shard& shard, size_t begin) const {
+  constexpr int64_t kBlock = 4096;
+  constexpr int64_t kLarge = int64_t{1} << 20;
+  std::map<int64_t, int64_t> votes;  // bytes by the spaces that they ask for
+  int64_t offset = static_cast<int64_t>(begin);
+  for (const size_t i : shard.tensors) {
+    const std::optional<int64_t>& from = tensors_[i].copied_from;
+    const int64_t spaces = from ? ((*from - offset) % kBlock + kBlock) % kBlock : 0;
+    if (from && spaces % 8 == 0) votes[spaces] += placements_[i].bytes;
+    offset += placements_[i].bytes;
+  }
+  if (votes.empty() || offset - static_cast<int64_t>(begin) < kLarge) return 0;
+  const auto most =
+      std::max_element(votes.begin(), votes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  return static_cast<size_t>(most->first);
 }
 
 std::string SafetensorsWriter::IndexText() const {

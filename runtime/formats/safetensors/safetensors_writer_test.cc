@@ -54,6 +54,26 @@ TEST_CASE("layout: dtypes widest first, then names; contiguous; padded to 8") {
   CHECK(file.substr(8 + header.size()) == "abcd12345678xyz");
 }
 
+TEST_CASE("copies lie at the same place of a block as in their source, where most bytes want it so") {
+  TempFolder folder;
+  const auto begin_of = [&](const std::string& name, std::vector<OutputTensor> tensors) {
+    const auto writer = CreateCheckpoint(folder / name, OutputFormat::kSafetensors, std::move(tensors), {});
+    REQUIRE(writer.ok());
+    return (*writer)->extents(0)[0].offset;
+  };
+  const OutputTensor large{.name = "a", .dtype = DType::kU8, .shape = {2 << 20}, .copied_from = 4096 * 7 + 1272};
+  const OutputTensor less{.name = "b", .dtype = DType::kU8, .shape = {1 << 20}, .copied_from = 8};
+  CHECK(begin_of("one.safetensors", {large}) % 4096 == 1272);
+  CHECK(begin_of("two.safetensors", {large, less}) % 4096 == 1272);
+  // Data never begin at an odd place, and a small file is not padded.
+  OutputTensor odd = large;
+  odd.copied_from = 4096 + 3;
+  CHECK(begin_of("odd.safetensors", {odd}) < 256);
+  OutputTensor small = less;
+  small.shape = {1 << 16};
+  CHECK(begin_of("small.safetensors", {small}) < 256);
+}
+
 TEST_CASE("everything that does not fit is told at once, and nothing is made") {
   TempFolder folder;
   const auto writer = CreateCheckpoint(folder / "m.safetensors", OutputFormat::kSafetensors,
