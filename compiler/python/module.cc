@@ -1,6 +1,5 @@
 // The extension module ckmap._compiler: <ckmap/compiler.h> for Python. It gives plans as bytes, which ckmap._runtime
-// parses, so that
-// `import ckmap` loads no parser.
+// parses.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/pair.h>
@@ -10,38 +9,17 @@
 
 #include <ckmap/compiler.h>
 
+#include "runtime/python/conversions.h"
+
 namespace nb = nanobind;
 using namespace nb::literals;
 
 namespace {
 
-// What stubs say of values that have no class of their own.
-using AnyTuple = nb::typed<nb::tuple, nb::any, nb::ellipsis>;
-
-nb::list IssueList(const std::vector<ckmap::v1::Issue>& issues) {
-  nb::list list;
-  const nb::object make = nb::module_::import_("ckmap._errors").attr("Issue");
-  for (const ckmap::v1::Issue& issue : issues) {
-    const char* severity = issue.severity == ckmap::v1::Severity::kError     ? "error"
-                           : issue.severity == ckmap::v1::Severity::kWarning ? "warning"
-                                                                             : "note";
-    list.append(make(issue.code, severity, issue.tensor, issue.message, issue.notes, issue.help, issue.file, issue.line,
-                     issue.column));
-  }
-  return list;
-}
-
-[[noreturn]] void Raise(const ckmap::v1::Error& error, bool compiling) {
-  const nb::object exception =
-      nb::module_::import_("ckmap._errors")
-          .attr("make")(static_cast<int>(error.code()), error.message(), IssueList(error.issues()), compiling);
-  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
-  throw nb::python_error();
-}
+using namespace ckmap_python;
 
 AnyTuple Finish(ckmap::v1::Result<ckmap::v1::Plan> plan, const std::vector<ckmap::v1::Issue>& warnings) {
-  if (!plan) Raise(plan.error(), true);
-  const std::string bytes = plan->Serialize();
+  const std::string bytes = Take(std::move(plan), true).Serialize();
   return nb::make_tuple(nb::bytes(bytes.data(), bytes.size()), IssueList(warnings));
 }
 
@@ -54,21 +32,6 @@ ckmap::v1::CompileOptions Options(const std::vector<std::string>& packs,
   options.reverse = reverse;
   options.warnings = &warnings;
   return options;
-}
-
-// (name, dtype, shape, optional, tied_to) of each tensor: the handles of ckmap._runtime belong to that module.
-using Tuples = std::vector<std::tuple<std::string, std::string, std::vector<int64_t>, bool, std::string>>;
-
-ckmap::v1::Manifest MakeManifest(const Tuples& tensors, const std::string& framework) {
-  std::vector<ckmap::v1::TensorInfo> infos;
-  for (const auto& [name, dtype, shape, optional, tied_to] : tensors) {
-    const auto type = ckmap::v1::ParseDType(dtype);
-    if (!type) Raise({ckmap::v1::ErrorCode::kUsage, "there is no dtype `" + dtype + "`"}, false);
-    infos.push_back({.name = name, .dtype = *type, .shape = shape, .optional = optional, .tied_to = tied_to});
-  }
-  auto manifest = ckmap::v1::Manifest::Of(std::move(infos), framework);
-  if (!manifest) Raise(manifest.error(), false);
-  return *std::move(manifest);
 }
 
 ckmap::v1::SuggestOptions Options(const std::string& source_name, const std::string& target_name,
@@ -84,9 +47,9 @@ ckmap::v1::SuggestOptions Options(const std::string& source_name, const std::str
   return options;
 }
 
-AnyTuple Finish(const ckmap::v1::Result<ckmap::v1::Draft>& draft) {
-  if (!draft) Raise(draft.error(), false);
-  return nb::make_tuple(draft->text, draft->certain, draft->open, draft->decisions);
+AnyTuple Finish(ckmap::v1::Result<ckmap::v1::Draft> result) {
+  const ckmap::v1::Draft draft = Take(std::move(result));
+  return nb::make_tuple(draft.text, draft.certain, draft.open, draft.decisions);
 }
 
 }  // namespace
@@ -110,7 +73,7 @@ NB_MODULE(_compiler, m) {
       "text"_a, "name"_a, "packs"_a, "params"_a, "reverse"_a);
   m.def(
       "suggest",
-      [](const Tuples& source, const std::string& source_framework, const Tuples& target,
+      [](const TensorRows& source, const std::string& source_framework, const TensorRows& target,
          const std::string& target_framework, const std::string& source_name, const std::string& target_name,
          const std::vector<std::string>& packs, bool try_packs, const std::map<std::string, std::string>& params,
          const std::string& config) {

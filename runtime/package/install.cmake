@@ -17,6 +17,7 @@ install(FILES ${PROJECT_BINARY_DIR}/ckmapConfig.cmake ${PROJECT_BINARY_DIR}/ckma
   DESTINATION ${ckmap_package})
 
 if(CKMAP_PYTHON)  # what the wheel carries beside the modules
+  install(TARGETS ckmap_shared LIBRARY DESTINATION ckmap COMPONENT python)
   install(TARGETS ckmap ckmapc RUNTIME DESTINATION ckmap/bin COMPONENT python)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/rules/ DESTINATION ckmap/packs COMPONENT python FILES_MATCHING PATTERN "*.ckmap" PATTERN "pack.yaml")
   install(DIRECTORY ${PROJECT_BINARY_DIR}/share/ckmap/packs/ DESTINATION ckmap/packs COMPONENT python FILES_MATCHING PATTERN "*.ckplan")

@@ -23,47 +23,14 @@
 
 #include <ckmap/ckmap.h>
 
+#include "runtime/python/conversions.h"
+
 namespace nb = nanobind;
 using namespace nb::literals;
 
 namespace {
 
-using Tuples = std::vector<std::tuple<std::string, std::string, std::vector<int64_t>, bool, std::string>>;
-
-// What stubs say of values that have no class of their own.
-using AnyList = nb::typed<nb::list, nb::any>;
-using AnyTuple = nb::typed<nb::tuple, nb::any, nb::ellipsis>;
-using AnyDict = nb::typed<nb::dict, nb::str, nb::any>;
-
-AnyList IssueList(std::span<const ckmap::Issue> issues) {
-  nb::list list;
-  const nb::object make = nb::module_::import_("ckmap._errors").attr("Issue");
-  for (const ckmap::Issue& issue : issues) {
-    const char* severity = issue.severity == ckmap::Severity::kError     ? "error"
-                           : issue.severity == ckmap::Severity::kWarning ? "warning"
-                                                                         : "note";
-    list.append(make(issue.code, severity, issue.tensor, issue.message, issue.notes, issue.help, issue.file, issue.line,
-                     issue.column));
-  }
-  return list;
-}
-
-nb::object MakeException(const ckmap::Error& error) {
-  return nb::module_::import_("ckmap._errors")
-      .attr("make")(static_cast<int>(error.code()), error.message(), IssueList(error.issues()));
-}
-
-[[noreturn]] void Raise(const ckmap::Error& error) {
-  const nb::object exception = MakeException(error);
-  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
-  throw nb::python_error();
-}
-
-template <typename T>
-T Take(ckmap::Result<T> result) {
-  if (!result) Raise(result.error());
-  if constexpr (!std::is_void_v<T>) return *std::move(result);
-}
+using namespace ckmap_python;
 
 // Runs `work(progress, stop)` on a thread of its own, see above.
 template <typename T, typename Work>
@@ -125,24 +92,8 @@ ckmap::Result<T> RunWatched(const nb::object& callback, const Work& work) {
   return std::move(*result);
 }
 
-ckmap::DType ParseDType(const std::string& name) {
-  const auto dtype = ckmap::ParseDType(name);
-  if (!dtype) Raise({ckmap::ErrorCode::kUsage, "there is no dtype `" + name + "`"});
-  return *dtype;
-}
-
-// (name, dtype, shape, optional, tied_to) of each tensor.
-ckmap::Manifest MakeManifest(const Tuples& tensors, const std::string& framework) {
-  std::vector<ckmap::TensorInfo> infos;
-  for (const auto& [name, dtype, shape, optional, tied_to] : tensors) {
-    infos.push_back(
-        {.name = name, .dtype = ParseDType(dtype), .shape = shape, .optional = optional, .tied_to = tied_to});
-  }
-  return Take(ckmap::Manifest::Of(std::move(infos), framework));
-}
-
 AnyList ManifestRows(const ckmap::Manifest& manifest) {
-  nb::list rows;
+  AnyList rows;
   for (const ckmap::TensorInfo& info : manifest.tensors()) {
     rows.append(nb::make_tuple(info.name, std::string(ckmap::DTypeName(info.dtype)), nb::tuple(nb::cast(info.shape)),
                                info.optional, info.tied_to, info.storage, info.unreadable));
@@ -293,22 +244,39 @@ AnyDict ReportDict(const ckmap::Report& report) {
   return out;
 }
 
-ckmap::Params MakeParams(const std::map<std::string, std::string>& values, const std::string& config,
-                         const std::map<std::string, std::pair<int64_t, int64_t>>& ranks,
-                         const std::string& device_map) {
+// Parameters by name, as `-D` takes them; (rank, ranks) by group.
+using Values = std::map<std::string, std::string>;
+using Ranks = std::map<std::string, std::pair<int64_t, int64_t>>;
+
+// A migration of a checkpoint, or of a manifest: then it is to be looked at, not to be run.
+template <typename Source, typename TargetLike>
+ckmap::Migration Prepare(const ckmap::Plan& plan, const Source& source, const TargetLike& target, const Values& values,
+                         const std::string& config, const Ranks& ranks, const std::string& device_map) {
   ckmap::Params params;
   params.values = values;
   params.config = config;
   for (const auto& [group, rank] : ranks) params.ranks[group] = {.index = rank.first, .count = rank.second};
   params.device_map = device_map;
-  return params;
+  auto migration = [&] {
+    const nb::gil_scoped_release released;
+    return ckmap::Migration::Prepare(plan, source, ckmap::Target(target), params);
+  }();
+  return Take(std::move(migration));
 }
 
-}  // namespace
+AnyTuple Bound(const ckmap::Migration& migration) {
+  const ckmap::BoundPlan& bound = migration.bound();
+  nb::list tensors, dropped, kept;
+  for (const ckmap::BoundTensor& t : bound.tensors) {
+    tensors.append(nb::make_tuple(t.name, std::string(ckmap::DTypeName(t.dtype)), nb::tuple(nb::cast(t.shape)),
+                                  t.sources, t.ops, t.rule, t.initialized, t.device));
+  }
+  for (const ckmap::NamedByRule& named : bound.dropped) dropped.append(nb::make_tuple(named.name, named.rule));
+  for (const ckmap::NamedByRule& named : bound.kept) kept.append(nb::make_tuple(named.name, named.rule));
+  return nb::make_tuple(tensors, dropped, kept, bound.params);
+}
 
-NB_MODULE(_runtime, m) {
-  nb::set_leak_warnings(false);
-
+void DefineTensors(nb::module_& m) {
   nb::class_<ckmap::Manifest>(m, "Manifest")
       .def_static("of", &MakeManifest, "tensors"_a, "framework"_a = "")
       .def_static(
@@ -333,7 +301,9 @@ NB_MODULE(_runtime, m) {
       .def_prop_ro("nbytes", [](const ckmap::Tensor& tensor) { return tensor.bytes().size(); })
       .def_prop_ro("is_view", &ckmap::Tensor::is_view)
       .def_static("dlpack", &DlpackOf, "tensor"_a, "copy"_a);
+}
 
+void DefineCheckpoint(nb::module_& m) {
   nb::class_<ckmap::Checkpoint>(m, "Checkpoint")
       .def_static(
           "open",
@@ -374,7 +344,9 @@ NB_MODULE(_runtime, m) {
             return Take(std::move(tensor));
           },
           "name"_a);
+}
 
+void DefinePlan(nb::module_& m) {
   nb::class_<ckmap::Plan>(m, "Plan")
       .def_static(
           "load", [](const std::string& path_or_pack) { return Take(ckmap::Plan::Load(path_or_pack)); },
@@ -392,66 +364,21 @@ NB_MODULE(_runtime, m) {
            })
       .def_prop_ro("digest", [](const ckmap::Plan& plan) { return plan.digest(); })
       .def_prop_ro("migration", [](const ckmap::Plan& plan) { return plan.migration(); });
+}
 
+void DefineMigration(nb::module_& m) {
   nb::class_<Stream>(m, "Stream").def("next", &Stream::Next).def("close", &Stream::Close);
 
   nb::class_<ckmap::Migration>(m, "Migration")
-      .def_static(
-          "prepare",
-          [](const ckmap::Plan& plan, const ckmap::Checkpoint& source, const ckmap::Manifest& target,
-             const std::map<std::string, std::string>& values, const std::string& config,
-             const std::map<std::string, std::pair<int64_t, int64_t>>& ranks, const std::string& device_map) {
-            const ckmap::Params params = MakeParams(values, config, ranks, device_map);
-            auto migration = [&] {
-              const nb::gil_scoped_release released;
-              return ckmap::Migration::Prepare(plan, source, ckmap::Target(target), params);
-            }();
-            return Take(std::move(migration));
-          },
-          "plan"_a, "source"_a, "target"_a, "values"_a, "config"_a, "ranks"_a, "device_map"_a)
-      .def_static(
-          "prepare_path",
-          [](const ckmap::Plan& plan, const ckmap::Checkpoint& source, const std::string& target,
-             const std::map<std::string, std::string>& values, const std::string& config,
-             const std::map<std::string, std::pair<int64_t, int64_t>>& ranks, const std::string& device_map) {
-            const ckmap::Params params = MakeParams(values, config, ranks, device_map);
-            auto migration = [&] {
-              const nb::gil_scoped_release released;
-              return ckmap::Migration::Prepare(plan, source, ckmap::Target(target), params);
-            }();
-            return Take(std::move(migration));
-          },
-          "plan"_a, "source"_a, "target"_a, "values"_a, "config"_a, "ranks"_a, "device_map"_a)
-      // Of names and shapes alone: to be looked at, not to be run.
-      .def_static(
-          "prepare_manifest",
-          [](const ckmap::Plan& plan, const ckmap::Manifest& source, const ckmap::Manifest& target,
-             const std::map<std::string, std::string>& values, const std::string& config,
-             const std::map<std::string, std::pair<int64_t, int64_t>>& ranks, const std::string& device_map) {
-            const ckmap::Params params = MakeParams(values, config, ranks, device_map);
-            auto migration = [&] {
-              const nb::gil_scoped_release released;
-              return ckmap::Migration::Prepare(plan, source, ckmap::Target(target), params);
-            }();
-            return Take(std::move(migration));
-          },
-          "plan"_a, "source"_a, "target"_a, "values"_a, "config"_a, "ranks"_a, "device_map"_a)
+      .def_static("prepare", &Prepare<ckmap::Checkpoint, ckmap::Manifest>, "plan"_a, "source"_a, "target"_a, "values"_a,
+                  "config"_a, "ranks"_a, "device_map"_a)
+      .def_static("prepare_path", &Prepare<ckmap::Checkpoint, std::string>, "plan"_a, "source"_a, "target"_a,
+                  "values"_a, "config"_a, "ranks"_a, "device_map"_a)
+      .def_static("prepare_manifest", &Prepare<ckmap::Manifest, ckmap::Manifest>, "plan"_a, "source"_a, "target"_a,
+                  "values"_a, "config"_a, "ranks"_a, "device_map"_a)
       .def_prop_ro("notes", [](const ckmap::Migration& migration) { return IssueList(migration.notes()); })
       .def_prop_ro("target", [](const ckmap::Migration& migration) { return migration.target(); })
-      .def("bound",
-           [](const ckmap::Migration& migration) -> AnyTuple {
-             const ckmap::BoundPlan& bound = migration.bound();
-             nb::list tensors, dropped, kept;
-             for (const ckmap::BoundTensor& t : bound.tensors) {
-               tensors.append(nb::make_tuple(t.name, std::string(ckmap::DTypeName(t.dtype)),
-                                             nb::tuple(nb::cast(t.shape)), t.sources, t.ops, t.rule, t.initialized,
-                                             t.device));
-             }
-             for (const ckmap::NamedByRule& named : bound.dropped)
-               dropped.append(nb::make_tuple(named.name, named.rule));
-             for (const ckmap::NamedByRule& named : bound.kept) kept.append(nb::make_tuple(named.name, named.rule));
-             return nb::make_tuple(tensors, dropped, kept, bound.params);
-           })
+      .def("bound", &Bound)
       .def("cost",
            [](const ckmap::Migration& migration) -> AnyTuple {
              const ckmap::Cost cost = migration.cost();
@@ -522,7 +449,9 @@ NB_MODULE(_runtime, m) {
                 })));
           },
           "destinations"_a, "threads"_a, "max_memory"_a, "progress"_a.none());
+}
 
+void DefineChecks(nb::module_& m) {
   m.def(
       "verify",
       [](const std::string& output, const std::string& report, const std::string& report_json,
@@ -575,4 +504,15 @@ NB_MODULE(_runtime, m) {
         return list;
       },
       "checkpoint"_a, "network"_a);
+}
+
+}  // namespace
+
+NB_MODULE(_runtime, m) {
+  nb::set_leak_warnings(false);
+  DefineTensors(m);
+  DefineCheckpoint(m);
+  DefinePlan(m);
+  DefineMigration(m);
+  DefineChecks(m);
 }

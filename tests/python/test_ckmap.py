@@ -35,7 +35,12 @@ def target():
 
 
 def test_import_imports_no_framework():
-    code = "import sys, ckmap; assert not {'torch', 'mindspore', 'ckmap._compiler'} & set(sys.modules), sorted(sys.modules)"
+    code = """
+import sys, ckmap
+assert not {'numpy', 'ckmap._runtime'} & set(sys.modules), sorted(sys.modules)
+assert {'load_into', '__version__'} <= set(dir(ckmap)) and ckmap.Spec and not hasattr(ckmap, 'nothing')
+assert not {'torch', 'mindspore', 'ckmap._compiler'} & set(sys.modules), sorted(sys.modules)
+"""
     subprocess.run([sys.executable, "-X", "dev", "-W", "error", "-c", code], check=True)
 
 

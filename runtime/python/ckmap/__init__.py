@@ -7,22 +7,29 @@
     ckmap.open("model.safetensors")["fc.weight"]                              # a numpy view
 
 ``rules`` is a .ckmap, a .ckplan, the name of a pack, or text that begins with ``ckmap 1;``. Importing this imports neither torch
-nor mindspore. Nothing prints; ``progress`` is a callback ``(done, total)`` in bytes, or True for tqdm.
+nor mindspore, and numpy only when the first name is used. Nothing prints; ``progress`` is a callback ``(done, total)`` in bytes, or
+True for tqdm.
 """
 
-from ._checkpoint import Checkpoint, Spec, Tensor, TensorInfo, inspect, open
-from ._checks import Difference, LoadVerdict, Verdict, diff, load_check, verify
-from ._devices import Placement, place
-from ._errors import CompileError, Error, InputOutputError, Issue, LimitError, MalformedError, MisfitError, StoppedError, UsageError
-from ._load import load_into
-from ._migration import Migration, Report, Target, migrate
-from ._nets import spec_of
-from ._parity import ModuleParity, Parity, parity
-from ._plan import Draft, Plan, compile, plan, suggest
-
 __version__ = "0.1.0"
-__all__ = [
-    "Checkpoint", "CompileError", "Difference", "Draft", "Error", "InputOutputError", "Issue", "LimitError", "LoadVerdict", "MalformedError", "Migration",
-    "MisfitError", "ModuleParity", "Parity", "Placement", "Plan", "Report", "Spec", "StoppedError", "Target", "Tensor", "TensorInfo", "UsageError",
-    "Verdict", "compile", "diff", "inspect", "load_check", "load_into", "migrate", "open", "parity", "place", "plan", "spec_of", "suggest", "verify",
-]
+TYPE_CHECKING = False  # not from typing, whose import takes longer than all of this
+
+if TYPE_CHECKING:
+    from ._api import *
+else:
+
+    def __getattr__(name):
+        """Loads all names when the first one is used: an import alone takes a millisecond."""
+        if name.startswith("_") and name != "__all__":  # modules of the package, while they are imported
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from . import _api
+
+        globals().update({public: getattr(_api, public) for public in _api.__all__}, __all__=_api.__all__)
+        if name not in globals():
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return globals()[name]
+
+    def __dir__():
+        from . import _api
+
+        return sorted({*globals(), *_api.__all__})

@@ -64,7 +64,7 @@ class Tensor:
     >>> tensor = open(example_file).tensor("fc.weight")
     >>> tensor.dtype, tensor.shape, tensor.nbytes
     ('f32', (2, 3), 24)
-    >>> np.asarray(tensor).sum()
+    >>> float(np.asarray(tensor).sum())
     15.0
     """
 

@@ -6,8 +6,6 @@ import bisect
 import time
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
-import numpy as np
-
 from . import _dtypes
 from ._checkpoint import Checkpoint, PathLike, Spec, as_array
 from ._devices import Placement, place

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from dataclasses import dataclass, field
 from typing import Any, AsyncIterator, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
-
-import numpy as np
 
 from . import _runtime
 from ._checkpoint import Checkpoint, PathLike, Spec, as_array, open
@@ -164,6 +161,8 @@ class Migration:
         return self.tensors()
 
     async def __aiter__(self) -> AsyncIterator[Tuple[str, Array]]:
+        import asyncio  # not above: it takes longer to import than the package
+
         stream = self._handle.load([], 0, DEFAULT_MEMORY, True, False)
         loop = asyncio.get_running_loop()
         try:

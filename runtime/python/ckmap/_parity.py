@@ -115,10 +115,10 @@ def parity(torch_net: Any, ms_net: Any, inputs: Inputs, rules: Rules, *, config:
         raise UsageError(2, "parity takes a torch.nn.Module and a mindspore.nn.Cell, in this order", [])
     migration = migrate(spec_of(torch_net), rules, spec_of(ms_net), config=config, params=params)
     pairs, alone_torch, alone_mindspore = _pairs(migration, _torch_modules(torch_net), _mindspore_cells(ms_net), spec_of(ms_net))
-    single, order = _run_torch(torch_net, inputs, [p.torch for p in pairs], call_torch, double=False)
-    double, _ = _run_torch(torch_net, inputs, [p.torch for p in pairs], call_torch, double=True)
+    single = _run_torch(torch_net, inputs, [p.torch for p in pairs], call_torch, double=False)
+    double = _run_torch(torch_net, inputs, [p.torch for p in pairs], call_torch, double=True)
     other = _run_mindspore(ms_net, inputs, [p.mindspore for p in pairs], call_mindspore)
-    rank = {name: i for i, name in enumerate(order)}
+    rank = {name: i for i, name in enumerate(single)}
     pairs = [pair for pair in pairs if pair.torch in single or pair.mindspore in other]  # lists of modules are never called
     pairs.sort(key=lambda pair: rank.get(pair.torch, len(rank)))
     modules = [_compare(pair, single.get(pair.torch, []), double.get(pair.torch, []), other.get(pair.mindspore, [])) for pair in pairs]
@@ -232,11 +232,9 @@ def _arrays(value: Any) -> List[Array]:
     return []
 
 
-def _run_torch(net: Any, inputs: Inputs, names: List[str], call: Optional[Callable[..., Any]], double: bool) -> Tuple[Dict[str, List[_Call]], List[str]]:
+def _run_torch(net: Any, inputs: Inputs, names: List[str], call: Optional[Callable[..., Any]], double: bool) -> Dict[str, List[_Call]]:
     import torch
 
-    calls: Dict[str, List[_Call]] = {}
-    order: List[str] = []
     if double:
         net = copy.deepcopy(net).double()
 
@@ -244,54 +242,47 @@ def _run_torch(net: Any, inputs: Inputs, names: List[str], call: Optional[Callab
         tensor = torch.from_numpy(np.array(array)) if isinstance(array, (np.ndarray, np.generic)) else array
         return tensor.double() if double and isinstance(tensor, torch.Tensor) and tensor.is_floating_point() else tensor
 
-    def hook(name: str) -> Callable[..., None]:
-        def took(module: Any, positional: Any, keywords: Any, output: Any) -> None:
-            if name not in calls:
-                order.append(name)
-            calls.setdefault(name, []).append(_Call(_arrays(positional) + _arrays(keywords), _arrays(output)))
-
-        return took
-
-    modules = dict(net.named_modules())
-    handles = [modules[name].register_forward_hook(hook(name), with_kwargs=True) for name in dict.fromkeys(names)]
-    modes = {name: module.training for name, module in modules.items()}
-    net.eval()
-    try:
+    def run() -> None:
+        net.eval()
         with torch.no_grad():
             _call(net, inputs, convert, call)
-    finally:
-        for handle in handles:
-            handle.remove()
-        for name, module in modules.items():
-            module.training = modes[name]
-    return calls, order
+
+    return _record(dict(net.named_modules()), names, run, with_kwargs=True)
 
 
 def _run_mindspore(net: Any, inputs: Inputs, names: List[str], call: Optional[Callable[..., Any]]) -> Dict[str, List[_Call]]:
     import mindspore
 
-    calls: Dict[str, List[_Call]] = {}
-
     def convert(array: Any) -> Any:
         return mindspore.Tensor(np.array(array)) if isinstance(array, (np.ndarray, np.generic)) else array
 
+    def run() -> None:
+        net.set_train(False)
+        _call(net, inputs, convert, call)
+
+    return _record(dict(net.cells_and_names()), names, run)
+
+
+def _record(modules: Mapping[str, Any], names: Iterable[str], run: Callable[[], None], **options: Any) -> Dict[str, List[_Call]]:
+    """What the named modules take and return while ``run`` runs, in the order in which they end. ``options``: of the hooks."""
+    calls: Dict[str, List[_Call]] = {}
+
     def hook(name: str) -> Callable[..., None]:
-        def took(cell: Any, positional: Any, output: Any) -> None:
-            calls.setdefault(name, []).append(_Call(_arrays(positional), _arrays(output)))
+        def took(module: Any, positional: Any, *rest: Any) -> None:
+            *keywords, output = rest
+            calls.setdefault(name, []).append(_Call(_arrays(positional) + _arrays(keywords), _arrays(output)))
 
         return took
 
-    cells = dict(net.cells_and_names())
-    handles = [cells[name].register_forward_hook(hook(name)) for name in dict.fromkeys(names)]
-    modes = {name: cell.training for name, cell in cells.items()}
-    net.set_train(False)
+    handles = [modules[name].register_forward_hook(hook(name), **options) for name in dict.fromkeys(names)]
+    modes = {name: module.training for name, module in modules.items()}
     try:
-        _call(net, inputs, convert, call)
+        run()
     finally:
         for handle in handles:
             handle.remove()
-        for name, cell in cells.items():
-            cell.training = modes[name]
+        for name, module in modules.items():
+            module.training = modes[name]
     return calls
 
 
