@@ -217,9 +217,18 @@ class OpTurner {
     const Call<Size> call = CallOf();
     if (spec_->arity == OpArity::kReduce && !flow.list && !rule_.one_is_tensor) return Refuse("it joins no list");
     std::optional<std::string> text;
+    const bool of_sources = first_;
+    first_ = false;
+    if (of_sources && spec_->name == "concat" && rule_.parts) {
+      if (const auto axis = call.Int("axis"); axis && *axis >= 0) {
+        if (const std::vector<std::string> sizes = rule_.parts(*axis); !sizes.empty())
+          text = fmt::format("split(axis={}, sizes=[{}])", *axis, fmt::join(sizes, ", "));
+      }
+    }
+    const bool asked = text.has_value();
     if (spec_->arity != OpArity::kReduce) text = Written(inverse, Common(call, flow));
     ForEach(flow, spec_->arity, [&](Flow& item) {
-      if (spec_->arity == OpArity::kReduce) {
+      if (spec_->arity == OpArity::kReduce && !asked) {
         std::string one = item.list ? Written(inverse, InputOf(call, item)) : WrittenForOne(call);
         if (text && *text != one) one = Refuse("its lists differ");
         text = std::move(one);
@@ -295,6 +304,7 @@ class OpTurner {
   const ast::OpCall* op_ = nullptr;
   const OpSpec* spec_ = nullptr;
   bool refused_ = false;  // the operation
+  bool first_ = true;     // no operation came before it
   TurnedOps turned_;
 };
 

@@ -1,6 +1,8 @@
 // The operations of a rule, undone: the same tensors from the result back to the sources, as text.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -38,6 +40,9 @@ struct RuleSizes {
   Size named;                  // how many tensors the innermost list of the right side names
   Size::ExprText text;         // an expression as the reversed rule writes it
   bool one_is_tensor = false;  // a list of one counts as its tensor: the right side names it so
+  // The sizes along an axis of the tensors that the left side lists, where no brackets say that they are equal, as the
+  // reversed rule can ask for them. Empty: the list is another, or brackets say it.
+  std::function<std::vector<std::string>(int64_t axis)> parts;
 };
 
 // `flow`: what the terms of the left side give. What cannot be undone is added to `refusals`.

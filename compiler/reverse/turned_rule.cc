@@ -29,6 +29,7 @@ class RuleTurner {
     Dims(rule_.source, left);
     Dims(rule_.target, right);
     RuleSizes sizes{{}, Named(), text_of_};
+    sizes.parts = [this](int64_t axis) { return SizesOfParts(axis); };
     for (const std::string& name : left) {
       if (!right.contains(name)) sizes.unknown[name] = Asked(name);
     }
@@ -180,12 +181,35 @@ class RuleTurner {
     return {};
   }
 
-  // The size of an axis of what is to come out; of a list, of its first tensor. "": the name cannot be said.
-  std::string AskedOf(const ast::Pattern& pattern, size_t axis) {
-    std::string name = text_.First(pattern, turns_, rule_.ranges);
+  // The size of an axis of what is to come out; of a list, of its first tensor, or of another `option`. "": the name cannot be said.
+  std::string AskedOf(const ast::Pattern& pattern, size_t axis, size_t option = 0) {
+    std::string name = text_.First(pattern, turns_, rule_.ranges, option);
     if (name.empty()) return {};
     if (!context_.layer) name.insert(1, context_.prefix);
     return fmt::format("target_size({}, {})", name, axis);
+  }
+
+  // Along an axis, of each name of a list `{q,k,v}` that is the whole left side, unless brackets say that all are equal.
+  std::vector<std::string> SizesOfParts(int64_t axis) {
+    if (rule_.source.terms.size() != 1) return {};
+    const ast::Term& term = rule_.source.terms[0];
+    const auto at = static_cast<size_t>(axis);
+    if (term.shape && (at >= term.shape->dims.size() || term.shape->dims[at].kind == ast::DimExpr::Kind::kRest ||
+                       term.shape->dims[at].expr))
+      return {};
+    const ast::AlternativesPart* list = nullptr;
+    for (const ast::PatternPart& part : PatternOf(term).parts) {
+      const auto* capture = std::get_if<ast::CapturePart>(&part.kind);
+      const auto* alternatives = std::get_if<ast::AlternativesPart>(&part.kind);
+      if ((capture != nullptr && capture->gather) || (alternatives != nullptr && list != nullptr)) return {};
+      if (alternatives != nullptr) list = alternatives;
+    }
+    std::vector<std::string> sizes;
+    for (size_t option = 0; list != nullptr && option < list->options.size(); ++option) {
+      sizes.push_back(AskedOf(PatternOf(term), at, option));
+      if (sizes.back().empty()) return {};
+    }
+    return sizes;
   }
 
   static bool IsOneName(const ast::Pattern& pattern) {

@@ -164,14 +164,14 @@ std::string TextTurner::Target(const ast::Pattern& pattern, const CaptureTurns& 
 }
 
 std::string TextTurner::First(const ast::Pattern& pattern, const CaptureTurns& turns,
-                              const std::vector<ast::RangeClause>& ranges) {
+                              const std::vector<ast::RangeClause>& ranges, size_t option) {
   std::string text = "\"";
   for (const ast::PatternPart& part : pattern.parts) {
     const auto* capture = std::get_if<ast::CapturePart>(&part.kind);
     if (std::holds_alternative<ast::WildcardPart>(part.kind)) return {};
     if (const auto* alternatives = std::get_if<ast::AlternativesPart>(&part.kind)) {
-      if (alternatives->options.empty()) return {};
-      text += alternatives->options[0];
+      if (option >= alternatives->options.size()) return {};
+      text += alternatives->options[option];
     } else if (capture == nullptr) {
       text += Raw(part.span);
     } else if (capture->gather) {

@@ -40,9 +40,10 @@ class TextTurner {
   // The left side's name as a right one.
   std::string Target(const ast::Pattern& pattern, const CaptureTurns& turns);
 
-  // One name of the left side, as a right one: of a list the first. "" where a wildcard stands in it.
-  std::string First(const ast::Pattern& pattern, const CaptureTurns& turns,
-                    const std::vector<ast::RangeClause>& ranges);
+  // One name of the left side, as a right one: of a list the first, or of its alternatives the one of index `option`.
+  // "" where a wildcard stands in it.
+  std::string First(const ast::Pattern& pattern, const CaptureTurns& turns, const std::vector<ast::RangeClause>& ranges,
+                    size_t option = 0);
 
   // An expression with source_… and target_… exchanged.
   std::string Expression(const ast::Expr& expr, const CaptureTurns& turns);

@@ -1,6 +1,7 @@
 #include "compiler/suggest/match.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <map>
 #include <set>
 #include <tuple>
@@ -11,6 +12,7 @@
 #include "compiler/suggest/align.h"
 #include "compiler/suggest/fit.h"
 #include "compiler/suggest/words.h"
+#include "runtime/bind/names/vocabulary.h"
 
 namespace ckmap::suggest {
 namespace {
@@ -45,6 +47,7 @@ class Matcher {
     for (Match& match : AlignModules(source_, source_done_, target_, target_done_)) Take(std::move(match));
     DoubtTornModules();
     DoubtSquares();
+    DoubtRows();
     return std::move(matches_);
   }
 
@@ -389,6 +392,61 @@ class Matcher {
           match.alternatives.begin(),
           "the same, with | transpose(): it is square, and others of this network are transposed");
     }
+  }
+
+  // ---- the order of rows ---------------------------------------------------------------------------------
+
+  // Layers of one size and unlike names may hold their rows in another order, and no shape tells: fused projections
+  // hold their parts one after another or group by group, and frameworks pair the rows that a rotary embedding turns
+  // as halves or as neighbours.
+  void DoubtRows() {
+    if (source_.prints != nullptr) return;  // values tell
+    const bool rotary = !NamesPositions(source_) && !NamesPositions(target_);
+    for (Match& match : matches_) {
+      const Module &a = source_.modules[match.modules[0].first], &b = target_.modules[match.modules[0].second];
+      const std::string left = LastName(a.path), right = LastName(b.path);
+      if (left == right) continue;
+      const bool matrix = IsMatrix(source_, a);
+      const char* doubt = matrix && (IsFused(left) || IsFused(right))
+                              ? "the same with its parts in another order, or group by group: it is fused"
+                          : rotary && (matrix ? IsRotated(left) || IsRotated(right) : IsRotatedNorm(left))
+                              ? "the same with the rows of each head in another order: a rotary embedding may turn "
+                                "halves or neighbours"
+                              : nullptr;
+      if (doubt == nullptr) continue;
+      match.certain = false;
+      match.alternatives.insert(match.alternatives.begin(), doubt);
+    }
+  }
+  // The last segment of a module's name that is not a number.
+  static std::string LastName(const std::string& path) {
+    const std::vector<std::string> segments = SegmentsOf(path, ".");
+    const auto last = std::find_if(segments.rbegin(), segments.rend(), [](const std::string& segment) {
+      return segment.find_first_not_of("0123456789") != std::string::npos;
+    });
+    return last == segments.rend() ? "" : *last;
+  }
+  static bool IsMatrix(const Network& network, const Module& module) {
+    const auto weight = module.leaves.find("w");
+    return weight != module.leaves.end() && WithoutOnes(network.Tensor(weight->second).shape).size() == 2;
+  }
+  static bool IsFused(const std::string& name) { return OrderOfParts(name, ".").size() > 1; }
+  static bool HasWord(const std::string& name, std::initializer_list<std::string_view> some) {
+    const std::vector<std::string> words = WordsOf(name);
+    return std::any_of(words.begin(), words.end(), [&](const std::string& word) {
+      return std::find(some.begin(), some.end(), word) != some.end();
+    });
+  }
+  static bool IsRotated(const std::string& name) { return HasWord(name, {"q", "k"}); }
+  // The norm of each head's queries or keys; that of a compressed query, `q_a_layernorm`, is not rotated.
+  static bool IsRotatedNorm(const std::string& name) {
+    return IsRotated(name) && HasWord(name, {"norm"}) && !HasWord(name, {"a"});
+  }
+  // Positions that are added to the embeddings, or to the scores.
+  static bool NamesPositions(const Network& network) {
+    return std::any_of(network.groups.begin(), network.groups.end(), [](const Group& group) {
+      return HasWord(group.form, {"position", "positions", "wpe", "relative", "rel"});
+    });
   }
 
   const Network& source_;

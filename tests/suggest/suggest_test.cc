@@ -156,10 +156,6 @@ Score Judge(const Case& test, bool packs, std::string& text) {
   return score;
 }
 
-// Networks whose packs put the rows of matrices in another order for the rotary embedding: neither names nor shapes say
-// so, and a draft takes the rows as they are without a mark. How many tensors.
-const std::map<std::string, size_t> kRowsTurned = {{"deepseek_v3_mf2_infer", 4}};
-
 void CheckAll(bool packs) {
   const bool print = std::getenv("CKMAP_SUGGEST_REPORT") != nullptr;
   if (print)
@@ -193,8 +189,7 @@ void CheckAll(bool packs) {
     judged_targets += score.targets;
     total.right_certain += score.right_certain;
     total.right += score.right;
-    const auto known = kRowsTurned.find(test.name);
-    CHECK_MESSAGE(score.wrong.size() <= (known == kRowsTurned.end() ? 0 : known->second),
+    CHECK_MESSAGE(score.wrong.empty(),
                   "certain, but not what the pack does: ", fmt::format("{}", fmt::join(score.wrong, " ")));
   }
   if (print) {
