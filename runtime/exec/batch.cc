@@ -73,17 +73,12 @@ bool Worker::FindInFile(const Box& box, const LoweredInput& input, Request& requ
   if (input.node != nullptr) return false;
   const Staging staging = PlanStaging(box, input.element, kReadAlong, context_.budget.staging);
   if (!staging.outer.empty() || staging.bytes > context_.budget.staging) return false;
-  int64_t begin = 0;  // of the extent, in the storage
-  for (const FileExtent& extent : context_.source.storage_extents(input.storage)) {
-    if (staging.first >= begin && staging.first + staging.segment <= begin + extent.length) {
-      request.fd = extent.fd;
-      request.offset = extent.offset + staging.first - begin;
-      request.length = staging.segment;
-      return true;
-    }
-    begin += extent.length;
-  }
-  return false;
+  const auto found = FindExtent(context_.source.storage_extents(input.storage), staging.first, staging.segment);
+  if (!found) return false;
+  request.fd = found->fd;
+  request.offset = found->offset;
+  request.length = found->length;
+  return true;
 }
 
 Result<void> Worker::GatherBatch(std::vector<BatchItem>& items) {

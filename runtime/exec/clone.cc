@@ -7,6 +7,8 @@
 #include <optional>
 #include <utility>
 
+#include "runtime/exec/tensor_reader.h"
+
 namespace ckmap {
 namespace {
 
@@ -21,17 +23,6 @@ struct FileRun {
   int64_t to = 0;
   int64_t bytes = 0;
 };
-
-// Where [offset, offset + bytes) lies, if one extent holds all of it.
-std::optional<FileExtent> FindExtent(const std::vector<FileExtent>& extents, int64_t offset, int64_t bytes) {
-  int64_t begin = 0;
-  for (const FileExtent& extent : extents) {
-    if (extent.fd >= 0 && offset >= begin && offset + bytes <= begin + extent.length)
-      return FileExtent{extent.fd, extent.offset + offset - begin, bytes};
-    begin += extent.length;
-  }
-  return std::nullopt;
-}
 
 std::optional<FileRun> AsFileRun(const Checkpoint& source, const Task& task, size_t index) {
   if (task.kind != Task::Kind::kRun || task.run.input == kFillInput) return std::nullopt;
@@ -50,19 +41,26 @@ bool Continues(const FileRun& before, const FileRun& next) {
          next.to == before.to + before.bytes;
 }
 
+// Whether byte `at` of the target file lies between two elements of `run`, or outside it.
+bool BetweenElements(const FileRun& run, int64_t at, const Schedule& schedule) {
+  const int64_t element = schedule.tasks[run.task].run.large->lowered.element;
+  return at <= run.to || at >= run.to + run.bytes || (at - run.to) % element == 0;
+}
+
 // The bytes [begin, end) of the target file that can be cloned for all of `runs`, which continue each other.
 std::pair<int64_t, int64_t> WholeBlocks(const std::vector<FileRun>& runs, const Schedule& schedule) {
   const FileRun& first = runs.front();
   const FileRun& last = runs.back();
   const std::pair<int64_t, int64_t> none{first.to, first.to};
-  if ((first.from - first.to) % kCloneBlock != 0) return none;
-  const int64_t begin = (first.to + kCloneBlock - 1) / kCloneBlock * kCloneBlock;
-  const int64_t end = (last.to + last.bytes) / kCloneBlock * kCloneBlock;
+  if ((first.from - first.to) % kSharedBlock != 0) return none;
+  const int64_t begin = (first.to + kSharedBlock - 1) / kSharedBlock * kSharedBlock;
+  const int64_t end = (last.to + last.bytes) / kSharedBlock * kSharedBlock;
   if (end - begin < kWorthwhile) return none;
   // What is left at both ends must be whole elements.
-  const auto element = [&](const FileRun& run) { return schedule.tasks[run.task].run.large->lowered.element; };
-  if ((begin - first.to) % element(first) != 0 || (end - last.to) % element(last) != 0) return none;
-  return {begin, end};
+  const bool whole = std::all_of(runs.begin(), runs.end(), [&](const FileRun& run) {
+    return BetweenElements(run, begin, schedule) && BetweenElements(run, end, schedule);
+  });
+  return whole ? std::pair{begin, end} : none;
 }
 
 bool Clone(const FileRun& first, int64_t begin, int64_t end) {
@@ -93,18 +91,13 @@ void TakeOut(const Task& task, const FileRun& run, int64_t begin, int64_t end, s
 void FindCopies(const BoundPlan& plan, const Checkpoint& source, std::vector<OutputTensor>& outputs) {
   for (size_t i = 0; i < outputs.size(); ++i) {
     const BoundTensor& tensor = plan.tensors[i];
+    // What is lowered here is lowered once more for the schedule, so only where one input is the whole tensor.
     const bool one = tensor.value.pieces.size() == 1 && tensor.inputs.size() == 1 && tensor.inputs[0].node == nullptr;
     if (!one || NumBytes(tensor.shape, tensor.dtype).value_or(0) < kWorthwhile) continue;
     const Result<LoweredTensor> lowered = LowerTensor(tensor, source, tensor.rule);
-    if (!lowered || lowered->boxes.size() != 1) continue;
-    const Box& box = lowered->boxes[0];
-    const LoweredInput& input = lowered->inputs[0];
-    const bool copy = box.input == 0 && input.chain.trivial() && source.checksums(input.storage) == nullptr &&
-                      box.axes.size() <= 1 &&
-                      (box.axes.empty() || (box.axes[0].src == input.element && box.axes[0].dst == lowered->element));
-    if (!copy) continue;
-    if (const auto from = FindExtent(source.storage_extents(input.storage), box.src, lowered->bytes))
-      outputs[i].copied_from = from->offset;
+    const auto stored = lowered ? AsStored(*lowered) : std::nullopt;
+    if (!stored || source.checksums(stored->storage) != nullptr) continue;
+    if (const auto from = InFile(source, *stored)) outputs[i].copied_from = from->offset;
   }
 }
 

@@ -11,9 +11,6 @@
 
 namespace ckmap {
 
-// File systems share whole blocks. Those with larger blocks refuse, and the bytes are copied.
-inline constexpr int64_t kCloneBlock = 4096;
-
 // Tells the writer, in OutputTensor::copied_from, where in a file of the source the bytes of a tensor lie that is a copy
 // of one run of a file. `outputs` is a list of `plan.tensors` in their order.
 void FindCopies(const BoundPlan& plan, const Checkpoint& source, std::vector<OutputTensor>& outputs);

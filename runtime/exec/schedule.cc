@@ -269,12 +269,8 @@ constexpr int64_t kMaxHole = 4096;  // between tensors of a batch
 }  // namespace
 
 int64_t LargeTensor::FileOffset(int64_t at) const {
-  int64_t begin = 0;
-  for (const FileExtent& extent : extents) {
-    if (extent.fd >= 0 && at < begin + extent.length) return extent.offset + at - begin;
-    begin += extent.length;
-  }
-  return at;
+  const auto found = FindExtent(extents, at, 1);
+  return found ? found->offset : at;
 }
 
 Result<Schedule> MakeSchedule(const BoundPlan& plan, const Checkpoint& source, const CheckpointWriter& writer,

@@ -36,14 +36,7 @@ std::optional<StoredRun> AsStored(const LoweredTensor& tensor) {
 }
 
 std::optional<FileExtent> InFile(const Checkpoint& checkpoint, const StoredRun& run) {
-  int64_t begin = 0;  // of the extent, in the storage
-  for (const FileExtent& extent : checkpoint.storage_extents(run.storage)) {
-    if (run.offset >= begin && run.offset + run.length <= begin + extent.length) {
-      return FileExtent{extent.fd, extent.offset + run.offset - begin, run.length};
-    }
-    begin += extent.length;
-  }
-  return std::nullopt;
+  return FindExtent(checkpoint.storage_extents(run.storage), run.offset, run.length);
 }
 
 Result<std::unique_ptr<TensorReader>> TensorReader::Make(const Checkpoint& checkpoint, size_t tensor) {

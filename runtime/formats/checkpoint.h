@@ -46,6 +46,10 @@ struct FileExtent {
   int64_t length = 0;
 };
 
+// `extents` are the bytes of a storage or of a tensor, in order. Where [offset, offset + length) of them lies, if one
+// extent of a file holds all of it.
+std::optional<FileExtent> FindExtent(std::span<const FileExtent> extents, int64_t offset, int64_t length);
+
 // Runs of files whose CRC-32s show whether the bytes of some storages are as they were written.
 struct ChecksumGroup {
   std::string path;              // of the file, for messages

@@ -38,6 +38,10 @@ struct OutputCut {
   size_t mesh_axis = 0;
 };
 
+// File systems that share bytes between files share whole blocks of this size. Those with larger ones refuse
+// (runtime/exec/clone.h).
+inline constexpr int64_t kSharedBlock = 4096;
+
 struct OutputTensor {
   std::string name;
   DType dtype = DType::kF32;

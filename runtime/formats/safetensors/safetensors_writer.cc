@@ -291,13 +291,12 @@ Result<void> SafetensorsWriter::LayOut(Shard& shard, size_t index) {
 // Spaces that move the data, which would begin at `begin`, to where most bytes that are copies lie at the same place of a
 // block as in their source. 0 for small files, and where nothing is a copy.
 size_t SafetensorsWriter::SpacesToShareBlocks(const Shard& shard, size_t begin) const {
-  constexpr int64_t kBlock = 4096;
   constexpr int64_t kLarge = int64_t{1} << 20;
   std::map<int64_t, int64_t> votes;  // bytes by the spaces that they ask for
   int64_t offset = static_cast<int64_t>(begin);
   for (const size_t i : shard.tensors) {
     const std::optional<int64_t>& from = tensors_[i].copied_from;
-    const int64_t spaces = from ? ((*from - offset) % kBlock + kBlock) % kBlock : 0;
+    const int64_t spaces = from ? ((*from - offset) % kSharedBlock + kSharedBlock) % kSharedBlock : 0;
     if (from && spaces % 8 == 0) votes[spaces] += placements_[i].bytes;
     offset += placements_[i].bytes;
   }
