@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/bind/explain/crossed_words.h"
 #include "runtime/bind/names/vocabulary.h"
 
 namespace ckmap {
@@ -65,6 +66,8 @@ class Contradictions {
     ByExchange();
     ByNumbers();
     ByOrder();
+    for (const CrossedPair& crossed : FindCrossedWords(context_, links_, FirstOfEachForm()))
+      AddPair(crossed.pair, crossed.left, crossed.right);
   }
 
   void Report(std::vector<Issue>& issues) const {
@@ -140,7 +143,7 @@ class Contradictions {
       const NameRoles left = RolesOf(Source(pair.source), context_.source_separator, context_.visible.files()),
                       right = RolesOf(Target(pair.target), context_.target_separator, context_.target);
       for (Contradiction& found : ContradictionsOf(left, right)) {
-        if (IsNormOfAnotherKind(found, pair)) continue;
+        if (IsNormOfAnotherKind(found)) continue;
         // A fused tensor's name tells of all its parts, or of one: the order says more (ByOrder).
         const bool part = found.question == "projection" || found.question == "branch";
         if (part && (fused.contains(pair.link) || links_.all()[pair.link].instance->sources.size() > 1)) {
@@ -187,10 +190,8 @@ class Contradictions {
   }
 
   // Networks with norms on both sides of a layer mean other places by the same words.
-  bool IsNormOfAnotherKind(const Contradiction& found, const TensorLinks::Pair& pair) const {
-    const auto role = RolesOf(Target(pair.target), context_.target_separator, context_.target).by_question;
-    const auto norm = role.find("norm");
-    if (norm == role.end() || norm->second.token != found.right) return false;
+  bool IsNormOfAnotherKind(const Contradiction& found) const {
+    if (found.question != "norm" && found.question != "sublayer") return false;
     if (!checked_norms_) {
       checked_norms_ = true;
       for (const Manifest* manifest : {&context_.visible.files(), &context_.target}) {

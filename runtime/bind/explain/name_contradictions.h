@@ -1,5 +1,5 @@
 // Names that contradict what becomes of their tensors: `query` goes to `key_layer`, `weight` to `beta`, layers 0 and 1
-// are exchanged, a fused `qkv` is cut in the order q, v, k. Shapes cannot tell, and the rule may be right all the same,
+// are exchanged, a norm of the attention goes to the MLP's, a fused `qkv` is cut in the order q, v, k. Shapes cannot tell, and the rule may be right all the same,
 // so each is a warning (CK1234). `exactly` does not mute it.
 #pragma once
 

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "runtime/base/text.h"
+#include "runtime/bind/names/norm_roles.h"
 
 namespace ckmap {
 namespace {
@@ -101,23 +102,6 @@ const Answers& SegmentAnswers() {
       {"wpe", {"embedding", "position"}},
       {"token_type_embeddings", {"embedding", "type"}},
       {"token_type_embedding", {"embedding", "type"}},
-      {"input_layernorm", {"norm", "in front of the attention"}},
-      {"attention_norm", {"norm", "in front of the attention"}},
-      {"attn_norm", {"norm", "in front of the attention"}},
-      {"layernorm_before", {"norm", "in front of the attention"}},
-      {"ln_1", {"norm", "in front of the attention"}},
-      {"norm1", {"norm", "in front of the attention"}},
-      {"layernorm1", {"norm", "in front of the attention"}},
-      {"layer_norm1", {"norm", "in front of the attention"}},
-      {"post_attention_layernorm", {"norm", "in front of the MLP"}},
-      {"pre_mlp_layernorm", {"norm", "in front of the MLP"}},
-      {"ffn_norm", {"norm", "in front of the MLP"}},
-      {"mlp_norm", {"norm", "in front of the MLP"}},
-      {"layernorm_after", {"norm", "in front of the MLP"}},
-      {"ln_2", {"norm", "in front of the MLP"}},
-      {"norm2", {"norm", "in front of the MLP"}},
-      {"layernorm2", {"norm", "in front of the MLP"}},
-      {"layer_norm2", {"norm", "in front of the MLP"}},
   };
   return kAnswers;
 }
@@ -214,35 +198,16 @@ std::vector<std::string> WordsOfSegment(std::string_view segment) {
 
 std::string CanonicalWord(const std::string& word) {
   static const Dictionary kSame = {
-      {"query", "q"},
-      {"queries", "q"},
-      {"wq", "q"},
-      {"key", "k"},
-      {"keys", "k"},
-      {"wk", "k"},
-      {"value", "v"},
-      {"values", "v"},
-      {"wv", "v"},
-      {"attn", "attention"},
-      {"layernorm", "norm"},
-      {"ln", "norm"},
-      {"rmsnorm", "norm"},
-      {"layers", "layer"},
-      {"blocks", "layer"},
-      {"block", "layer"},
-      {"h", "layer"},
-      {"gamma", "weight"},
-      {"beta", "bias"},
-      {"variance", "var"},
-      {"running", "moving"},
-      {"visual", "vision"},
-      {"image", "vision"},
-      {"ffn", "mlp"},
-      {"conv", "conv"},
-      {"fc", "linear"},
-      {"dense", "linear"},
-      {"proj", "linear"},
-      {"projection", "linear"},
+      {"query", "q"},        {"queries", "q"},      {"wq", "q"},
+      {"key", "k"},          {"keys", "k"},         {"wk", "k"},
+      {"value", "v"},        {"values", "v"},       {"wv", "v"},
+      {"attn", "attention"}, {"layernorm", "norm"}, {"layrnorm", "norm"},  // CLIP's spelling
+      {"ln", "norm"},        {"rmsnorm", "norm"},   {"layers", "layer"},
+      {"blocks", "layer"},   {"block", "layer"},    {"h", "layer"},
+      {"gamma", "weight"},   {"beta", "bias"},      {"variance", "var"},
+      {"running", "moving"}, {"visual", "vision"},  {"image", "vision"},
+      {"ffn", "mlp"},        {"conv", "conv"},      {"fc", "linear"},
+      {"dense", "linear"},   {"proj", "linear"},    {"projection", "linear"},
   };
   const auto found = kSame.find(word);
   return found == kSame.end() ? word : found->second;
@@ -261,6 +226,9 @@ NameRoles RolesOf(const std::string& name, std::string_view separator, const Man
     if (i + 1 == segments.size()) {
       if (const auto leaf = LeafAnswers().find(segment); leaf != LeafAnswers().end()) add(leaf->second, segments[i]);
     }
+    const std::vector<NormAnswer> norms = NormAnswersOf(segments, i, separator, manifest);
+    for (const NormAnswer& norm : norms) add({norm.question, norm.role}, norm.token);
+    if (!norms.empty()) continue;
     if (const auto whole = SegmentAnswers().find(segment); whole != SegmentAnswers().end()) {
       add(whole->second, segments[i]);
       continue;
