@@ -64,6 +64,7 @@ class Search {
     SuggestJoins(findings, out);
     SuggestDTypes(findings, out);
     SuggestLeftovers(findings, out);
+    SuggestParts(findings, out);
     SuggestSizes(findings, out);
     SuggestExchanged(findings, out);
     SuggestPacks(findings, out);

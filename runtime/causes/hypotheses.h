@@ -19,6 +19,7 @@ void SuggestLayouts(const Findings& findings, Hypotheses& out);    // transposed
 void SuggestJoins(const Findings& findings, Hypotheses& out);      // fused against split
 void SuggestSizes(const Findings& findings, Hypotheses& out);      // classes, vocabulary, width, slices of ranks
 void SuggestLeftovers(const Findings& findings, Hypotheses& out);  // optimizer state, buffers, ties, biases, layers
+void SuggestParts(const Findings& findings, Hypotheses& out);      // norms, experts, branches, adapters
 void SuggestDTypes(const Findings& findings, Hypotheses& out);     // casts, quantised weights
 
 }  // namespace ckmap

@@ -153,7 +153,8 @@ Outcome Try(const Mistake& mistake) {
 TEST_CASE("causes of mistakes are named, and the edits that are shown mend them") {
   setenv("CKMAP_PACKS", CKMAP_BUILD_DIR "/share/ckmap/packs", 1);
   std::vector<Mistake> mistakes = MistakesOfNames();
-  for (auto more : {MistakesOfRules(), MistakesOfNetworks()}) mistakes.insert(mistakes.end(), more.begin(), more.end());
+  for (auto more : {MistakesOfRules(), MistakesOfNetworks(), MistakesOfParts()})
+    mistakes.insert(mistakes.end(), more.begin(), more.end());
   REQUIRE(mistakes.size() >= 60);
   std::set<std::string> pairs;
   size_t named = 0, mendable = 0, mended = 0;

@@ -127,7 +127,7 @@ std::vector<Mistake> MistakesOfRules() {
        "bert/hf2mindone",
        "bert_mindone",
        false,
-       {"unused"},
+       {"branch"},
        [](Network& n) { n.target.Remove("pooler."); }},
       {"the norm's layer renamed wrongly",
        "mobilenet/v2_torchvision2mindcv",

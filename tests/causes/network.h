@@ -58,6 +58,7 @@ struct Mistake {
 std::vector<Mistake> MistakesOfNames();
 std::vector<Mistake> MistakesOfRules();
 std::vector<Mistake> MistakesOfNetworks();
+std::vector<Mistake> MistakesOfParts();
 
 // Every size of the axes that is `from` becomes `to`.
 void Resize(Side& side, int64_t from, int64_t to);

@@ -83,7 +83,13 @@ struct Evidence {
 
 class Variants {
  public:
-  Variants(const BindContext& context, const TensorLinks& links) : context_(context), links_(links) {}
+  // `errors`: what is said already.
+  Variants(const BindContext& context, const TensorLinks& links, const std::vector<Issue>& errors)
+      : context_(context), links_(links) {
+    for (const Issue& issue : errors) {
+      if (issue.code == "CK1214") unread_.insert(issue.tensor);
+    }
+  }
 
   void Find() {
     CollectRuns();
@@ -133,8 +139,17 @@ class Variants {
     return link.instance->rule != nullptr && !link.instance->rule->exactly().empty();
   }
 
+  // Of what a rule leaves out an error speaks: it has to be written anew, and its variants with it.
+  bool ReadsInPart(const TensorLink& link) const {
+    bool in_part = false;
+    if (unread_.empty()) return false;
+    ForEachSource(*link.bound,
+                  [&](size_t source) { in_part = in_part || unread_.contains(context_.visible.files()[source].name); });
+    return in_part;
+  }
+
   void Add(const TensorLink& link, size_t target, std::string text, const std::string& note = "") {
-    if (Confirmed(link)) return;
+    if (Confirmed(link) || ReadsInPart(link)) return;
     auto& readings = findings_[links_.Where(link)];
     const auto [at, made] = readings.try_emplace(text);
     Reading& reading = at->second;
@@ -460,13 +475,14 @@ class Variants {
   std::map<std::string, Evidence> of_block_;  // matrices of linear layers
   Evidence of_all_;
   std::set<const plan::Rule*> regrouped_;
+  std::set<std::string> unread_;                                    // sources of which elements are read by no rule
   std::map<std::string, std::map<std::string, Reading>> findings_;  // where → text
 };
 
 }  // namespace
 
 void ReportVariants(const BindContext& context, const TensorLinks& links, std::vector<Issue>& issues) {
-  Variants variants(context, links);
+  Variants variants(context, links, issues);
   variants.Find();
   variants.Report(issues);
 }

@@ -10,7 +10,7 @@
 
 namespace ckmap {
 
-// One note for each rule, rename or pass-through, in a stable order.
+// One note for each rule, rename or pass-through, in a stable order. `issues` holds the errors, to which they are added.
 void ReportVariants(const BindContext& context, const TensorLinks& links, std::vector<Issue>& issues);
 
 }  // namespace ckmap
