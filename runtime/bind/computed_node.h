@@ -7,6 +7,7 @@
 // beside as many elements of the first operand:
 //
 //   Dequantize, Quantize   the scales (and zero points) of the blocks that the range touches
+//   Absmax                 all elements of the range's blocks; what was found is kept, 16 bytes a block
 //   Product, LoraMerge     the rows of `left` and the columns of `right` that the range crosses, in tiles
 //   RowScale               the sums over the rows that the range touches; they are kept, 16 bytes a row
 //   BatchNorm              four or five numbers for each channel
@@ -14,7 +15,8 @@
 //   Pointwise, Map         the same range of each operand
 //   Average                all elements that become the range
 //   Normal, Sequence       nothing
-//   Bitcast, Unpack        the elements whose bytes the range holds
+//   Bitcast, Unpack, Pack  the elements whose bits the range holds
+//   Constant               nothing
 //   Decode                 the same range
 //   Take                   the slices of the table that the range's indices choose; a table of up to 4 MiB is kept
 //
@@ -45,6 +47,17 @@ struct ScaleSpec {
   Shape block;
   int64_t pack = 1;          // integers of 4 bits in one element of operand 0, lowest bits first, along the last axis
   bool pack_signed = false;  // they are -8 … 7, else 0 … 15
+  // Of quantize:
+  int64_t bits = 0;         // of the integers; 0: all that the dtype has
+  double reciprocal = 0;    // operand 0 * (reciprocal / operand 1); 0: operand 0 / operand 1
+  DType via = DType::kF32;  // what quotients and products are rounded to first
+};
+
+// The greatest magnitude of each block of operand 0, divided by `over`, at least `least`; `zero` where that is 0 in the
+// node's dtype. Axis k's index of a block is that of its elements / block[k].
+struct AbsmaxSpec {
+  Shape block;
+  double over = 1, least = 0, zero = 0;
 };
 
 // left [batch, rows, inner] @ right [batch, inner, columns].
@@ -112,15 +125,32 @@ struct NormalSpec {
 // The bytes of operand 0, in row-major order, as elements of another dtype.
 struct BitcastSpec {};
 
-// Operand 0 is [outer, words, inner]; along its middle axis lie little-endian words, packed with fields of `bits` bits:
-// [outer, codes, inner] of u8 or, signed, i8.
-struct UnpackSpec {
+// Words of an axis, little-endian, that hold numbers of a few bits.
+struct FieldLayout {
   int64_t bits = 8;
   int64_t word_bits = 8;
   int64_t fields = 0;       // in each word, from its lowest bit on; 0: one stream of bits, whose fields may cross words
   bool high_first = false;  // the fields of a word in descending order
   bool is_signed = false;   // two's complement
   int64_t words = 0, codes = 0, inner = 1;
+
+  // Where a number begins in its row of words, in bits.
+  int64_t FirstBit(int64_t code) const {
+    if (fields == 0) return code * bits;
+    const int64_t field = code % fields;
+    return code / fields * word_bits + (high_first ? fields - 1 - field : field) * bits;
+  }
+};
+
+// Operand 0, words [outer, words, inner], as its numbers: [outer, codes, inner] of u8 or, signed, i8.
+struct UnpackSpec : FieldLayout {};
+
+// The inverse: operand 0 is [outer, codes, inner] of u8 or i8. Bits that no number fills are 0.
+struct PackSpec : FieldLayout {};
+
+// Element i is values[i].
+struct ConstantSpec {
+  std::vector<int64_t> values;
 };
 
 // The values of codes, one in each byte of operand 0, in f32.
@@ -148,7 +178,8 @@ struct SequenceSpec {
 struct ComputedNode {
   std::string text;  // "lora_merge(alpha=16, r=8)", for messages
   std::variant<ScaleSpec, ProductSpec, LoraMergeSpec, RowScaleSpec, BatchNormSpec, InterpolateSpec, PointwiseSpec,
-               MapSpec, AverageSpec, NormalSpec, BitcastSpec, SequenceSpec, UnpackSpec, DecodeSpec, TakeSpec>
+               MapSpec, AverageSpec, NormalSpec, BitcastSpec, SequenceSpec, UnpackSpec, DecodeSpec, TakeSpec,
+               AbsmaxSpec, PackSpec, ConstantSpec>
       spec;
   std::vector<PiecedTensor> operands;
   std::vector<std::string> names;  // of the operands, for messages

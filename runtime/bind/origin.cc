@@ -16,8 +16,9 @@ namespace {
 // Each spec is taken apart as a whole: a member that is added later does not compile until it is named here.
 struct SpecText {
   std::string operator()(const ScaleSpec& spec) const {
-    const auto& [quantize, block, pack, pack_signed] = spec;
-    return fmt::format("scale {} {} {} {}", quantize, FormatShape(block), pack, pack_signed);
+    const auto& [quantize, block, pack, pack_signed, bits, reciprocal, via] = spec;
+    return fmt::format("scale {} {} {} {} {} {} {}", quantize, FormatShape(block), pack, pack_signed, bits, reciprocal,
+                       DTypeName(via));
   }
   std::string operator()(const ProductSpec& spec) const {
     const auto& [rows, inner, columns] = spec;
@@ -56,6 +57,19 @@ struct SpecText {
     const auto& [bits, word_bits, fields, high_first, is_signed, words, codes, inner] = spec;
     return fmt::format("unpack {} {} {} {} {} {} {} {}", bits, word_bits, fields, high_first, is_signed, words, codes,
                        inner);
+  }
+  std::string operator()(const PackSpec& spec) const {
+    const auto& [bits, word_bits, fields, high_first, is_signed, words, codes, inner] = spec;
+    return fmt::format("pack {} {} {} {} {} {} {} {}", bits, word_bits, fields, high_first, is_signed, words, codes,
+                       inner);
+  }
+  std::string operator()(const AbsmaxSpec& spec) const {
+    const auto& [block, over, least, zero] = spec;
+    return fmt::format("absmax {} {} {} {}", FormatShape(block), over, least, zero);
+  }
+  std::string operator()(const ConstantSpec& spec) const {
+    const auto& [values] = spec;
+    return fmt::format("constant {}", fmt::join(values, " "));
   }
   std::string operator()(const DecodeSpec& spec) const {
     const auto& [format] = spec;

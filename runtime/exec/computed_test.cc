@@ -127,22 +127,59 @@ void AddCodes(Numbers& source, std::vector<PiecedTensor>& nodes) {
   const PiecedTensor words = source.Add({61, 27, 5}, DType::kI32), bytes = source.Add({97, 331}, DType::kU8);
   for (const int64_t bits : {3, 4, 5, 8}) {
     const int64_t codes = 27 * 32 / bits, last = 331 * 8 / bits;
-    nodes.push_back(NodeOf(UnpackSpec{bits, 32, 0, false, bits == 5, 27, codes, 5}, {words}, {61, codes, 5},
+    nodes.push_back(NodeOf(UnpackSpec{{bits, 32, 0, false, bits == 5, 27, codes, 5}}, {words}, {61, codes, 5},
                            bits == 5 ? DType::kI8 : DType::kU8));
-    nodes.push_back(NodeOf(UnpackSpec{bits, 8, 0, false, false, 331, last, 1}, {bytes}, {97, last}, DType::kU8));
+    nodes.push_back(NodeOf(UnpackSpec{{bits, 8, 0, false, false, 331, last, 1}}, {bytes}, {97, last}, DType::kU8));
   }
-  nodes.push_back(NodeOf(UnpackSpec{3, 32, 10, true, false, 27, 270, 5}, {words}, {61, 270, 5}, DType::kU8));
-  nodes.push_back(NodeOf(UnpackSpec{2, 8, 3, false, true, 331, 993, 1}, {bytes}, {97, 993}, DType::kI8));
-  const PiecedTensor nibbles = NodeOf(UnpackSpec{4, 8, 0, false, false, 331, 662, 1}, {bytes}, {97, 662}, DType::kU8);
+  nodes.push_back(NodeOf(UnpackSpec{{3, 32, 10, true, false, 27, 270, 5}}, {words}, {61, 270, 5}, DType::kU8));
+  nodes.push_back(NodeOf(UnpackSpec{{2, 8, 3, false, true, 331, 993, 1}}, {bytes}, {97, 993}, DType::kI8));
+  const PiecedTensor nibbles = NodeOf(UnpackSpec{{4, 8, 0, false, false, 331, 662, 1}}, {bytes}, {97, 662}, DType::kU8);
   nodes.push_back(NodeOf(DecodeSpec{CodeFormat::kE2M1}, {nibbles}, {97, 662}));
   nodes.push_back(NodeOf(DecodeSpec{CodeFormat::kE3M2},
-                         {NodeOf(UnpackSpec{6, 8, 0, false, false, 331, 441, 1}, {bytes}, {97, 441}, DType::kU8)},
+                         {NodeOf(UnpackSpec{{6, 8, 0, false, false, 331, 441, 1}}, {bytes}, {97, 441}, DType::kU8)},
                          {97, 441}));
   const PiecedTensor few =
-      NodeOf(UnpackSpec{4, 8, 0, false, false, 11, 22, 1}, {source.Add({13, 11}, DType::kU8)}, {13, 22}, DType::kU8);
+      NodeOf(UnpackSpec{{4, 8, 0, false, false, 11, 22, 1}}, {source.Add({13, 11}, DType::kU8)}, {13, 22}, DType::kU8);
   nodes.push_back(NodeOf(TakeSpec{16, 1, 97 * 662}, {source.Add({16}), nibbles}, {97, 662}));
   nodes.push_back(
       NodeOf(TakeSpec{16, 7, 13 * 22}, {source.Add({3, 16, 7}, DType::kF8E4M3), few}, {3, 13, 22, 7}, DType::kF8E4M3));
+}
+
+// Scales of blocks, elements divided by them, numbers of a few bits in words, and constants.
+void AddQuantized(Numbers& source, std::vector<PiecedTensor>& nodes) {
+  const PiecedTensor weight = source.Add({97, 331}), cube = source.Add({7, 19, 41});
+  for (const Shape& block : {Shape{1, 331}, Shape{97, 331}, Shape{16, 64}, Shape{1, 32}, Shape{97, 1}}) {
+    const Shape scales = {(97 + block[0] - 1) / block[0], (331 + block[1] - 1) / block[1]};
+    const PiecedTensor scale = NodeOf(AbsmaxSpec{block, 448, 0, 1}, {weight}, scales);
+    nodes.push_back(scale);
+    nodes.push_back(NodeOf(ScaleSpec{true, block}, {weight, scale}, {97, 331}, DType::kF8E4M3));
+    nodes.push_back(
+        NodeOf(ScaleSpec{true, block, 1, false, 0, 1, DType::kF32}, {weight, scale}, {97, 331}, DType::kF8E4M3));
+    const PiecedTensor rounded = NodeOf(AbsmaxSpec{block, 7.5, 0x1p-7, 0}, {weight}, scales, DType::kBF16);
+    const PiecedTensor four =
+        NodeOf(ScaleSpec{true, block, 1, false, 4, 0, DType::kBF16}, {weight, rounded}, {97, 331}, DType::kI8);
+    nodes.push_back(four);
+    nodes.push_back(NodeOf(PackSpec{{4, 32, 0, false, true, 42, 331, 1}}, {four}, {97, 42}, DType::kI32));
+    nodes.push_back(NodeOf(PackSpec{{4, 8, 0, false, true, 49, 97, 331}}, {four}, {49, 331}, DType::kU8));
+  }
+  const PiecedTensor scale = NodeOf(AbsmaxSpec{{2, 4, 41}, 127, 0, 0}, {Turned(cube, {0, 1, 2})}, {4, 5, 1});
+  nodes.push_back(scale);
+  nodes.push_back(
+      NodeOf(ScaleSpec{true, {2, 4, 41}, 1, false, 0, 127, DType::kF16}, {cube, scale}, {7, 19, 41}, DType::kI8));
+  for (const int64_t bits : {1, 3, 5, 8}) {
+    const PiecedTensor numbers = NodeOf(UnpackSpec{{bits, 8, 0, false, false, 331, 331 * 8 / bits, 1}},
+                                        {source.Add({97, 331}, DType::kU8)}, {97, 331 * 8 / bits}, DType::kU8);
+    const int64_t codes = 331 * 8 / bits, words = (codes * bits + 31) / 32, fields = 32 / bits;
+    nodes.push_back(
+        NodeOf(PackSpec{{bits, 32, 0, false, false, words, codes, 1}}, {numbers}, {97, words}, DType::kI32));
+    nodes.push_back(NodeOf(PackSpec{{bits, 16, 0, false, false, (97 * bits + 15) / 16, 97, codes}}, {numbers},
+                           {(97 * bits + 15) / 16, codes}, DType::kU16));
+    const int64_t high = (codes + fields - 1) / fields;
+    nodes.push_back(
+        NodeOf(PackSpec{{bits, 32, fields, true, false, high, codes, 1}}, {numbers}, {97, high}, DType::kU32));
+  }
+  nodes.push_back(NodeOf(ConstantSpec{{3, -4, 100}}, {}, {3}, DType::kI64));
+  nodes.push_back(NodeOf(ConstantSpec{{3, -4, 100}}, {}, {3}, DType::kBF16));
 }
 
 TEST_CASE("every kind of node, as it is and turned, in whole and in tiles") {
@@ -180,6 +217,7 @@ TEST_CASE("every kind of node, as it is and turned, in whole and in tiles") {
   nodes.push_back(NodeOf(SequenceSpec{SequenceSpec::Kind::kLowerTriangle, 0, 0, 61, 83}, {}, {5, 61, 83}));
   nodes.push_back(NodeOf(PointwiseSpec{PointwiseSpec::Kind::kDivide}, {matrix, column}, {97, 331}));
   AddCodes(source, nodes);
+  AddQuantized(source, nodes);
   for (const DType dtype : {DType::kBF16, DType::kF16, DType::kF8E4M3}) {
     nodes.push_back(NodeOf(RowScaleSpec{Rows::kUnitLength, 331, 0}, {matrix}, {97, 331}, dtype));
     nodes.push_back(NodeOf(PointwiseSpec{PointwiseSpec::Kind::kMultiply}, {matrix, row, column}, {97, 331}, dtype));

@@ -29,7 +29,14 @@ constexpr ArgSpec kDequantizeArgs[] = {{"to", ArgType::kDType, true, false, "", 
 constexpr ArgSpec kQuantizeArgs[] = {{"to", ArgType::kDType, true, false, "", ""},
                                      {"block", ArgType::kIntList, false, false, "", ""},
                                      {"axis", ArgType::kInt, false, false, "", ""},
+                                     {"bits", ArgType::kInt, false, false, "", ""},
+                                     {"reciprocal", ArgType::kNumber, false, false, "", ""},
                                      {"overflow", ArgType::kWord, false, false, "saturate", "error|saturate|inf"}};
+constexpr ArgSpec kAbsmaxArgs[] = {{"block", ArgType::kIntList, true, false, "", ""},
+                                   {"over", ArgType::kNumber, false, false, "1", ""},
+                                   {"least", ArgType::kNumber, false, false, "0", ""},
+                                   {"zeros", ArgType::kWord, false, false, "keep", "keep|epsilon"},
+                                   CKMAP_RESULT_ARGS};
 constexpr ArgSpec kInterpolateArgs[] = {
     {"size", ArgType::kIntList, true, false, "", ""},
     {"mode", ArgType::kWord, true, false, "", "nearest|nearest_exact|linear|bilinear|bicubic"},
@@ -45,6 +52,12 @@ constexpr ArgSpec kUnpackArgs[] = {{"bits", ArgType::kInt, true, false, "", ""},
                                    {"order", ArgType::kWord, false, false, "low", "low|high"},
                                    {"fields", ArgType::kInt, false, false, "", ""},
                                    {"signed", ArgType::kBool, false, false, "false", ""}};
+constexpr ArgSpec kPackArgs[] = {
+    {"bits", ArgType::kInt, true, false, "", ""},    {"to", ArgType::kDType, true, false, "", ""},
+    {"axis", ArgType::kInt, false, false, "-1", ""}, {"order", ArgType::kWord, false, false, "low", "low|high"},
+    {"fields", ArgType::kInt, false, false, "", ""}, {"signed", ArgType::kBool, false, false, "false", ""}};
+constexpr ArgSpec kConstantArgs[] = {{"values", ArgType::kIntList, true, false, "", ""},
+                                     {"to", ArgType::kDType, true, false, "", ""}};
 constexpr ArgSpec kDecodeArgs[] = {{"format", ArgType::kWord, true, false, "", "e2m1|e2m3|e3m2|e8m0|e4m3|e5m2"}};
 constexpr ArgSpec kTakeArgs[] = {{"axis", ArgType::kInt, false, false, "0", ""}};
 constexpr ArgSpec kReduceMeanArgs[] = {{"axis", ArgType::kInt, true, false, "", ""}, CKMAP_RESULT_ARGS};
@@ -64,6 +77,23 @@ constexpr OpError kUnpackErrors[] = {
     {"CK0402", "the tensor has no such axis"},
     {"CK0412", "`bits` is not 1 to 8"},
     {"CK1209", "the tensor holds no fields: of other dtypes say bitcast first; or a word has not so many of them"}};
+constexpr OpError kPackErrors[] = {
+    {"CK0402", "the tensor has no such axis"},
+    {"CK0412", "`bits` is not 1 to 8"},
+    {"CK1209", "the elements are not u8 or i8, `to` is not an integer, or an element of it has not so many fields"},
+    {"range", "a number that has more bits stops the conversion and is named"}};
+constexpr OpError kConstantErrors[] = {{"CK1209", "`to` has no such number, or there are more than 4096"}};
+constexpr OpError kAbsmaxErrors[] = {
+    {"CK0415", "`block` has not one size for each axis"},
+    {"CK1209", "the same, a block below 1, or a dtype that is not taken, seen when the plan is bound"},
+    {"range", "an element that is NaN or infinite stops the conversion and is named"},
+    {"overflow", "with overflow=error, a result that its dtype cannot hold stops the conversion and is named"}};
+constexpr OpError kQuantizeErrors[] = {
+    {"CK0414", "too few or too many tensors"},
+    {"CK0415", "shapes that do not fit together"},
+    {"CK1209", "the same, or a dtype that is not taken, seen when the plan is bound"},
+    {"range", "an element that is not 0 and has the scale 0 stops the conversion and is named"},
+    {"overflow", "with overflow=error, a result that its dtype cannot hold stops the conversion and is named"}};
 constexpr OpError kDecodeErrors[] = {
     {"CK1209", "the elements have more than a byte"},
     {"range", "a code that the format does not have stops the conversion and is named"}};
@@ -154,9 +184,24 @@ constexpr OpSpec kComputedOps[] = {
      .inverse = "rounding loses bits",
      .shapes = "[o, i], [o, 1] | quantize(to=i8) -> [o, i]",
      .doc = "weight / scale, for integers rounded to nearest (ties to even) before the zero point is added, of weight, "
-            "scale and, if there "
-            "is one, zero point. Scales as those of dequantize.",
-     .errors = kErrors},
+            "scale and, if there is one, zero point. Scales as those of dequantize. The quotient is rounded "
+            "first to the dtype in which torch computes it: f64 if one of the two is f64, that of both if it is bf16 "
+            "or f16, else f32. reciprocal=n: weight * (n / scale), where n / scale is rounded to the dtype of the "
+            "scale (f32 if that has 8 bits). bits=4: integers of 4 bits, -8 to 7, or 0 to 15 if `to` is "
+            "unsigned. A weight of 0 whose scale is 0 becomes 0.",
+     .errors = kQuantizeErrors},
+    {.name = "absmax",
+     .kind = OpKind::kComputed,
+     .args = kAbsmaxArgs,
+     .takes = DTypes::kFloats,
+     .gives = kFirst,
+     .undone = Inverse::kNever,
+     .inverse = "one number does not tell those that it is greater than",
+     .shapes = "[576, 7168] | absmax(block=[128, 128], over=448) -> [5, 56]",
+     .doc = "The scales that quantize takes: the greatest magnitude in each block (-1: all of an axis; the last blocks "
+            "are cut off), divided by `over`, at least `least`; rounded once. With zeros=epsilon a scale that is 0 in "
+            "its dtype becomes the dtype's epsilon, as in compressed-tensors.",
+     .errors = kAbsmaxErrors},
     {.name = "interpolate",
      .kind = OpKind::kComputed,
      .args = kInterpolateArgs,
@@ -238,6 +283,26 @@ constexpr OpSpec kComputedOps[] = {
          "fields from its lowest bit on, and none crosses elements. order=high: the fields of an element in "
          "descending order. signed: two's complement.",
      .errors = kUnpackErrors},
+    {.name = "pack",
+     .kind = OpKind::kComputed,
+     .args = kPackArgs,
+     .gives = "`to`",
+     .undone = Inverse::kNever,
+     .inverse = "computed operations do not run backwards; unpack with the same arguments gives the numbers again",
+     .shapes = "[o, 2*i] of u8 | pack(bits=4, to=u8) -> [o, i]",
+     .doc = "The inverse of unpack: puts numbers of `bits` bits, one in each u8 or i8, into the elements of an integer "
+            "dtype along an axis. `order`, `fields` and `signed` are those of unpack. Bits that are left over are 0.",
+     .errors = kPackErrors},
+    {.name = "constant",
+     .kind = OpKind::kComputed,
+     .args = kConstantArgs,
+     .gives = "`to`",
+     .undone = Inverse::kNever,
+     .inverse = "nothing of the tensor is kept",
+     .shapes = "[o, i] | constant([o, i], to=i64) -> [2]",
+     .doc = "A tensor of one axis with the numbers of the list, whatever tensor it is applied to: sizes and settings "
+            "that a format stores beside a weight.",
+     .errors = kConstantErrors},
     {.name = "decode",
      .kind = OpKind::kComputed,
      .args = kDecodeArgs,

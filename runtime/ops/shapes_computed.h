@@ -116,16 +116,16 @@ Shaped<Size> BatchNormShape(const ShapeInput<Size>& in) {
   return work.List({std::move(weight), std::move(bias)}, work.Number(2));
 }
 
-// dequantize and quantize.
+// dequantize and quantize. `packed`: bits= says that an element of the weight holds several integers.
 template <typename Size>
-Shaped<Size> ScaledShape(const ShapeInput<Size>& in) {
+Shaped<Size> ScaledShape(const ShapeInput<Size>& in, bool packed) {
   ShapeWork<Size> work(in);
   if (!CheckOperands(work, 2, 3, "the weight, its scale and, if there is one, its zero point"))
     return work.Tensor(std::nullopt);
   Dims<Size> weight = Operand(in, 0);
   const Dims<Size>& scale = Operand(in, 1);
   if (!weight) return work.Tensor(std::nullopt);
-  if (in.call.Find("bits") != nullptr && !weight->empty()) weight->back() = std::nullopt;
+  if (packed && in.call.Find("bits") != nullptr && !weight->empty()) weight->back() = std::nullopt;
   const Argument<Size>* block = in.call.Find("block");
   if (block == nullptr) return work.Tensor(std::move(weight));
   const size_t count = block->items.size();
@@ -144,6 +144,50 @@ Shaped<Size> ScaledShape(const ShapeInput<Size>& in) {
       work.Fail({415, fmt::format("axis {} of {} in blocks of {} has {} scales", k, *of, *size, blocks)});
   }
   return work.Tensor(std::move(weight));
+}
+
+template <typename Size>
+Shaped<Size> DequantizeShape(const ShapeInput<Size>& in) {
+  return ScaledShape(in, true);
+}
+template <typename Size>
+Shaped<Size> QuantizeShape(const ShapeInput<Size>& in) {
+  return ScaledShape(in, false);
+}
+
+// `size` in parts of `part`, the last one cut off.
+template <typename Size>
+Dim<Size> CountParts(const Dim<Size>& size, int64_t part) {
+  using Work = ShapeWork<Size>;
+  if (const auto number = Work::Constant(size)) return Work::Number(*number / part + (*number % part != 0 ? 1 : 0));
+  return Work::Divide(size, Work::Number(part));
+}
+
+template <typename Size>
+Shaped<Size> AbsmaxShape(const ShapeInput<Size>& in) {
+  ShapeWork<Size> work(in);
+  Dims<Size> dims = in.tensors[0];
+  const Argument<Size>* block = in.call.Find("block");
+  // The value of a `json` parameter is a list too.
+  if (!dims || block == nullptr || (block->items.size() == 1 && !block->items[0].size))
+    return work.Tensor(std::nullopt);
+  if (block->items.size() != dims->size()) {
+    work.Fail({415,
+               fmt::format("`block` has {} size{}, and the tensor {} ax{}", block->items.size(),
+                           block->items.size() == 1 ? "" : "s", dims->size(), dims->size() == 1 ? "is" : "es"),
+               fmt::format("its shape here is `{}`", DimsText(dims)), "a block of -1 spans its axis", "block"});
+    return work.Tensor(std::nullopt);
+  }
+  for (size_t k = 0; k < dims->size(); ++k) {
+    const auto size = block->items[k].Int();
+    Dim<Size>& made = (*dims)[k];
+    if (size == -1) {
+      made = work.Constant(made) == 0 ? made : work.Constant(made) ? work.Number(1) : std::nullopt;
+    } else {
+      made = size && *size >= 1 ? CountParts(made, *size) : std::nullopt;
+    }
+  }
+  return work.Tensor(std::move(dims));
 }
 
 // Sums and the like: an axis of size 1 is repeated.
@@ -210,6 +254,49 @@ Shaped<Size> UnpackShape(const ShapeInput<Size>& in) {
     size = std::nullopt;
   }
   return work.Tensor(std::move(dims));
+}
+
+template <typename Size>
+Shaped<Size> PackShape(const ShapeInput<Size>& in) {
+  using Work = ShapeWork<Size>;
+  Work work(in);
+  Dims<Size> dims = in.tensors[0];
+  const auto bits = in.call.Int("bits");
+  if (bits && (*bits < 1 || *bits > 8)) {
+    work.Fail({412, fmt::format("`bits` of `pack` is {}", *bits), "", "fields have 1 to 8 bits", "bits"});
+    return work.Tensor(std::nullopt);
+  }
+  const auto axis = dims ? work.Axis("axis", dims->size(), -1) : std::nullopt;
+  if (!axis) return work.Tensor(std::nullopt);
+  Dim<Size>& size = (*dims)[*axis];
+  const Argument<Size>*to = in.call.Find("to"), *order = in.call.Find("order");
+  const auto word = to == nullptr ? std::nullopt : ParseDType(to->text);
+  const auto fields = in.call.Int("fields", 0);
+  const auto numbers = Work::Constant(size);
+  if (!bits || !fields || !word || !IsInteger(*word)) {
+    size = std::nullopt;
+  } else if (*fields > 0) {
+    size = CountParts(size, *fields);
+  } else if ((order != nullptr && order->text == "high") || DTypeBits(*word) % *bits == 0) {
+    size = CountParts(size, DTypeBits(*word) / *bits);
+  } else if (int64_t all = 0; numbers && !__builtin_mul_overflow(*numbers, *bits, &all)) {
+    size = CountParts(Work::Number(all), DTypeBits(*word));
+  } else {
+    size = std::nullopt;
+  }
+  return work.Tensor(std::move(dims));
+}
+
+template <typename Size>
+Shaped<Size> ConstantShape(const ShapeInput<Size>& in) {
+  using Work = ShapeWork<Size>;
+  Work work(in);
+  const Argument<Size>* values = in.call.Find("values");
+  // The value of a `json` parameter is a list too.
+  const bool known =
+      values != nullptr && (values->items.size() > 1 || (values->items.size() == 1 && values->items[0].size));
+  return work.Tensor(
+      std::vector<Dim<Size>>{known ? Work::Number(static_cast<int64_t>(values->items.size())) : std::nullopt});
 }
 
 template <typename Size>

@@ -742,6 +742,7 @@ class Drawer {
       TakeEach(state, [&](const Tensor& tensor) { return Decode(tensor, format); });
       return true;
     }
+    if (BytesOf(dtype) == 1 && dice_.OneIn(2)) return Packed(state, text);
     const int64_t axis = dice_.Between(0, static_cast<int64_t>(shape.size()) - 1), width = 8 * BytesOf(dtype);
     Fields fields{dice_.Between(1, 8), 0, dice_.OneIn(3), dice_.OneIn(3)};
     if (dice_.OneIn(3)) fields.fields = dice_.Between(1, width / fields.bits);
@@ -753,10 +754,64 @@ class Drawer {
     return true;
   }
 
+  // Numbers of a few bits in words; of as many bits as they need, seldom of fewer.
+  bool Packed(State& state, std::string& text) {
+    const std::string to = dice_.OneOf(kIntegers);
+    Fields fields{dice_.Between(1, 8), 0, dice_.OneIn(3), dice_.OneIn(3)};
+    const auto fits = [&] {
+      return All(state, [&](const Tensor& tensor) { return !Pack(tensor, to, 0, fields).refused; });
+    };
+    while (fields.bits < 8 && !dice_.OneIn(20) && !fits()) ++fields.bits;
+    const int64_t width = 8 * BytesOf(to), rank = static_cast<int64_t>(state.tensors[0].shape.size());
+    if (dice_.OneIn(3)) fields.fields = dice_.Between(1, width / fields.bits);
+    const int64_t axis = dice_.Between(0, rank - 1);
+    text = fmt::format("pack(bits={}, to={}, axis={}{}{}{})", fields.bits, to, axis, fields.high ? ", order=high" : "",
+                       fields.fields != 0 ? fmt::format(", fields={}", fields.fields) : "",
+                       fields.is_signed ? ", signed=true" : "");
+    TakeEach(state, [&](const Tensor& tensor) { return Pack(tensor, to, axis, fields); });
+    return true;
+  }
+
+  // Numbers that stand in the rule, whatever the tensors hold.
+  bool Numbers(State& state, std::string& text) {
+    const std::string to = dice_.OneOf(dice_.OneIn(2) ? kIntegers : kFloats);
+    std::vector<int64_t> values;
+    for (int64_t left = dice_.Between(1, 5); left > 0; --left)
+      values.push_back(dice_.OneIn(20) ? dice_.Between(-70000, 70000) : dice_.Between(0, 127));
+    text = fmt::format("constant([{}], to={})", fmt::join(values, ", "), to);
+    if (++depth_ > 7) return false;
+    lossy_ = true;
+    TakeEach(state, [&](const Tensor& /*tensor*/) { return Constant(values, to); });
+    return true;
+  }
+
+  bool Scales(State& state, std::string& text) {
+    const Index shape = state.tensors[0].shape;
+    Index block;
+    std::vector<std::string> written;
+    for (const int64_t size : shape) {
+      const bool whole = dice_.OneIn(4);
+      block.push_back(whole ? std::max<int64_t>(size, 1) : dice_.Between(1, std::max<int64_t>(size + 1, 2)));
+      written.push_back(whole ? "-1" : fmt::format("{}", block.back()));
+    }
+    ScaleOf of;
+    text = fmt::format("absmax(block=[{}]", fmt::join(written, ", "));
+    if (dice_.OneIn(2)) text += fmt::format(", over={}", of.over = dice_.OneOf(std::vector<double>{448, 127, 7.5}));
+    if (dice_.OneIn(4)) text += fmt::format(", least={}", of.least = dice_.OneOf(std::vector<double>{1e-4, 0.25, 3}));
+    of.epsilon = dice_.OneIn(4);
+    if (of.epsilon) text += ", zeros=epsilon";
+    const auto rounding = DrawRounding(state.tensors[0].dtype, false, text);
+    if (!rounding || (of.epsilon && BytesOf(rounding->to) == 1)) return false;
+    TakeEach(state, [&](const Tensor& tensor) { return Absmax(tensor, block, of, *rounding); });
+    return true;
+  }
+
   // Of each tensor by itself.
   bool Computed(State& state, std::string& text) {
+    if (!state.tensors.empty() && dice_.OneIn(20)) return Numbers(state, text);
     if (!state.tensors.empty() && IsIntegerName(state.tensors[0].dtype)) return Codes(state, text);
-    static const std::vector<std::string> kOps = {"reduce_mean", "exp", "log", "normalize", "interpolate"};
+    static const std::vector<std::string> kOps = {"reduce_mean", "exp",    "log",   "normalize",
+                                                  "interpolate", "absmax", "absmax"};
     if (!tame_ || !SameShapes(state) || !SameDTypes(state)) return false;
     if (!All(state, [](const Tensor& tensor) { return IsFloatName(tensor.dtype) && !tensor.rounded; })) return false;
     const std::string op = dice_.OneOf(kOps);
@@ -778,6 +833,8 @@ class Drawer {
       const auto rounding = DrawRounding(dtype, true, text);
       if (!rounding) return false;
       TakeEach(state, [&](const Tensor& tensor) { return Map(op, tensor, *rounding); });
+    } else if (op == "absmax") {
+      return Scales(state, text);
     } else if (op == "normalize") {
       if (!finite) return false;
       const bool standardize = dice_.OneIn(2);
@@ -892,10 +949,15 @@ class Drawer {
                       quantizes ? Overflows::kSaturate : Overflows::kError};
     text += "to=" + rounding.to;
     if (axis == 0) text += ", axis=0";
+    Division division;
+    if (quantizes && IsIntegerName(rounding.to) && dice_.OneIn(3))
+      text += fmt::format(", bits={}", division.bits = dice_.Between(1, 8));
+    if (quantizes && dice_.OneIn(3))
+      text += fmt::format(", reciprocal={}", division.reciprocal = dice_.OneOf(std::vector<double>{1, 127, 0.5}));
     text += ")";
     if (++depth_ > 7) return false;
     const Tensor* zero = in.size() == 3 ? &in[2] : nullptr;
-    results = {quantizes ? Quantize(in[0], in[1], zero, axis, rounding)
+    results = {quantizes ? Quantize(in[0], in[1], zero, axis, division, rounding)
                          : Dequantize(in[0], in[1], zero, axis, rounding)};
     return true;
   }

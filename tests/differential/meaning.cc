@@ -1,12 +1,43 @@
 #include "tests/differential/meaning.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
-#include <map>
+
+#include "tests/differential/meaning_parts.h"
 
 namespace ckmap::testing {
+
+std::optional<std::vector<double>> Doubles(const Tensor& in) {
+  std::vector<double> out;
+  for (const uint64_t bits : in.bits) {
+    const long double value = ValueOf(in.dtype, bits);
+    out.push_back(static_cast<double>(value));
+    if (!std::isnan(value) && static_cast<long double>(out.back()) != value) return std::nullopt;
+  }
+  return out;
+}
+
+Outcome Refused(const Index& shape, const Rounding& rounding) {
+  return {{rounding.to, shape, std::vector<uint64_t>(static_cast<size_t>(Product(shape)))}, true};
+}
+
+Outcome Rounded(const Index& shape, const std::vector<double>& values, const Rounding& rounding, bool open) {
+  Tensor out{rounding.to, shape, {}, std::nullopt, open};
+  for (const double value : values) {
+    const Encoded one = Encode(rounding.to, value, rounding.overflow);
+    if (one.overflowed && rounding.overflow == Overflows::kError) return Refused(shape, rounding);
+    out.bits.push_back(one.bits);
+  }
+  return {std::move(out)};
+}
+
+Index Coordinates(int64_t at, const Index& shape) {
+  Index index(shape.size());
+  for (size_t d = shape.size(); d-- > 0; at /= shape[d]) index[d] = at % shape[d];
+  return index;
+}
+
 namespace {
 
 __extension__ using Wide = __int128;
@@ -59,38 +90,6 @@ Encoded FromDouble(const std::string& dtype, double value, bool was_finite, Over
   Encoded result = Encode(dtype, most, overflow);
   result.overflowed = true;
   return result;
-}
-
-// Elements as f64; nullopt for an integer that f64 would round.
-std::optional<std::vector<double>> Doubles(const Tensor& in) {
-  std::vector<double> out;
-  for (const uint64_t bits : in.bits) {
-    const long double value = ValueOf(in.dtype, bits);
-    out.push_back(static_cast<double>(value));
-    if (!std::isnan(value) && static_cast<long double>(out.back()) != value) return std::nullopt;
-  }
-  return out;
-}
-
-Outcome Refused(const Index& shape, const Rounding& rounding) {
-  return {{rounding.to, shape, std::vector<uint64_t>(static_cast<size_t>(Product(shape)))}, true};
-}
-
-// Results of arithmetic in f64 as a tensor.
-Outcome Rounded(const Index& shape, const std::vector<double>& values, const Rounding& rounding, bool open = false) {
-  Tensor out{rounding.to, shape, {}, std::nullopt, open};
-  for (const double value : values) {
-    const Encoded one = Encode(rounding.to, value, rounding.overflow);
-    if (one.overflowed && rounding.overflow == Overflows::kError) return Refused(shape, rounding);
-    out.bits.push_back(one.bits);
-  }
-  return {std::move(out)};
-}
-
-Index Coordinates(int64_t at, const Index& shape) {
-  Index index(shape.size());
-  for (size_t d = shape.size(); d-- > 0; at /= shape[d]) index[d] = at % shape[d];
-  return index;
 }
 
 // Where the element at `index` of a broadcast result stands in an operand.
@@ -332,75 +331,6 @@ Outcome Pointwise(const std::string& op, const std::vector<Tensor>& in, const Ro
   return Rounded(shape, results, rounding);
 }
 
-Tensor Unpack(const Tensor& in, int64_t axis, const Fields& packed) {
-  const auto a = static_cast<size_t>(axis);
-  const int64_t width = 8 * BytesOf(in.dtype), bits = packed.bits;
-  const int64_t fields = packed.fields == 0 && packed.high ? width / bits : packed.fields;
-  Tensor out{packed.is_signed ? "i8" : "u8", in.shape, {}};
-  out.shape[a] = fields != 0 ? in.shape[a] * fields : in.shape[a] * width / bits;
-  for (int64_t i = 0; i < Product(out.shape); ++i) {
-    Index index = Coordinates(i, out.shape);
-    const int64_t code = index[a];
-    int64_t first = code * bits;
-    if (fields != 0) first = code / fields * width + (packed.high ? fields - 1 - code % fields : code % fields) * bits;
-    uint64_t value = 0;
-    for (int64_t k = 0; k < bits; ++k) {
-      index[a] = (first + k) / width;
-      int64_t place = 0;
-      for (size_t d = 0; d < index.size(); ++d) place = place * in.shape[d] + index[d];
-      value |= (in.bits[static_cast<size_t>(place)] >> ((first + k) % width) & 1) << k;
-    }
-    if (packed.is_signed && (value >> (bits - 1) & 1) != 0) value |= (~uint64_t{0} << bits) & 0xff;
-    out.bits.push_back(value);
-  }
-  return out;
-}
-
-namespace {
-
-// Of a float with a sign: the exponent's and the mantissa's bits, and whether its last codes are NaN (and infinity).
-struct CodeLayout {
-  int exponent, mantissa;
-  enum { kFinite, kNan, kIeee } last;
-};
-
-std::optional<float> ValueOfCode(const CodeLayout& layout, int code) {
-  const int magnitude_bits = layout.exponent + layout.mantissa;
-  if (code >> (magnitude_bits + 1) != 0) return std::nullopt;
-  const int bias = (1 << (layout.exponent - 1)) - 1, magnitude = code & ((1 << magnitude_bits) - 1);
-  const int exponent = magnitude >> layout.mantissa, mantissa = magnitude & ((1 << layout.mantissa) - 1);
-  const bool top = exponent == (1 << layout.exponent) - 1;
-  if (layout.last == CodeLayout::kNan && magnitude == (1 << magnitude_bits) - 1) return std::nanf("");
-  float value = exponent == 0 ? std::ldexp(static_cast<float>(mantissa), 1 - bias - layout.mantissa)
-                              : std::ldexp(static_cast<float>(mantissa + (1 << layout.mantissa)),
-                                           exponent - bias - layout.mantissa);
-  if (layout.last == CodeLayout::kIeee && top) {
-    if (mantissa != 0) return std::nanf("");
-    value = std::numeric_limits<float>::infinity();
-  }
-  return code >> magnitude_bits != 0 ? -value : value;
-}
-
-}  // namespace
-
-Outcome Decode(const Tensor& in, const std::string& format) {
-  const std::map<std::string, CodeLayout> layouts = {{"e2m1", {2, 1, CodeLayout::kFinite}},
-                                                     {"e2m3", {2, 3, CodeLayout::kFinite}},
-                                                     {"e3m2", {3, 2, CodeLayout::kFinite}},
-                                                     {"e4m3", {4, 3, CodeLayout::kNan}},
-                                                     {"e5m2", {5, 2, CodeLayout::kIeee}}};
-  Outcome out{{"f32", in.shape, {}}, false};
-  for (const uint64_t bits : in.bits) {
-    const auto code = static_cast<int>(bits & 0xff);
-    const std::optional<float> value = format != "e8m0" ? ValueOfCode(layouts.at(format), code)
-                                       : code == 0xff   ? std::nanf("")
-                                                        : std::ldexp(1.0F, code - 127);
-    out.refused = out.refused || !value;
-    out.tensor.bits.push_back(std::bit_cast<uint32_t>(value.value_or(0)));
-  }
-  return out;
-}
-
 Outcome TakeSlices(const Tensor& table, const Tensor& indices, int64_t axis) {
   const auto a = static_cast<size_t>(axis);
   const auto split = table.shape.begin() + static_cast<std::ptrdiff_t>(a);
@@ -526,40 +456,6 @@ Outcome FoldBatchNormBias(const Tensor& gamma, const Tensor& beta, const Tensor&
     results.push_back((*b)[i] + (0 - (*m)[i]) * ((*g)[i] / std::sqrt((*s)[i] + eps)));
   }
   return Rounded(gamma.shape, results, rounding, true);
-}
-
-Outcome Dequantize(const Tensor& in, const Tensor& scale, const Tensor* zero, int64_t axis, const Rounding& rounding) {
-  const auto w = Doubles(in), s = Doubles(scale);
-  const auto z = zero != nullptr ? Doubles(*zero) : std::vector<double>(scale.bits.size(), 0);
-  if (!w || !s || !z) return Refused(in.shape, rounding);
-  std::vector<double> results;
-  for (int64_t i = 0; i < in.count(); ++i) {
-    const size_t at = axis < 0 ? 0 : static_cast<size_t>(Coordinates(i, in.shape)[static_cast<size_t>(axis)]);
-    const double product = ((*w)[static_cast<size_t>(i)] - (*z)[at]) * (*s)[at];
-    results.push_back(rounding.to == "f64" ? product : static_cast<double>(static_cast<float>(product)));
-  }
-  return Rounded(in.shape, results, rounding);
-}
-
-Outcome Quantize(const Tensor& in, const Tensor& scale, const Tensor* zero, int64_t axis, const Rounding& rounding) {
-  const auto w = Doubles(in), s = Doubles(scale);
-  const auto z = zero != nullptr ? Doubles(*zero) : std::vector<double>(scale.bits.size(), 0);
-  if (!w || !s || !z) return Refused(in.shape, rounding);
-  std::vector<double> results;
-  for (int64_t i = 0; i < in.count(); ++i) {
-    const size_t at = axis < 0 ? 0 : static_cast<size_t>(Coordinates(i, in.shape)[static_cast<size_t>(axis)]);
-    const double quotient = (*w)[static_cast<size_t>(i)] / (*s)[at];
-    if (!IsIntegerName(rounding.to)) {
-      results.push_back(quotient);
-      continue;
-    }
-    const long double sum = std::rint(static_cast<long double>(quotient)) + static_cast<long double>((*z)[at]);
-    results.push_back(static_cast<double>(sum));
-    // More digits than f64 has, and yet no reason to saturate.
-    const bool wide = BytesOf(rounding.to) == 8 && std::fabs(sum) < 0x1p64L;
-    if (wide && static_cast<long double>(results.back()) != sum) return Refused(in.shape, rounding);
-  }
-  return Rounded(in.shape, results, rounding);
 }
 
 Outcome Normalize(const Tensor& in, int64_t axis, bool standardize, double eps, const Rounding& rounding) {

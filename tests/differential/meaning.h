@@ -64,6 +64,9 @@ struct Fields {
   bool high = false, is_signed = false;
 };
 Tensor Unpack(const Tensor& in, int64_t axis, const Fields& fields);
+// The inverse, into the elements of an integer dtype.
+Outcome Pack(const Tensor& in, const std::string& to, int64_t axis, const Fields& fields);
+Outcome Constant(const std::vector<int64_t>& values, const std::string& to);
 // Codes of one byte, in f32: "e2m1", "e2m3", "e3m2", "e4m3", "e5m2", "e8m0".
 Outcome Decode(const Tensor& in, const std::string& format);
 // The slices of `table` along `axis` that `indices` name.
@@ -79,7 +82,18 @@ Outcome FoldBatchNormBias(const Tensor& gamma, const Tensor& beta, const Tensor&
                           double eps, const Rounding& rounding);
 // One scale for each index of `axis`; -1: one for all.
 Outcome Dequantize(const Tensor& in, const Tensor& scale, const Tensor* zero, int64_t axis, const Rounding& rounding);
-Outcome Quantize(const Tensor& in, const Tensor& scale, const Tensor* zero, int64_t axis, const Rounding& rounding);
+struct Division {
+  int64_t bits = 0;       // of the integers; 0: all of the dtype
+  double reciprocal = 0;  // a product with reciprocal / scale; 0: a quotient
+};
+Outcome Quantize(const Tensor& in, const Tensor& scale, const Tensor* zero, int64_t axis, const Division& division,
+                 const Rounding& rounding);
+// The scale of each block: its greatest magnitude / over, at least `least`; `epsilon`: not 0.
+struct ScaleOf {
+  double over = 1, least = 0;
+  bool epsilon = false;
+};
+Outcome Absmax(const Tensor& in, const Index& block, const ScaleOf& of, const Rounding& rounding);
 Outcome Normalize(const Tensor& in, int64_t axis, bool standardize, double eps, const Rounding& rounding);
 // The last axis in another size: "nearest", "nearest_exact", "linear".
 Outcome Interpolate(const Tensor& in, int64_t size, const std::string& mode, bool align_corners,

@@ -53,6 +53,42 @@ Operation DrawUnpack() {
   return drawn;
 }
 
+Operation DrawPack() {
+  Operation drawn;
+  drawn.op.set_name("pack");
+  drawn.tensors.push_back(
+      {.name = "numbers", .dtype = DrawDType({DType::kU8, DType::kI8, DType::kI16}), .shape = DrawShape(3)});
+  drawn.Put("bits").set_int_(Roll(12) == 0 ? Roll(12) - 1 : 1 + Roll(8));
+  drawn.Put("to").set_text(std::string(DTypeName(DrawDType({DType::kU8, DType::kI32, DType::kU16, DType::kI64}))));
+  if (Roll(2) == 0) drawn.Put("axis").set_int_(Roll(5) - 2);
+  if (Roll(2) == 0) drawn.Put("order").set_text(Roll(2) == 0 ? "low" : "high");
+  if (Roll(3) == 0) drawn.Put("fields").set_int_(Roll(6));
+  return drawn;
+}
+
+Operation DrawAbsmax() {
+  Operation drawn;
+  drawn.op.set_name("absmax");
+  drawn.tensors.push_back(
+      {.name = "weight", .dtype = DrawDType({DType::kF32, DType::kBF16, DType::kI8}), .shape = DrawShape(3)});
+  plan::Expr& block = drawn.Put("block");
+  block.mutable_list();
+  const auto axes = static_cast<int64_t>(drawn.tensors[0].shape.size());
+  for (int64_t k = Roll(8) == 0 ? 1 : 0; k < axes; ++k)
+    block.mutable_list()->add_items()->set_int_(Roll(3) == 0 ? -1 : Roll(12) == 0 ? 0 : 1 + Roll(6));
+  return drawn;
+}
+
+Operation DrawConstant() {
+  Operation drawn;
+  drawn.op.set_name("constant");
+  drawn.tensors.push_back({.name = "any", .dtype = DrawDType({DType::kF32, DType::kBool}), .shape = DrawShape(3)});
+  plan::Expr& values = drawn.Put("values");
+  for (int64_t left = 1 + Roll(5); left > 0; --left) values.mutable_list()->add_items()->set_int_(Roll(200));
+  drawn.Put("to").set_text(std::string(DTypeName(DrawDType({DType::kI8, DType::kI64, DType::kF8E4M3}))));
+  return drawn;
+}
+
 Operation DrawDecode() {
   Operation drawn;
   drawn.op.set_name("decode");
@@ -94,6 +130,10 @@ Shaped<Size> RuleSays(const Operation& drawn) {
     Argument<Size> argument;
     if (arg.value().kind_case() == plan::Expr::kText) argument.text = arg.value().text();
     if (arg.value().kind_case() == plan::Expr::kInt) argument.size = SizeKind<Size>::Number(arg.value().int_());
+    for (const plan::Expr& item : arg.value().list().items()) {
+      argument.items.emplace_back();
+      argument.items.back().size = SizeKind<Size>::Number(item.int_());
+    }
     call.args.emplace_back(arg.name(), std::move(argument));
   }
   ShapeInput<Size> input{call, {}};
@@ -119,8 +159,9 @@ void CheckSays(const Shaped<Size>& shaped, const Shape& made, bool all) {
 TEST_CASE("a shape rule of codes and tables says what the binder makes") {
   std::map<std::string, int> taken, refused;
   CHECK(rc::check("the binder's shape is the rule's, and a problem of the rule is one of the binder", [&] {
-    const int64_t kind = Roll(4);
-    const Operation drawn = kind == 0 ? DrawUnpack() : kind == 1 ? DrawDecode() : kind == 2 ? DrawTake() : DrawDivide();
+    constexpr Operation (*kDraws[])() = {DrawUnpack, DrawPack,   DrawDecode,  DrawTake,
+                                         DrawDivide, DrawAbsmax, DrawConstant};
+    const Operation drawn = kDraws[Roll(7)]();
     RC_LOG() << drawn.op.ShortDebugString();
     Manifest source;
     std::vector<Node> nodes;
@@ -134,12 +175,12 @@ TEST_CASE("a shape rule of codes and tables says what the binder makes") {
     }
     ++taken[drawn.op.name()];
     ForEachTensor(*bound, [&](const TensorValue& tensor) {
-      CheckSays(RuleSays<int64_t>(drawn), tensor.value.shape, tensor.inputs[0].node->operands[0].dtype != DType::kI4);
+      CheckSays(RuleSays<int64_t>(drawn), tensor.value.shape, drawn.tensors[0].dtype != DType::kI4);
       CheckSays(RuleSays<Polynomial>(drawn), tensor.value.shape, false);
     });
   }));
-  CHECK(taken.size() == 4);
-  CHECK(refused.size() == 4);
+  CHECK(taken.size() == 7);
+  CHECK(refused.size() == 7);
 }
 
 }  // namespace

@@ -1,9 +1,11 @@
 // What computed nodes mean, in loops that follow the formulas of bind/computed_node.h and nothing
 // else.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "runtime/base/random.h"
+#include "runtime/ops/element_op.h"
 #include "tests/support/reference.h"
 
 namespace ckmap {
@@ -24,6 +26,73 @@ struct Meaning {
   const Operands& in;
   size_t count;  // elements of the result
 
+  static double Through(DType dtype, double value) {
+    if (dtype == DType::kF64) return value;
+    const uint64_t bits = CastElement({DType::kF64, dtype, Overflow::kInf}, std::bit_cast<uint64_t>(value)).bits;
+    return std::bit_cast<double>(CastElement({dtype, DType::kF64, Overflow::kError}, bits).bits);
+  }
+
+  double Quantized(const ScaleSpec& spec, double value, double scale, double zero) const {
+    double quotient = Through(spec.via, value / scale);
+    const DType scales = DTypeBits(node.operands[1].dtype) < 16 ? DType::kF32 : node.operands[1].dtype;
+    if (spec.reciprocal != 0) quotient = Through(spec.via, value * Through(scales, spec.reciprocal / scale));
+    if (scale == 0) quotient = 0;
+    if (!IsInteger(node.dtype)) return quotient;
+    const double sum = std::nearbyint(quotient) + zero;
+    if (spec.bits == 0) return sum;
+    const bool is_signed = DTypeName(node.dtype).front() == 'i';
+    const auto all = static_cast<double>(int64_t{1} << spec.bits), least = is_signed ? -all / 2 : 0;
+    return std::clamp(sum, least, least + all - 1);
+  }
+
+  Numbers operator()(const AbsmaxSpec& spec) const {
+    Numbers out(count, 0);
+    const Shape& shape = node.operands[0].value.shape;
+    for (size_t i = 0; i < in[0].size(); ++i) {
+      const std::vector<int64_t> at = Coordinates(static_cast<int64_t>(i), shape);
+      size_t block = 0;
+      for (size_t k = 0; k < at.size(); ++k)
+        block = block * static_cast<size_t>(node.shape[k]) + static_cast<size_t>(at[k] / spec.block[k]);
+      out[block] = std::max(out[block], std::fabs(in[0][i]));
+    }
+    for (double& scale : out) {
+      scale = std::max(scale / spec.over, spec.least);
+      if (Through(node.dtype, scale) == 0) scale = spec.zero;
+    }
+    return out;
+  }
+
+  // Bit by bit.
+  Numbers operator()(const PackSpec& spec) const {
+    std::vector<uint64_t> words(count, 0);
+    for (size_t i = 0; i < in[0].size(); ++i) {
+      const int64_t at = static_cast<int64_t>(i), n = at % spec.inner, code = at / spec.inner % spec.codes;
+      const int64_t outer = at / spec.inner / spec.codes;
+      const auto number = static_cast<uint64_t>(static_cast<int64_t>(in[0][i]));
+      int64_t first = code * spec.bits;
+      if (spec.fields != 0) {
+        const int64_t field = code % spec.fields;
+        first = code / spec.fields * spec.word_bits + (spec.high_first ? spec.fields - 1 - field : field) * spec.bits;
+      }
+      for (int64_t k = 0; k < spec.bits; ++k) {
+        const int64_t word = outer * spec.words + (first + k) / spec.word_bits;
+        words[static_cast<size_t>(word * spec.inner + n)] |= (number >> k & 1) << (first + k) % spec.word_bits;
+      }
+    }
+    Numbers out(count);
+    for (size_t i = 0; i < count; ++i) {
+      const bool negative = DTypeName(node.dtype).front() == 'i' && (words[i] >> (spec.word_bits - 1) & 1) != 0;
+      out[i] = static_cast<double>(words[i]) - (negative ? std::ldexp(1.0, static_cast<int>(spec.word_bits)) : 0);
+    }
+    return out;
+  }
+
+  Numbers operator()(const ConstantSpec& spec) const {
+    Numbers out;
+    for (const int64_t value : spec.values) out.push_back(static_cast<double>(value));
+    return out;
+  }
+
   Numbers operator()(const ScaleSpec& spec) const {
     Numbers out(count);
     Shape scales;
@@ -41,8 +110,7 @@ struct Meaning {
         value = static_cast<double>(spec.pack_signed && nibble > 7 ? nibble - 16 : nibble);
       }
       if (spec.quantize) {
-        const double quotient = value / in[1][scale];
-        out[i] = IsInteger(node.dtype) ? std::nearbyint(quotient) + zero : quotient;
+        out[i] = Quantized(spec, value, in[1][scale], zero);
       } else {
         const double product = (value - zero) * in[1][scale];
         out[i] = node.dtype == DType::kF64 ? product : static_cast<double>(static_cast<float>(product));

@@ -107,6 +107,7 @@ Result<TensorValue> Permuted(TensorValue tensor, const std::vector<size_t>& orde
 ComputeFunction FindComputed(std::string_view name) {
   if (name == "dequantize") return BindDequantize;
   if (name == "quantize") return BindQuantize;
+  if (name == "absmax") return BindAbsmax;
   if (name == "matmul") return BindMatmul;
   if (name == "lora_merge") return BindLoraMerge;
   if (name == "fold_weight_norm") return BindWeightNorm;
@@ -114,6 +115,8 @@ ComputeFunction FindComputed(std::string_view name) {
   if (name == "sum" || name == "subtract" || name == "multiply" || name == "mean" || name == "divide")
     return BindPointwise;
   if (name == "unpack") return BindUnpack;
+  if (name == "pack") return BindPack;
+  if (name == "constant") return BindConstant;
   if (name == "decode") return BindDecode;
   if (name == "take") return BindTake;
   if (name == "exp" || name == "log") return BindMap;

@@ -54,6 +54,7 @@ using Operands = std::vector<TensorValue>;
 Result<Node> BindDequantize(Operands operands, const OpCall& call,
                             std::string& text);  // scale_ops.cc
 Result<Node> BindQuantize(Operands operands, const OpCall& call, std::string& text);
+Result<Node> BindAbsmax(Operands operands, const OpCall& call, std::string& text);
 Result<Node> BindMatmul(Operands operands, const OpCall& call, std::string& text);  // merge_ops.cc
 Result<Node> BindLoraMerge(Operands operands, const OpCall& call, std::string& text);
 Result<Node> BindWeightNorm(Operands operands, const OpCall& call, std::string& text);
@@ -61,6 +62,8 @@ Result<Node> BindBatchNorm(Operands operands, const OpCall& call, std::string& t
 Result<Node> BindPointwise(Operands operands, const OpCall& call,
                            std::string& text);                                      // value_ops.cc
 Result<Node> BindUnpack(Operands operands, const OpCall& call, std::string& text);  // code_ops.cc
+Result<Node> BindPack(Operands operands, const OpCall& call, std::string& text);
+Result<Node> BindConstant(Operands operands, const OpCall& call, std::string& text);
 Result<Node> BindDecode(Operands operands, const OpCall& call, std::string& text);
 Result<Node> BindTake(Operands operands, const OpCall& call, std::string& text);
 Result<Node> BindMap(Operands operands, const OpCall& call, std::string& text);

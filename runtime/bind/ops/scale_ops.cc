@@ -1,4 +1,4 @@
-// dequantize and quantize.
+// dequantize, quantize, and the scales for it.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -13,6 +13,19 @@ constexpr std::string_view kNames = "the weight, its scale and, if there is one,
 
 int64_t CeilDiv(int64_t a, int64_t b) { return a / b + (a % b != 0 ? 1 : 0); }
 
+// The sizes that `block` gives, one for each axis.
+Result<Shape> GivenBlock(const Shape& shape, std::string_view what, const OpCall& call) {
+  CKMAP_ASSIGN_OR_RETURN(Shape block, call.IntList("block"));
+  if (block.size() != shape.size()) {
+    return Wrong(fmt::format("block has {} sizes, and {} {} axes", block.size(), what, shape.size()));
+  }
+  for (size_t k = 0; k < block.size(); ++k) {
+    if (block[k] == -1) block[k] = std::max<int64_t>(shape[k], 1);
+    if (block[k] < 1) return Wrong(fmt::format("a block of size {}", block[k]));
+  }
+  return block;
+}
+
 // How many elements of the weight one scale serves along each axis. `scale` gets the shape that the
 // blocks make of it.
 Result<Shape> Blocks(const Shape& weight, TensorValue& scale, const OpCall& call) {
@@ -20,14 +33,7 @@ Result<Shape> Blocks(const Shape& weight, TensorValue& scale, const OpCall& call
   const int64_t count = NumElements(given).value_or(0);
   Shape block = weight;
   if (call.Find("block") != nullptr) {
-    CKMAP_ASSIGN_OR_RETURN(block, call.IntList("block"));
-    if (block.size() != weight.size()) {
-      return Wrong(fmt::format("block has {} sizes, and the weight {} axes", block.size(), weight.size()));
-    }
-    for (size_t k = 0; k < block.size(); ++k) {
-      if (block[k] == -1) block[k] = std::max<int64_t>(weight[k], 1);
-      if (block[k] < 1) return Wrong(fmt::format("a block of size {}", block[k]));
-    }
+    CKMAP_ASSIGN_OR_RETURN(block, GivenBlock(weight, "the weight", call));
   } else if (call.Find("axis") != nullptr) {
     CKMAP_ASSIGN_OR_RETURN(const int64_t axis_arg, call.Int("axis", 0));
     const auto rank = static_cast<int64_t>(weight.size());
@@ -94,8 +100,46 @@ std::string TextOf(const OpCall& call) {
     text += values->size() == 1 ? fmt::format(", {}={}", name, values->front())
                                 : fmt::format(", {}=[{}]", name, fmt::join(*values, ", "));
   }
-  if (call.Find("bits") != nullptr) text += ", bits=4";
+  if (const auto bits = call.Int("bits", 0); bits && *bits != 0) text += fmt::format(", bits={}", *bits);
+  if (const auto reciprocal = call.Real("reciprocal", 0); reciprocal && *reciprocal != 0)
+    text += fmt::format(", reciprocal={}", *reciprocal);
   return text + ")";
+}
+
+// The dtype in which frameworks compute with two floats. Those of 8 bits are widened first.
+DType Promoted(DType a, DType b) {
+  if (a == DType::kF64 || b == DType::kF64) return DType::kF64;
+  return a == b && (a == DType::kBF16 || a == DType::kF16) ? a : DType::kF32;
+}
+
+// How quantize rounds.
+Result<void> ReadRounding(const Operands& operands, const OpCall& call, DType to, ScaleSpec& spec) {
+  CKMAP_ASSIGN_OR_RETURN(spec.bits, call.Int("bits", 0));
+  if (call.Find("bits") != nullptr && (spec.bits < 1 || spec.bits > 8 || !IsInteger(to))) {
+    return Wrong(fmt::format("bits={} of {}: integers have 1 to 8 bits", spec.bits, DTypeName(to)));
+  }
+  CKMAP_ASSIGN_OR_RETURN(spec.reciprocal, call.Real("reciprocal", 0));
+  if (call.Find("reciprocal") != nullptr && !(spec.reciprocal > 0)) {
+    return Wrong(fmt::format("reciprocal is {}, and must be above 0", spec.reciprocal));
+  }
+  spec.via = Promoted(operands[0].dtype, operands[1].dtype);
+  return {};
+}
+
+// The distance from 1 to the next number of a float dtype; 0: it is not one.
+double Epsilon(DType dtype) {
+  switch (dtype) {
+    case DType::kF64:
+      return 0x1p-52;
+    case DType::kF32:
+      return 0x1p-23;
+    case DType::kF16:
+      return 0x1p-10;
+    case DType::kBF16:
+      return 0x1p-7;
+    default:
+      return 0;
+  }
 }
 
 }  // namespace
@@ -135,7 +179,37 @@ Result<Node> BindQuantize(Operands operands, const OpCall& call, std::string& te
   }
   ScaleSpec spec;
   spec.quantize = true;
+  CKMAP_RETURN_IF_ERROR(ReadRounding(operands, call, *to, spec));
   return Scale(std::move(operands), call, std::move(spec), text);
+}
+
+Result<Node> BindAbsmax(Operands operands, const OpCall& call, std::string& text) {
+  TensorValue& tensor = operands[0];
+  AbsmaxSpec spec;
+  CKMAP_ASSIGN_OR_RETURN(spec.over, call.Real("over", 1));
+  CKMAP_ASSIGN_OR_RETURN(spec.least, call.Real("least", 0));
+  const bool epsilon = call.Text("zeros", "keep") == "epsilon";
+  CKMAP_ASSIGN_OR_RETURN(const std::vector<int64_t> given, call.IntList("block"));
+  text = fmt::format("absmax(block=[{}]{}{}{})", fmt::join(given, ", "),
+                     spec.over == 1 ? "" : fmt::format(", over={}", spec.over),
+                     spec.least == 0 ? "" : fmt::format(", least={}", spec.least), epsilon ? ", zeros=epsilon" : "");
+  if (!Holds(DTypes::kFloats, tensor.dtype)) {
+    return Wrong(
+        fmt::format("{} is {}, and absmax takes {}", tensor.name, DTypeName(tensor.dtype), Describe(DTypes::kFloats)));
+  }
+  if (!(spec.over > 0) || !(spec.least >= 0)) return Wrong("`over` must be above 0, and `least` not below 0");
+  const Shape shape = tensor.value.shape;
+  CKMAP_ASSIGN_OR_RETURN(spec.block, GivenBlock(shape, tensor.name + " has", call));
+  Shape made;
+  for (size_t k = 0; k < shape.size(); ++k) made.push_back(CeilDiv(shape[k], spec.block[k]));
+  NodeBuilder node(call, text);
+  CKMAP_ASSIGN_OR_RETURN(const DType dtype, node.ResultType(tensor.dtype));
+  if (epsilon) spec.zero = Epsilon(dtype);
+  if (epsilon && spec.zero == 0)
+    return Wrong(fmt::format("zeros=epsilon: scales are f64, f32, bf16 or f16, and not {}", DTypeName(dtype)));
+  node.Add(std::move(tensor));
+  CKMAP_ASSIGN_OR_RETURN(TensorValue result, node.Build(std::move(spec), std::move(made), dtype));
+  return Node::Leaf(std::move(result));
 }
 
 }  // namespace ckmap

@@ -54,17 +54,10 @@ class UnpackEvaluator final : public NodeEvaluator {
   unsigned mask() const { return (1U << spec_.bits) - 1; }
   int64_t word_bytes() const { return spec_.word_bits / 8; }
 
-  // Where a field begins in its row, in bits.
-  int64_t BitOf(int64_t code) const {
-    if (spec_.fields == 0) return code * spec_.bits;
-    const int64_t field = code % spec_.fields;
-    return code / spec_.fields * spec_.word_bits + (spec_.high_first ? spec_.fields - 1 - field : field) * spec_.bits;
-  }
-
   Result<void> Codes(int64_t row, int64_t first, int64_t count, uint8_t* out) {
     // Whole words: the fields of a word stand in any order.
     const int64_t last = first + count - 1;
-    int64_t begin = BitOf(first), end = BitOf(last) + spec_.bits;
+    int64_t begin = spec_.FirstBit(first), end = spec_.FirstBit(last) + spec_.bits;
     if (spec_.fields != 0) {
       begin = first / spec_.fields * spec_.word_bits;
       end = (last / spec_.fields + 1) * spec_.word_bits;
@@ -80,7 +73,7 @@ class UnpackEvaluator final : public NodeEvaluator {
       return {};
     }
     for (int64_t i = 0; i < count; ++i) {
-      const int64_t bit = BitOf(first + i) - from * 8;
+      const int64_t bit = spec_.FirstBit(first + i) - from * 8;
       const unsigned pair = data[bit / 8] | static_cast<unsigned>(data[bit / 8 + 1]) << 8;
       out[i] = static_cast<uint8_t>(pair >> (bit % 8) & mask());
     }
@@ -98,7 +91,7 @@ class UnpackEvaluator final : public NodeEvaluator {
 
   // One code of `count` rows of words that lie side by side.
   Result<void> Across(int64_t outer, int64_t code, int64_t first, int64_t count, uint8_t* out) {
-    const int64_t bit = BitOf(code), word = bit / spec_.word_bits, shift = bit % spec_.word_bits;
+    const int64_t bit = spec_.FirstBit(code), word = bit / spec_.word_bits, shift = bit % spec_.word_bits;
     CKMAP_RETURN_IF_ERROR(ReadWords(outer * spec_.words + word, first, count, words_));
     const int64_t held = spec_.word_bits - shift;  // bits of the field in this word
     Extract(words_, first, count, static_cast<int>(shift), 0, out);

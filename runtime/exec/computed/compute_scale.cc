@@ -1,10 +1,8 @@
-// Dequantize and quantize: blocks of elements that share a scale.
+// Dequantize: blocks of elements that share a scale.
 #include <algorithm>
-#include <cmath>
-
-#include <fmt/format.h>
 
 #include "runtime/exec/computed/node_evaluator.h"
+#include "runtime/exec/computed/scale_blocks.h"
 
 namespace ckmap {
 namespace {
@@ -16,42 +14,6 @@ double Unpack(double element, int64_t index, const ScaleSpec& spec) {
   return static_cast<double>(spec.pack_signed && value >= 8 ? static_cast<int64_t>(value) - 16
                                                             : static_cast<int64_t>(value));
 }
-
-// Of the scales, one for each axis of the weight.
-std::vector<int64_t> ScaleStrides(const ScaleSpec& spec, const Shape& shape) {
-  std::vector<int64_t> strides(spec.block.size());
-  int64_t stride = 1;
-  for (size_t k = spec.block.size(); k-- > 0;) {
-    strides[k] = stride;
-    stride *= (shape[k] + spec.block[k] - 1) / spec.block[k];
-  }
-  return strides;
-}
-
-// Where the scales of a row of the weight begin.
-int64_t ScaleRow(int64_t row, const ScaleSpec& spec, const Shape& shape, const std::vector<int64_t>& strides) {
-  int64_t at = 0;
-  for (size_t k = spec.block.size() - 1; k-- > 0;) {
-    at += row % shape[k] / spec.block[k] * strides[k];
-    row /= shape[k];
-  }
-  return at;
-}
-
-// Calls `apply(b, begin, end)` for each block that `n` elements of a row from `column` on touch: block b of these, and which
-// of the elements it holds. Ends at the first Error.
-template <typename Apply>
-Result<void> ForEachBlock(int64_t column, int64_t n, int64_t block, Apply apply) {
-  const int64_t first = column / block;
-  for (int64_t b = 0, begin = 0; begin < n; ++b) {
-    const int64_t end = std::min(n, (first + b + 1) * block - column);
-    CKMAP_RETURN_IF_ERROR(apply(b, begin, end));
-    begin = end;
-  }
-  return {};
-}
-
-int64_t CountBlocks(int64_t column, int64_t n, int64_t block) { return (column + n - 1) / block - column / block + 1; }
 
 // The bits of the significands of all values, or more than any float has.
 int Significand(DType dtype) {
@@ -80,9 +42,8 @@ int Significand(DType dtype) {
 class FloatScaleEvaluator final : public NodeEvaluator {
  public:
   static bool Serves(const ScaleSpec& spec, const ComputedNode& node) {
-    return !spec.quantize && spec.pack == 1 && node.operands.size() == 2 && !node.shape.empty() &&
-           node.dtype != DType::kF64 && Significand(node.operands[0].dtype) <= 11 &&
-           Significand(node.operands[1].dtype) <= 24;
+    return spec.pack == 1 && node.operands.size() == 2 && !node.shape.empty() && node.dtype != DType::kF64 &&
+           Significand(node.operands[0].dtype) <= 11 && Significand(node.operands[1].dtype) <= 24;
   }
 
   FloatScaleEvaluator(const ScaleSpec& spec, LoweredNodePtr lowered, Gatherer& gatherer)
@@ -171,17 +132,7 @@ class ScaleEvaluator final : public RangeEvaluator {
     }
     return ForEachBlock(column, n, block, [&](int64_t b, int64_t from, int64_t to) -> Result<void> {
       const double zero = zeros == nullptr ? 0 : zeros[b];
-      for (int64_t i = from; i < to; ++i) {
-        if (!spec_.quantize) {
-          out[i] = Dequantized(out[i], scales[b], zero);
-          continue;
-        }
-        if (!Quantized(scales[b], zero, out[i])) {
-          return Wrong(fmt::format(
-              "an element in row {} is {}, whose sum with the zero point {} has more digits than f64 can hold",
-              scale_row, out[i], zero));
-        }
-      }
+      for (int64_t i = from; i < to; ++i) out[i] = Dequantized(out[i], scales[b], zero);
       return {};
     });
   }
@@ -191,20 +142,6 @@ class ScaleEvaluator final : public RangeEvaluator {
     return node().dtype == DType::kF64 ? product : static_cast<double>(static_cast<float>(product));
   }
 
-  // False where the integer would not be exact; `value` is then the rounded quotient.
-  bool Quantized(double scale, double zero, double& value) const {
-    value /= scale;
-    if (!IsInteger(node().dtype)) return true;
-    // Under the default rounding mode this is to nearest, ties to even.
-    value = std::nearbyint(value);
-    const double sum = value + zero;
-    const bool wide =
-        DTypeBits(node().dtype) == 64 && std::fabs(sum) > 0x1p53 && std::fabs(sum) < 0x1p64;  // beyond, it saturates
-    if (wide && (sum - value != zero || sum - zero != value)) return false;
-    value = sum;
-    return true;
-  }
-
   const ScaleSpec& spec_;
   std::vector<int64_t> strides_;
 };
@@ -212,6 +149,7 @@ class ScaleEvaluator final : public RangeEvaluator {
 }  // namespace
 
 EvaluatorPtr MakeEvaluator(const ScaleSpec& spec, LoweredNodePtr node, Gatherer& gatherer) {
+  if (spec.quantize) return MakeQuantizeEvaluator(spec, std::move(node), gatherer);
   if (FloatScaleEvaluator::Serves(spec, *node->node))
     return std::make_unique<FloatScaleEvaluator>(spec, std::move(node), gatherer);
   return std::make_unique<ScaleEvaluator>(spec, std::move(node), gatherer);

@@ -47,6 +47,16 @@ void WidenIntegers(DType dtype, const std::byte* src, int64_t count, Wide* out) 
   }
 }
 
+// Whether an element is found by reading a block of the weight. Each thread would read all of it if it read all scales.
+bool HoldsScales(const PiecedTensor& operand) {
+  bool holds = false;
+  ForEachPieced(operand, [&](const PiecedTensor& part) {
+    for (const BoundInput& input : part.inputs)
+      holds = holds || (input.node != nullptr && std::holds_alternative<AbsmaxSpec>(input.node->spec));
+  });
+  return holds;
+}
+
 }  // namespace
 
 std::string FormatInteger(Wide value) {
@@ -95,7 +105,8 @@ OperandReader::OperandReader(const LoweredTensor& lowered, const PiecedTensor& o
       shape_(operand.value.shape),
       dtype_(operand.dtype == DType::kI4 ? DType::kU8 : operand.dtype),
       gatherer_(gatherer),
-      size_(*NumElements(operand.value.shape)) {}
+      size_(*NumElements(operand.value.shape)),
+      costly_(HoldsScales(operand)) {}
 
 Result<const double*> OperandReader::Read(int64_t begin, int64_t count) {
   return ReadAs(begin, count, values_,
@@ -125,7 +136,9 @@ template <typename T, typename Widen>
 Result<const T*> OperandReader::ReadAs(int64_t begin, int64_t count, std::vector<T>& values, Widen widen) {
   CKMAP_CHECK(begin >= 0 && count >= 0 && begin + count <= size_);
   if (begin < begin_ || begin + count > end_) {
-    if (size_ <= kResident) {
+    if (costly_) {
+      CKMAP_RETURN_IF_ERROR(Load(begin, count, values, widen));
+    } else if (size_ <= kResident) {
       CKMAP_RETURN_IF_ERROR(Load(0, size_, values, widen));
     } else {
       // What goes on where the last read ended goes on further.

@@ -45,6 +45,7 @@ class OperandReader {
   DType dtype_;
   Gatherer& gatherer_;
   int64_t size_;
+  const bool costly_;            // each element is made of many others: no more are read than are asked for
   int64_t begin_ = 0, end_ = 0;  // what `values_`, `floats_` or `integers_` hold
   std::vector<double> values_;
   std::vector<float> floats_;
@@ -132,6 +133,9 @@ using EvaluatorPtr = std::unique_ptr<NodeEvaluator>;
 using LoweredNodePtr = std::shared_ptr<const LoweredNode>;
 EvaluatorPtr MakeEvaluator(const ScaleSpec& spec, LoweredNodePtr node,
                            Gatherer& gatherer);  // compute_scale.cc
+EvaluatorPtr MakeQuantizeEvaluator(const ScaleSpec& spec, LoweredNodePtr node,
+                                   Gatherer& gatherer);                                       // compute_quantize.cc
+EvaluatorPtr MakeEvaluator(const AbsmaxSpec& spec, LoweredNodePtr node, Gatherer& gatherer);  // compute_absmax.cc
 EvaluatorPtr MakeEvaluator(const ProductSpec& spec, LoweredNodePtr node,
                            Gatherer& gatherer);  // compute_product.cc
 EvaluatorPtr MakeEvaluator(const LoraMergeSpec& spec, LoweredNodePtr node, Gatherer& gatherer);
@@ -150,7 +154,9 @@ EvaluatorPtr MakeEvaluator(const BitcastSpec& spec, LoweredNodePtr node,
                            Gatherer& gatherer);  // compute_bitcast.cc
 EvaluatorPtr MakeEvaluator(const SequenceSpec& spec, LoweredNodePtr node, Gatherer& gatherer);
 EvaluatorPtr MakeEvaluator(const UnpackSpec& spec, LoweredNodePtr node,
-                           Gatherer& gatherer);  // compute_codes.cc
+                           Gatherer& gatherer);                                             // compute_codes.cc
+EvaluatorPtr MakeEvaluator(const PackSpec& spec, LoweredNodePtr node, Gatherer& gatherer);  // compute_pack.cc
+EvaluatorPtr MakeEvaluator(const ConstantSpec& spec, LoweredNodePtr node, Gatherer& gatherer);
 EvaluatorPtr MakeEvaluator(const DecodeSpec& spec, LoweredNodePtr node, Gatherer& gatherer);
 EvaluatorPtr MakeEvaluator(const TakeSpec& spec, LoweredNodePtr node, Gatherer& gatherer);
 

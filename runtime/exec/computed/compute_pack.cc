@@ -1,0 +1,143 @@
+// Numbers of a few bits put into words, and constants.
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "runtime/exec/computed/node_evaluator.h"
+#include "runtime/ops/element_op.h"
+
+namespace ckmap {
+namespace {
+
+class PackEvaluator final : public NodeEvaluator {
+ public:
+  PackEvaluator(const PackSpec& spec, LoweredNodePtr lowered, Gatherer& gatherer)
+      : NodeEvaluator(std::move(lowered), gatherer),
+        spec_(spec),
+        bytes_signed_(node().operands[0].dtype == DType::kI8),
+        least_(spec.is_signed ? -(1 << (spec.bits - 1)) : 0),
+        most_((1 << (spec.bits - (spec.is_signed ? 1 : 0))) - 1) {}
+
+  Result<void> Evaluate(std::span<const Segment> wanted, int64_t& /*overflowed*/) override {
+    for (const Segment& segment : wanted) {
+      for (int64_t done = 0; done < segment.count;) {
+        const int64_t at = segment.begin + done, row = at / (spec_.words * spec_.inner);
+        const int64_t word = at / spec_.inner % spec_.words, within = at % spec_.inner;
+        // Of the last axis a run of words, else a run along the axes behind it.
+        const int64_t run = spec_.inner == 1 ? spec_.words - word : spec_.inner - within;
+        const int64_t n = std::min({kBlock, run, segment.count - done});
+        words_.assign(static_cast<size_t>(n), 0);
+        CKMAP_RETURN_IF_ERROR(CheckStop());
+        CKMAP_RETURN_IF_ERROR(spec_.inner == 1 ? Along(row, word, n) : Across(row, word, within, n));
+        Write(segment.out + done * word_bytes());
+        done += n;
+      }
+    }
+    return {};
+  }
+
+ private:
+  static constexpr int64_t kBlock = int64_t{1} << 12;
+
+  int64_t word_bytes() const { return spec_.word_bits / 8; }
+
+  // The first number that has bits in a word, or would have.
+  int64_t FirstCode(int64_t word) const {
+    return std::min(spec_.fields != 0 ? word * spec_.fields : word * spec_.word_bits / spec_.bits, spec_.codes);
+  }
+  // The first one that has none in it nor in an earlier one.
+  int64_t EndCode(int64_t word) const {
+    const int64_t end = (word + 1) * spec_.word_bits;
+    return std::min(spec_.fields != 0 ? (word + 1) * spec_.fields : (end + spec_.bits - 1) / spec_.bits, spec_.codes);
+  }
+
+  // `count` words of one row.
+  Result<void> Along(int64_t row, int64_t first, int64_t count) {
+    const int64_t from = FirstCode(first), codes = EndCode(first + count - 1) - from;
+    CKMAP_RETURN_IF_ERROR(ReadCodes(row * spec_.codes + from, codes));
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t word = first + i, end = EndCode(word);
+      for (int64_t code = FirstCode(word); code < end; ++code)
+        Put(code, word, codes_[static_cast<size_t>(code - from)], words_[static_cast<size_t>(i)]);
+    }
+    return {};
+  }
+
+  // One word of `count` rows that lie side by side.
+  Result<void> Across(int64_t outer, int64_t word, int64_t first, int64_t count) {
+    const int64_t end = EndCode(word);
+    for (int64_t code = FirstCode(word); code < end; ++code) {
+      CKMAP_RETURN_IF_ERROR(ReadCodes((outer * spec_.codes + code) * spec_.inner + first, count));
+      for (size_t i = 0; i < static_cast<size_t>(count); ++i) Put(code, word, codes_[i], words_[i]);
+    }
+    return {};
+  }
+
+  // The bits of one number that lie in a word; those that lie in its neighbours fall away.
+  void Put(int64_t code, int64_t word, uint8_t number, uint64_t& bits) const {
+    const int64_t shift = spec_.FirstBit(code) - word * spec_.word_bits;
+    const uint64_t field = number & ((1U << spec_.bits) - 1);
+    bits |= shift < 0 ? field >> -shift : field << shift;
+  }
+
+  Result<void> ReadCodes(int64_t begin, int64_t count) {
+    codes_.resize(static_cast<size_t>(count));
+    CKMAP_RETURN_IF_ERROR(operand(0).ReadBytes(begin, std::as_writable_bytes(std::span(codes_))));
+    for (int64_t i = 0; i < count; ++i) {
+      const uint8_t byte = codes_[static_cast<size_t>(i)];
+      const int number = bytes_signed_ ? static_cast<int8_t>(byte) : byte;
+      if (number >= least_ && number <= most_) continue;
+      return Wrong(fmt::format("element {} of {} is {}, and {} of {} bits is {} to {}",
+                               FormatCoordinates(begin + i, node().operands[0].value.shape), node().names[0], number,
+                               spec_.is_signed ? "a signed number" : "a number", spec_.bits, least_, most_));
+    }
+    return {};
+  }
+
+  void Write(std::byte* out) const {
+    for (size_t i = 0; i < words_.size(); ++i)
+      std::memcpy(out + i * static_cast<size_t>(word_bytes()), &words_[i], static_cast<size_t>(word_bytes()));
+  }
+
+  const PackSpec& spec_;
+  const bool bytes_signed_;
+  const int least_, most_;
+  std::vector<uint8_t> codes_;
+  std::vector<uint64_t> words_;
+};
+
+class ConstantEvaluator final : public NodeEvaluator {
+ public:
+  ConstantEvaluator(const ConstantSpec& spec, LoweredNodePtr lowered, Gatherer& gatherer)
+      : NodeEvaluator(std::move(lowered), gatherer), spec_(spec) {}
+
+  Result<void> Evaluate(std::span<const Segment> wanted, int64_t& /*overflowed*/) override {
+    const DType dtype = node().dtype;
+    const auto size = static_cast<size_t>(DTypeSize(dtype));
+    for (const Segment& segment : wanted) {
+      for (int64_t i = 0; i < segment.count; ++i) {
+        const auto value = static_cast<uint64_t>(spec_.values[static_cast<size_t>(segment.begin + i)]);
+        const uint64_t bits = CastElement({DType::kI64, dtype, Overflow::kError}, value).bits;  // the binder tried it
+        std::memcpy(segment.out + static_cast<size_t>(i) * size, &bits, size);
+      }
+    }
+    return {};
+  }
+
+ private:
+  const ConstantSpec& spec_;
+};
+
+}  // namespace
+
+EvaluatorPtr MakeEvaluator(const PackSpec& spec, LoweredNodePtr node, Gatherer& gatherer) {
+  return std::make_unique<PackEvaluator>(spec, std::move(node), gatherer);
+}
+
+EvaluatorPtr MakeEvaluator(const ConstantSpec& spec, LoweredNodePtr node, Gatherer& gatherer) {
+  return std::make_unique<ConstantEvaluator>(spec, std::move(node), gatherer);
+}
+
+}  // namespace ckmap
