@@ -48,8 +48,7 @@ struct ScaleSpec {
   int64_t pack = 1;          // integers of 4 bits in one element of operand 0, lowest bits first, along the last axis
   bool pack_signed = false;  // they are -8 … 7, else 0 … 15
   // Of quantize:
-  int64_t bits = 0;         // of the integers; 0: all that the dtype has
-  double reciprocal = 0;    // operand 0 * (reciprocal / operand 1); 0: operand 0 / operand 1
+  double reciprocal = 0;    // operand 0 * (reciprocal * (1 / operand 1)); 0: operand 0 / operand 1
   DType via = DType::kF32;  // what quotients and products are rounded to first
 };
 
@@ -145,7 +144,7 @@ struct FieldLayout {
 // Operand 0, words [outer, words, inner], as its numbers: [outer, codes, inner] of u8 or, signed, i8.
 struct UnpackSpec : FieldLayout {};
 
-// The inverse: operand 0 is [outer, codes, inner] of u8 or i8. Bits that no number fills are 0.
+// The inverse: operand 0 is [outer, codes, inner] of integers. Bits that no number fills are 0.
 struct PackSpec : FieldLayout {};
 
 // Element i is values[i].

@@ -16,8 +16,8 @@ namespace {
 // Each spec is taken apart as a whole: a member that is added later does not compile until it is named here.
 struct SpecText {
   std::string operator()(const ScaleSpec& spec) const {
-    const auto& [quantize, block, pack, pack_signed, bits, reciprocal, via] = spec;
-    return fmt::format("scale {} {} {} {} {} {} {}", quantize, FormatShape(block), pack, pack_signed, bits, reciprocal,
+    const auto& [quantize, block, pack, pack_signed, reciprocal, via] = spec;
+    return fmt::format("scale {} {} {} {} {} {}", quantize, FormatShape(block), pack, pack_signed, reciprocal,
                        DTypeName(via));
   }
   std::string operator()(const ProductSpec& spec) const {

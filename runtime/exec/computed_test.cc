@@ -154,10 +154,10 @@ void AddQuantized(Numbers& source, std::vector<PiecedTensor>& nodes) {
     nodes.push_back(scale);
     nodes.push_back(NodeOf(ScaleSpec{true, block}, {weight, scale}, {97, 331}, DType::kF8E4M3));
     nodes.push_back(
-        NodeOf(ScaleSpec{true, block, 1, false, 0, 1, DType::kF32}, {weight, scale}, {97, 331}, DType::kF8E4M3));
+        NodeOf(ScaleSpec{true, block, 1, false, 1, DType::kF32}, {weight, scale}, {97, 331}, DType::kF8E4M3));
     const PiecedTensor rounded = NodeOf(AbsmaxSpec{block, 7.5, 0x1p-7, 0}, {weight}, scales, DType::kBF16);
     const PiecedTensor four =
-        NodeOf(ScaleSpec{true, block, 1, false, 4, 0, DType::kBF16}, {weight, rounded}, {97, 331}, DType::kI8);
+        NodeOf(ScaleSpec{true, block, 1, false, 0, DType::kBF16}, {weight, rounded}, {97, 331}, DType::kI8);
     nodes.push_back(four);
     nodes.push_back(NodeOf(PackSpec{{4, 32, 0, false, true, 42, 331, 1}}, {four}, {97, 42}, DType::kI32));
     nodes.push_back(NodeOf(PackSpec{{4, 8, 0, false, true, 49, 97, 331}}, {four}, {49, 331}, DType::kU8));
@@ -165,7 +165,7 @@ void AddQuantized(Numbers& source, std::vector<PiecedTensor>& nodes) {
   const PiecedTensor scale = NodeOf(AbsmaxSpec{{2, 4, 41}, 127, 0, 0}, {Turned(cube, {0, 1, 2})}, {4, 5, 1});
   nodes.push_back(scale);
   nodes.push_back(
-      NodeOf(ScaleSpec{true, {2, 4, 41}, 1, false, 0, 127, DType::kF16}, {cube, scale}, {7, 19, 41}, DType::kI8));
+      NodeOf(ScaleSpec{true, {2, 4, 41}, 1, false, 127, DType::kF16}, {cube, scale}, {7, 19, 41}, DType::kI8));
   for (const int64_t bits : {1, 3, 5, 8}) {
     const PiecedTensor numbers = NodeOf(UnpackSpec{{bits, 8, 0, false, false, 331, 331 * 8 / bits, 1}},
                                         {source.Add({97, 331}, DType::kU8)}, {97, 331 * 8 / bits}, DType::kU8);

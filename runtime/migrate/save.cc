@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/text.h"
+#include "runtime/bind/computed_node.h"
 #include "runtime/bind/target/decisions.h"
 #include "runtime/exec/clone.h"
 #include "runtime/formats/create.h"
@@ -87,18 +88,31 @@ Result<void> SaveMigration(const PreparedMigration& migration, const std::string
   return {};
 }
 
+namespace {
+
+// What values did not fit into: a dtype, or the bits that numbers are packed in.
+std::string Holder(const BoundTensor& tensor) {
+  for (const BoundInput& input : tensor.inputs) {
+    const auto* pack = input.node == nullptr ? nullptr : std::get_if<PackSpec>(&input.node->spec);
+    if (pack != nullptr) return Plural(pack->bits, "bit");
+  }
+  return std::string(DTypeName(tensor.dtype));
+}
+
+}  // namespace
+
 void NoteOverflows(MigrationReport& report) {
   for (size_t i = 0; i < report.bound->tensors.size(); ++i) {
     const int64_t overflowed = report.outcome->tensors[i].overflowed;
     if (overflowed == 0) continue;
     const BoundTensor& tensor = report.bound->tensors[i];
-    report.issues.push_back({.code = "CK1402",
-                             .severity = IssueSeverity::kWarning,
-                             .tensor = tensor.name,
-                             .message = fmt::format("`{}`: {} did not fit {}", tensor.name, Plural(overflowed, "value"),
-                                                    DTypeName(tensor.dtype)),
-                             .notes = {fmt::format("by the rule at {}", tensor.rule)},
-                             .help = ""});
+    report.issues.push_back(
+        {.code = "CK1402",
+         .severity = IssueSeverity::kWarning,
+         .tensor = tensor.name,
+         .message = fmt::format("`{}`: {} did not fit {}", tensor.name, Plural(overflowed, "value"), Holder(tensor)),
+         .notes = {fmt::format("by the rule at {}", tensor.rule)},
+         .help = ""});
   }
 }
 

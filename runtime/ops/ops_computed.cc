@@ -29,7 +29,6 @@ constexpr ArgSpec kDequantizeArgs[] = {{"to", ArgType::kDType, true, false, "", 
 constexpr ArgSpec kQuantizeArgs[] = {{"to", ArgType::kDType, true, false, "", ""},
                                      {"block", ArgType::kIntList, false, false, "", ""},
                                      {"axis", ArgType::kInt, false, false, "", ""},
-                                     {"bits", ArgType::kInt, false, false, "", ""},
                                      {"reciprocal", ArgType::kNumber, false, false, "", ""},
                                      {"overflow", ArgType::kWord, false, false, "saturate", "error|saturate|inf"}};
 constexpr ArgSpec kAbsmaxArgs[] = {{"block", ArgType::kIntList, true, false, "", ""},
@@ -52,10 +51,13 @@ constexpr ArgSpec kUnpackArgs[] = {{"bits", ArgType::kInt, true, false, "", ""},
                                    {"order", ArgType::kWord, false, false, "low", "low|high"},
                                    {"fields", ArgType::kInt, false, false, "", ""},
                                    {"signed", ArgType::kBool, false, false, "false", ""}};
-constexpr ArgSpec kPackArgs[] = {
-    {"bits", ArgType::kInt, true, false, "", ""},    {"to", ArgType::kDType, true, false, "", ""},
-    {"axis", ArgType::kInt, false, false, "-1", ""}, {"order", ArgType::kWord, false, false, "low", "low|high"},
-    {"fields", ArgType::kInt, false, false, "", ""}, {"signed", ArgType::kBool, false, false, "false", ""}};
+constexpr ArgSpec kPackArgs[] = {{"bits", ArgType::kInt, true, false, "", ""},
+                                 {"to", ArgType::kDType, true, false, "", ""},
+                                 {"axis", ArgType::kInt, false, false, "-1", ""},
+                                 {"order", ArgType::kWord, false, false, "low", "low|high"},
+                                 {"fields", ArgType::kInt, false, false, "", ""},
+                                 {"signed", ArgType::kBool, false, false, "false", ""},
+                                 {"overflow", ArgType::kWord, false, false, "error", "error|saturate"}};
 constexpr ArgSpec kConstantArgs[] = {{"values", ArgType::kIntList, true, false, "", ""},
                                      {"to", ArgType::kDType, true, false, "", ""}};
 constexpr ArgSpec kDecodeArgs[] = {{"format", ArgType::kWord, true, false, "", "e2m1|e2m3|e3m2|e8m0|e4m3|e5m2"}};
@@ -80,8 +82,8 @@ constexpr OpError kUnpackErrors[] = {
 constexpr OpError kPackErrors[] = {
     {"CK0402", "the tensor has no such axis"},
     {"CK0412", "`bits` is not 1 to 8"},
-    {"CK1209", "the elements are not u8 or i8, `to` is not an integer, or an element of it has not so many fields"},
-    {"range", "a number that has more bits stops the conversion and is named"}};
+    {"CK1209", "the numbers are not integers, `to` is not an integer, or an element of it has not so many fields"},
+    {"overflow", "with overflow=error, a number that has more bits stops the conversion and is named"}};
 constexpr OpError kConstantErrors[] = {{"CK1209", "`to` has no such number, or there are more than 4096"}};
 constexpr OpError kAbsmaxErrors[] = {
     {"CK0415", "`block` has not one size for each axis"},
@@ -183,12 +185,12 @@ constexpr OpSpec kComputedOps[] = {
      .undone = Inverse::kNever,
      .inverse = "rounding loses bits",
      .shapes = "[o, i], [o, 1] | quantize(to=i8) -> [o, i]",
-     .doc = "weight / scale, for integers rounded to nearest (ties to even) before the zero point is added, of weight, "
-            "scale and, if there is one, zero point. Scales as those of dequantize. The quotient is rounded "
-            "first to the dtype in which torch computes it: f64 if one of the two is f64, that of both if it is bf16 "
-            "or f16, else f32. reciprocal=n: weight * (n / scale), where n / scale is rounded to the dtype of the "
-            "scale (f32 if that has 8 bits). bits=4: integers of 4 bits, -8 to 7, or 0 to 15 if `to` is "
-            "unsigned. A weight of 0 whose scale is 0 becomes 0.",
+     .doc =
+         "weight / scale, for integers rounded to nearest (ties to even) before the zero point is added, of weight, "
+         "scale and, if there is one, zero point. Scales as those of dequantize. The quotient is rounded "
+         "first to the dtype in which torch computes it: f64 if one of the two is f64, that of both if it is bf16 "
+         "or f16, else f32. reciprocal=n: weight * (n * (1 / scale)), where each step is rounded to the dtype of the "
+         "scale (f32 if that has 8 bits), as torch computes n / scale. A weight of 0 whose scale is 0 becomes 0.",
      .errors = kQuantizeErrors},
     {.name = "absmax",
      .kind = OpKind::kComputed,
@@ -290,8 +292,8 @@ constexpr OpSpec kComputedOps[] = {
      .undone = Inverse::kNever,
      .inverse = "computed operations do not run backwards; unpack with the same arguments gives the numbers again",
      .shapes = "[o, 2*i] of u8 | pack(bits=4, to=u8) -> [o, i]",
-     .doc = "The inverse of unpack: puts numbers of `bits` bits, one in each u8 or i8, into the elements of an integer "
-            "dtype along an axis. `order`, `fields` and `signed` are those of unpack. Bits that are left over are 0.",
+     .doc = "The inverse of unpack: puts integers of `bits` bits into the elements of an integer dtype along an axis. "
+            "`order`, `fields` and `signed` are those of unpack. Bits that are left over are 0.",
      .errors = kPackErrors},
     {.name = "constant",
      .kind = OpKind::kComputed,

@@ -742,7 +742,7 @@ class Drawer {
       TakeEach(state, [&](const Tensor& tensor) { return Decode(tensor, format); });
       return true;
     }
-    if (BytesOf(dtype) == 1 && dice_.OneIn(2)) return Packed(state, text);
+    if (dice_.OneIn(BytesOf(dtype) == 1 ? 2 : 4)) return Packed(state, text);
     const int64_t axis = dice_.Between(0, static_cast<int64_t>(shape.size()) - 1), width = 8 * BytesOf(dtype);
     Fields fields{dice_.Between(1, 8), 0, dice_.OneIn(3), dice_.OneIn(3)};
     if (dice_.OneIn(3)) fields.fields = dice_.Between(1, width / fields.bits);
@@ -756,19 +756,20 @@ class Drawer {
 
   // Numbers of a few bits in words; of as many bits as they need, seldom of fewer.
   bool Packed(State& state, std::string& text) {
-    const std::string to = dice_.OneOf(kIntegers);
+    Rounding rounding{dice_.OneOf(kIntegers), dice_.OneIn(4) ? Overflows::kSaturate : Overflows::kError};
     Fields fields{dice_.Between(1, 8), 0, dice_.OneIn(3), dice_.OneIn(3)};
     const auto fits = [&] {
-      return All(state, [&](const Tensor& tensor) { return !Pack(tensor, to, 0, fields).refused; });
+      return All(state, [&](const Tensor& tensor) { return !Pack(tensor, 0, fields, rounding).refused; });
     };
     while (fields.bits < 8 && !dice_.OneIn(20) && !fits()) ++fields.bits;
-    const int64_t width = 8 * BytesOf(to), rank = static_cast<int64_t>(state.tensors[0].shape.size());
+    const int64_t width = 8 * BytesOf(rounding.to), rank = static_cast<int64_t>(state.tensors[0].shape.size());
     if (dice_.OneIn(3)) fields.fields = dice_.Between(1, width / fields.bits);
     const int64_t axis = dice_.Between(0, rank - 1);
-    text = fmt::format("pack(bits={}, to={}, axis={}{}{}{})", fields.bits, to, axis, fields.high ? ", order=high" : "",
-                       fields.fields != 0 ? fmt::format(", fields={}", fields.fields) : "",
-                       fields.is_signed ? ", signed=true" : "");
-    TakeEach(state, [&](const Tensor& tensor) { return Pack(tensor, to, axis, fields); });
+    text = fmt::format(
+        "pack(bits={}, to={}, axis={}{}{}{}{})", fields.bits, rounding.to, axis, fields.high ? ", order=high" : "",
+        fields.fields != 0 ? fmt::format(", fields={}", fields.fields) : "", fields.is_signed ? ", signed=true" : "",
+        rounding.overflow == Overflows::kSaturate ? ", overflow=saturate" : "");
+    TakeEach(state, [&](const Tensor& tensor) { return Pack(tensor, axis, fields, rounding); });
     return true;
   }
 
@@ -949,15 +950,13 @@ class Drawer {
                       quantizes ? Overflows::kSaturate : Overflows::kError};
     text += "to=" + rounding.to;
     if (axis == 0) text += ", axis=0";
-    Division division;
-    if (quantizes && IsIntegerName(rounding.to) && dice_.OneIn(3))
-      text += fmt::format(", bits={}", division.bits = dice_.Between(1, 8));
+    double reciprocal = 0;
     if (quantizes && dice_.OneIn(3))
-      text += fmt::format(", reciprocal={}", division.reciprocal = dice_.OneOf(std::vector<double>{1, 127, 0.5}));
+      text += fmt::format(", reciprocal={}", reciprocal = dice_.OneOf(std::vector<double>{1, 127, 0.5}));
     text += ")";
     if (++depth_ > 7) return false;
     const Tensor* zero = in.size() == 3 ? &in[2] : nullptr;
-    results = {quantizes ? Quantize(in[0], in[1], zero, axis, division, rounding)
+    results = {quantizes ? Quantize(in[0], in[1], zero, axis, reciprocal, rounding)
                          : Dequantize(in[0], in[1], zero, axis, rounding)};
     return true;
   }

@@ -65,7 +65,7 @@ struct Fields {
 };
 Tensor Unpack(const Tensor& in, int64_t axis, const Fields& fields);
 // The inverse, into the elements of an integer dtype.
-Outcome Pack(const Tensor& in, const std::string& to, int64_t axis, const Fields& fields);
+Outcome Pack(const Tensor& in, int64_t axis, const Fields& fields, const Rounding& rounding);
 Outcome Constant(const std::vector<int64_t>& values, const std::string& to);
 // Codes of one byte, in f32: "e2m1", "e2m3", "e3m2", "e4m3", "e5m2", "e8m0".
 Outcome Decode(const Tensor& in, const std::string& format);
@@ -82,11 +82,8 @@ Outcome FoldBatchNormBias(const Tensor& gamma, const Tensor& beta, const Tensor&
                           double eps, const Rounding& rounding);
 // One scale for each index of `axis`; -1: one for all.
 Outcome Dequantize(const Tensor& in, const Tensor& scale, const Tensor* zero, int64_t axis, const Rounding& rounding);
-struct Division {
-  int64_t bits = 0;       // of the integers; 0: all of the dtype
-  double reciprocal = 0;  // a product with reciprocal / scale; 0: a quotient
-};
-Outcome Quantize(const Tensor& in, const Tensor& scale, const Tensor* zero, int64_t axis, const Division& division,
+// `reciprocal`: a product with reciprocal / scale; 0: a quotient.
+Outcome Quantize(const Tensor& in, const Tensor& scale, const Tensor* zero, int64_t axis, double reciprocal,
                  const Rounding& rounding);
 // The scale of each block: its greatest magnitude / over, at least `least`; `epsilon`: not 0.
 struct ScaleOf {

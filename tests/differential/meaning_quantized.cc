@@ -100,13 +100,14 @@ double Through(const std::string& dtype, double value) {
 
 }  // namespace
 
-Outcome Quantize(const Tensor& in, const Tensor& scale, const Tensor* zero, int64_t axis, const Division& division,
+Outcome Quantize(const Tensor& in, const Tensor& scale, const Tensor* zero, int64_t axis, double reciprocal,
                  const Rounding& rounding) {
   const auto w = Doubles(in), s = Doubles(scale);
   const auto z = zero != nullptr ? Doubles(*zero) : std::vector<double>(scale.bits.size(), 0);
   if (!w || !s || !z) return Refused(in.shape, rounding);
   const bool narrow = in.dtype == scale.dtype && (in.dtype == "bf16" || in.dtype == "f16");
   const std::string via = narrow ? in.dtype : in.dtype == "f64" || scale.dtype == "f64" ? "f64" : "f32";
+  const std::string inverse = BytesOf(scale.dtype) == 1 ? "f32" : scale.dtype;
   std::vector<double> results;
   for (int64_t i = 0; i < in.count(); ++i) {
     const size_t at = axis < 0 ? 0 : static_cast<size_t>(Coordinates(i, in.shape)[static_cast<size_t>(axis)]);
@@ -115,21 +116,15 @@ Outcome Quantize(const Tensor& in, const Tensor& scale, const Tensor* zero, int6
     double quotient = 0;
     if (divisor == 0)
       quotient = weight;
-    else if (division.reciprocal != 0)
-      quotient = Through(
-          via, weight * Through(BytesOf(scale.dtype) == 1 ? "f32" : scale.dtype, division.reciprocal / divisor));
+    else if (reciprocal != 0)
+      quotient = Through(via, weight * Through(inverse, reciprocal * Through(inverse, 1 / divisor)));
     else
       quotient = Through(via, weight / divisor);
     if (!IsIntegerName(rounding.to)) {
       results.push_back(quotient);
       continue;
     }
-    long double sum = std::rint(static_cast<long double>(quotient)) + static_cast<long double>((*z)[at]);
-    if (division.bits != 0 && !std::isnan(sum)) {
-      const bool is_signed = rounding.to[0] == 'i';
-      const long double all = std::ldexp(1.0L, static_cast<int>(division.bits)), least = is_signed ? -all / 2 : 0;
-      sum = std::clamp(sum, least, least + all - 1);
-    }
+    const long double sum = std::rint(static_cast<long double>(quotient)) + static_cast<long double>((*z)[at]);
     results.push_back(static_cast<double>(sum));
     // More digits than f64 has, and yet no reason to saturate.
     const bool wide = BytesOf(rounding.to) == 8 && std::fabs(sum) < 0x1p64L;
@@ -161,20 +156,20 @@ Outcome Absmax(const Tensor& in, const Index& block, const ScaleOf& of, const Ro
   return Rounded(shape, greatest, rounding);
 }
 
-Outcome Pack(const Tensor& in, const std::string& to, int64_t axis, const Fields& packed) {
+Outcome Pack(const Tensor& in, int64_t axis, const Fields& packed, const Rounding& rounding) {
   const auto a = static_cast<size_t>(axis);
-  const int64_t width = 8 * BytesOf(to), bits = packed.bits;
+  const int64_t width = 8 * BytesOf(rounding.to), bits = packed.bits;
   const int64_t fields = packed.fields == 0 && packed.high ? width / bits : packed.fields;
   const int64_t numbers = in.shape[a];
-  Outcome out{{to, in.shape, {}}, false};
+  Outcome out{{rounding.to, in.shape, {}}, false};
   out.tensor.shape[a] = fields != 0 ? (numbers + fields - 1) / fields : (numbers * bits + width - 1) / width;
   out.tensor.bits.assign(static_cast<size_t>(Product(out.tensor.shape)), 0);
   const long double least = packed.is_signed ? -std::ldexp(1.0L, static_cast<int>(bits) - 1) : 0;
   const long double most = least + std::ldexp(1.0L, static_cast<int>(bits)) - 1;
   for (int64_t i = 0; i < in.count(); ++i) {
-    const uint64_t number = in.bits[static_cast<size_t>(i)];
-    const long double value = ValueOf(in.dtype, number);
-    out.refused = out.refused || value < least || value > most;
+    const long double value = ValueOf(in.dtype, in.bits[static_cast<size_t>(i)]);
+    out.refused = out.refused || ((value < least || value > most) && rounding.overflow == Overflows::kError);
+    const auto number = static_cast<uint64_t>(static_cast<int64_t>(std::clamp(value, least, most)));
     Index index = Coordinates(i, in.shape);
     const int64_t code = index[a];
     int64_t first = code * bits;

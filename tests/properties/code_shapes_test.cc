@@ -57,7 +57,7 @@ Operation DrawPack() {
   Operation drawn;
   drawn.op.set_name("pack");
   drawn.tensors.push_back(
-      {.name = "numbers", .dtype = DrawDType({DType::kU8, DType::kI8, DType::kI16}), .shape = DrawShape(3)});
+      {.name = "numbers", .dtype = DrawDType({DType::kU8, DType::kI8, DType::kF16}), .shape = DrawShape(3)});
   drawn.Put("bits").set_int_(Roll(12) == 0 ? Roll(12) - 1 : 1 + Roll(8));
   drawn.Put("to").set_text(std::string(DTypeName(DrawDType({DType::kU8, DType::kI32, DType::kU16, DType::kI64}))));
   if (Roll(2) == 0) drawn.Put("axis").set_int_(Roll(5) - 2);

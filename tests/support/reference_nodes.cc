@@ -35,14 +35,11 @@ struct Meaning {
   double Quantized(const ScaleSpec& spec, double value, double scale, double zero) const {
     double quotient = Through(spec.via, value / scale);
     const DType scales = DTypeBits(node.operands[1].dtype) < 16 ? DType::kF32 : node.operands[1].dtype;
-    if (spec.reciprocal != 0) quotient = Through(spec.via, value * Through(scales, spec.reciprocal / scale));
+    if (spec.reciprocal != 0)
+      quotient = Through(spec.via, value * Through(scales, spec.reciprocal * Through(scales, 1 / scale)));
     if (scale == 0) quotient = 0;
     if (!IsInteger(node.dtype)) return quotient;
-    const double sum = std::nearbyint(quotient) + zero;
-    if (spec.bits == 0) return sum;
-    const bool is_signed = DTypeName(node.dtype).front() == 'i';
-    const auto all = static_cast<double>(int64_t{1} << spec.bits), least = is_signed ? -all / 2 : 0;
-    return std::clamp(sum, least, least + all - 1);
+    return std::nearbyint(quotient) + zero;
   }
 
   Numbers operator()(const AbsmaxSpec& spec) const {
@@ -68,7 +65,8 @@ struct Meaning {
     for (size_t i = 0; i < in[0].size(); ++i) {
       const int64_t at = static_cast<int64_t>(i), n = at % spec.inner, code = at / spec.inner % spec.codes;
       const int64_t outer = at / spec.inner / spec.codes;
-      const auto number = static_cast<uint64_t>(static_cast<int64_t>(in[0][i]));
+      const auto all = static_cast<double>(int64_t{1} << spec.bits), least = spec.is_signed ? -all / 2 : 0;
+      const auto number = static_cast<uint64_t>(static_cast<int64_t>(std::clamp(in[0][i], least, least + all - 1)));
       int64_t first = code * spec.bits;
       if (spec.fields != 0) {
         const int64_t field = code % spec.fields;

@@ -83,10 +83,8 @@ Result<Node> BindPack(Operands operands, const OpCall& call, std::string& text) 
   if (!IsInteger(to)) return Wrong(fmt::format("to={}: numbers are packed into integers", call.Text("to", "")));
   if (!layout) return std::move(layout).error();
   static_cast<FieldLayout&>(spec) = *layout;
-  if (tensor.dtype != DType::kU8 && tensor.dtype != DType::kI8) {
-    return Wrong(fmt::format("{} is {}: the numbers that are packed are u8 or i8, one in each", tensor.name,
-                             DTypeName(tensor.dtype)));
-  }
+  if (!IsInteger(tensor.dtype))
+    return Wrong(fmt::format("{} is {}: integers are packed", tensor.name, DTypeName(tensor.dtype)));
   CKMAP_ASSIGN_OR_RETURN(const int64_t axis_arg, call.Int("axis", -1));
   Shape shape = tensor.value.shape;
   CKMAP_ASSIGN_OR_RETURN(const size_t axis, Axis(axis_arg, shape.size(), tensor));

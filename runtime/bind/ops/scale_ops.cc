@@ -113,11 +113,7 @@ DType Promoted(DType a, DType b) {
 }
 
 // How quantize rounds.
-Result<void> ReadRounding(const Operands& operands, const OpCall& call, DType to, ScaleSpec& spec) {
-  CKMAP_ASSIGN_OR_RETURN(spec.bits, call.Int("bits", 0));
-  if (call.Find("bits") != nullptr && (spec.bits < 1 || spec.bits > 8 || !IsInteger(to))) {
-    return Wrong(fmt::format("bits={} of {}: integers have 1 to 8 bits", spec.bits, DTypeName(to)));
-  }
+Result<void> ReadRounding(const Operands& operands, const OpCall& call, ScaleSpec& spec) {
   CKMAP_ASSIGN_OR_RETURN(spec.reciprocal, call.Real("reciprocal", 0));
   if (call.Find("reciprocal") != nullptr && !(spec.reciprocal > 0)) {
     return Wrong(fmt::format("reciprocal is {}, and must be above 0", spec.reciprocal));
@@ -179,7 +175,7 @@ Result<Node> BindQuantize(Operands operands, const OpCall& call, std::string& te
   }
   ScaleSpec spec;
   spec.quantize = true;
-  CKMAP_RETURN_IF_ERROR(ReadRounding(operands, call, *to, spec));
+  CKMAP_RETURN_IF_ERROR(ReadRounding(operands, call, spec));
   return Scale(std::move(operands), call, std::move(spec), text);
 }
 

@@ -16,11 +16,10 @@ class PackEvaluator final : public NodeEvaluator {
   PackEvaluator(const PackSpec& spec, LoweredNodePtr lowered, Gatherer& gatherer)
       : NodeEvaluator(std::move(lowered), gatherer),
         spec_(spec),
-        bytes_signed_(node().operands[0].dtype == DType::kI8),
         least_(spec.is_signed ? -(1 << (spec.bits - 1)) : 0),
         most_((1 << (spec.bits - (spec.is_signed ? 1 : 0))) - 1) {}
 
-  Result<void> Evaluate(std::span<const Segment> wanted, int64_t& /*overflowed*/) override {
+  Result<void> Evaluate(std::span<const Segment> wanted, int64_t& overflowed) override {
     for (const Segment& segment : wanted) {
       for (int64_t done = 0; done < segment.count;) {
         const int64_t at = segment.begin + done, row = at / (spec_.words * spec_.inner);
@@ -30,7 +29,8 @@ class PackEvaluator final : public NodeEvaluator {
         const int64_t n = std::min({kBlock, run, segment.count - done});
         words_.assign(static_cast<size_t>(n), 0);
         CKMAP_RETURN_IF_ERROR(CheckStop());
-        CKMAP_RETURN_IF_ERROR(spec_.inner == 1 ? Along(row, word, n) : Across(row, word, within, n));
+        CKMAP_RETURN_IF_ERROR(spec_.inner == 1 ? Along(row, word, n, overflowed)
+                                               : Across(row, word, within, n, overflowed));
         Write(segment.out + done * word_bytes());
         done += n;
       }
@@ -54,46 +54,51 @@ class PackEvaluator final : public NodeEvaluator {
   }
 
   // `count` words of one row.
-  Result<void> Along(int64_t row, int64_t first, int64_t count) {
+  Result<void> Along(int64_t row, int64_t first, int64_t count, int64_t& overflowed) {
     const int64_t from = FirstCode(first), codes = EndCode(first + count - 1) - from;
-    CKMAP_RETURN_IF_ERROR(ReadCodes(row * spec_.codes + from, codes));
+    const int64_t begin = row * spec_.codes + from;
+    CKMAP_ASSIGN_OR_RETURN(const Wide* numbers, operand(0).ReadIntegers(begin, codes));
     for (int64_t i = 0; i < count; ++i) {
       const int64_t word = first + i, end = EndCode(word);
-      for (int64_t code = FirstCode(word); code < end; ++code)
-        Put(code, word, codes_[static_cast<size_t>(code - from)], words_[static_cast<size_t>(i)]);
+      for (int64_t code = FirstCode(word); code < end; ++code) {
+        const int64_t at = code - from;
+        CKMAP_RETURN_IF_ERROR(Put(code, word, numbers[at], begin + at, words_[static_cast<size_t>(i)], overflowed));
+      }
     }
     return {};
   }
 
   // One word of `count` rows that lie side by side.
-  Result<void> Across(int64_t outer, int64_t word, int64_t first, int64_t count) {
+  Result<void> Across(int64_t outer, int64_t word, int64_t first, int64_t count, int64_t& overflowed) {
     const int64_t end = EndCode(word);
     for (int64_t code = FirstCode(word); code < end; ++code) {
-      CKMAP_RETURN_IF_ERROR(ReadCodes((outer * spec_.codes + code) * spec_.inner + first, count));
-      for (size_t i = 0; i < static_cast<size_t>(count); ++i) Put(code, word, codes_[i], words_[i]);
+      const int64_t begin = (outer * spec_.codes + code) * spec_.inner + first;
+      CKMAP_ASSIGN_OR_RETURN(const Wide* numbers, operand(0).ReadIntegers(begin, count));
+      for (int64_t i = 0; i < count; ++i)
+        CKMAP_RETURN_IF_ERROR(Put(code, word, numbers[i], begin + i, words_[static_cast<size_t>(i)], overflowed));
     }
     return {};
   }
 
-  // The bits of one number that lie in a word; those that lie in its neighbours fall away.
-  void Put(int64_t code, int64_t word, uint8_t number, uint64_t& bits) const {
+  // The bits of one number, element `index`, that lie in a word; those that lie in its neighbours fall away.
+  Result<void> Put(int64_t code, int64_t word, Wide number, int64_t index, uint64_t& bits, int64_t& overflowed) const {
     const int64_t shift = spec_.FirstBit(code) - word * spec_.word_bits;
-    const uint64_t field = number & ((1U << spec_.bits) - 1);
+    if (number < least_ || number > most_) {
+      if (node().overflow == Overflow::kError) return DoesNotFit(number, index);
+      if (shift >= 0) ++overflowed;  // once, in the word where it begins
+      number = number < least_ ? least_ : most_;
+    }
+    const uint64_t field = static_cast<uint64_t>(number) & ((uint64_t{1} << spec_.bits) - 1);
     bits |= shift < 0 ? field >> -shift : field << shift;
+    return {};
   }
 
-  Result<void> ReadCodes(int64_t begin, int64_t count) {
-    codes_.resize(static_cast<size_t>(count));
-    CKMAP_RETURN_IF_ERROR(operand(0).ReadBytes(begin, std::as_writable_bytes(std::span(codes_))));
-    for (int64_t i = 0; i < count; ++i) {
-      const uint8_t byte = codes_[static_cast<size_t>(i)];
-      const int number = bytes_signed_ ? static_cast<int8_t>(byte) : byte;
-      if (number >= least_ && number <= most_) continue;
-      return Wrong(fmt::format("element {} of {} is {}, and {} of {} bits is {} to {}",
-                               FormatCoordinates(begin + i, node().operands[0].value.shape), node().names[0], number,
-                               spec_.is_signed ? "a signed number" : "a number", spec_.bits, least_, most_));
-    }
-    return {};
+  Error DoesNotFit(Wide number, int64_t index) const {
+    return Wrong(
+        fmt::format("element {} of {} is {}, and {} of {} bits is {} to {}; say overflow=saturate if that is "
+                    "meant",
+                    FormatCoordinates(index, node().operands[0].value.shape), node().names[0], FormatInteger(number),
+                    spec_.is_signed ? "a signed number" : "a number", spec_.bits, least_, most_));
   }
 
   void Write(std::byte* out) const {
@@ -102,9 +107,7 @@ class PackEvaluator final : public NodeEvaluator {
   }
 
   const PackSpec& spec_;
-  const bool bytes_signed_;
   const int least_, most_;
-  std::vector<uint8_t> codes_;
   std::vector<uint64_t> words_;
 };
 

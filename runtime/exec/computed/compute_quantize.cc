@@ -35,12 +35,7 @@ class QuantizeEvaluator final : public NodeEvaluator {
         spec_(spec),
         strides_(ScaleStrides(spec, node().shape)),
         integers_(IsInteger(node().dtype)),
-        reciprocals_(DTypeBits(node().operands[1].dtype) < 16 ? DType::kF32 : node().operands[1].dtype) {
-    if (spec.bits == 0) return;
-    const bool is_signed = DTypeName(node().dtype).front() == 'i';
-    least_ = is_signed ? -std::ldexp(1.0, static_cast<int>(spec.bits) - 1) : 0;
-    most_ = std::ldexp(1.0, static_cast<int>(spec.bits) - (is_signed ? 1 : 0)) - 1;
-  }
+        reciprocals_(DTypeBits(node().operands[1].dtype) < 16 ? DType::kF32 : node().operands[1].dtype) {}
 
   Result<void> Evaluate(std::span<const Segment> wanted, int64_t& overflowed) override {
     const int64_t element = DTypeSize(node().dtype);
@@ -50,7 +45,6 @@ class QuantizeEvaluator final : public NodeEvaluator {
         const std::span<double> values = std::span(block_).first(static_cast<size_t>(count));
         CKMAP_RETURN_IF_ERROR(CheckStop());
         CKMAP_RETURN_IF_ERROR(Compute(begin, values));
-        if (spec_.bits != 0) CKMAP_RETURN_IF_ERROR(Clamp(begin, values, overflowed));
         CKMAP_RETURN_IF_ERROR(Encode(begin, values, segment.out + done * element, overflowed));
       }
     }
@@ -101,7 +95,7 @@ class QuantizeEvaluator final : public NodeEvaluator {
       return {};
     }
     if (spec_.reciprocal != 0) {
-      const double factor = RoundTo(reciprocals_, spec_.reciprocal / scale);
+      const double factor = RoundTo(reciprocals_, spec_.reciprocal * RoundTo(reciprocals_, 1 / scale));
       for (double& value : values) value = RoundTo(spec_.via, value * factor);
     } else {
       for (double& value : values) value = RoundTo(spec_.via, value / scale);
@@ -124,28 +118,10 @@ class QuantizeEvaluator final : public NodeEvaluator {
     return {};
   }
 
-  // Integers of fewer bits than the dtype has. A NaN is left to Encode.
-  Result<void> Clamp(int64_t begin, std::span<double> values, int64_t& overflowed) const {
-    for (size_t i = 0; i < values.size(); ++i) {
-      const double value = values[i];
-      if (!(value < least_ || value > most_)) continue;
-      if (node().overflow == Overflow::kError) {
-        return Wrong(fmt::format(
-            "element {} is {}, and an integer of {} bits is {} to {}; say overflow=saturate if "
-            "that is meant",
-            FormatCoordinates(begin + static_cast<int64_t>(i), node().shape), value, spec_.bits, least_, most_));
-      }
-      ++overflowed;
-      values[i] = value < least_ ? least_ : most_;
-    }
-    return {};
-  }
-
   const ScaleSpec& spec_;
   std::vector<int64_t> strides_;
   const bool integers_;
   const DType reciprocals_;
-  double least_ = 0, most_ = 0;
   std::vector<double> block_ = std::vector<double>(kBlock);
 };
 
