@@ -782,7 +782,7 @@ class Drawer {
     text = fmt::format("constant([{}], to={})", fmt::join(values, ", "), to);
     if (++depth_ > 7) return false;
     lossy_ = true;
-    TakeEach(state, [&](const Tensor& /*tensor*/) { return Constant(values, to); });
+    TakeEach(state, [&](const Tensor& /*tensor*/) { return Listed(values, to); });
     return true;
   }
 

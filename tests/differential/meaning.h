@@ -66,7 +66,7 @@ struct Fields {
 Tensor Unpack(const Tensor& in, int64_t axis, const Fields& fields);
 // The inverse, into the elements of an integer dtype.
 Outcome Pack(const Tensor& in, int64_t axis, const Fields& fields, const Rounding& rounding);
-Outcome Constant(const std::vector<int64_t>& values, const std::string& to);
+Outcome Listed(const std::vector<int64_t>& values, const std::string& to);
 // Codes of one byte, in f32: "e2m1", "e2m3", "e3m2", "e4m3", "e5m2", "e8m0".
 Outcome Decode(const Tensor& in, const std::string& format);
 // The slices of `table` along `axis` that `indices` name.

@@ -184,7 +184,7 @@ Outcome Pack(const Tensor& in, int64_t axis, const Fields& packed, const Roundin
   return out;
 }
 
-Outcome Constant(const std::vector<int64_t>& values, const std::string& to) {
+Outcome Listed(const std::vector<int64_t>& values, const std::string& to) {
   Outcome out{{to, {static_cast<int64_t>(values.size())}, {}}, false};
   for (const int64_t value : values) {
     const Encoded one = Encode(to, static_cast<long double>(value), Overflows::kError);

@@ -36,6 +36,7 @@ def weights():
     bf16[:, 128:] *= 30
     f16[1] = 0
     f16[2] *= 1e-6
+    f16[3, ::3] = -0.0
     return {"layers.0.proj": f32, "layers.1.proj": bf16, "layers.2.proj": f16}
 
 
@@ -53,9 +54,9 @@ def compressed(weight, kind, **strategy):
     else:
         groups = weight.unflatten(1, (-1, args.group_size))
         low, high = groups.amin(2), groups.amax(2)
-    scale, zero = calculate_qparams(low, high, args)
+    scale, _ = calculate_qparams(low, high, args)
     dtype = torch.float8_e4m3fn if kind == "float" else torch.int8
-    return quantize(weight, scale, zero, args, dtype=dtype), scale
+    return quantize(weight, scale, None, args, dtype=dtype), scale
 
 
 def int8(name, weight):
@@ -111,10 +112,9 @@ def torchao_fp8(name, weight):
     from torchao.quantization.quantize_.common import KernelPreference
 
     made = Float8Tensor.from_hp(weight, granularity=PerRow(), kernel_preference=KernelPreference.TORCH)
-    # Of a row of zeros torchao makes a scale of 0 and codes of NaN.
-    none = made.scale == 0
-    codes = torch.where(none, 0.0, made.qdata.float()).to(torch.float8_e4m3fn)
-    scale = torch.where(none, torch.finfo(weight.dtype).eps, made.scale)
+    # Where its scale is 0 torchao divides by it, and a row of zeros becomes NaN.
+    scale = torch.where(made.scale == 0, torch.finfo(weight.dtype).eps, made.scale)
+    codes = torch.where(made.scale == 0, weight.float() / scale, made.qdata.float()).to(torch.float8_e4m3fn)
     return {f"{name}._weight_qdata": codes, f"{name}._weight_scale": scale}
 
 
