@@ -301,6 +301,7 @@ Outcome Pointwise(const std::string& op, const std::vector<Tensor>& in, const Ro
       std::all_of(in.begin(), in.end(), [](const Tensor& part) { return IsIntegerName(part.dtype); })) {
     return PointwiseIntegers(op, in, shape, rounding);
   }
+  if (Product(shape) == 0) return Rounded(shape, {}, rounding);  // nothing is read
   std::vector<std::vector<double>> values;
   for (const Tensor& part : in) {
     const auto doubles = Doubles(part);
