@@ -809,7 +809,8 @@ class Drawer {
 
   // Of each tensor by itself.
   bool Computed(State& state, std::string& text) {
-    if (!state.tensors.empty() && dice_.OneIn(20)) return Numbers(state, text);
+    // What is refused before it would not be: nothing of the tensors is read.
+    if (!state.tensors.empty() && !case_.refused && dice_.OneIn(20)) return Numbers(state, text);
     if (!state.tensors.empty() && IsIntegerName(state.tensors[0].dtype)) return Codes(state, text);
     static const std::vector<std::string> kOps = {"reduce_mean", "exp",    "log",   "normalize",
                                                   "interpolate", "absmax", "absmax"};

@@ -40,10 +40,11 @@ const std::vector<Stored> kStored = {
     {"i64", "I64", {65, 33}, 8},         {"conv", "F32", {48, 33, 3, 3}, 4}, {"bconv", "BF16", {32, 48, 3, 3}, 2},
     {"q", "F32", {256, 128}, 4},         {"k", "F32", {256, 128}, 4},        {"v", "F32", {256, 128}, 4},
     {"scales", "F32", {3, 2}, 4},        {"left", "F32", {70, 90}, 4},       {"right", "F32", {90, 130}, 4},
-    {"tokens", "F32", {2, 7, 64, 9}, 4},
+    {"tokens", "F32", {2, 7, 64, 9}, 4}, {"dense", "F32", {517, 391}, 4},
 };
 
-// Any bit patterns: NaNs of all kinds, infinities and subnormal numbers are among them. Scales and factors are small numbers.
+// Any bit patterns: NaNs of all kinds, infinities and subnormal numbers are among them. Scales, factors and what is
+// quantised are small numbers.
 void WriteSource(const std::string& path) {
   std::mt19937 random(7);
   std::string header = "{", data;
@@ -51,7 +52,8 @@ void WriteSource(const std::string& path) {
     int64_t count = 1;
     for (const int64_t size : stored.shape) count *= size;
     const size_t begin = data.size();
-    const bool numbers = stored.name == "scales" || stored.name == "left" || stored.name == "right";
+    const bool numbers =
+        stored.name == "scales" || stored.name == "left" || stored.name == "right" || stored.name == "dense";
     for (int64_t i = 0; i < count; ++i) {
       if (numbers) {
         const float value = static_cast<float>(static_cast<int>(random() % 2001) - 1000) / 64;
@@ -98,6 +100,13 @@ std::string Rules() {
 "q" | rearrange("(h two d) c -> (h d two) c", h=4, two=2) -> "rope";
 "{f8,scales}" | dequantize(to=bf16, block=[128, 128], overflow=saturate) -> "dequantized";
 "{left,right}" | matmul() -> "product";
+("dense", ("dense" | absmax(block=[128, 128], over=448)) | quantize(to=f8_e4m3, block=[128, 128], reciprocal=1)),
+  ("dense" | absmax(block=[128, 128], over=448)) -> "fp8", "fp8_scales";
+"dense", ("dense" | absmax(block=[-1, -1], over=127)) | quantize(to=i8) -> "int8";
+("dense" | cast(bf16)), ("dense" | cast(bf16) | absmax(block=[1, 17], over=7.5, zeros=epsilon))
+  | quantize(to=i16, block=[1, 17]) | add(8) | pack(bits=4, to=i32, overflow=saturate) -> "int4";
+"dense", ("dense" | absmax(block=[-1, 1], over=3.5)) | quantize(to=i16)
+  | pack(bits=3, to=u8, axis=0, signed=true, overflow=saturate) | transpose() -> "int3";
 "big32" | slice(axis=1, begin=3, end=500, step=7) -> "sliced";
 "i64" | bitcast(i16) -> "halves";
 "big32" -> "copied";

@@ -1,6 +1,8 @@
 // Numbers of a few bits put into words, and constants.
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -56,14 +58,15 @@ class PackEvaluator final : public NodeEvaluator {
   // `count` words of one row.
   Result<void> Along(int64_t row, int64_t first, int64_t count, int64_t& overflowed) {
     const int64_t from = FirstCode(first), codes = EndCode(first + count - 1) - from;
-    const int64_t begin = row * spec_.codes + from;
-    CKMAP_ASSIGN_OR_RETURN(const Wide* numbers, operand(0).ReadIntegers(begin, codes));
+    // The first number may have begun in the word before, which counts it.
+    const int64_t counted = codes > 0 && spec_.FirstBit(from) < first * spec_.word_bits ? 1 : 0;
+    CKMAP_RETURN_IF_ERROR(ReadFields(row * spec_.codes + from, codes, counted, overflowed));
     for (int64_t i = 0; i < count; ++i) {
       const int64_t word = first + i, end = EndCode(word);
-      for (int64_t code = FirstCode(word); code < end; ++code) {
-        const int64_t at = code - from;
-        CKMAP_RETURN_IF_ERROR(Put(code, word, numbers[at], begin + at, words_[static_cast<size_t>(i)], overflowed));
-      }
+      uint64_t bits = 0;
+      for (int64_t code = FirstCode(word); code < end; ++code)
+        bits |= Placed(fields_[static_cast<size_t>(code - from)], ShiftOf(code, word));
+      words_[static_cast<size_t>(i)] = bits;
     }
     return {};
   }
@@ -72,24 +75,64 @@ class PackEvaluator final : public NodeEvaluator {
   Result<void> Across(int64_t outer, int64_t word, int64_t first, int64_t count, int64_t& overflowed) {
     const int64_t end = EndCode(word);
     for (int64_t code = FirstCode(word); code < end; ++code) {
-      const int64_t begin = (outer * spec_.codes + code) * spec_.inner + first;
-      CKMAP_ASSIGN_OR_RETURN(const Wide* numbers, operand(0).ReadIntegers(begin, count));
-      for (int64_t i = 0; i < count; ++i)
-        CKMAP_RETURN_IF_ERROR(Put(code, word, numbers[i], begin + i, words_[static_cast<size_t>(i)], overflowed));
+      const int64_t begin = (outer * spec_.codes + code) * spec_.inner + first, shift = ShiftOf(code, word);
+      CKMAP_RETURN_IF_ERROR(ReadFields(begin, count, shift < 0 ? count : 0, overflowed));
+      for (size_t i = 0; i < words_.size(); ++i) words_[i] |= Placed(fields_[i], shift);
     }
     return {};
   }
 
-  // The bits of one number, element `index`, that lie in a word; those that lie in its neighbours fall away.
-  Result<void> Put(int64_t code, int64_t word, Wide number, int64_t index, uint64_t& bits, int64_t& overflowed) const {
-    const int64_t shift = spec_.FirstBit(code) - word * spec_.word_bits;
-    if (number < least_ || number > most_) {
-      if (node().overflow == Overflow::kError) return DoesNotFit(number, index);
-      if (shift >= 0) ++overflowed;  // once, in the word where it begins
-      number = number < least_ ? least_ : most_;
+  int64_t ShiftOf(int64_t code, int64_t word) const { return spec_.FirstBit(code) - word * spec_.word_bits; }
+
+  // The bits that lie in a word; those that lie in its neighbours fall away.
+  static uint64_t Placed(uint8_t field, int64_t shift) {
+    return shift < 0 ? uint64_t{field} >> -shift : uint64_t{field} << shift;
+  }
+
+  // The bits of `count` numbers from element `begin` on. Of those from `counted` on it is counted which overflow: each
+  // number is, once, in the word where it begins.
+  Result<void> ReadFields(int64_t begin, int64_t count, int64_t counted, int64_t& overflowed) {
+    fields_.resize(static_cast<size_t>(count));
+    const DType dtype = node().operands[0].dtype;
+    bytes_.resize(static_cast<size_t>(count * DTypeSize(dtype)));
+    CKMAP_RETURN_IF_ERROR(operand(0).ReadBytes(begin * DTypeSize(dtype), bytes_));
+    switch (dtype) {
+      case DType::kI8:
+        return Cut<int8_t>(begin, counted, overflowed);
+      case DType::kU8:
+        return Cut<uint8_t>(begin, counted, overflowed);
+      case DType::kI16:
+        return Cut<int16_t>(begin, counted, overflowed);
+      case DType::kU16:
+        return Cut<uint16_t>(begin, counted, overflowed);
+      case DType::kI32:
+        return Cut<int32_t>(begin, counted, overflowed);
+      case DType::kU32:
+        return Cut<uint32_t>(begin, counted, overflowed);
+      case DType::kI64:
+        return Cut<int64_t>(begin, counted, overflowed);
+      default:
+        return Cut<uint64_t>(begin, counted, overflowed);
     }
-    const uint64_t field = static_cast<uint64_t>(number) & ((uint64_t{1} << spec_.bits) - 1);
-    bits |= shift < 0 ? field >> -shift : field << shift;
+  }
+
+  template <typename T>
+  Result<void> Cut(int64_t begin, int64_t counted, int64_t& overflowed) {
+    const auto mask = static_cast<uint8_t>((1U << spec_.bits) - 1);
+    for (size_t i = 0; i < fields_.size(); ++i) {
+      T number;
+      std::memcpy(&number, bytes_.data() + i * sizeof(T), sizeof(T));
+      bool below = false;
+      if constexpr (std::is_signed_v<T>) below = number < least_;
+      const bool above = std::cmp_greater(number, most_);
+      if (below || above) {
+        const auto at = static_cast<int64_t>(i);
+        if (node().overflow == Overflow::kError) return DoesNotFit(number, begin + at);
+        if (at >= counted) ++overflowed;
+      }
+      const int kept = below ? least_ : above ? most_ : static_cast<int>(number);
+      fields_[i] = static_cast<uint8_t>(kept) & mask;
+    }
     return {};
   }
 
@@ -108,6 +151,8 @@ class PackEvaluator final : public NodeEvaluator {
 
   const PackSpec& spec_;
   const int least_, most_;
+  std::vector<std::byte> bytes_;
+  std::vector<uint8_t> fields_;
   std::vector<uint64_t> words_;
 };
 

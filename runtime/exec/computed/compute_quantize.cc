@@ -1,6 +1,8 @@
 // Quantize: elements divided by the scale of their block, and rounded.
 #include <bit>
 #include <cmath>
+#include <cstring>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -28,6 +30,22 @@ double RoundTo(DType dtype, double value) {
   return std::bit_cast<double>(CastElement({dtype, DType::kF64, Overflow::kError}, bits).bits);
 }
 
+// Numbers that are whole, as integers, which saturate: how many do. A NaN does, and becomes 0.
+template <typename T>
+int64_t StoreWhole(std::span<const double> values, std::byte* out) {
+  constexpr double kLeast = std::numeric_limits<T>::min(), kMost = std::numeric_limits<T>::max();
+  int64_t outside = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const double value = values[i];
+    const bool inside = value >= kLeast && value <= kMost;
+    const double kept = inside ? value : value < kLeast ? kLeast : value > kMost ? kMost : 0;
+    const T whole = static_cast<T>(kept);
+    std::memcpy(out + i * sizeof(T), &whole, sizeof(T));
+    outside += inside ? 0 : 1;
+  }
+  return outside;
+}
+
 class QuantizeEvaluator final : public NodeEvaluator {
  public:
   QuantizeEvaluator(const ScaleSpec& spec, LoweredNodePtr lowered, Gatherer& gatherer)
@@ -45,7 +63,7 @@ class QuantizeEvaluator final : public NodeEvaluator {
         const std::span<double> values = std::span(block_).first(static_cast<size_t>(count));
         CKMAP_RETURN_IF_ERROR(CheckStop());
         CKMAP_RETURN_IF_ERROR(Compute(begin, values));
-        CKMAP_RETURN_IF_ERROR(Encode(begin, values, segment.out + done * element, overflowed));
+        CKMAP_RETURN_IF_ERROR(Store(begin, values, segment.out + done * element, overflowed));
       }
     }
     return {};
@@ -53,6 +71,23 @@ class QuantizeEvaluator final : public NodeEvaluator {
 
  private:
   static constexpr int64_t kBlock = 4096;
+
+  Result<void> Store(int64_t begin, std::span<double> values, std::byte* out, int64_t& overflowed) {
+    if (node().overflow == Overflow::kError) return Encode(begin, values, out, overflowed);  // which names an element
+    switch (node().dtype) {
+      case DType::kI8:
+        overflowed += StoreWhole<int8_t>(values, out);
+        return {};
+      case DType::kU8:
+        overflowed += StoreWhole<uint8_t>(values, out);
+        return {};
+      case DType::kI16:
+        overflowed += StoreWhole<int16_t>(values, out);
+        return {};
+      default:
+        return Encode(begin, values, out, overflowed);
+    }
+  }
 
   Result<void> Compute(int64_t begin, std::span<double> out) {
     const auto count = static_cast<int64_t>(out.size());
