@@ -81,7 +81,13 @@ Result<Node> Scale(Operands operands, const OpCall& call, ScaleSpec spec, const 
       return Wrong(fmt::format("the zero point {} is {}: zero points are {}", operands[2].name,
                                DTypeName(operands[2].dtype), Describe(DTypes::kNumbers)));
     }
-    CKMAP_RETURN_IF_ERROR(Blocks(shape, operands[2], call));
+    const TensorValue& zero = operands[2];
+    const std::string given = FormatShape(zero.value.shape);
+    CKMAP_ASSIGN_OR_RETURN(const Shape block, Blocks(shape, operands[2], call));
+    if (block != spec.block) {
+      return Wrong(fmt::format("{} has shape {}, and {} blocks of {}: a scale and its zero point serve the same blocks",
+                               zero.name, given, operands[1].name, FormatShape(spec.block)));
+    }
   }
   NodeBuilder node(call, text);
   CKMAP_ASSIGN_OR_RETURN(const DType dtype, node.ResultType(DType::kF32));
