@@ -10,6 +10,7 @@
 #include "compiler/format/format.h"
 #include "compiler/program/loader.h"
 #include "compiler/suggest/fit.h"
+#include "compiler/suggest/shorten.h"
 #include "compiler/suggest/words.h"
 #include "runtime/base/text.h"
 #include "runtime/bind/bind.h"
@@ -20,6 +21,8 @@ namespace {
 constexpr const char* kDraftFile = "suggested.ckmap";
 constexpr int kTries = 4;  // rounds in which tensors that do not fit are left out
 constexpr int kSettleRounds = 8;
+constexpr int kMaxShortenings = 40;       // ways to write fewer renames that are tried
+constexpr size_t kMaxShortened = 20'000;  // tensors of a network for which they are
 constexpr size_t kMaxRenamed = 2000;  // matches; with more than these, names have no structure that renames could say
 
 // "[A, 1, B]": a name for each axis, 1 as it is.
@@ -72,6 +75,7 @@ Draft::Draft(const Manifest& source, const Manifest& target, const SuggestOption
       values_(values),
       source_used_(source.size(), false),
       target_used_(target.size(), false) {
+  if (values != nullptr) twins_.emplace(source, target, *values);
   // What is a join by its name is no candidate for anything else.
   const std::set<std::string> shared = SharedNames();
   std::vector<bool> left = source_used_, right = target_used_;
@@ -218,6 +222,10 @@ Draft::Outcome Draft::Try(const std::string& text, int rounds) const {
           if (makes) (*makes ? outcome.proved : outcome.wrong).insert(index);
         }
         if (outcome.wrong.contains(index)) continue;
+        for (const BoundInput& input : tensor.inputs) {
+          if (input.node == nullptr)
+            outcome.sources[index].insert(*source_.Find(bound->plan->source[input.source].name));
+        }
         if (tensor.inputs.size() == 1 && tensor.inputs[0].node == nullptr)
           outcome.from[index] = *source_.Find(bound->plan->source[tensor.inputs[0].source].name);
       }
@@ -480,6 +488,51 @@ Draft::Outcome Draft::Settle(Outcome outcome) {
   return outcome;
 }
 
+// Fewer renames, as long as the draft does the same.
+void Draft::ShortenRenames(Outcome& outcome) {
+  if (!outcome.bound || source_.size() + target_.size() > kMaxShortened) return;
+  std::set<std::vector<Renaming>> failed;
+  for (int tries = 0; tries < kMaxShortenings; ++tries) {
+    std::vector<Item> items;
+    std::vector<Renaming> renames;
+    for (const Item& item : renames_) {
+      if (item.removed) continue;
+      items.push_back(item);
+      renames.push_back({item.left, item.right});
+    }
+    const std::vector<Shortening> all = Shortenings(renames);
+    const auto next =
+        std::find_if(all.begin(), all.end(), [&](const Shortening& one) { return !failed.contains(one.added); });
+    if (next == all.end()) return;
+    std::vector<Item> shorter;
+    for (size_t i = 0; i < items.size(); ++i) {
+      if (std::find(next->removed.begin(), next->removed.end(), i) == next->removed.end()) {
+        shorter.push_back(items[i]);
+        continue;
+      }
+      if (i != next->removed[0]) continue;  // where the first of them stood
+      for (const Renaming& one : next->added) {
+        Item item;
+        item.left = one.left;
+        item.right = one.right;
+        item.line.text = fmt::format("{} -> {};", one.left, one.right);
+        shorter.push_back(std::move(item));
+      }
+    }
+    std::swap(renames_, shorter);
+    Outcome tried = Try(Text(nullptr), 1);
+    const bool same = tried.bound && tried.sources == outcome.sources && tried.written == outcome.written &&
+                      tried.missing == outcome.missing && tried.unused == outcome.unused &&
+                      tried.wrong == outcome.wrong;
+    if (same) {
+      outcome = std::move(tried);
+    } else {
+      std::swap(renames_, shorter);
+      failed.insert(next->added);
+    }
+  }
+}
+
 Result<Suggestion> Draft::Write() {
   Outcome outcome = Try(Text(nullptr), kTries);
   if (const std::set<size_t> unmet = UnmetMatches(outcome); !unmet.empty() && unmet.size() <= kMaxRenamed) {
@@ -514,6 +567,7 @@ Result<Suggestion> Draft::Write() {
     return Error(ErrorCode::kMismatch,
                  fmt::format("no draft binds to the two files, which is a fault of ckmapc: {}", outcome.why));
 
+  ShortenRenames(outcome);
   Suggestion suggestion;
   suggestion.targets = static_cast<int64_t>(target_.size());
   const std::set<size_t> open = OpenTargets(outcome);

@@ -12,6 +12,7 @@
 #include "compiler/suggest/match.h"
 #include "compiler/suggest/network.h"
 #include "compiler/suggest/suggest.h"
+#include "compiler/suggest/twins.h"
 #include "compiler/suggest/values.h"
 
 namespace ckmap::suggest {
@@ -43,13 +44,14 @@ class Draft {
   // What a text makes of the manifests. Tensors that do not fit are left out.
   struct Outcome {
     bool bound = false;
-    std::string why;                            // it is not
-    std::map<size_t, size_t> from;              // target → its only source
-    std::set<size_t> written;                   // also by several
-    std::vector<size_t> missing, unused;        // that no statement of the draft speaks of
-    std::set<size_t> proved, wrong;             // targets that hold the values that they would get, and that do not
-    std::set<size_t> bad_sources, bad_targets;  // that issues name
-    std::set<size_t> bad_lines;                 // of the text, counted from 1: that do not compile
+    std::string why;                             // it is not
+    std::map<size_t, size_t> from;               // target → its only source
+    std::map<size_t, std::set<size_t>> sources;  // target → all that it is made of
+    std::set<size_t> written;                    // also by several
+    std::vector<size_t> missing, unused;         // that no statement of the draft speaks of
+    std::set<size_t> proved, wrong;              // targets that hold the values that they would get, and that do not
+    std::set<size_t> bad_sources, bad_targets;   // that issues name
+    std::set<size_t> bad_lines;                  // of the text, counted from 1: that do not compile
   };
   Outcome Try(const std::string& text, int rounds) const;
 
@@ -70,6 +72,7 @@ class Draft {
       const std::string& left, const std::string& right, const std::vector<std::pair<Index, Index>>& indices) const;
   void AddJoins();
   Outcome Settle(Outcome outcome);
+  void ShortenRenames(Outcome& outcome);
   static bool Unexplained(const Item& item);
   bool RemoveFailed(const Outcome& outcome, const std::vector<std::pair<size_t, Item*>>& lines);
   bool DropPassing(const Outcome& outcome);
@@ -83,12 +86,14 @@ class Draft {
   std::set<size_t> OpenTargets(const Outcome& outcome) const;
   std::set<size_t> Rivalled(const Outcome& outcome) const;
   std::set<size_t> FoldedMeans(const Outcome& outcome) const;
+  std::set<size_t> Undecided(const Outcome& outcome) const;
 
   const Manifest& source_;
   const Manifest& target_;
   const SuggestOptions& options_;
   const Values* values_;
-  bool std_ = false;  // the layers that are shipped are there
+  mutable std::optional<Twins> twins_;  // if there are values; each outcome has anchors of its own
+  bool std_ = false;                    // the layers that are shipped are there
   Network left_, right_;
   std::map<std::string, size_t> left_groups_;  // by form
   Containers containers_;

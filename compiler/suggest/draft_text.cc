@@ -100,9 +100,12 @@ std::set<size_t> Draft::OpenTargets(const Outcome& outcome) const {
   open.merge(Rivalled(outcome));
   for (const size_t target : outcome.wrong) open.insert(target);
   if (values_ != nullptr) {
+    const std::set<size_t> undecided = Undecided(outcome), folded = FoldedMeans(outcome);
     for (const size_t target : outcome.proved) {
-      if (!values_->Targets()[target].constant) open.erase(target);  // values that are all equal tell nothing apart
+      // A mean of zeros is one that a bias of zeros was folded into, too.
+      if (!(folded.contains(target) && values_->Targets()[target].constant)) open.erase(target);
     }
+    open.insert(undecided.begin(), undecided.end());
   }
   // What a line does beside what it was written for.
   for (const auto& [target, source] : outcome.from) {
@@ -171,6 +174,35 @@ std::set<size_t> Draft::FoldedMeans(const Outcome& outcome) const {
   return folded;
 }
 
+// Targets whose values another tensor holds as well, of either side, where nothing else tells which is meant.
+std::set<size_t> Draft::Undecided(const Outcome& outcome) const {
+  std::set<size_t> undecided;
+  if (!twins_) return undecided;
+  std::vector<std::pair<size_t, size_t>> anchors;
+  std::vector<size_t> doubtful;
+  for (const auto& [target, sources] : outcome.sources) {
+    const bool twins = twins_->OfTarget(target) || std::any_of(sources.begin(), sources.end(),
+                                                               [&](size_t source) { return twins_->OfSource(source); });
+    if (twins) {
+      doubtful.push_back(target);
+    } else if (sources.size() == 1 && outcome.proved.contains(target)) {
+      anchors.emplace_back(*sources.begin(), target);
+    }
+  }
+  twins_->SetAnchors(anchors);
+  std::map<size_t, size_t> readers;  // source → targets that are parts of it
+  for (const auto& [target, sources] : outcome.sources) {
+    for (const size_t source : sources) ++readers[source];
+  }
+  for (const size_t target : doubtful) {
+    const std::set<size_t>& sources = outcome.sources.at(target);
+    // Equal parts of one tensor, and equal tensors that become parts: their order is not told.
+    if (sources.size() != 1 || readers.at(*sources.begin()) > 1 || !twins_->Decided(*sources.begin(), target))
+      undecided.insert(target);
+  }
+  return undecided;
+}
+
 std::string Draft::Casts(bool decided) const {
   std::map<std::pair<std::string, std::string>, std::vector<size_t>> casts;
   const auto add = [&](size_t source, size_t target) {
@@ -196,7 +228,7 @@ std::string Draft::Casts(bool decided) const {
 
 // What is open of the targets that are written, question by question.
 std::string Draft::Decisions(const Outcome& outcome) const {
-  const std::set<size_t> open = OpenTargets(outcome), folded = FoldedMeans(outcome);
+  const std::set<size_t> open = OpenTargets(outcome), folded = FoldedMeans(outcome), twins = Undecided(outcome);
   std::set<size_t> said;
   for (const Item& item : rules_) {
     if (!item.removed) said.insert(item.targets.begin(), item.targets.end());  // above the rule
@@ -209,8 +241,10 @@ std::string Draft::Decisions(const Outcome& outcome) const {
     if (said.contains(target) || !outcome.written.contains(target)) continue;
     const auto match = match_of.find(target);
     static const std::vector<std::string> kFolded = {"this minus the bias of the layer in front, which nothing uses"};
+    static const std::vector<std::string> kTwins = {"another tensor that holds the same values"};
     const Line line{"", false,
                     folded.contains(target)   ? kFolded
+                    : twins.contains(target)  ? kTwins
                     : match == match_of.end() ? std::vector<std::string>{}
                                               : matches_[match->second].alternatives};
     const std::string question = Question(line);

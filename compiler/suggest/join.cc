@@ -196,8 +196,12 @@ class Finder {
     return found == containers_.end() || found->second == ContainerOf(right);
   }
 
-  // The axis along which the parts make up the whole, in every layer; -1: none.
+  // The axis along which the parts make up the whole, in every layer; -1: none. Values say whether they are transposed.
   int AxisOf(const std::vector<size_t>& parts, size_t whole, bool merge) const {
+    const int axis = AxisOf(parts, whole, merge, false);
+    return axis >= 0 || values_ == nullptr ? axis : AxisOf(parts, whole, merge, true);
+  }
+  int AxisOf(const std::vector<size_t>& parts, size_t whole, bool merge, bool turned) const {
     const std::vector<Rest>& some = merge ? left_ : right_;
     const Rest& all = (merge ? right_ : left_)[whole];
     const Manifest& of_parts = merge ? source_ : target_;
@@ -209,7 +213,8 @@ class Finder {
         int64_t sum = 0;
         for (const size_t part : parts) {
           Shape piece = ShapeOf(of_parts, some[part], entry.first);
-          if (piece.size() != shape.size()) return false;
+          if (piece.size() != shape.size() || (turned && piece.size() != 2)) return false;
+          if (turned) std::swap(piece[0], piece[1]);
           sum += piece[axis];
           piece[axis] = shape[axis];
           if (piece != shape) return false;
@@ -285,11 +290,11 @@ class Finder {
     return joined;
   }
 
-  // "split(axis=0)", with the sizes where they differ.
-  std::string SplitText(const std::vector<size_t>& parts, int axis) const {
+  // "split(axis=0)", with the sizes where they differ: those of the parts along `part_axis`.
+  std::string SplitText(const std::vector<size_t>& parts, int part_axis, int axis) const {
     std::vector<int64_t> sizes;
     for (const size_t part : parts)
-      sizes.push_back(target_[right_[part].tensors.begin()->second].shape[static_cast<size_t>(axis)]);
+      sizes.push_back(target_[right_[part].tensors.begin()->second].shape[static_cast<size_t>(part_axis)]);
     const bool equal = std::all_of(sizes.begin(), sizes.end(), [&](int64_t size) { return size == sizes[0]; });
     return equal ? fmt::format("| split(axis={})", axis)
                  : fmt::format("| split(axis={}, sizes=[{}])", axis, fmt::join(sizes, ", "));
@@ -299,18 +304,18 @@ class Finder {
     const std::vector<Rest>& some = merge ? left_ : right_;
     const Rest& all = (merge ? right_ : left_)[whole];
     Join join;
-    std::string operations = merge ? fmt::format("| concat(axis={})", axis) : SplitText(parts, axis);
+    std::string operations = merge ? fmt::format("| concat(axis={})", axis) : SplitText(parts, axis, axis);
     if (values_ != nullptr) {
       const auto joined = JoinByValues(parts, whole, merge);
       if (!joined) return false;
       std::vector<size_t> ordered;
       for (const size_t p : joined->order) ordered.push_back(parts[p]);
       parts = ordered;
-      operations = joined->operations.starts_with("| split")
-                       ? SplitText(parts, joined->operations.back() == ')'
-                                              ? joined->operations[joined->operations.size() - 2] - '0'
-                                              : axis)
-                       : joined->operations;
+      operations = joined->operations;
+      if (!merge && joined->axis >= 0) {
+        operations = SplitText(parts, joined->turned ? 1 - joined->axis : joined->axis, joined->axis) +
+                     (joined->turned ? " | transpose()" : "");
+      }
     }
     std::vector<std::string> words;
     for (const size_t part : parts) {

@@ -119,43 +119,53 @@ class Folder {
       parts.push_back(members);
       return;
     }
+    if (Exception(members, split)) return;
     size_t best = pairs_[members[0]].first.size(), best_parts = members.size() + 1;
     for (size_t i = 0; i < pairs_[members[0]].first.size(); ++i) {
-      if (split.contains(i)) continue;
-      std::set<int64_t> values;
-      for (const size_t m : members) values.insert(pairs_[m].first[i]);
-      // The number whose parts are fewest, and all fit at once if that is to be had.
-      if (values.size() > 1 && values.size() < best_parts) {
+      const size_t values = split.contains(i) ? 0 : ByValue(members, i).size();
+      // The number whose parts are fewest.
+      if (values > 1 && values < best_parts) {
         best = i;
-        best_parts = values.size();
+        best_parts = values;
       }
     }
     if (best == pairs_[members[0]].first.size()) return Each(members);
     split.insert(best);
-    std::map<int64_t, std::vector<size_t>> by_value;
-    for (const size_t m : members) by_value[pairs_[m].first[best]].push_back(m);
-    // Exceptions first: what does not fit with the largest part that does.
-    if (by_value.size() <= kMaxExceptions && Exceptions(members, best, by_value, split)) return;
-    for (const auto& [value, some] : by_value) Run(some, split);
+    for (const auto& [value, some] : ByValue(members, best)) Run(some, split);
   }
 
   std::vector<NamePair> result;
   std::vector<std::vector<size_t>> parts;  // the members of each
 
  private:
-  // One value apart, as a first block that is shorter than the others.
-  bool Exceptions(const std::vector<size_t>& all, size_t position,
-                  const std::map<int64_t, std::vector<size_t>>& by_value, const std::set<size_t>& split) {
-    for (const auto& [value, some] : by_value) {
-      std::vector<size_t> rest;
-      std::copy_if(all.begin(), all.end(), std::back_inserter(rest),
-                   [&, value = value](size_t m) { return pairs_[m].first[position] != value; });
-      if (rest.size() < 2 || !FitAll(pairs_, rest)) continue;
-      Run(rest, split);
-      Run(some, split);
-      return true;
+  using Parts = std::map<int64_t, std::vector<size_t>>;
+  Parts ByValue(const std::vector<size_t>& members, size_t position) const {
+    Parts parts;
+    for (const size_t m : members) parts[pairs_[m].first[position]].push_back(m);
+    return parts;
+  }
+
+  // One value of one number apart, as a first block that is shorter than the others: the one without which most is
+  // computed at once.
+  bool Exception(const std::vector<size_t>& all, const std::set<size_t>& split) {
+    std::vector<size_t> best_rest, best_some;
+    for (size_t position = 0; position < pairs_[all[0]].first.size(); ++position) {
+      const Parts parts = ByValue(all, position);
+      if (split.contains(position) || parts.size() < 2 || parts.size() > kMaxExceptions) continue;
+      for (const auto& [value, some] : parts) {
+        if (all.size() - some.size() <= std::max<size_t>(best_rest.size(), 1)) continue;
+        std::vector<size_t> rest;
+        std::copy_if(all.begin(), all.end(), std::back_inserter(rest),
+                     [&, value = value](size_t m) { return pairs_[m].first[position] != value; });
+        if (!FitAll(pairs_, rest)) continue;
+        best_rest = std::move(rest);
+        best_some = some;
+      }
     }
-    return false;
+    if (best_rest.empty()) return false;
+    Run(best_rest, split);
+    Run(best_some, split);
+    return true;
   }
 
   void Each(const std::vector<size_t>& all) {

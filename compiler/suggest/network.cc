@@ -19,26 +19,6 @@ bool IsIndex(std::string_view text) {
          (text.size() == 1 || text[0] != '0');
 }
 
-// What a leaf is in both frameworks; empty: it is no leaf, but a tensor that a module holds by its own name.
-std::string KindOf(std::string_view leaf) {
-  static const std::map<std::string, std::string, std::less<>> kKinds = {
-      {"weight", "w"},
-      {"gamma", "w"},
-      {"embedding_table", "w"},
-      {"w", "w"},
-      {"embedding_weight", "w"},
-      {"bias", "b"},
-      {"beta", "b"},
-      {"running_mean", "mean"},
-      {"moving_mean", "mean"},
-      {"running_var", "var"},
-      {"moving_variance", "var"},
-      {"num_batches_tracked", "count"},
-  };
-  const auto found = kKinds.find(leaf);
-  return found == kKinds.end() ? "" : found->second;
-}
-
 class Reader {
  public:
   Reader(const Manifest& manifest, const std::vector<bool>& skipped) {
@@ -166,6 +146,25 @@ class Reader {
 };
 
 }  // namespace
+
+std::string KindOf(std::string_view leaf) {
+  static const std::map<std::string, std::string, std::less<>> kKinds = {
+      {"weight", "w"},
+      {"gamma", "w"},
+      {"embedding_table", "w"},
+      {"w", "w"},
+      {"embedding_weight", "w"},
+      {"bias", "b"},
+      {"beta", "b"},
+      {"running_mean", "mean"},
+      {"moving_mean", "mean"},
+      {"running_var", "var"},
+      {"moving_variance", "var"},
+      {"num_batches_tracked", "count"},
+  };
+  const auto found = kKinds.find(leaf);
+  return found == kKinds.end() ? "" : found->second;
+}
 
 Network ReadNetwork(const Manifest& manifest, const std::vector<bool>& skipped,
                     const std::vector<Fingerprint>* prints) {

@@ -43,6 +43,10 @@ struct Network {
   const TensorInfo& Tensor(const Leaf& leaf) const { return (*manifest)[leaf.tensor]; }
 };
 
+// What a leaf is in both frameworks, "w" of weight and gamma; empty: it is no leaf, but a tensor that a module holds by
+// its own name.
+std::string KindOf(std::string_view leaf);
+
 // `skipped`: tensors that are left out.
 Network ReadNetwork(const Manifest& manifest, const std::vector<bool>& skipped,
                     const std::vector<Fingerprint>* prints = nullptr);

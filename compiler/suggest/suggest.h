@@ -6,8 +6,10 @@
 //                  networks)
 // 3. join.h        what is left over and adds up: three matrices that are one, experts that are stacked
 // 4. draft.h       renames and rules, indices folded into captures (lines.h), until the text compiles and binds
-// 5. packs.h       a pack that binds completely, where the draft leaves something open
-// With both checkpoints, values.h says which tensors hold the same elements, and in which order.
+// 5. shorten.h     fewer renames that do the same
+// 6. packs.h       a pack that binds completely, where the draft leaves something open
+// With both checkpoints, values.h says which tensors hold the same elements, and in which order; twins.h says which of
+// several that hold the same is meant, where that can be told.
 #pragma once
 
 #include <map>

@@ -249,6 +249,104 @@ std::optional<std::string> Values::Operations(size_t source, size_t target) cons
   return split.empty() ? std::nullopt : std::optional(split);
 }
 
+namespace {
+
+// One whole and the tensors that may make it, all of them in memory.
+class JoinSearch {
+ public:
+  JoinSearch(std::vector<std::vector<float>> parts, std::vector<Shape> shapes, const std::vector<float>& whole,
+             const Shape& shape)
+      : parts_(std::move(parts)), shapes_(std::move(shapes)), whole_(whole), shape_(shape), order_(parts_.size()) {}
+
+  std::optional<Values::Joined> Find(bool of_source) {
+    for (size_t axis = 0; axis < shape_.size(); ++axis) {
+      const std::vector<int64_t> groups = GroupsAlong(axis);
+      std::iota(order_.begin(), order_.end(), size_t{0});
+      size_t orders = 0;
+      while (!groups.empty()) {
+        for (const int64_t count : groups) {
+          if (Makes(axis, count)) return Text(axis, count, of_source);
+        }
+        if (!std::next_permutation(order_.begin(), order_.end()) || ++orders >= kMaxOrders) break;
+      }
+    }
+    return std::nullopt;
+  }
+
+ private:
+  static constexpr size_t kMaxOrders = 720;
+
+  // Into how many blocks each part may be cut; empty: the sizes do not add up along this axis.
+  std::vector<int64_t> GroupsAlong(size_t axis) const {
+    int64_t sum = 0, common = 0;
+    for (Shape piece : shapes_) {
+      sum += piece[axis];
+      common = std::gcd(common, piece[axis]);
+      piece[axis] = shape_[axis];
+      if (piece != shape_) return {};
+    }
+    if (sum != shape_[axis] || common < 1) return {};
+    std::vector<int64_t> groups = Divisors(common);
+    groups.insert(groups.begin(), 1);
+    return groups;
+  }
+
+  // Parts along an axis, in blocks that alternate: of `groups` blocks each part has one.
+  bool Makes(size_t axis, int64_t groups) const {
+    int64_t outer = 1, inner = 1;
+    for (size_t k = 0; k < shape_.size(); ++k) (k < axis ? outer : inner) *= k == axis ? 1 : shape_[k];
+    size_t at = 0;
+    for (int64_t o = 0; o < outer; ++o) {
+      for (int64_t g = 0; g < groups; ++g) {
+        for (const size_t p : order_) {
+          const int64_t run = shapes_[p][axis] / groups * inner;
+          const auto begin = static_cast<size_t>((o * groups + g) * run);
+          for (size_t i = 0; i < static_cast<size_t>(run); ++i, ++at) {
+            if (BitsOf(parts_[p][begin + i]) != BitsOf(whole_[at])) return false;
+          }
+        }
+      }
+    }
+    return at == whole_.size();
+  }
+
+  std::optional<Values::Joined> Text(size_t axis, int64_t groups, bool of_source) const {
+    if (groups == 1) {
+      return Values::Joined{order_, fmt::format("| {}(axis={})", of_source ? "concat" : "split", axis),
+                            static_cast<int>(axis)};
+    }
+    Shape split = shape_;
+    split[axis] = -1;
+    split.insert(split.begin() + static_cast<std::ptrdiff_t>(axis), groups);
+    if (of_source) {
+      return Values::Joined{
+          order_, fmt::format("| reshape({}) | concat(axis={}) | reshape({})", Sizes(split), axis + 1, Sizes(shape_))};
+    }
+    const bool equal =
+        std::all_of(shapes_.begin(), shapes_.end(), [&](const Shape& part) { return part == shapes_[0]; });
+    if (!equal) return std::nullopt;
+    return Values::Joined{order_, fmt::format("| deinterleave(axis={}, parts={}, block={})", axis, parts_.size(),
+                                              shapes_[0][axis] / groups)};
+  }
+
+  std::vector<std::vector<float>> parts_;
+  std::vector<Shape> shapes_;
+  const std::vector<float>& whole_;
+  const Shape& shape_;
+  std::vector<size_t> order_;
+};
+
+std::vector<float> Turned(const std::vector<float>& from, const Shape& shape) {
+  std::vector<float> to(from.size());
+  const auto rows = static_cast<size_t>(shape[0]), columns = static_cast<size_t>(shape[1]);
+  for (size_t r = 0; r < rows; ++r) {
+    for (size_t c = 0; c < columns; ++c) to[c * rows + r] = from[r * columns + c];
+  }
+  return to;
+}
+
+}  // namespace
+
 std::optional<Values::Joined> Values::Join(const std::vector<size_t>& parts, bool of_source, size_t whole) const {
   const Checkpoint &some = of_source ? source_checkpoint_ : target_checkpoint_,
                    &one = of_source ? target_checkpoint_ : source_checkpoint_;
@@ -256,67 +354,24 @@ std::optional<Values::Joined> Values::Join(const std::vector<size_t>& parts, boo
   if (!all || parts.size() < 2) return std::nullopt;
   const Shape& shape = one.manifest()[whole].shape;
   std::vector<std::vector<float>> elements;
+  std::vector<Shape> shapes;
   for (const size_t part : parts) {
     auto read = Elements(some, part);
-    if (!read || some.manifest()[part].shape.size() != shape.size()) return std::nullopt;
+    shapes.push_back(some.manifest()[part].shape);
+    if (!read || shapes.back().size() != shape.size()) return std::nullopt;
     elements.push_back(*std::move(read));
   }
-  std::vector<size_t> order(parts.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  // Parts along an axis, in blocks that alternate: of `groups` blocks each part has one.
-  const auto makes = [&](size_t axis, int64_t groups) {
-    int64_t outer = 1, inner = 1;
-    for (size_t k = 0; k < shape.size(); ++k) (k < axis ? outer : inner) *= k == axis ? 1 : shape[k];
-    size_t at = 0;
-    for (int64_t o = 0; o < outer; ++o) {
-      for (int64_t g = 0; g < groups; ++g) {
-        for (const size_t p : order) {
-          const int64_t run = some.manifest()[parts[p]].shape[axis] / groups * inner;
-          const auto begin = static_cast<size_t>((o * groups + g) * run);
-          for (size_t i = 0; i < static_cast<size_t>(run); ++i, ++at) {
-            if (BitsOf(elements[p][begin + i]) != BitsOf((*all)[at])) return false;
-          }
-        }
-      }
-    }
-    return at == all->size();
-  };
-  for (size_t axis = 0; axis < shape.size(); ++axis) {
-    int64_t sum = 0, common = 0;
-    bool fits = true;
-    for (const size_t part : parts) {
-      Shape piece = some.manifest()[part].shape;
-      sum += piece[axis];
-      common = std::gcd(common, piece[axis]);
-      piece[axis] = shape[axis];
-      fits = fits && piece == shape;
-    }
-    if (!fits || sum != shape[axis] || common < 1) continue;
-    std::vector<int64_t> groups = Divisors(common);
-    groups.insert(groups.begin(), 1);
-    std::sort(order.begin(), order.end());
-    size_t orders = 0;
-    do {
-      for (const int64_t count : groups) {
-        if (!makes(axis, count)) continue;
-        if (count == 1) return Joined{order, fmt::format("| {}(axis={})", of_source ? "concat" : "split", axis)};
-        Shape split = shape;
-        split[axis] = -1;
-        split.insert(split.begin() + static_cast<std::ptrdiff_t>(axis), count);
-        if (of_source)
-          return Joined{order, fmt::format("| reshape({}) | concat(axis={}) | reshape({})", Sizes(split), axis + 1,
-                                           Sizes(shape))};
-        const Shape& part = some.manifest()[parts[0]].shape;
-        const bool equal =
-            std::all_of(parts.begin(), parts.end(), [&](size_t p) { return some.manifest()[p].shape == part; });
-        if (equal)
-          return Joined{order, fmt::format("| deinterleave(axis={}, parts={}, block={})", axis, parts.size(),
-                                           part[axis] / count)};
-        return std::nullopt;
-      }
-    } while (std::next_permutation(order.begin(), order.end()) && ++orders < 720);
+  if (auto joined = JoinSearch(elements, shapes, *all, shape).Find(of_source)) return joined;
+  if (shape.size() != 2) return std::nullopt;
+  for (size_t p = 0; p < parts.size(); ++p) {
+    elements[p] = Turned(elements[p], shapes[p]);
+    std::swap(shapes[p][0], shapes[p][1]);
   }
-  return std::nullopt;
+  auto joined = JoinSearch(std::move(elements), std::move(shapes), *all, shape).Find(of_source);
+  if (!joined) return std::nullopt;
+  joined->turned = true;
+  joined->operations = of_source ? "| transpose() " + joined->operations : joined->operations + " | transpose()";
+  return joined;
 }
 
 }  // namespace ckmap::suggest

@@ -43,6 +43,8 @@ class Values {
   struct Joined {
     std::vector<size_t> order;  // of the list
     std::string operations;     // "| transpose() | concat(axis=0)"
+    int axis = -1;              // along which they lie one after another; -1: in blocks that alternate
+    bool turned = false;        // each part is transposed
   };
   std::optional<Joined> Join(const std::vector<size_t>& parts, bool of_source, size_t whole) const;
 

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <map>
 #include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -113,7 +114,42 @@ std::map<std::string, std::string> Contents(const BoundPlan& plan) {
   return contents;
 }
 
+// Statements of a rule file, without comments.
+size_t StatementsOf(const std::string& text) {
+  size_t count = 0;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const size_t comment = std::min(line.find(" #"), line.find("///"));
+    if (line.starts_with("#")) continue;
+    line = line.substr(0, comment);
+    bool quoted = false;
+    for (const char c : line) {
+      if (c == '"') quoted = !quoted;
+      count += c == ';' && !quoted ? 1 : 0;
+    }
+  }
+  return count;
+}
+
+// Of a pack's migration, with the files of the pack that it uses.
+size_t StatementsOfPack(const std::string& path, std::set<std::string>& seen) {
+  if (!seen.insert(path).second || !fs::exists(path)) return 0;
+  const std::string text = *ReadTextFile(path);
+  size_t count = StatementsOf(text);
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("use ")) continue;
+    const std::string used = line.substr(4, line.find_first_of("; ", 4) - 4);
+    count += used.starts_with("\"")
+                 ? StatementsOfPack((fs::path(path).parent_path() / used.substr(1, used.size() - 2)).string(), seen)
+             : used.find('/') != std::string::npos ? StatementsOfPack(fmt::format("{}/{}.ckmap", kRules, used), seen)
+                                                   : 0;
+  }
+  return count;
+}
+
 struct Score {
+  size_t statements = 0, of_pack = 0;
   size_t targets = 0, covered = 0, certain = 0, right_certain = 0, right = 0;
   bool judged = false;
   std::vector<std::string> wrong;  // certain, and not what the pack does
@@ -140,6 +176,9 @@ Score Judge(const Case& test, bool packs, std::string& text) {
   const auto truth = BindText(kRules + "/" + test.migration, "", test, true);
   if (!truth) return score;
   score.judged = true;
+  std::set<std::string> seen;
+  score.statements = StatementsOf(suggestion->text);
+  score.of_pack = StatementsOfPack(kRules + "/" + test.migration, seen);
   const auto drafted = Contents(*draft), wanted = Contents(*truth);
   const auto right = [&](const std::string& name) {
     const auto a = drafted.find(name), b = wanted.find(name);
@@ -156,21 +195,24 @@ Score Judge(const Case& test, bool packs, std::string& text) {
   return score;
 }
 
+bool TooLong(const Score& score) { return score.judged && score.statements * 2 > score.of_pack * 3; }
+
 void CheckAll(bool packs) {
   const bool print = std::getenv("CKMAP_SUGGEST_REPORT") != nullptr;
   if (print)
-    fmt::print("{:<28} {:>7} {:>8} {:>8} {:>14} {:>12}\n", "network", "targets", "covered", "certain", "certain right",
-               "all right");
+    fmt::print("{:<28} {:>7} {:>8} {:>8} {:>14} {:>12} {:>12} {:>8}\n", "network", "targets", "covered", "certain",
+               "certain right", "all right", "statements", "pack's");
   Score total;
-  size_t judged_certain = 0, judged_targets = 0;
+  size_t judged_certain = 0, judged_targets = 0, judged = 0, too_long = 0;
   for (const Case& test : AllCases()) {
     CAPTURE(test.name);
     std::string text;
     const Score score = Judge(test, packs, text);
     if (print) {
-      fmt::print("{:<28} {:>7} {:>8} {:>8} {:>14} {:>12}\n", test.name, score.targets, score.covered, score.certain,
-                 score.judged ? std::to_string(score.right_certain) : "no pack",
-                 score.judged ? std::to_string(score.right) : "");
+      fmt::print("{:<28} {:>7} {:>8} {:>8} {:>14} {:>12} {:>12} {:>8}{}\n", test.name, score.targets, score.covered,
+                 score.certain, score.judged ? std::to_string(score.right_certain) : "no pack",
+                 score.judged ? std::to_string(score.right) : "", score.statements, score.of_pack,
+                 TooLong(score) ? " long" : "");
       for (size_t i = 0; i < std::min<size_t>(score.wrong.size(), 4); ++i)
         fmt::print("    wrong: {}\n", score.wrong[i]);
       if (const char* folder = std::getenv("CKMAP_SUGGEST_FOLDER")) {
@@ -187,6 +229,8 @@ void CheckAll(bool packs) {
     if (!score.judged) continue;
     judged_certain += score.certain;
     judged_targets += score.targets;
+    ++judged;
+    too_long += TooLong(score) ? 1 : 0;
     total.right_certain += score.right_certain;
     total.right += score.right;
     CHECK_MESSAGE(score.wrong.empty(),
@@ -199,6 +243,8 @@ void CheckAll(bool packs) {
   }
   CHECK(total.covered * 100 >= total.targets * 97);
   CHECK(total.right * 100 >= judged_targets * (packs ? 99 : 97));
+  MESSAGE(too_long << " of " << judged << " drafts are longer than half as long again as the pack");
+  CHECK(too_long * 100 <= judged * 15);
 }
 
 TEST_CASE("certain lines of a draft are right, and most targets are covered") { CheckAll(false); }
