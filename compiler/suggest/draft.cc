@@ -21,8 +21,8 @@ namespace {
 constexpr const char* kDraftFile = "suggested.ckmap";
 constexpr int kTries = 4;  // rounds in which tensors that do not fit are left out
 constexpr int kSettleRounds = 8;
-constexpr int kMaxShortenings = 40;       // ways to write fewer renames that are tried
-constexpr size_t kMaxShortened = 20'000;  // tensors of a network for which they are
+constexpr size_t kMaxShortenings = 100;        // ways to write fewer renames that are tried
+constexpr size_t kShortenedTensors = 150'000;  // that are bound in all of these tries
 constexpr size_t kMaxRenamed = 2000;  // matches; with more than these, names have no structure that renames could say
 
 // "[A, 1, B]": a name for each axis, 1 as it is.
@@ -488,11 +488,16 @@ Draft::Outcome Draft::Settle(Outcome outcome) {
   return outcome;
 }
 
+bool Draft::Has(const std::vector<size_t>& some, size_t one) {
+  return std::find(some.begin(), some.end(), one) != some.end();
+}
+
 // Fewer renames, as long as the draft does the same.
 void Draft::ShortenRenames(Outcome& outcome) {
-  if (!outcome.bound || source_.size() + target_.size() > kMaxShortened) return;
+  if (!outcome.bound) return;
+  const size_t tensors = source_.size() + target_.size() + 1;
   std::set<std::vector<Renaming>> failed;
-  for (int tries = 0; tries < kMaxShortenings; ++tries) {
+  for (size_t tries = std::min(kMaxShortenings, kShortenedTensors / tensors); tries > 0; --tries) {
     std::vector<Item> items;
     std::vector<Renaming> renames;
     for (const Item& item : renames_) {
@@ -501,23 +506,32 @@ void Draft::ShortenRenames(Outcome& outcome) {
       renames.push_back({item.left, item.right});
     }
     const std::vector<Shortening> all = Shortenings(renames);
+    const auto after = [&](const Shortening& one) {
+      std::vector<Renaming> list;
+      for (size_t i = 0; i < renames.size(); ++i) {
+        if (!Has(one.removed, i)) list.push_back(renames[i]);
+        // Where the first of them stood.
+        if (i == one.removed[0]) list.insert(list.end(), one.added.begin(), one.added.end());
+      }
+      return list;
+    };
     const auto next =
-        std::find_if(all.begin(), all.end(), [&](const Shortening& one) { return !failed.contains(one.added); });
+        std::find_if(all.begin(), all.end(), [&](const Shortening& one) { return !failed.contains(after(one)); });
     if (next == all.end()) return;
+    const std::vector<Renaming> list = after(*next);
     std::vector<Item> shorter;
-    for (size_t i = 0; i < items.size(); ++i) {
-      if (std::find(next->removed.begin(), next->removed.end(), i) == next->removed.end()) {
-        shorter.push_back(items[i]);
+    for (const Renaming& one : list) {
+      const auto same = std::find_if(items.begin(), items.end(), [&](const Item& item) {
+        return item.left == one.left && item.right == one.right;
+      });
+      if (same != items.end()) {
+        shorter.push_back(*same);
         continue;
       }
-      if (i != next->removed[0]) continue;  // where the first of them stood
-      for (const Renaming& one : next->added) {
-        Item item;
-        item.left = one.left;
-        item.right = one.right;
-        item.line.text = fmt::format("{} -> {};", one.left, one.right);
-        shorter.push_back(std::move(item));
-      }
+      Item& item = shorter.emplace_back();
+      item.left = one.left;
+      item.right = one.right;
+      item.line.text = fmt::format("{} -> {};", one.left, one.right);
     }
     std::swap(renames_, shorter);
     Outcome tried = Try(Text(nullptr), 1);
@@ -528,7 +542,7 @@ void Draft::ShortenRenames(Outcome& outcome) {
       outcome = std::move(tried);
     } else {
       std::swap(renames_, shorter);
-      failed.insert(next->added);
+      failed.insert(list);
     }
   }
 }

@@ -72,6 +72,7 @@ class Draft {
       const std::string& left, const std::string& right, const std::vector<std::pair<Index, Index>>& indices) const;
   void AddJoins();
   Outcome Settle(Outcome outcome);
+  static bool Has(const std::vector<size_t>& some, size_t one);
   void ShortenRenames(Outcome& outcome);
   static bool Unexplained(const Item& item);
   bool RemoveFailed(const Outcome& outcome, const std::vector<std::pair<size_t, Item*>>& lines);

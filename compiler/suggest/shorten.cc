@@ -13,6 +13,7 @@
 namespace ckmap::suggest {
 namespace {
 
+constexpr size_t kMaxPaths = 60;     // of which others are looked for
 constexpr size_t kMaxRenames = 400;  // with more, names have no structure that is worth the time
 
 using Names = std::vector<std::string>;
@@ -56,41 +57,83 @@ std::optional<Renaming> Say(const Names& left, const Names& right) {
 
 // ---- a path that several begin with ---------------------------------------------------------------------------
 
-struct Member {
-  size_t rename = 0;
-  Names left, right;  // behind the path
+// Renames that begin with one path, and what they say when the path is said by itself.
+struct SharedPath {
+  std::vector<size_t> renames;
+  std::set<Renaming> said;
 };
 
-void AddPaths(const std::vector<Renaming>& renames, std::vector<Shortening>& out) {
-  std::map<std::pair<Names, Names>, std::vector<Member>> by_path;
+std::vector<SharedPath> PathsOf(const std::vector<Renaming>& renames) {
+  std::map<std::pair<Names, Names>, SharedPath> by_path;
   for (size_t r = 0; r < renames.size(); ++r) {
     const Names left = SegmentsOfWritten(renames[r].left), right = SegmentsOfWritten(renames[r].right);
     for (size_t i = 1; i < left.size(); ++i) {
       for (size_t k = 1; k < right.size(); ++k) {
         const Names from = Part(left, 0, i), to = Part(right, 0, k), rest = Part(left, i, left.size()),
                     others = Part(right, k, right.size());
-        if (Contains(Letters(from), Letters(to)) && Contains(Letters(rest), Letters(others)))
-          by_path[{from, to}].push_back({r, rest, others});
+        if (!Contains(Letters(from), Letters(to)) || !Contains(Letters(rest), Letters(others))) continue;
+        SharedPath& path = by_path[{from, to}];
+        path.renames.push_back(r);
+        if (const auto behind = Say(rest, others)) path.said.insert(*behind);
       }
     }
   }
-  for (const auto& [path, members] : by_path) {
-    if (members.size() < 2) continue;
-    Shortening shorter;
-    std::set<Renaming> added;
-    if (const auto whole = Say(path.first, path.second)) added.insert(*whole);
-    for (const Member& member : members) {
-      shorter.removed.push_back(member.rename);
-      if (const auto rest = Say(member.left, member.right)) added.insert(*rest);
+  std::vector<SharedPath> paths;
+  for (auto& [names, path] : by_path) {
+    if (path.renames.size() < 2) continue;
+    if (const auto whole = Say(names.first, names.second)) path.said.insert(*whole);
+    paths.push_back(std::move(path));
+  }
+  std::stable_sort(paths.begin(), paths.end(),
+                   [](const SharedPath& a, const SharedPath& b) { return a.renames.size() > b.renames.size(); });
+  if (paths.size() > kMaxPaths) paths.resize(kMaxPaths);
+  return paths;
+}
+
+// A path, and others behind which the same is said: `encoder.{n}` and `decoder.{n}`.
+void AddPaths(const std::vector<Renaming>& renames, std::vector<Shortening>& out) {
+  const std::vector<SharedPath> paths = PathsOf(renames);
+  for (size_t seed = 0; seed < paths.size(); ++seed) {
+    std::set<size_t> removed(paths[seed].renames.begin(), paths[seed].renames.end());
+    std::set<Renaming> said = paths[seed].said;
+    const auto add = [&] {
+      Shortening shorter{{removed.begin(), removed.end()}, {}};
+      // What others say already costs nothing.
+      for (const Renaming& one : said) {
+        const auto known = std::find(renames.begin(), renames.end(), one);
+        if (known == renames.end() || removed.contains(static_cast<size_t>(known - renames.begin())))
+          shorter.added.push_back(one);
+      }
+      if (shorter.added.size() < shorter.removed.size()) out.push_back(std::move(shorter));
+    };
+    add();
+    const size_t alone = removed.size();
+    for (const SharedPath& other : paths) {
+      const auto more = static_cast<size_t>(
+          std::count_if(other.renames.begin(), other.renames.end(), [&](size_t r) { return !removed.contains(r); }));
+      const auto costs = static_cast<size_t>(std::count_if(other.said.begin(), other.said.end(),
+                                                           [&](const Renaming& one) { return !said.contains(one); }));
+      if (more != other.renames.size() || costs >= more) continue;
+      removed.insert(other.renames.begin(), other.renames.end());
+      said.insert(other.said.begin(), other.said.end());
     }
-    // What others say already costs nothing.
-    for (const Renaming& one : added) {
-      const auto known = std::find(renames.begin(), renames.end(), one);
-      const auto index = static_cast<size_t>(known - renames.begin());
-      const auto again = std::find(shorter.removed.begin(), shorter.removed.end(), index);
-      if (known == renames.end() || again != shorter.removed.end()) shorter.added.push_back(one);
-    }
-    if (shorter.added.size() < shorter.removed.size()) out.push_back(std::move(shorter));
+    if (removed.size() > alone) add();
+  }
+}
+
+// Renames of which another one stands for all: `a.0.{i:int}` beside `a.{n:int}.{i:int}`.
+void AddInstances(const std::vector<Renaming>& renames, std::vector<Shortening>& out) {
+  for (size_t r = 0; r < renames.size(); ++r) {
+    const Names own = SegmentsOfWritten(renames[r].left);
+    const bool instance = std::any_of(renames.begin(), renames.end(), [&](const Renaming& other) {
+      const Names pattern = SegmentsOfWritten(other.left);
+      if (pattern == own || pattern.size() != own.size()) return false;
+      for (size_t i = 0; i < own.size(); ++i) {
+        if (own[i] != pattern[i] && pattern[i].find('{') == std::string::npos) return false;
+      }
+      return true;
+    });
+    if (instance) out.push_back({{r}, {}});
   }
 }
 
@@ -160,6 +203,7 @@ std::vector<Shortening> Shortenings(const std::vector<Renaming>& renames) {
   if (renames.size() > kMaxRenames) return all;
   AddPaths(renames, all);
   AddTexts(renames, all);
+  AddInstances(renames, all);
   const auto saved = [](const Shortening& one) { return one.removed.size() - one.added.size(); };
   std::stable_sort(all.begin(), all.end(),
                    [&](const Shortening& a, const Shortening& b) { return saved(a) > saved(b); });

@@ -21,6 +21,7 @@ struct Shortening {
 
 // The one that saves most first.
 //   a.{n:int}.q -> b.{n}.query, a.{n:int}.k -> b.{n}.key        a -> b, q -> query, k -> key
+//   a.0.q -> b.0.q, a.{n:int}.q -> b.{n}.q                       a.{n:int}.q -> b.{n}.q
 //   M_6b.pool -> m6b.p, M_6c.pool -> m6c.p                       M_{x:6b|6c}.pool -> m{x}.p
 std::vector<Shortening> Shortenings(const std::vector<Renaming>& renames);
 
