@@ -52,7 +52,11 @@ std::string ResolveFile(const std::string& name, const std::vector<std::string>&
     if (migration.name == wanted || (wanted.empty() && file.empty() && found.pack.migrations.size() == 1))
       file = migration.file;
   }
-  return file.empty() ? name : (fs::path(found.folder) / file).string();
+  if (!file.empty()) return (fs::path(found.folder) / file).string();
+  // What its pack.yaml says wrong is why it has no such file.
+  if (!found.pack.valid)
+    fmt::print(stderr, "{}", RenderText(sink.Sorted(), sources, {UseColor("auto", STDERR_FILENO)}));
+  return name;
 }
 
 void PrintDiagnostics(const CompileResult& result, const CompilerArgs& args) {

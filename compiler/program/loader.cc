@@ -172,6 +172,12 @@ class Loader {
           .Help("leave `>=` out: only packs have versions")
           .Emit();
     }
+    if (use.target.text.starts_with('/')) {
+      sink_.Report(DiagnosticKind::kFileNotRead, use.target.span, fmt::format("`{}` is absolute", use.target.text))
+          .Help("`use` takes a path from the folder of the file that it stands in")
+          .Emit();
+      return std::nullopt;
+    }
     Unit unit;
     unit.path = path;
     unit.name = use.target.text;

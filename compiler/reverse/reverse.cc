@@ -47,7 +47,11 @@ class FileTurner {
       Block(unit.tree.statements, Begin(unit), {}, out);
     }
     if (unread_.empty()) return out;
-    out += "\n# The padding of the way there falls away.\ntarget {\n";
+    // A text has no operation that compares what it cuts off, as the reversed plan does.
+    out +=
+        "\n# The padding of the way there falls away.\n"
+        "decide \"`slice` cuts a padding off without comparing it: convert with the plan of `ckmapc --reverse`, which "
+        "compares it, or take this line out if the values may be lost\";\ntarget {\n";
     for (const std::string& name : unread_) out += fmt::format("allow unused \"{}\";\n", name);
     return out + "}\n";
   }

@@ -71,6 +71,7 @@ class Reverser {
   // Operations that can be undone for some arguments only.
   bool IsUndone(const TypedOp& op) const {
     if (op.spec->name == "bitcast") return op.Find("from") != nullptr;
+    if (op.spec->name == "pad") return op.Find("mode") == nullptr || op.Find("mode")->text != "edge";
     if (op.spec->name != "scale") return false;
     const TypedExpr* overflow = op.Find("overflow");
     const auto factor = EvaluateConstant(*op.Find("factor"), variables_);

@@ -83,10 +83,16 @@ class Aligner {
     for (const size_t c : content_right_) ++counts_right_[c];
   }
 
+  const Roles& RolesFor(const std::string& form) {
+    const auto [found, fresh] = roles_.try_emplace(form);
+    if (fresh) found->second = RolesOf(form);
+    return found->second;
+  }
+
   double Alike(size_t i, size_t k) {
     const auto [found, fresh] = alike_.try_emplace({Left(i).form, Right(k).form}, 0.0F);
     if (fresh) {
-      const bool contradict = Contradict(RolesOf(Left(i).form), RolesOf(Right(k).form));
+      const bool contradict = Contradict(RolesFor(Left(i).form), RolesFor(Right(k).form));
       found->second = contradict ? -1.0F : static_cast<float>(Similarity(Left(i).form, Right(k).form));
     }
     return found->second;
@@ -255,6 +261,7 @@ class Aligner {
   std::vector<size_t> left_, right_;
   std::vector<size_t> content_left_, content_right_, counts_left_, counts_right_;
   std::map<std::pair<std::string, std::string>, float> alike_;
+  std::map<std::string, Roles> roles_;            // by form
   std::vector<std::pair<size_t, size_t>> pairs_;  // of left_ and right_
 };
 

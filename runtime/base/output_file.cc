@@ -215,8 +215,12 @@ Result<void> OutputSet::TakeLocks(std::vector<FolderLock>& locks) {
   std::set<std::string> above, places;
   for (const std::string& folder : folders_) above.insert(FolderOf(folder));
   for (const File& file : files_) places.insert(FolderOf(file.path));
-  const auto holds = [&locks](const std::string& folder) {
-    return std::any_of(locks.begin(), locks.end(), [&](const FolderLock& lock) { return lock.Holds(folder); });
+  const auto holds = [&locks](const std::string& folder) -> Result<bool> {
+    for (const FolderLock& lock : locks) {
+      CKMAP_ASSIGN_OR_RETURN(const bool held, lock.Holds(folder));
+      if (held) return true;
+    }
+    return false;
   };
   const auto take = [&locks](const std::string& folder) -> Result<void> {
     CKMAP_ASSIGN_OR_RETURN(FolderLock lock, FolderLock::Take(folder));
@@ -228,14 +232,17 @@ Result<void> OutputSet::TakeLocks(std::vector<FolderLock>& locks) {
   for (int i = 0; i < kTries; ++i) {
     locks.clear();
     for (const std::string& folder : above) {
-      if (!holds(folder)) CKMAP_RETURN_IF_ERROR(take(folder));
+      CKMAP_ASSIGN_OR_RETURN(const bool held, holds(folder));
+      if (!held) CKMAP_RETURN_IF_ERROR(take(folder));
     }
     CKMAP_RETURN_IF_ERROR(MakeFolders());
     bool lost = false;
     for (const std::string& folder : places) {
-      if (holds(folder)) continue;
+      CKMAP_ASSIGN_OR_RETURN(const bool held, holds(folder));
+      if (held) continue;
       CKMAP_RETURN_IF_ERROR(take(folder));
-      lost = lost || (locks.back().locked() && !holds(folder));
+      CKMAP_ASSIGN_OR_RETURN(const bool still, holds(folder));
+      lost = lost || (locks.back().locked() && !still);
     }
     if (!lost) break;
   }

@@ -119,11 +119,17 @@ FolderLock::~FolderLock() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-bool FolderLock::Holds(const std::string& folder) const {
+Result<bool> FolderLock::Holds(const std::string& folder) const {
+  if (!locked()) return false;
   struct stat mine {
   }, now{};
-  return locked() && ::fstat(fd_, &mine) == 0 && ::stat(folder.c_str(), &now) == 0 && mine.st_dev == now.st_dev &&
-         mine.st_ino == now.st_ino;
+  if (Retry([&] { return ::fstat(fd_, &mine); }) != 0)
+    return IoError("cannot find out which folder is locked", errno).Context(folder);
+  if (Retry([&] { return ::stat(folder.c_str(), &now); }) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR) return false;
+    return IoError("cannot find out which folder it is", errno).Context(folder);
+  }
+  return mine.st_dev == now.st_dev && mine.st_ino == now.st_ino;
 }
 
 namespace {

@@ -41,8 +41,9 @@ class FolderLock {
   ~FolderLock();
 
   bool locked() const { return fd_ >= 0; }
-  // Whether `folder` is still the folder that was locked.
-  bool Holds(const std::string& folder) const;
+  // Whether `folder` is still the folder that was locked. kIo where the system does not say: to take it for another one
+  // would be to wait for oneself.
+  Result<bool> Holds(const std::string& folder) const;
 
  private:
   explicit FolderLock(int fd) : fd_(fd) {}

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <memory>
 #include <set>
 #include <unordered_map>
@@ -277,6 +278,7 @@ class Binder {
     }
     std::unordered_map<size_t, size_t> done;  // index into `bound_.dropped`, or none
     constexpr size_t kReported = static_cast<size_t>(-1);
+    EqualTo equal_to;
     for (const DropClaim& drop : drops_) {
       const auto user = used.find(drop.source);
       const std::string& name = context_->source[drop.source].name;
@@ -301,11 +303,53 @@ class Binder {
       // All that is said of it must hold, not only what is said first.
       bound_.dropped[at->second].rule = drop.where;
       bound_.dropped[at->second].equals = drop.drop->equals().text();
+      const size_t checks = bound_.checks.size();
       CheckContents(*context_, *drop.drop, drop.source, drop.prefix, drop.captures, bound_.checks, issues_);
+      if (bound_.checks.size() == checks) continue;
+      std::vector<size_t>& equals = equal_to[drop.source].emplace_back();
+      ForEachSource(bound_.checks.back().expected, [&](size_t other) { equals.push_back(other); });
     }
+    ReportCircles(equal_to);
     std::sort(bound_.dropped.begin(), bound_.dropped.end(),
               [](const DroppedTensor& a, const DroppedTensor& b) { return a.source < b.source; });
     return {};
+  }
+
+  // What each dropped tensor is said to equal: the tensors that hold it, or none where that is a constant.
+  using EqualTo = std::map<size_t, std::vector<std::vector<size_t>>>;
+
+  // Tensors that are dropped because each equals another one of them: what they hold would be nowhere.
+  void ReportCircles(const EqualTo& equal_to) {
+    std::map<size_t, std::vector<size_t>> waiting;  // tensor → those that equal it
+    std::set<size_t> held;                          // what a tensor that is not dropped so, or a constant, holds
+    std::vector<size_t> work;
+    const auto hold = [&](size_t source) {
+      if (held.insert(source).second) work.push_back(source);
+    };
+    for (const auto& [source, all] : equal_to) {
+      for (const std::vector<size_t>& equals : all) {
+        if (std::none_of(equals.begin(), equals.end(), [&](size_t other) { return equal_to.contains(other); }))
+          hold(source);
+        for (const size_t other : equals) waiting[other].push_back(source);
+      }
+    }
+    while (!work.empty()) {
+      const size_t source = work.back();
+      work.pop_back();
+      for (const size_t other : waiting[source]) hold(other);
+    }
+    for (const DroppedTensor& dropped : bound_.dropped) {
+      if (!equal_to.contains(dropped.source) || held.contains(dropped.source)) continue;
+      issues_.push_back(
+          {"CK1218",
+           IssueSeverity::kError,
+           dropped.name,
+           fmt::format("`{}` is dropped as equal to {}, which is dropped as equal to it in turn: no target "
+                       "tensor would hold it",
+                       dropped.name, dropped.equals),
+           {fmt::format("the statement is at {}", dropped.rule)},
+           "write a rule for one of the two"});
+    }
   }
 
   // What no statement claims goes to its renamed name, as it is. Gives those whose renamed name the target lacks.

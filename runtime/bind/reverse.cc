@@ -106,6 +106,16 @@ class TensorReverser {
             "leave the tensor out of the target, or mark it optional there"};
   }
 
+  // Why nothing of the right side is a copy of it.
+  Issue NotMoved(size_t left, const TensorInfo& info) const {
+    for (const BoundTensor& tensor : forward_.tensors) {
+      bool reads = false;
+      ForEachSource(tensor, [&](size_t source) { reads = reads || source == left; });
+      if (reads) return Problem(info, fmt::format("`{}` is computed from it", tensor.name), tensor.rule);
+    }
+    return Problem(info, "nothing is made of it", "none");
+  }
+
   static bool RepeatsElements(const Piece& piece) {
     return std::any_of(piece.axes.begin(), piece.axes.end(),
                        [](const PieceAxis& axis) { return axis.src_stride == 0; });
@@ -187,7 +197,8 @@ class TensorReverser {
       break;
     }
     if (!tiling) {
-      issue = Problem(info, tiling.error().message(), result.rule.empty() ? "none" : result.rule);
+      issue =
+          result.inputs.empty() ? NotMoved(result.target, info) : Problem(info, tiling.error().message(), result.rule);
       return false;
     }
     result.value = std::move(value);

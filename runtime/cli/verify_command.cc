@@ -99,7 +99,9 @@ int RunVerify(const VerifyArgs& args, const Console& console) {
     json.EndObject();
     written = console.Write(std::move(json).Finish());
   } else if (!console.quiet()) {
-    written = console.Write(ok ? Summary(*outcome) : fmt::format("{} differ\n", CountIssues(outcome->issues)));
+    written =
+        console.Write(ok ? Summary(*outcome)
+                         : fmt::format("{}: the output is not as the receipt says\n", CountIssues(outcome->issues)));
   }
   return ok ? written : static_cast<int>(ErrorCode::kMismatch);
 }

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -95,13 +96,14 @@ int64_t BytesRead(const PiecedTensor& tensor, const Manifest& source) {
 }
 
 constexpr double kManyOperations = 1e12;
+constexpr double kTileRows = 64;  // of what is written (compute_product.cc)
 
 // How often each computed node is made, and what that takes (the tiles of compute_product.cc, the rows of
 // compute_rows.cc).
 class Work {
  public:
-  // For all elements of a tensor, once.
-  double Of(const PiecedTensor& tensor) {
+  // For all elements of a tensor, once, in tiles of so many rows: operands are read row by row.
+  double Of(const PiecedTensor& tensor, double tile_rows = 1) {
     std::vector<double> read(tensor.inputs.size(), 0);
     for (const Piece& piece : tensor.value.pieces) {
       if (piece.input != kFillInput) read[static_cast<size_t>(piece.input)] += static_cast<double>(piece.elements());
@@ -109,7 +111,7 @@ class Work {
     double sum = 0;
     for (size_t i = 0; i < read.size(); ++i) {
       const ComputedNode* node = tensor.inputs[i].node.get();
-      if (node != nullptr) sum += OfNode(*node) * read[i] / std::max(Elements(node->shape), 1.0);
+      if (node != nullptr) sum += OfNode(*node, tile_rows) * read[i] / std::max(Elements(node->shape), 1.0);
     }
     return sum;
   }
@@ -122,14 +124,15 @@ class Work {
     return Of(operand) * (Elements(operand.value.shape) <= 1 << 15 ? 1 : std::max(times, 1.0));
   }
 
-  double OfNode(const ComputedNode& node) {
-    if (const auto known = nodes_.find(&node); known != nodes_.end()) return known->second;
+  double OfNode(const ComputedNode& node, double tile_rows) {
+    const std::pair key{&node, tile_rows};
+    if (const auto known = nodes_.find(key); known != nodes_.end()) return known->second;
     const double elements = Elements(node.shape);
     const std::vector<PiecedTensor>& operands = node.operands;
     double work = 0;
     const auto product = [&](double rows, double inner, double columns, size_t left, size_t right) {
       work += elements * inner + Again(operands[left], std::ceil(columns / 1024)) +
-              Again(operands[right], std::ceil(rows / 64));
+              Again(operands[right], std::ceil(rows / tile_rows));
     };
     if (const auto* spec = std::get_if<ProductSpec>(&node.spec)) {
       product(static_cast<double>(spec->rows), static_cast<double>(spec->inner), static_cast<double>(spec->columns), 0,
@@ -143,10 +146,10 @@ class Work {
       const bool rows = std::holds_alternative<RowScaleSpec>(node.spec);
       for (const PiecedTensor& operand : operands) work += Elements(operand.value.shape) + Again(operand, rows ? 3 : 1);
     }
-    return nodes_[&node] = work;
+    return nodes_[key] = work;
   }
 
-  std::unordered_map<const ComputedNode*, double> nodes_;
+  std::map<std::pair<const ComputedNode*, double>, double> nodes_;
 };
 
 Result<void> CloneWhatCanBe(ExecutionContext& context, Schedule& schedule) {
@@ -166,7 +169,7 @@ Cost EstimateCost(const BoundPlan& plan, const ExecOptions& options) {
   double most = 0;
   const BoundTensor* heaviest = nullptr;
   for (const BoundTensor& tensor : plan.tensors) {
-    const double operations = ComputedDepth(tensor) == 0 ? 0 : work.Of(tensor);
+    const double operations = ComputedDepth(tensor) == 0 ? 0 : work.Of(tensor, kTileRows);
     cost.operations += operations;
     if (operations > most) {
       most = operations;

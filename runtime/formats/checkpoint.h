@@ -28,6 +28,8 @@ namespace ckmap {
 
 // The entry of a checkpoint's metadata that says how ckmap made it (runtime/report/migration_report.h).
 inline constexpr std::string_view kReceiptKey = "ckmap.receipt";
+// Those with the plan's digest alone, and with its packs.
+inline constexpr std::string_view kPlanKey = "ckmap.plan", kPacksKey = "ckmap.packs";
 
 // Where the elements of a tensor lie in its storage.
 struct TensorLayout {

@@ -77,6 +77,8 @@ class Search {
         if (std::binary_search(names_.begin(), names_.end(), name)) older.preferred = name;
       }
     }
+    others_.erase(older.preferred);
+    older.beside.assign(others_.begin(), others_.end());
     return older;
   }
 
@@ -87,6 +89,7 @@ class Search {
 
   Result<void> Look(const std::string& name) {
     if (whole_folder_ && IsMfRootEntry(name)) return Stands(name, "a checkpoint of MindFormers");
+    if (!whole_folder_ && DescribesFolder(name)) others_.insert(name);
     if (mindformers_ && (name == "metadata.json" || name == "common.json")) {
       indexes_.insert(name);
       return {};
@@ -110,6 +113,13 @@ class Search {
     return {};
   }
 
+  // What makes a folder a checkpoint, besides an index.
+  bool DescribesFolder(const std::string& name) const {
+    std::error_code error;
+    return name == ".metadata" || IsMfRootEntry(name) || MfTensorFileTotal(name) > 0 ||
+           (name == "rank_0" && fs::is_directory(Path(name), error));
+  }
+
   static bool IsFoundByTransformers(std::string_view name) {
     return std::find(kFoundByTransformers.begin(), kFoundByTransformers.end(), name) != kFoundByTransformers.end();
   }
@@ -128,6 +138,7 @@ class Search {
         text ? ParseShardIndex(*text, name == kMindSporeIndex) : Result<std::vector<IndexedTensor>>(text.error());
     if (replaced) indexes_.insert(name);
     if (!tensors) return {};  // one that nobody can read leads nobody to a shard
+    if (!replaced) others_.insert(name);
     for (const IndexedTensor& tensor : *tensors) {
       if (replaced) {
         // Never a file that no checkpoint would be, nor one in a folder below, whatever an index says.
@@ -151,6 +162,7 @@ class Search {
   std::string set_;
   std::vector<std::string> names_;
   std::set<std::string> indexes_, shards_, weights_;
+  std::set<std::string> others_;  // beside a file: what describes another checkpoint
 };
 
 std::string Listed(const std::vector<std::string>& paths) {
@@ -192,6 +204,11 @@ Result<void> ReplaceOlderCheckpoint(const std::string& path, bool whole_folder, 
   if (!older.preferred.empty()) {
     writer.Warn(
         fmt::format("`{}` stays beside the output, and transformers loads it in place of the output", older.preferred));
+  }
+  if (!older.beside.empty()) {
+    writer.Warn(fmt::format("{} {} beside the output: whoever reads the folder takes the checkpoint that {}",
+                            Listed(older.beside), older.beside.size() == 1 ? "stays" : "stay",
+                            older.beside.size() == 1 ? "it describes" : "they describe"));
   }
   set.ReplaceAlso([path, whole_folder]() -> Result<std::vector<std::string>> {
     CKMAP_ASSIGN_OR_RETURN(OlderCheckpoint now, FindOlderCheckpoint(path, whole_folder));

@@ -18,6 +18,7 @@ namespace ckmap {
 struct OlderCheckpoint {
   std::vector<std::string> replaced;  // paths, indexes first; all in the output's folder
   std::vector<std::string> left;      // names of other weights in a folder that is the output: they stay
+  std::vector<std::string> beside;    // names beside a file that is the output: what describes another checkpoint
   std::string preferred;  // the name of a file beside the output that transformers takes before it; "": none
 };
 

@@ -33,10 +33,10 @@ std::map<std::string, std::string> Metadata(const PreparedMigration& migration, 
   if (!safetensors && format != OutputFormat::kGguf) return {};
   if (migration.to_framework == "mindspore") add("format", "ms");
   if (migration.to_framework == "pytorch" || migration.to_framework == "torch") add("format", "pt");
-  add("ckmap.plan", report.plan_digest);
+  add(std::string(kPlanKey), report.plan_digest);
   std::string packs;
   for (const auto& [name, version] : report.packs) packs += (packs.empty() ? "" : ", ") + name + " " + version;
-  add("ckmap.packs", packs);
+  add(std::string(kPacksKey), packs);
   return metadata;
 }
 

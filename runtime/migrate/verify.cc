@@ -150,6 +150,7 @@ Result<VerifyOutcome> VerifyOutput(const VerifyRequest& request) {
                         .receipt = receipt,
                         .source = checkpoint.get(),
                         .dry_run = dry_run ? &dry_run->report : nullptr,
+                        .whole_target = !request.target.empty(),
                         .assumed = std::move(assumed),
                         .progress = request.progress,
                         .stop = request.stop});

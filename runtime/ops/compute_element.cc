@@ -26,7 +26,7 @@ struct IntegerOperand {
 std::optional<IntegerOperand> OperandOf(const ElementOp& op) {
   if (const int64_t* integer = std::get_if<int64_t>(&op.operand)) return IntegerOperand{*integer, false};
   const double real = std::get<double>(op.operand);
-  if (std::fabs(real) <= 0x1p53 && real == std::floor(real)) return IntegerOperand{static_cast<Wide>(real), false};
+  if (std::fabs(real) < 0x1p53 && real == std::floor(real)) return IntegerOperand{static_cast<Wide>(real), false};
   int exponent = 0;
   const bool part = std::fabs(std::frexp(real, &exponent)) == 0.5 && std::fabs(real) >= 0x1p-62;
   if (!part || op.kind != Kind::kScale || op.overflow != Overflow::kError) return std::nullopt;

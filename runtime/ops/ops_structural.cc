@@ -185,8 +185,9 @@ constexpr OpSpec kStructuralOps[] = {
      .errors = kPickErrors},
     {.name = "pad",
      .args = kPadArgs,
-     .undone = Inverse::kAlways,
-     .inverse = "slice: the padding falls away",
+     .undone = Inverse::kSometimes,
+     .inverse = "a padding with a value falls away, and the reversed plan compares it with the value first; one with "
+                "mode=edge is not undone: there is no proof without reading them that all copies are equal",
      .shapes = "[n, a] | pad(axis=0, after=3) -> [n + 3, a]",
      .doc = "Lengthens an axis by `before` and `after` elements, or behind it to a multiple of `multiple`. They get "
             "`value`, in the dtype that the tensor has here, or with mode=edge what the first and the last index of "

@@ -26,6 +26,7 @@ std::optional<uint64_t> Bits(const Number& number, DType dtype) {
     const auto real = ExactDouble(number);
     return real == 0.0 || real == 1.0 ? std::optional(static_cast<uint64_t>(*real)) : std::nullopt;
   }
+  if (IsInteger(dtype) && MayBeRounded(number)) return std::nullopt;
   const CastOp cast{integer != nullptr ? DType::kI64 : DType::kF64, dtype, Overflow::kError};
   if (!CanCast(cast)) return std::nullopt;
   const ElementResult result = CastElement(

@@ -1,5 +1,8 @@
 #include "runtime/report/receipt.h"
 
+#include <algorithm>
+#include <initializer_list>
+#include <set>
 #include <string_view>
 #include <unordered_map>
 
@@ -15,6 +18,8 @@ namespace ckmap {
 namespace {
 
 namespace dom = simdjson::dom;
+
+constexpr const char* kLists[] = {"dropped", "initialized", "kept"};
 
 // False if the key is there and is something else.
 bool ReadTextIfThere(dom::element from, std::string_view key, std::string& out) {
@@ -57,7 +62,37 @@ bool IsDigest(std::string_view text) {
          text.find_first_not_of('0') != std::string_view::npos;
 }
 
-Result<ReceiptTensor> ReadTensor(dom::element entry) {
+// Adds to `others` the keys of an object that nothing is compared with.
+void NoteOthers(dom::element object, std::string_view where, std::initializer_list<std::string_view> known,
+                std::set<std::string>& others) {
+  dom::object map;
+  if (object.get(map)) return;
+  for (const auto& [key, value] : map) {
+    if (std::find(known.begin(), known.end(), key) == known.end()) others.insert(fmt::format("{}{}", where, key));
+  }
+}
+
+// The names and rules of a list of a report.
+Result<void> ReadList(dom::element root, const std::string& key, Receipt& receipt) {
+  dom::array items;
+  dom::element value;
+  if (root[key].get(value)) return {};
+  if (value.get(items)) return Malformed(fmt::format("its `{}` is not a list", key));
+  std::map<std::string, std::string>& list = receipt.lists[key];
+  for (const dom::element item : items) {
+    std::string_view name;
+    std::string rule;
+    if (item["name"].get(name) || !ReadTextIfThere(item, "rule", rule))
+      return Malformed(fmt::format("`{}` holds an entry without a name", key));
+    if (!list.emplace(name, std::move(rule)).second)
+      return Malformed(fmt::format("`{}` lists `{}` twice", key, EscapeText(name)));
+  }
+  return {};
+}
+
+Result<ReceiptTensor> ReadTensor(dom::element entry, std::set<std::string>& others) {
+  NoteOthers(entry, "targets[].", {"name", "dtype", "shape", "rule", "sources", "ops", "cast", "computed", "sha256"},
+             others);
   ReceiptTensor tensor;
   std::string_view name, dtype;
   dom::array shape;
@@ -90,7 +125,8 @@ Result<void> ReadPlan(dom::element root, Receipt& receipt) {
       !ReadTextMapIfThere(plan, "params", receipt.params) || !ReadTextMapIfThere(plan, "ranks", receipt.ranks)) {
     return Malformed("what it says of the plan is not of the form of a receipt");
   }
-  if (!IsDigest(receipt.plan_digest)) return Malformed("its plan has no digest");
+  if (receipt.plan_digest.empty()) return Malformed("its plan has no digest");
+  if (!IsDigest(receipt.plan_digest)) return Malformed("the digest of its plan is not a SHA-256");
   if (plan["packs"].get(packs)) return Malformed("it does not list the packs of the plan");
   for (const dom::element pack : packs) {
     std::string_view name, version;
@@ -134,13 +170,13 @@ class Differences {
   std::vector<Issue>& issues_;
 };
 
+}  // namespace
+
 std::string PacksText(const Receipt& receipt) {
   std::string text;
   for (const auto& [name, version] : receipt.packs) text += (text.empty() ? "" : ", ") + name + " " + version;
   return text;
 }
-
-}  // namespace
 
 Issue ReceiptIssue(std::string tensor, std::string message) {
   return {.code = "CK1601",
@@ -165,11 +201,14 @@ Result<Receipt> ParseReceipt(const std::string& json) {
   Receipt receipt;
   CKMAP_RETURN_IF_ERROR(ReadPlan(root, receipt));
   if (!ReadTextIfThere(root, "root", receipt.root)) return Malformed("its `root` is not a text");
+  for (const char* key : kLists) CKMAP_RETURN_IF_ERROR(ReadList(root, key, receipt));
+  std::set<std::string> others;
+  NoteOthers(root, "", {"plan", "root", "targets", "dropped", "initialized", "kept"}, others);
   std::unordered_map<std::string, size_t> seen;
   const ReceiptTensor* without = nullptr;
   size_t digests = 0;
   for (const dom::element target : targets) {
-    CKMAP_ASSIGN_OR_RETURN(ReceiptTensor tensor, ReadTensor(target));
+    CKMAP_ASSIGN_OR_RETURN(ReceiptTensor tensor, ReadTensor(target, others));
     if (!seen.emplace(tensor.name, receipt.tensors.size()).second)
       return Malformed(fmt::format("`{}` is listed twice", EscapeText(tensor.name)));
     receipt.tensors.push_back(std::move(tensor));
@@ -181,6 +220,7 @@ Result<Receipt> ParseReceipt(const std::string& json) {
   if (digests > 0 && without != nullptr)
     return Malformed(fmt::format("`{}` has no digest, where others have one", EscapeText(without->name)));
   receipt.has_digests = digests > 0;
+  receipt.others.assign(others.begin(), others.end());
   return receipt;
 }
 
@@ -192,6 +232,17 @@ std::vector<Issue> CompareReceipts(const Receipt& carried, const Receipt& recomp
   differences.Compare("", "packs", PacksText(carried), PacksText(recomputed));
   differences.CompareMaps("parameter", carried.params, recomputed.params);
   differences.CompareMaps("rank", carried.ranks, recomputed.ranks);
+  for (const char* key : kLists) {
+    const auto says = carried.lists.find(key), gives = recomputed.lists.find(key);
+    if (says == carried.lists.end() || gives == recomputed.lists.end()) continue;
+    for (const auto& [name, rule] : says->second) {
+      const auto found = gives->second.find(name);
+      differences.Compare(name, fmt::format("{} by", key), rule, found == gives->second.end() ? "" : found->second);
+    }
+    for (const auto& [name, rule] : gives->second) {
+      if (!says->second.contains(name)) differences.Compare(name, fmt::format("{} by", key), "", rule);
+    }
+  }
   std::unordered_map<std::string_view, const ReceiptTensor*> gives;
   for (const ReceiptTensor& tensor : recomputed.tensors) gives.emplace(tensor.name, &tensor);
   for (const ReceiptTensor& says : carried.tensors) {

@@ -33,14 +33,22 @@ struct Receipt {
   std::string root;                    // the dict of a torch file that the tensors lie in
   std::vector<ReceiptTensor> tensors;  // each name once
   bool has_digests = false;            // then every tensor has one
+  // What became of other tensors: "dropped", "initialized" and "kept" → name → rule. Only reports have them.
+  std::map<std::string, std::map<std::string, std::string>> lists;
+  // The keys of what else it says, sorted: "bytes_read", "targets[].device". They are compared with nothing.
+  std::vector<std::string> others;
 };
 
 // Errors (kMalformed): no receipt; a key twice; a tensor twice; digests for some tensors only, or none that is a
 // SHA-256.
 Result<Receipt> ParseReceipt(const std::string& json);
 
-// What `carried` says otherwise than `recomputed`, each as an issue (CK1601). Digests are not compared.
+// What `carried` says otherwise than `recomputed`, each as an issue (CK1601). Digests and `others` are not compared;
+// lists are if `carried` has them.
 std::vector<Issue> CompareReceipts(const Receipt& carried, const Receipt& recomputed);
+
+// "resnet 1.2.0, std 1.0.0", as the metadata of a file lists them.
+std::string PacksText(const Receipt& receipt);
 
 Issue ReceiptIssue(std::string tensor, std::string message);
 

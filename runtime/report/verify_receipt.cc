@@ -36,6 +36,7 @@ class Verifier {
       listed[*index] = true;
       CKMAP_RETURN_IF_ERROR(Check(tensor, *index));
     }
+    CompareMetadata();
     for (size_t i = 0; i < manifest.size(); ++i) {
       if (!listed[i]) Add(manifest[i].name, fmt::format("`{}` is not in the report", manifest[i].name));
     }
@@ -51,7 +52,10 @@ class Verifier {
   // What the plan gives: what is said of its tensors, and their bytes.
   Result<void> Recompute() {
     if (input_.dry_run == nullptr) return {};
-    CKMAP_ASSIGN_OR_RETURN(const Receipt recomputed, ParseReceipt(ReceiptJson(*input_.dry_run, false)));
+    CKMAP_ASSIGN_OR_RETURN(Receipt recomputed, ParseReceipt(ReceiptJson(*input_.dry_run, false)));
+    CKMAP_ASSIGN_OR_RETURN(Receipt report, ParseReceipt(ReportJson(*input_.dry_run)));
+    recomputed.lists = std::move(report.lists);
+    if (!input_.whole_target) recomputed.lists.erase("kept");  // what is not in the output
     outcome_.issues = CompareReceipts(input_.receipt, recomputed);
     if (input_.source == nullptr) return {};
     ExecOptions options;
@@ -60,6 +64,18 @@ class Verifier {
     CKMAP_ASSIGN_OR_RETURN(std::vector<std::string> digests, DigestBound(bound, *input_.source, options));
     for (size_t i = 0; i < digests.size(); ++i) made_.emplace(bound.tensors[i].name, std::move(digests[i]));
     return {};
+  }
+
+  // The plan's digest and the packs stand in some files a second time, beside the receipt.
+  void CompareMetadata() {
+    const auto compare = [&](std::string_view key, const std::string& says) {
+      const auto found = input_.output.metadata().find(std::string(key));
+      if (found == input_.output.metadata().end() || found->second == says) return;
+      Add("", fmt::format("`{}` in the file's metadata is \"{}\", the receipt says \"{}\"", key,
+                          EscapeText(found->second), EscapeText(says)));
+    };
+    compare(kPlanKey, input_.receipt.plan_digest);
+    compare(kPacksKey, PacksText(input_.receipt));
   }
 
   Result<void> Check(const ReceiptTensor& said, size_t index) {
@@ -127,6 +143,12 @@ class Verifier {
     if (input_.dry_run != nullptr) {
       proved.emplace_back(
           "what the receipt says of plan, packs, parameters, rules, sources and operations, against the plan");
+      if (!input_.receipt.lists.empty())
+        proved.push_back(fmt::format("which tensors are dropped{} initialized{}, against the plan",
+                                     input_.whole_target ? "," : " and", input_.whole_target ? " and kept" : ""));
+      const auto kept = input_.receipt.lists.find("kept");
+      if (!input_.whole_target && kept != input_.receipt.lists.end() && !kept->second.empty())
+        unproved.emplace_back("which tensors the network keeps: they are not in the output (--target TARGET)");
       if (!input_.assumed.empty()) {
         unproved.push_back(fmt::format(
             "that the parameters had these values, which were taken from the receipt: {} (give -D or --config)",
@@ -136,6 +158,10 @@ class Verifier {
     } else {
       unproved.emplace_back(
           "the receipt itself, which nothing signs (--plan PLAN --source SOURCE recomputes what it says)");
+    }
+    if (!input_.receipt.others.empty()) {
+      unproved.push_back(fmt::format("what else the receipt says, under: {}",
+                                     EscapeText(fmt::format("{}", fmt::join(input_.receipt.others, ", ")))));
     }
   }
 

@@ -18,6 +18,7 @@ struct VerifyInput {
   const Receipt& receipt;
   const Checkpoint* source = nullptr;        // null: its bytes are not looked at
   const MigrationReport* dry_run = nullptr;  // of the plan on the source, fitting; null: there is no plan
+  bool whole_target = false;                 // the dry run knew the target; else the output's own names stood for it
   std::vector<std::string> assumed = {};     // parameters whose values the dry run took from the receipt
   std::function<void(int64_t done, int64_t total)> progress = nullptr;  // counts tensors
   const std::atomic<bool>* stop = nullptr;                              // becomes true: end with an Error soon

@@ -19,9 +19,14 @@ std::optional<double> ExactDouble(const Number& number) {
   return integer != nullptr ? ExactDouble(*integer) : std::optional(std::get<double>(number));
 }
 
+bool MayBeRounded(const Number& number) {
+  const double* real = std::get_if<double>(&number);
+  return real != nullptr && std::isfinite(*real) && std::fabs(*real) >= 0x1p53;
+}
+
 Number Canonical(const Number& number) {
   const double* real = std::get_if<double>(&number);
-  if (real == nullptr || !(std::fabs(*real) <= 0x1p53) || *real != std::floor(*real)) return number;
+  if (real == nullptr || !(std::fabs(*real) < 0x1p53) || *real != std::floor(*real)) return number;
   if (*real == 0 && std::signbit(*real)) return number;
   return static_cast<int64_t>(*real);
 }

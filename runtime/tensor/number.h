@@ -15,8 +15,15 @@ using Number = std::variant<int64_t, double>;
 std::optional<double> ExactDouble(const Number& number);
 std::optional<double> ExactDouble(int64_t integer);
 
-// A number without a fraction that f64 holds exactly becomes an integer, so that equal numbers compare equal. -0.0
-// stays what it is.
+// Whether the number has no fraction, but may be what other digits were rounded to: a float of 2^53 or more. Integers
+// are not computed with it.
+bool MayBeRounded(const Number& number);
+// What mends that.
+inline constexpr std::string_view kWriteAllDigits =
+    "the number is whole, but written as a float: write all its digits, without a point or an exponent";
+
+// A number without a fraction that was not rounded becomes an integer, so that equal numbers compare equal. -0.0 stays
+// what it is.
 Number Canonical(const Number& number);
 
 bool IsZero(const Number& number);

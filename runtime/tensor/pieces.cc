@@ -385,7 +385,8 @@ Result<PieceValue> Slice(const PieceValue& value, size_t axis, int64_t begin, in
   CKMAP_CHECK(axis < value.shape.size() && step >= 1);
   CKMAP_CHECK(0 <= begin && begin <= end && end <= value.shape[axis]);
   Shape shape = value.shape;
-  shape[axis] = (end - begin + step - 1) / step;
+  step = std::min(step, std::max<int64_t>(1, end - begin));  // so that no multiple of it overflows
+  shape[axis] = (end - begin) / step + ((end - begin) % step != 0 ? 1 : 0);
   if (HasNoElements(shape)) return PieceValue{shape, {}};
   if (begin == 0 && end == value.shape[axis] && step == 1) return value;
   CKMAP_ASSIGN_OR_RETURN(auto resolved, Resolver(value.shape).Resolve(value.pieces));

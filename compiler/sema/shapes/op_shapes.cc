@@ -78,7 +78,11 @@ SymbolicShape OpShapes::Map(const TypedOp& op, const SymbolicShape& shape) {
 TensorList OpShapes::Join(const TypedOp& op, const TensorList& list) {
   std::vector<SymbolicShape> tensors;
   for (const TensorList& item : list.items) tensors.push_back(item.shape);
-  return ResultOf(Apply(op, std::move(tensors), &list), op.spec->kind == OpKind::kComputed ? op.span : list.span);
+  Shaped<Polynomial> shaped = Apply(op, std::move(tensors), &list);
+  for (SymbolicShape& result : shaped.tensors) {
+    if (TooLarge(op, result)) result = std::nullopt;
+  }
+  return ResultOf(std::move(shaped), op.spec->kind == OpKind::kComputed ? op.span : list.span);
 }
 
 TensorList OpShapes::ResultOf(Shaped<Polynomial> shaped, Span span) {
@@ -89,6 +93,7 @@ TensorList OpShapes::ResultOf(Shaped<Polynomial> shaped, Span span) {
 }
 
 TensorList OpShapes::Expand(const TypedOp& op, const TensorList& tensor) {
+  if (TooLarge(op, tensor.shape)) return ResultOf(Shaped<Polynomial>::List({std::nullopt}, std::nullopt), op.span);
   return ResultOf(Apply(op, {tensor.shape}, nullptr), op.span);
 }
 

@@ -179,8 +179,13 @@ Result<CompiledName> CompiledName::Compile(const plan::Pattern& pattern, const C
     return result;
   }
   literals.push_back(std::move(text));
-  if (only_digits) result.FindDigits(std::move(literals));
+  if (only_digits) result.FindDigits(literals);
   if (!result.around_digits_.empty()) return result;
+  for (size_t i = 1; i + 1 < literals.size(); ++i) {
+    if (literals[i].size() > result.holds_.size()) result.holds_ = literals[i];
+  }
+  result.begins_ = std::move(literals.front());
+  result.ends_ = std::move(literals.back());
   CKMAP_RETURN_IF_ERROR(result.CompileRegex());
   return result;
 }
@@ -224,6 +229,12 @@ Result<size_t> CompiledName::AddGroup(const plan::Capture& capture, const std::s
   return static_cast<size_t>(inside);
 }
 
+bool CompiledName::HoldsLiterals(std::string_view name) const {
+  if (!compiled_) return name.starts_with(around_digits_.front()) && name.ends_with(around_digits_.back());
+  return name.starts_with(begins_) && name.ends_with(ends_) &&
+         (holds_.empty() || name.find(holds_) != std::string_view::npos);
+}
+
 // The texts of the groups of a name that matches; [0] is unused.
 bool CompiledName::MatchGroups(std::string_view name, std::vector<std::string_view>& groups) const {
   if (compiled_) {
@@ -254,7 +265,7 @@ bool CompiledName::MatchTexts(std::string_view name, std::vector<std::string_vie
   texts.clear();
   if (!barred_.empty() && Barred(name)) return false;
   if (literal_) return name == *literal_;
-  if (around_digits_.empty() || !checks_.empty() || !MatchGroups(name, texts)) return false;
+  if (around_digits_.empty() || !checks_.empty() || !HoldsLiterals(name) || !MatchGroups(name, texts)) return false;
   texts.erase(texts.begin());  // each group is a capture, in order
   return true;
 }
@@ -262,6 +273,7 @@ bool CompiledName::MatchTexts(std::string_view name, std::vector<std::string_vie
 bool CompiledName::Match(std::string_view name, const Scope& scope, Captures& captures) const {
   if (!barred_.empty() && Barred(name)) return false;
   if (literal_) return name == *literal_;
+  if (!HoldsLiterals(name)) return false;
   std::vector<std::string_view> groups;
   groups.reserve(checks_.size() + groups_.size() + 1);
   if (!MatchGroups(name, groups)) return false;

@@ -90,6 +90,7 @@ class CompiledName {
   Result<void> CompileRegex();
   void FindDigits(std::vector<std::string> literals);
   bool MatchGroups(std::string_view name, std::vector<std::string_view>& groups) const;
+  bool HoldsLiterals(std::string_view name) const;
   bool Barred(std::string_view name) const;
   Result<size_t> AddGroup(const plan::Capture& capture, const std::string& name, size_t group, const Context& context,
                           bool before_colon);
@@ -98,6 +99,9 @@ class CompiledName {
   std::string regex_;
   std::vector<std::string> around_digits_;  // then there is no compiled_
   std::shared_ptr<const re2::RE2> compiled_;
+  // What every name that matches begins with, ends with and holds: most names are told apart by it, in a twentieth of the
+  // time of an expression.
+  std::string begins_, ends_, holds_;
   std::vector<std::string> groups_;  // captures by first appearance
   std::vector<size_t> group_index_;  // regex group of each
   std::vector<Check> checks_;

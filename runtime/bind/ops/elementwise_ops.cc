@@ -56,11 +56,10 @@ std::string Objection(const ElementOp& op, DType dtype) {
   }
   if (op.overflow == Overflow::kInf) return "integers have no infinity: overflow is error or saturate";
   if (integer != nullptr) return "";
-  const bool whole = std::fabs(*real) <= 0x1p53 && *real == std::floor(*real);
+  if (MayBeRounded(op.operand)) return std::string(kWriteAllDigits);
+  const bool whole = *real == std::floor(*real);
   const bool part = scale && IsExactFactor(op.operand) && std::fabs(*real) >= 0x1p-62;
   if (whole || (part && op.overflow == Overflow::kError)) return "";
-  if (*real == std::floor(*real))
-    return "the number is whole, but written as a float: write all its digits, without a point or an exponent";
   return part ? "a division of integers is exact or an error: leave overflow out"
               : fmt::format("integers take whole numbers{}; cast to a float first",
                             scale ? " and 1 / 2, 1 / 4, 1 / 8, …" : "");

@@ -145,7 +145,7 @@ Result<Node> OpSplit(const TensorValue& tensor, const OpCall& args, std::string&
   bool negative = false;
   for (const int64_t part : sizes) {
     negative = negative || part < 0 || part > size;
-    if (!negative) sum += part;
+    negative = negative || __builtin_add_overflow(sum, part, &sum);
   }
   if (negative || sum != size) {
     return Wrong(fmt::format("{} does not add up to axis {} of {}, which is {}", text, axis, tensor.name, size));

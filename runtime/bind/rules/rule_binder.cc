@@ -8,6 +8,7 @@
 #include <set>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "runtime/base/parallel.h"
 #include "runtime/bind/rules/application.h"
@@ -352,6 +353,25 @@ Result<Value> ApplicationScope::Lookup(const std::string& function, const plan::
   if (*axis < -rank || *axis >= rank) return Value(int64_t{-1});
   return Value(shape[static_cast<size_t>(*axis < 0 ? *axis + rank : *axis)]);
 }
+namespace {
+
+// Names are found by what one name of the left side says: where none of them has all captures, no application is found.
+void ReportNeverApplied(const BindContext& context, const plan::Rule& rule, size_t index,
+                        const std::vector<Slot>& slots, std::vector<Issue>& issues) {
+  bool any = false;
+  for (size_t i = slots.size(); i-- > 0 && slots[i].rule == index;) {
+    if (slots[i].full) return;
+    any = true;
+  }
+  if (!any) return;
+  issues.push_back(RuleIssue(
+      context, rule, "CK1216",
+      fmt::format("the rule can never be applied: no name of its left side has all of its captures, which are `{}`",
+                  fmt::join(NamesOf(rule).keys, "`, `")),
+      "write a rule for each value of a capture that stands in one name alone"));
+}
+
+}  // namespace
 
 Result<std::vector<RuleInstance>> BindRules(const BindContext& context, const Rules& rules,
                                             std::vector<Issue>& issues) {
@@ -363,6 +383,7 @@ Result<std::vector<RuleInstance>> BindRules(const BindContext& context, const Ru
       issues.push_back(
           RuleIssue(context, *rules[i], "CK1216", added.error().message(), "correct the name or its range"));
     }
+    ReportNeverApplied(context, *rules[i], i, slots, issues);
   }
   Matcher matcher;
   for (const Slot& slot : slots) matcher.Add(slot.pattern);

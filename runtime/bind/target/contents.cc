@@ -53,8 +53,12 @@ class ContentsCheck {
         return ExpectConstant(check, Argument());
       case plan::Contents::IOTA: {
         SequenceSpec spec;
-        spec.first = ExactDouble(Argument()).value_or(std::nan(""));
+        const auto first = ExactDouble(Argument());
         spec.columns = Last(0);
+        if (!first || std::fabs(*first) + static_cast<double>(spec.columns) > 0x1p53)
+          return fmt::format("numbers above 2^53 are not counted exactly, and {} is the first",
+                             FormatNumber(Argument()));
+        spec.first = *first;
         return ExpectSequence(check, spec);
       }
       case plan::Contents::TRIL: {

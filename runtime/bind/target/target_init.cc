@@ -70,12 +70,15 @@ bool TargetBinder::Fill(const plan::Init& init, size_t index, BoundTensor& bound
   const bool open = std::find(target.shape.begin(), target.shape.end(), -1) != target.shape.end();
   const bool fits = init.kind() == plan::Init::NORMAL ? FillNormal(init, bound) : FillConstant(init, bound);
   if (!fits) {
+    const bool rounded = init.kind() == plan::Init::CONSTANT && IsInteger(target.dtype) &&
+                         MayBeRounded(NumberOf(init, "value", context_.variables, int64_t{0}));
     Add("CK1219", target.name,
         fmt::format("`{}` ({} {}) cannot be initialised with {}", target.name, DTypeName(target.dtype),
                     FormatShape(target.shape), bound.ops.front()),
         {fmt::format("the statement is at {}", context_.Where(init.loc()))},
-        open ? "its shape must be known: complete the target's spec"
-             : "choose a value that the dtype can hold, or `keep`");
+        open      ? "its shape must be known: complete the target's spec"
+        : rounded ? std::string(kWriteAllDigits)
+                  : "choose a value that the dtype can hold, or `keep`");
   }
   return fits;
 }

@@ -12,6 +12,10 @@ namespace ckmap {
 Result<void> TakeFill(const Number& number, TensorValue& tensor) {
   const auto bytes = ScalarBytes(number, tensor.dtype);
   if (bytes) return TakeFill(*bytes, tensor);
+  if (IsInteger(tensor.dtype) && MayBeRounded(number)) {
+    return Error(ErrorCode::kMismatch, fmt::format("the padding of {} ({}) is {}: {}", tensor.name,
+                                                   DTypeName(tensor.dtype), FormatNumber(number), kWriteAllDigits));
+  }
   return Error(ErrorCode::kMismatch, fmt::format("{} cannot hold the padding of {}, which is {}",
                                                  DTypeName(tensor.dtype), tensor.name, FormatNumber(number)));
 }

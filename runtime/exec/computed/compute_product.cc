@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t kTileRows = 64;
 constexpr int64_t kTileColumns = 1024;
-constexpr int64_t kTileInner = 256;
+constexpr int64_t kTileInner = 1024;  // a factor that is a product itself is made once for each stretch of this length
 
 // A stretch of one row that is wanted.
 struct Part {
