@@ -94,8 +94,11 @@ void PrintDiagnostics(const CompileResult& result, const CompilerArgs& args);
 int ExitCode(const CompileResult& result);
 int PrintError(const Error& error);
 
-// Complete or absent: a temporary file in the same folder, fsync, rename.
-Result<void> WriteAtomically(const std::string& path, std::string_view data);
+// Complete or absent: a temporary file in the same folder, fsync, rename. kUsage if a file is there whose name is not
+// that of a plan, so that a slip of -o replaces neither rules nor a checkpoint.
+Result<void> WritePlanFile(const std::string& path, std::string_view data);
+// The same for rules that a person goes on with. kUsage if a file is there.
+Result<void> WriteNewText(const std::string& path, std::string_view data);
 // The same for a file of a folder, which is made if nothing is there.
 Result<void> WriteInFolder(const std::string& folder, const std::string& path, std::string_view data);
 

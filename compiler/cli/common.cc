@@ -82,7 +82,23 @@ int PrintError(const Error& error) {
   return static_cast<int>(error.code());
 }
 
-Result<void> WriteAtomically(const std::string& path, std::string_view data) {
+Result<void> WriteNewText(const std::string& path, std::string_view data) {
+  std::error_code error;
+  if (fs::exists(path, error) && fs::file_size(path, error) > 0) {
+    return Error(
+        ErrorCode::kUsage,
+        path + ": is there already, and may have been edited: choose another name with -o, or remove it first");
+  }
+  return WriteWholeFile(path, data, {.force = true, .fsync = true});
+}
+
+Result<void> WritePlanFile(const std::string& path, std::string_view data) {
+  std::error_code error;
+  if (!path.ends_with(".ckplan") && fs::is_regular_file(path, error) && fs::file_size(path, error) > 0) {
+    return Error(ErrorCode::kUsage, path +
+                                        ": is there already, and only a .ckplan is replaced: choose another name with "
+                                        "-o, or remove it first");
+  }
   return WriteWholeFile(path, data, {.force = true, .fsync = true});
 }
 

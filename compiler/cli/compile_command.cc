@@ -99,7 +99,7 @@ int ReverseTextCommand(const CompilerArgs& args) {
   CompileResult shown{std::move(reversed.sources), std::move(reversed.diagnostics), std::nullopt, {}};
   PrintDiagnostics(shown, args);
   if (!reversed.text) return ExitCode(shown);
-  if (Result<void> written = WriteAtomically(args.output, *reversed.text); !written) return PrintError(written.error());
+  if (Result<void> written = WriteNewText(args.output, *reversed.text); !written) return PrintError(written.error());
   fmt::print(stderr, "{}: {} from right to left\n", args.output, args.files[0]);
   return 0;
 }
@@ -118,7 +118,7 @@ int CompileCommand(const CompilerArgs& args) {
   PrintDiagnostics(*result, args);
   if (!result->plan) return ExitCode(*result);
   const std::string output = args.output.empty() ? DefaultOutput(args.files[0]) : args.output;
-  if (Result<void> written = WriteAtomically(output, SerializePlan(result->plan->proto())); !written)
+  if (Result<void> written = WritePlanFile(output, SerializePlan(result->plan->proto())); !written)
     return PrintError(written.error());
   const plan::Plan& plan = result->plan->proto();
   const int rules = plan.rules_size() + plan.derived_size();

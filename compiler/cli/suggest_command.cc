@@ -76,7 +76,7 @@ int SuggestCommand(const CompilerArgs& args, const SuggestArgs& suggest) {
     fmt::print("{}", suggestion->text);
     return 0;
   }
-  const Result<void> written = WriteAtomically(args.output, suggestion->text);
+  const Result<void> written = WriteNewText(args.output, suggestion->text);
   return written ? 0 : PrintError(written.error());
 }
 

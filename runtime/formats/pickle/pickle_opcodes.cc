@@ -151,28 +151,12 @@ Result<void> PickleMachine::UnicodeLine() {
   return PushOwned(PickleKind::kText, *std::move(text));
 }
 
-namespace {
-
-// Python writes a lone surrogate, as it stands for a byte of a file's name that is no text, like any other code point.
-bool IsUtf8WithSurrogates(std::string_view text) {
-  std::string others(text);
-  for (size_t i = 0; i + 2 < others.size(); ++i) {
-    const auto at = [&](size_t k) { return static_cast<unsigned char>(others[k]); };
-    if (at(i) == 0xed && at(i + 1) >= 0xa0 && at(i + 1) <= 0xbf && at(i + 2) >= 0x80 && at(i + 2) <= 0xbf)
-      others.replace(i, 3, "...");
-  }
-  return IsValidUtf8(others);
-}
-
-}  // namespace
-
 template <typename T>
 Result<void> PickleMachine::Unicode() {
   CKMAP_ASSIGN_OR_RETURN(const T length, TakeNumber<T>());
   CKMAP_ASSIGN_OR_RETURN(const std::string_view text, Take(length));
-  if (IsValidUtf8(text)) return PushText(PickleKind::kText, text);
-  if (!IsUtf8WithSurrogates(text)) return Fault("a text that is not UTF-8");
-  return PushText(PickleKind::kBytes, text);  // what it holds is not text, and no tensor's name
+  if (!IsValidUtf8(text)) return Fault("a text that is not UTF-8");
+  return PushText(PickleKind::kText, text);
 }
 
 template <typename T, PickleKind kind>

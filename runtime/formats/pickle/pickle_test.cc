@@ -58,11 +58,6 @@ TEST_CASE("texts in every spelling") {
   CHECK(Text("S'a\\'\\x41'\n."sv) == "a'A");
   CHECK(Text("V\\u00e9\xe9\\U0001f389\n."sv) == "éé🎉");
   CHECK(Failure("X\x02\x00\x00\x00\xed\xa0."sv).find("not UTF-8") != std::string::npos);
-  const auto surrogate = Read(
-      "X\x05\x00\x00\x00"
-      "a\xed\xb2\x80z."sv);
-  REQUIRE(surrogate.ok());
-  CHECK(surrogate->kind(surrogate->root()) == PickleKind::kBytes);
 }
 
 TEST_CASE("containers, the memo and calls") {
