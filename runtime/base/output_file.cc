@@ -326,7 +326,10 @@ Result<void> OutputSet::MakeFolders() {
 
 Result<void> OutputSet::Withdraw(const std::string& path, std::string& replaced) {
   struct stat status {};
-  if (::lstat(path.c_str(), &status) != 0) return {};
+  if (::lstat(path.c_str(), &status) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR) return {};
+    return IoError("cannot find out what is there", errno).Context(path);  // a file that stays would be read later
+  }
   CKMAP_RETURN_IF_ERROR(CheckIsFile(status, path));
   // Under a name that the next run knows by those that it makes.
   std::string aside = TemporaryName(FolderOf(path), files_.back().path, ".replaced");
@@ -345,7 +348,11 @@ Result<void> OutputSet::Name(File& file, bool force) {
   if (errno != EEXIST) return IoError("cannot give the file its name", errno).Context(file.path);
   if (!force) return Taken(file.path);
   struct stat status {};
-  if (::lstat(file.path.c_str(), &status) == 0) CKMAP_RETURN_IF_ERROR(CheckIsFile(status, file.path));
+  if (::lstat(file.path.c_str(), &status) == 0) {
+    CKMAP_RETURN_IF_ERROR(CheckIsFile(status, file.path));
+  } else if (errno != ENOENT) {
+    return IoError("cannot find out what is there", errno).Context(file.path);
+  }
   if (unnamed) {
     std::string name = TemporaryName(FolderOf(file.path), file.path, ".partial");
     if (LinkUnnamed(file.fd, name) != 0) return IoError("cannot give the file a name", errno).Context(file.path);

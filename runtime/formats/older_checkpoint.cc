@@ -57,7 +57,10 @@ class Search {
 
   Result<OlderCheckpoint> Find() {
     std::error_code error;
-    if (!fs::exists(folder_, error)) return OlderCheckpoint{};
+    if (!fs::exists(folder_, error)) {
+      if (!error) return OlderCheckpoint{};
+      return Error(ErrorCode::kIo, fmt::format("{}: cannot find out what is there: {}", folder_, error.message()));
+    }
     CKMAP_ASSIGN_OR_RETURN(names_, ListFolder(folder_));
     mindformers_ = whole_folder_ && (MfTensorFileTotal(name_) > 0 ||
                                      std::any_of(names_.begin(), names_.end(),

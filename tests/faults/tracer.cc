@@ -137,8 +137,10 @@ class Tracer {
         ::kill(main_, SIGKILL);
         return;
       case Verdict::Kind::kFail:
+        // The kernel closes the file also where it reports an error, and ends its locks.
+        if (call.number == SYS_close) return;
         if (call.number == SYS_brk)
-          registers.rdi = 0;  // it tells no error, only where the break still is
+          registers.rdi = 0;  // it reports no error, only where the break still is
         else
           registers.orig_rax = static_cast<unsigned long long>(-1);
         break;
