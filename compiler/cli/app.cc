@@ -14,6 +14,7 @@
 #include "compiler/cli/commands.h"
 #include "compiler/cli/sandboxed.h"
 #include "compiler/lsp/server.h"
+#include "compiler/suggest/numbered.h"
 #include "runtime/base/out_of_memory.h"
 #include "runtime/base/run_files.h"
 
@@ -135,18 +136,32 @@ int Run(CLI::App& app, int argc, char** argv) {
       app.add_subcommand("suggest", "Write a first draft of rules from two files that have names and shapes");
   SuggestArgs suggested;
   suggest->add_option("--source", suggested.source, "The checkpoint, or a spec")->required()->type_name("PATH");
-  suggest->add_option("--target", suggested.target, "The network: a checkpoint or a spec")
-      ->required()
-      ->type_name("PATH");
+  CLI::Option* suggest_target =
+      suggest->add_option("--target", suggested.target, "The network: a checkpoint or a spec")->type_name("PATH");
+  CLI::Option* from_converter =
+      suggest
+          ->add_option(
+              "--from-converter", suggested.converter.command,
+              "Instead of a target: run this command on numbered checkpoints of the source's names and shapes, "
+              "and learn its rules; it has {source} and {target} in the place of its paths")
+          ->type_name("COMMAND")
+          ->excludes(suggest_target);
+  suggest
+      ->add_option("--converter-timeout", suggested.converter.seconds,
+                   "Seconds that one run of the converter may take (600)")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(1, 1'000'000))
+      ->needs(from_converter);
   AddFileOptions(*suggest, suggested.files);
   suggest->add_option("-o,--output", args.output, "Where the draft goes; otherwise standard output")
       ->type_name("FILE.ckmap");
   suggest->add_option("-I", args.includes, "Look for packs in this folder too")
       ->type_name("DIR")
       ->allow_extra_args(false);
-  suggest->add_flag(
-      "--values", suggested.values,
-      "Both are checkpoints of one model: compare their elements, too, which settles what shapes leave open");
+  suggest
+      ->add_flag("--values", suggested.values,
+                 "Both are checkpoints of one model: compare their elements, too, which settles what shapes leave open")
+      ->excludes(from_converter);
   suggest->add_flag("--no-packs", suggested.no_packs, "Write a draft even where a pack takes the one to the other");
   suggest->add_option("-D", args.defines, "A parameter of packs: name=value (may be repeated)")
       ->type_name("NAME=VALUE")
@@ -226,6 +241,21 @@ int Run(CLI::App& app, int argc, char** argv) {
   if (pack_new->parsed()) paths.outputs.push_back({new_pack, true, false, 3});
   paths.reads_all = language_server->parsed();
   paths.memory_files = test->parsed() || pack_test->parsed();
+  if (suggest->parsed()) {
+    if (suggested.target.empty() == suggested.converter.command.empty()) {
+      return PrintError(
+          Error(ErrorCode::kUsage, "suggest needs --target, or --from-converter with a command that makes the target"));
+    }
+    if (!suggested.converter.command.empty()) {
+      return WithConverter(suggested.converter, suggested.source, [&](ConverterRuns& runs) {
+        paths.read.push_back(runs.folder());
+        paths.outputs.push_back({runs.SourceFolder(), true, false, suggest::Numbering::kMaxRuns + 1});
+        if (Result<void> entered = EnterCompilerSandbox(paths, PackPath(args.includes), args.sandbox); !entered)
+          return PrintError(entered.error());
+        return SuggestCommand(args, suggested, &runs);
+      });
+    }
+  }
   if (Result<void> entered = EnterCompilerSandbox(paths, PackPath(args.includes), args.sandbox); !entered)
     return PrintError(entered.error());
   if (language_server->parsed()) return lsp::ServeLanguage(STDIN_FILENO, STDOUT_FILENO, PackPath(args.includes));

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "compiler/cli/converter.h"
 #include "compiler/compiler.h"
 #include "runtime/formats/selection.h"
 
@@ -57,11 +58,13 @@ int DocCommand(const CompilerArgs& args, bool ops);
 // A first draft of rules from two files that have names and shapes.
 struct SuggestArgs {
   std::string source, target;
-  bool values = false;    // both are checkpoints: compare their elements, too
-  bool no_packs = false;  // always a draft
+  bool values = false;      // both are checkpoints: compare their elements, too
+  bool no_packs = false;    // always a draft
+  ConverterArgs converter;  // its command is empty: there is none
   FileOptions files;
 };
-int SuggestCommand(const CompilerArgs& args, const SuggestArgs& suggest);
+// `runs`: of the converter, if there is one; then there is no target.
+int SuggestCommand(const CompilerArgs& args, const SuggestArgs& suggest, ConverterRuns* runs = nullptr);
 // What mends rules that do not fit.
 struct FixArgs {
   std::string source, target;

@@ -547,6 +547,15 @@ void Draft::ShortenRenames(Outcome& outcome) {
   }
 }
 
+// Whether a rule is about tensors of one size only.
+bool Draft::HasSizes(const std::vector<Item>& rules) {
+  return std::any_of(rules.begin(), rules.end(), [](const Item& item) {
+    const std::string& text = item.line.text;
+    return !item.removed && (text.find("reshape(") != std::string::npos || text.find("sizes=") != std::string::npos ||
+                             text.find("block=") != std::string::npos);
+  });
+}
+
 Result<Suggestion> Draft::Write() {
   Outcome outcome = Try(Text(nullptr), kTries);
   if (const std::set<size_t> unmet = UnmetMatches(outcome); !unmet.empty() && unmet.size() <= kMaxRenamed) {
@@ -588,11 +597,18 @@ Result<Suggestion> Draft::Write() {
   for (const size_t target : outcome.written)
     (open.contains(target) ? suggestion.open : suggestion.certain).push_back(target_[target].name);
   std::string text = Text(&outcome);
-  const std::string summary = fmt::format(
-      "/// A draft by `ckmapc suggest`, from the names and shapes of {} and {}: {} of {} targets, {} of them for "
-      "sure.\n",
-      EscapeText(options_.source_name), EscapeText(options_.target_name), outcome.written.size(), suggestion.targets,
-      suggestion.certain.size());
+  const std::string origin =
+      options_.converter.empty()
+          ? fmt::format("the names and shapes of {} and {}", EscapeText(options_.source_name),
+                        EscapeText(options_.target_name))
+          : fmt::format("what `{}` does with {}", EscapeText(options_.converter), EscapeText(options_.source_name));
+  std::string summary =
+      fmt::format("/// A draft by `ckmapc suggest`, from {}: {} of {} targets, {} of them for sure.\n", origin,
+                  outcome.written.size(), suggestion.targets, suggestion.certain.size());
+  if (!options_.converter.empty() && HasSizes(rules_))
+    summary +=
+        "/// Sizes that stand in the rules as numbers are those of this source: nothing says what they are of "
+        "others.\n";
   text.replace(text.find("@SUMMARY@"), 9, summary);
   SourceMap sources;
   const FileId file = sources.Add(kDraftFile, text);

@@ -75,6 +75,7 @@ class Draft {
   static bool Has(const std::vector<size_t>& some, size_t one);
   void ShortenRenames(Outcome& outcome);
   static bool Unexplained(const Item& item);
+  static bool HasSizes(const std::vector<Item>& rules);
   bool RemoveFailed(const Outcome& outcome, const std::vector<std::pair<size_t, Item*>>& lines);
   bool DropPassing(const Outcome& outcome);
 

@@ -35,7 +35,9 @@ Result<Suggestion> Suggest(const Manifest& source, const Manifest& target, const
   CKMAP_RETURN_IF_ERROR(CheckSizesAreKnown(source, "source"));
   std::unique_ptr<suggest::Values> values;
   if (options.source != nullptr && options.target != nullptr) {
-    CKMAP_ASSIGN_OR_RETURN(values, suggest::Values::Read(*options.source, *options.target));
+    std::vector<suggest::ValuePair> pairs = {{options.source, options.target}};
+    for (const auto& [from, to] : options.further) pairs.push_back({from, to});
+    CKMAP_ASSIGN_OR_RETURN(values, suggest::Values::Read(std::move(pairs)));
   }
   CKMAP_ASSIGN_OR_RETURN(Suggestion draft, suggest::Draft(source, target, options, values.get()).Write());
   const bool finished = draft.open.empty() && draft.decisions == 0;

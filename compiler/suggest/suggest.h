@@ -14,6 +14,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runtime/base/result.h"
@@ -31,6 +32,10 @@ struct SuggestOptions {
   // Both, to settle by their values what shapes leave open. Every tensor is read. Else nullptr.
   const Checkpoint* source = nullptr;
   const Checkpoint* target = nullptr;
+  // Of a converter that was run several times: further sources, and what became of each. `source` and `target` are the
+  // first.
+  std::vector<std::pair<const Checkpoint*, const Checkpoint*>> further = {};
+  std::string converter = {};  // its command, for the draft's comment
 };
 
 struct Suggestion {

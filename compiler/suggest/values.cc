@@ -9,6 +9,7 @@
 #include <fmt/ranges.h>
 
 #include "runtime/base/parallel.h"
+#include "runtime/base/text.h"
 #include "runtime/exec/tensor_reader.h"
 #include "runtime/report/numbers.h"
 
@@ -38,19 +39,26 @@ float Rounded(double value, DType type) {
   return std::bit_cast<float>(bits);
 }
 
+// Of the elements of several pairs that are one; 0 if all are.
+uint32_t Together(uint32_t key, uint32_t bits) {
+  if (key == 0 && bits == 0) return 0;
+  const auto mixed = static_cast<uint32_t>(Mix((uint64_t{key} << 32 | bits) + 0x9e3779b97f4a7c15ULL));
+  return mixed == 0 ? 1 : mixed;
+}
+
 uint32_t BitsOf(float value) { return value == 0 ? 0 : std::bit_cast<uint32_t>(value); }
 
 int64_t Count(const Shape& shape) { return NumElements(shape).value_or(-1); }
 
 // Steps through the elements of an array whose axes are permuted, and compares them with another in row-major order.
-bool IsPermuted(const std::vector<float>& from, const Shape& shape, const std::vector<size_t>& order,
-                const std::vector<float>& to) {
+bool IsPermuted(const std::vector<uint32_t>& from, const Shape& shape, const std::vector<size_t>& order,
+                const std::vector<uint32_t>& to) {
   std::vector<int64_t> strides(shape.size(), 1);
   for (size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
   std::vector<int64_t> index(order.size(), 0);
   int64_t at = 0;
-  for (const float expected : to) {
-    if (BitsOf(from[static_cast<size_t>(at)]) != BitsOf(expected)) return false;
+  for (const uint32_t expected : to) {
+    if (from[static_cast<size_t>(at)] != expected) return false;
     for (size_t k = order.size(); k-- > 0;) {
       at += strides[order[k]];
       if (++index[k] < shape[order[k]]) break;
@@ -83,7 +91,7 @@ std::vector<int64_t> Divisors(int64_t n) {
 }
 
 // An axis of n = x · y · z indices of which y and z change places: heads whose halves alternate, gates that alternate.
-std::string SplitAxis(const std::vector<float>& from, const Shape& shape, const std::vector<float>& to,
+std::string SplitAxis(const std::vector<uint32_t>& from, const Shape& shape, const std::vector<uint32_t>& to,
                       const Shape& wanted) {
   for (size_t axis = 0; axis < shape.size(); ++axis) {
     if (shape[axis] > 65536) continue;
@@ -111,42 +119,76 @@ std::string SplitAxis(const std::vector<float>& from, const Shape& shape, const 
 
 }  // namespace
 
-Result<std::unique_ptr<Values>> Values::Read(const Checkpoint& source, const Checkpoint& target) {
-  std::unique_ptr<Values> values(new Values(source, target));
-  for (const TensorInfo& tensor : target.manifest().tensors()) {
+Values::Values(std::vector<ValuePair> pairs)
+    : source_checkpoint_(*pairs.front().source), target_checkpoint_(*pairs.front().target) {
+  for (const ValuePair& pair : pairs) {
+    sources_.push_back(pair.source);
+    targets_.push_back(pair.target);
+  }
+}
+
+Result<std::unique_ptr<Values>> Values::Read(std::vector<ValuePair> pairs) {
+  std::unique_ptr<Values> values(new Values(std::move(pairs)));
+  for (const TensorInfo& tensor : values->target_checkpoint_.manifest().tensors()) {
     if (tensor.dtype == DType::kBF16) values->rounding_ = DType::kBF16;
     if (tensor.dtype == DType::kF16 && values->rounding_ == DType::kF32) values->rounding_ = DType::kF16;
   }
-  CKMAP_ASSIGN_OR_RETURN(values->source_, values->ReadAll(source));
-  CKMAP_ASSIGN_OR_RETURN(values->target_, values->ReadAll(target));
+  CKMAP_ASSIGN_OR_RETURN(values->source_, values->ReadAll(values->sources_));
+  CKMAP_ASSIGN_OR_RETURN(values->target_, values->ReadAll(values->targets_));
   return values;
 }
 
-Result<std::vector<Fingerprint>> Values::ReadAll(const Checkpoint& checkpoint) const {
-  std::vector<Fingerprint> all(checkpoint.manifest().size());
-  const auto read = [&](size_t tensor) -> Result<void> {
-    const TensorInfo& info = checkpoint.manifest()[tensor];
-    if (!info.unreadable.empty() || !IsNumber(info.dtype)) return {};
-    CKMAP_ASSIGN_OR_RETURN(const auto reader, TensorReader::Make(checkpoint, tensor));
-    Fingerprint& print = all[tensor];
-    std::vector<std::byte> bytes;
-    std::vector<double> numbers;
-    std::optional<uint32_t> first;
-    print.constant = true;
-    const int64_t block = kBlock * reader->element();
-    for (int64_t begin = 0; begin < reader->bytes(); begin += block) {
-      bytes.resize(static_cast<size_t>(std::min(block, reader->bytes() - begin)));
-      CKMAP_RETURN_IF_ERROR(reader->Read(begin, bytes));
+template <typename Use>
+Result<void> Values::ForEachBlock(const std::vector<const Checkpoint*>& checkpoints, size_t tensor,
+                                  const Use& use) const {
+  const TensorInfo& info = checkpoints[0]->manifest()[tensor];
+  std::vector<std::unique_ptr<TensorReader>> readers;
+  for (const Checkpoint* checkpoint : checkpoints) {
+    const auto same = checkpoint->manifest().Find(info.name);  // in whatever order the file has them
+    if (!same) return Error(ErrorCode::kMismatch, fmt::format("`{}` is not in every run", EscapeText(info.name)));
+    CKMAP_ASSIGN_OR_RETURN(auto reader, TensorReader::Make(*checkpoint, *same));
+    readers.push_back(std::move(reader));
+  }
+  std::vector<std::byte> bytes;
+  std::vector<double> numbers;
+  Keys keys;
+  const int64_t block = kBlock * readers[0]->element();
+  for (int64_t begin = 0; begin < readers[0]->bytes(); begin += block) {
+    bytes.resize(static_cast<size_t>(std::min(block, readers[0]->bytes() - begin)));
+    for (size_t r = 0; r < readers.size(); ++r) {
+      CKMAP_RETURN_IF_ERROR(readers[r]->Read(begin, bytes));
       ToNumbers(info.dtype, bytes, numbers);
-      for (const double number : numbers) {
-        const uint32_t bits = BitsOf(Rounded(number, rounding_));
-        if (!first) first = bits;
-        print.constant = print.constant && bits == *first;
-        const uint64_t mixed = Mix(bits + 0x9e3779b97f4a7c15ULL);
+      keys.resize(numbers.size(), 0);
+      for (size_t i = 0; i < numbers.size(); ++i) {
+        const uint32_t bits = BitsOf(Rounded(numbers[i], rounding_));
+        keys[i] = r == 0 ? bits : Together(keys[i], bits);
+      }
+    }
+    use(keys);
+  }
+  return {};
+}
+
+Result<std::vector<Fingerprint>> Values::ReadAll(const std::vector<const Checkpoint*>& checkpoints) const {
+  const Manifest& manifest = checkpoints[0]->manifest();
+  std::vector<Fingerprint> all(manifest.size());
+  const auto read = [&](size_t tensor) -> Result<void> {
+    const TensorInfo& info = manifest[tensor];
+    if (!info.unreadable.empty() || !IsNumber(info.dtype)) return {};
+    Fingerprint& print = all[tensor];
+    std::optional<Key> first;
+    print.constant = true;
+    CKMAP_RETURN_IF_ERROR(ForEachBlock(checkpoints, tensor, [&](const Keys& keys) {
+      for (const Key key : keys) {
+        if (!first) first = key;
+        print.constant = print.constant && key == *first;
+        const uint64_t mixed = Mix(key + 0x9e3779b97f4a7c15ULL);
         print.unordered += mixed;
         print.ordered = Mix(print.ordered * 31 + mixed);
       }
-    }
+    }));
+    // A single element that is numbered in several runs is one of a kind.
+    if (checkpoints.size() > 1 && Count(info.shape) == 1 && first.value_or(0) != 0) print.constant = false;
     print.known = true;
     return {};
   };
@@ -154,25 +196,15 @@ Result<std::vector<Fingerprint>> Values::ReadAll(const Checkpoint& checkpoint) c
   return all;
 }
 
-std::optional<std::vector<float>> Values::Elements(const Checkpoint& checkpoint, size_t tensor) const {
-  const TensorInfo& info = checkpoint.manifest()[tensor];
+std::optional<Values::Keys> Values::Elements(const std::vector<const Checkpoint*>& checkpoints, size_t tensor) const {
+  const TensorInfo& info = checkpoints[0]->manifest()[tensor];
   if (!info.unreadable.empty() || !IsNumber(info.dtype) || Count(info.shape) < 0 || Count(info.shape) > kMaxCompared)
     return std::nullopt;
-  const auto made = TensorReader::Make(checkpoint, tensor);
-  if (!made) return std::nullopt;
-  TensorReader& reader = **made;
-  std::vector<std::byte> bytes;
-  std::vector<double> numbers;
-  std::vector<float> elements;
+  Keys elements;
   elements.reserve(static_cast<size_t>(Count(info.shape)));
-  const int64_t block = kBlock * reader.element();
-  for (int64_t begin = 0; begin < reader.bytes(); begin += block) {
-    bytes.resize(static_cast<size_t>(std::min(block, reader.bytes() - begin)));
-    if (!reader.Read(begin, bytes)) return std::nullopt;
-    ToNumbers(info.dtype, bytes, numbers);
-    for (const double number : numbers) elements.push_back(Rounded(number, rounding_));
-  }
-  return elements;
+  const auto read = ForEachBlock(checkpoints, tensor,
+                                 [&](const Keys& keys) { elements.insert(elements.end(), keys.begin(), keys.end()); });
+  return read ? std::optional(std::move(elements)) : std::nullopt;
 }
 
 std::optional<bool> Values::Makes(const BoundPlan& plan, const BoundTensor& tensor) const {
@@ -198,22 +230,22 @@ std::optional<bool> Values::Makes(const BoundPlan& plan, const BoundTensor& tens
     if (whole && Count(source_checkpoint_.manifest()[sources[0]].shape) == count)
       return source_[sources[0]].ordered == target_[*target].ordered;
   }
-  const auto wanted = Elements(target_checkpoint_, *target);
-  std::vector<std::vector<float>> inputs;
+  const auto wanted = Elements(targets_, *target);
+  std::vector<std::vector<uint32_t>> inputs;
   for (const size_t source : sources) {
-    auto elements = Elements(source_checkpoint_, source);
+    auto elements = Elements(sources_, source);
     if (!elements) return std::nullopt;
     inputs.push_back(*std::move(elements));
   }
   if (!wanted) return std::nullopt;
   for (const Piece& piece : tensor.value.pieces) {
     if (piece.input == kFillInput) return std::nullopt;
-    const std::vector<float>& from = inputs[static_cast<size_t>(piece.input)];
+    const std::vector<uint32_t>& from = inputs[static_cast<size_t>(piece.input)];
     int64_t left = piece.src_offset, right = piece.dst_offset, rest = 1;
     std::vector<int64_t> index(piece.axes.size(), 0);
     for (const PieceAxis& axis : piece.axes) rest *= axis.size;
     for (; rest > 0; --rest) {
-      if (BitsOf(from[static_cast<size_t>(left)]) != BitsOf((*wanted)[static_cast<size_t>(right)])) return false;
+      if (from[static_cast<size_t>(left)] != (*wanted)[static_cast<size_t>(right)]) return false;
       for (size_t k = piece.axes.size(); k-- > 0;) {
         const PieceAxis& axis = piece.axes[k];
         left += axis.src_stride;
@@ -238,7 +270,7 @@ std::optional<std::string> Values::Operations(size_t source, size_t target) cons
   };
   if (a.ordered == b.ordered) return reshaped("", from);
   if (from.size() > kMaxAxes) return std::nullopt;
-  const auto left = Elements(source_checkpoint_, source), right = Elements(target_checkpoint_, target);
+  const auto left = Elements(sources_, source), right = Elements(targets_, target);
   if (!left || !right) return std::nullopt;
   std::vector<size_t> order(from.size());
   std::iota(order.begin(), order.end(), size_t{0});
@@ -254,7 +286,7 @@ namespace {
 // One whole and the tensors that may make it, all of them in memory.
 class JoinSearch {
  public:
-  JoinSearch(std::vector<std::vector<float>> parts, std::vector<Shape> shapes, const std::vector<float>& whole,
+  JoinSearch(std::vector<std::vector<uint32_t>> parts, std::vector<Shape> shapes, const std::vector<uint32_t>& whole,
              const Shape& shape)
       : parts_(std::move(parts)), shapes_(std::move(shapes)), whole_(whole), shape_(shape), order_(parts_.size()) {}
 
@@ -302,7 +334,7 @@ class JoinSearch {
           const int64_t run = shapes_[p][axis] / groups * inner;
           const auto begin = static_cast<size_t>((o * groups + g) * run);
           for (size_t i = 0; i < static_cast<size_t>(run); ++i, ++at) {
-            if (BitsOf(parts_[p][begin + i]) != BitsOf(whole_[at])) return false;
+            if (parts_[p][begin + i] != whole_[at]) return false;
           }
         }
       }
@@ -329,15 +361,15 @@ class JoinSearch {
                                               shapes_[0][axis] / groups)};
   }
 
-  std::vector<std::vector<float>> parts_;
+  std::vector<std::vector<uint32_t>> parts_;
   std::vector<Shape> shapes_;
-  const std::vector<float>& whole_;
+  const std::vector<uint32_t>& whole_;
   const Shape& shape_;
   std::vector<size_t> order_;
 };
 
-std::vector<float> Turned(const std::vector<float>& from, const Shape& shape) {
-  std::vector<float> to(from.size());
+std::vector<uint32_t> Turned(const std::vector<uint32_t>& from, const Shape& shape) {
+  std::vector<uint32_t> to(from.size());
   const auto rows = static_cast<size_t>(shape[0]), columns = static_cast<size_t>(shape[1]);
   for (size_t r = 0; r < rows; ++r) {
     for (size_t c = 0; c < columns; ++c) to[c * rows + r] = from[r * columns + c];
@@ -348,16 +380,15 @@ std::vector<float> Turned(const std::vector<float>& from, const Shape& shape) {
 }  // namespace
 
 std::optional<Values::Joined> Values::Join(const std::vector<size_t>& parts, bool of_source, size_t whole) const {
-  const Checkpoint &some = of_source ? source_checkpoint_ : target_checkpoint_,
-                   &one = of_source ? target_checkpoint_ : source_checkpoint_;
+  const std::vector<const Checkpoint*>&some = of_source ? sources_ : targets_, &one = of_source ? targets_ : sources_;
   const auto all = Elements(one, whole);
   if (!all || parts.size() < 2) return std::nullopt;
-  const Shape& shape = one.manifest()[whole].shape;
-  std::vector<std::vector<float>> elements;
+  const Shape& shape = one[0]->manifest()[whole].shape;
+  std::vector<std::vector<uint32_t>> elements;
   std::vector<Shape> shapes;
   for (const size_t part : parts) {
     auto read = Elements(some, part);
-    shapes.push_back(some.manifest()[part].shape);
+    shapes.push_back(some[0]->manifest()[part].shape);
     if (!read || shapes.back().size() != shape.size()) return std::nullopt;
     elements.push_back(*std::move(read));
   }

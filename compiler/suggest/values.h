@@ -25,10 +25,17 @@ struct Fingerprint {
   uint64_t unordered = 0;  // of the elements in any order
 };
 
+// What a target was made of. Of several pairs, each target was made from its source in the same way.
+struct ValuePair {
+  const Checkpoint* source = nullptr;
+  const Checkpoint* target = nullptr;
+};
+
 class Values {
  public:
-  // Reads every tensor of both once. They are referred to.
-  static Result<std::unique_ptr<Values>> Read(const Checkpoint& source, const Checkpoint& target);
+  // Reads every tensor of all pairs once. They are referred to. Names, dtypes and shapes are the same in every pair. With
+  // several pairs, two elements are equal if they are in each.
+  static Result<std::unique_ptr<Values>> Read(std::vector<ValuePair> pairs);
 
   const std::vector<Fingerprint>& Sources() const { return source_; }
   const std::vector<Fingerprint>& Targets() const { return target_; }
@@ -49,11 +56,20 @@ class Values {
   std::optional<Joined> Join(const std::vector<size_t>& parts, bool of_source, size_t whole) const;
 
  private:
-  Values(const Checkpoint& source, const Checkpoint& target) : source_checkpoint_(source), target_checkpoint_(target) {}
+  // An element in a form that is equal where the elements are: the bits of a number, of several pairs a hash of them. 0:
+  // the element is 0.
+  using Key = uint32_t;
+  using Keys = std::vector<Key>;
 
-  Result<std::vector<Fingerprint>> ReadAll(const Checkpoint& checkpoint) const;
-  std::optional<std::vector<float>> Elements(const Checkpoint& checkpoint, size_t tensor) const;
+  explicit Values(std::vector<ValuePair> pairs);
 
+  Result<std::vector<Fingerprint>> ReadAll(const std::vector<const Checkpoint*>& checkpoints) const;
+  // Hands the keys of a tensor's elements on, block by block.
+  template <typename Use>
+  Result<void> ForEachBlock(const std::vector<const Checkpoint*>& checkpoints, size_t tensor, const Use& use) const;
+  std::optional<Keys> Elements(const std::vector<const Checkpoint*>& checkpoints, size_t tensor) const;
+
+  std::vector<const Checkpoint*> sources_, targets_;
   const Checkpoint& source_checkpoint_;
   const Checkpoint& target_checkpoint_;
   DType rounding_ = DType::kF32;
