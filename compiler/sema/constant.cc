@@ -120,6 +120,7 @@ std::optional<Constant> EvaluateConstant(const TypedExpr& expr, const VariableTa
     return value != nullptr ? EvaluateConstant(expr.args[*value ? 1 : 2], variables, captures) : std::nullopt;
   }
   std::vector<Constant> args;
+  args.reserve(expr.args.size());
   for (const TypedExpr& arg : expr.args) {
     std::optional<Constant> value = EvaluateConstant(arg, variables, captures);
     if (!value) return std::nullopt;

@@ -90,7 +90,9 @@ class Reader {
   void ReadExpr(size_t part, size_t at, std::string_view text) {
     const TypedExpr& expr = language_.pattern->parts[part].expr;
     if (expr.type == ValueType::kInt && (!AllDigits(text) || (text.size() > 1 && text[0] == '0'))) return;
-    wanted_.push_back({&expr, std::string(text)});
+    std::vector<std::string> captures;
+    Languages::CapturesOf(expr, captures);
+    wanted_.push_back({&expr, std::string(text), std::move(captures)});
     Read(part + 1, at + text.size());
     wanted_.pop_back();
   }
@@ -118,8 +120,7 @@ class Reader {
     if (readings_.size() >= kMaxReadings) return;
     for (size_t i = from; i < wanted_.size(); ++i) {
       const TypedExpr& expr = *wanted_[i].expr;
-      std::vector<std::string> names;
-      Languages::CapturesOf(expr, names);
+      const std::vector<std::string>& names = wanted_[i].captures;
       const auto open =
           std::find_if(names.begin(), names.end(), [&](const std::string& name) { return !texts_.contains(name); });
       if (open != names.end()) return TryNumbers(i, *open);
@@ -147,6 +148,7 @@ class Reader {
   struct Wanted {
     const TypedExpr* expr;
     std::string text;
+    std::vector<std::string> captures;  // of `expr`
   };
   const Languages& languages_;
   const Language& language_;

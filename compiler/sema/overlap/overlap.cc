@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -330,7 +331,7 @@ class OverlapChecker {
   const Aligner aligner_;
   std::optional<Guards> asserts_;
   std::set<const TypedRule*> reported_;  // as writing what an earlier one writes
-  std::map<const TypedRule*, Facts> facts_;
+  std::unordered_map<const TypedRule*, Facts> facts_;
 };
 
 }  // namespace
