@@ -138,6 +138,7 @@ int SuggestCommand(const CompilerArgs& args, const SuggestArgs& suggest, Convert
              suggestion->certain.size() + suggestion->open.size(), suggestion->targets, suggestion->certain.size(),
              suggestion->decisions == 0 ? "nothing is left to decide"
                                         : Plural(static_cast<int64_t>(suggestion->decisions), "decision") + " to make");
+  for (const std::string& note : suggestion->notes) fmt::print(stderr, "note: {}\n", note);
   if (args.output.empty()) {
     fmt::print("{}", suggestion->text);
     return 0;

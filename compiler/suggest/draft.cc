@@ -93,6 +93,11 @@ Draft::Draft(const Manifest& source, const Manifest& target, const SuggestOption
   SourceMap sources;
   DiagnosticSink ignored;
   std_ = !FindPack("std", {options.pack_path, {}}, sources, ignored).folder.empty();
+  if (!std_) {
+    notes_.push_back(
+        "the pack `std` is in none of the folders that are searched for packs: the draft knows no layers; -I FOLDER "
+        "names the folder that holds it");
+  }
   matches_ = MatchModules(left_, 0, right_, 0, containers_);
   Expect(0);
   MatchSingleTensors();
@@ -609,6 +614,7 @@ Result<Suggestion> Draft::Write() {
     summary +=
         "/// Sizes that stand in the rules as numbers are those of this source: nothing says what they are of "
         "others.\n";
+  for (const std::string& note : notes_) summary += fmt::format("/// Note: {}.\n", EscapeText(note));
   text.replace(text.find("@SUMMARY@"), 9, summary);
   SourceMap sources;
   const FileId file = sources.Add(kDraftFile, text);
@@ -618,6 +624,7 @@ Result<Suggestion> Draft::Write() {
     return Error(ErrorCode::kMismatch,
                  "the draft cannot be read; this is a fault of ckmapc:\n" + RenderText(sink.Sorted(), sources));
   suggestion.text = *formatted;
+  suggestion.notes = notes_;
   for (size_t at = 0; (at = suggestion.text.find("\ndecide ", at)) != std::string::npos; ++at) ++suggestion.decisions;
   return suggestion;
 }

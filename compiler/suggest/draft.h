@@ -95,7 +95,8 @@ class Draft {
   const SuggestOptions& options_;
   const Values* values_;
   mutable std::optional<Twins> twins_;  // if there are values; each outcome has anchors of its own
-  bool std_ = false;                    // the layers that are shipped are there
+  std::vector<std::string> notes_;
+  bool std_ = false;  // the layers that are shipped are there
   Network left_, right_;
   std::map<std::string, size_t> left_groups_;  // by form
   Containers containers_;

@@ -43,6 +43,7 @@ struct Suggestion {
   int64_t targets = 0;
   std::vector<std::string> certain, open;  // target tensors that the draft writes, by how sure that is
   size_t decisions = 0;                    // statements `decide` in it
+  std::vector<std::string> notes;          // what the draft goes without; its comment says the same
 };
 
 // An Error only if a file cannot be read, or for a fault of ours.

@@ -365,6 +365,21 @@ TEST_CASE("a draft compiles and binds to what it was made from") {
   }
 }
 
+TEST_CASE("a draft without the layers that are shipped says so") {
+  Dice dice(7);
+  const Manifest source = RandomManifest(dice, 8);
+  SuggestOptions options;
+  auto suggestion = Suggest(source, source, options);
+  REQUIRE(suggestion.ok());
+  REQUIRE(suggestion->notes.size() == 1);
+  CHECK(suggestion->notes[0].find("`std`") != std::string::npos);
+  CHECK(suggestion->text.find("/// Note: the pack `std` is in none of the folders") != std::string::npos);
+  options.pack_path = {kRules};
+  suggestion = Suggest(source, source, options);
+  REQUIRE(suggestion.ok());
+  CHECK(suggestion->notes.empty());
+}
+
 TEST_CASE("a draft for names without structure takes time in proportion to them") {
   Dice dice(1);
   const auto random = [&](bool same_shape) {
